@@ -1,0 +1,50 @@
+# What a newcomer needs: `make demo`, `make test`. Everything runs in .venv, made from the lock by the first target.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench lock format eval-humaneval real clean
+.DEFAULT_GOAL := demo
+
+$(READY): requirements/dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $(READY)
+
+demo: $(READY)  ## solve sample tasks on a sample repository with the simulated Ollama
+	$(BIN)/corral demo
+
+test: $(READY)  ## every test that needs no GPU, with coverage
+	bash tests/services.sh
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+check: $(READY)  ## format, lint, types, layers, fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not real"
+
+bench: $(READY)  ## the figures of docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+eval-humaneval: $(READY)  ## 82 real problems through `corral run`; CORRAL_HUMANEVAL names the file
+	$(BIN)/python -m benchmarks.humaneval
+
+real: $(READY)  ## tests against a real server; CORRAL_TEST_OLLAMA names its address
+	$(BIN)/pytest -m real -rs
+
+lock:  ## pin anew (needs uv); the lock names no registry host
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --upgrade -o requirements/dev.lock
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header -c requirements/dev.lock -o requirements/run.lock
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .demo .eval .coverage* .pytest_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,47 @@
+"""The nine roles of code generation: for each a question, an answer, and the role itself as a constant."""
+
+from agents.codegen.coder import CODER, CodeAnswer, CoderQuestion, options_for
+from agents.codegen.debugger import DEBUGGER, DebuggerQuestion, Diagnosis
+from agents.codegen.intent import INTENT, Intent, IntentQuestion
+from agents.codegen.material import EditFormat, ListedFile, Repair, SourceFile, TestFramework
+from agents.codegen.planner import PLANNER, Plan, PlannerQuestion
+from agents.codegen.reflector import REFLECTOR, Reflection, ReflectorQuestion
+from agents.codegen.researcher import RESEARCHER, Research, ResearcherQuestion
+from agents.codegen.responder import RESPONDER, ResponderQuestion
+from agents.codegen.reviewer import REVIEWER, Review, ReviewerQuestion
+from agents.codegen.tester import TESTER, TesterQuestion, is_test_path
+
+__all__ = [
+    "CODER",
+    "DEBUGGER",
+    "INTENT",
+    "PLANNER",
+    "REFLECTOR",
+    "RESEARCHER",
+    "RESPONDER",
+    "REVIEWER",
+    "TESTER",
+    "CodeAnswer",
+    "CoderQuestion",
+    "DebuggerQuestion",
+    "Diagnosis",
+    "EditFormat",
+    "Intent",
+    "IntentQuestion",
+    "ListedFile",
+    "Plan",
+    "PlannerQuestion",
+    "Reflection",
+    "ReflectorQuestion",
+    "Repair",
+    "Research",
+    "ResearcherQuestion",
+    "ResponderQuestion",
+    "Review",
+    "ReviewerQuestion",
+    "SourceFile",
+    "TestFramework",
+    "TesterQuestion",
+    "is_test_path",
+    "options_for",
+]

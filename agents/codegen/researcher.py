@@ -1,0 +1,46 @@
+"""The researcher: which files of the workspace matter for a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from agents.answers.control import Answer, Text, Texts, control_reader
+from agents.codegen.material import CONTROL_OPTIONS, ListedFile
+from agents.role import Role
+
+if TYPE_CHECKING:
+    from agents.model import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResearcherQuestion:
+    """What the researcher is shown. `summary` is the intent's; `readme` the head of the README, or empty."""
+
+    task: str
+    summary: str
+    listing: tuple[ListedFile, ...]
+    readme: str = ""
+
+
+class Research(Answer):
+    """Where to look. Paths are the model's words: whoever opens one checks it against the listing."""
+
+    notes: Text = Field(default="", description="why these files, in one to three sentences")
+    files: Texts = Field(description="paths from the listing that must be read or changed, most important first")
+
+    EXAMPLE: ClassVar[JsonObject] = {
+        "notes": "The command is defined in app/report.py and its rows come from app/store.py.",
+        "files": ["app/report.py", "app/store.py", "tests/test_report.py"],
+    }
+
+
+RESEARCHER: Role[ResearcherQuestion, Research] = Role(
+    name="researcher",
+    prompt="researcher/select",
+    read=control_reader(Research),
+    schema=Research,
+    options=CONTROL_OPTIONS,
+)

@@ -1,0 +1,53 @@
+"""The reviewer: whether a patch that passed its tests should be handed over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from agents.answers.control import Answer, Text, Texts, Word, control_reader
+from agents.codegen.material import CONTROL_OPTIONS
+from agents.role import Role
+
+if TYPE_CHECKING:
+    from agents.codegen.planner import Plan
+    from agents.model import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewerQuestion:
+    """What the reviewer is shown: the patch as a unified diff and the report of its tests."""
+
+    task: str
+    plan: Plan
+    patch: str
+    report: str
+
+
+class Review(Answer):
+    """A verdict. It comes last, so that a model weighs the patch before it decides."""
+
+    summary: Text = Field(description="what the patch does, in one to three sentences for the user")
+    objections: Texts = Field(
+        default_factory=list, description="defects that must be mended, with file and place; empty if there are none"
+    )
+    verdict: Annotated[Literal["approve", "object"], Word] = Field(
+        description="object only for a defect that a user would meet; approve otherwise"
+    )
+
+    EXAMPLE: ClassVar[JsonObject] = {
+        "summary": "The report command has a --json flag that prints the rows as one JSON array.",
+        "objections": ["app/report.py, print_json: an empty report prints null and not an empty array."],
+        "verdict": "object",
+    }
+
+
+REVIEWER: Role[ReviewerQuestion, Review] = Role(
+    name="reviewer",
+    prompt="reviewer/review",
+    read=control_reader(Review),
+    schema=Review,
+    options=CONTROL_OPTIONS,
+)

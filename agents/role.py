@@ -1,0 +1,148 @@
+"""A role: a prompt, an answer type, and one bounded re-ask.
+
+Owns the way from a typed question to a typed answer: render, ask, read; if the answer cannot be used, say what is
+wrong and ask once more. A role knows nothing of servers, retries of the wire, or who waits for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from agents.answers.control import Answer, schema_of
+from agents.errors import PromptError, UnusableAnswer
+from agents.model import Completion, LanguageModel, Message, Options, Question, Think
+from agents.prompting import SECTIONS, Prompt, excerpt, load_prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from _typeshed import DataclassInstance
+
+    Q = TypeVar("Q", bound=DataclassInstance)
+else:
+    Q = TypeVar("Q")
+A = TypeVar("A")
+
+REASK_KEEP = 2_000
+"""Characters kept of either end of a bad answer when the model is shown it again."""
+
+_JSON_ANSWER = load_prompt("shared/json_answer")
+_AGAIN = load_prompt("shared/again")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role(Generic[Q, A]):
+    """Who thinks in a node. Made once, at import; holds no state between questions.
+
+    Attributes:
+        name: The role's noun, also the folder of its prompts.
+        prompt: `role/task`. Its variables are exactly the fields of the frozen dataclass `Q`.
+        read: Reads the model's text; the question says what was asked. Raises only `UnusableAnswer`.
+        schema: The answer's type if the answer is JSON: sent as `format`, shown with an example in the system
+            message. None: the answer is text, and one that was cut at the output bound is unusable.
+        think: Whether the model thinks first. False is safe for every model; others need the capability.
+        options: Options of every question.
+        options_for: Options that depend on the question; these win.
+    """
+
+    name: str
+    prompt: str
+    read: Callable[[str, Q], A]
+    schema: type[Answer] | None = None
+    think: Think = False
+    options: Options = field(default_factory=dict[str, "str | int | float | bool"])
+    options_for: Callable[[Q], Options] | None = None
+    source: Prompt = field(init=False, repr=False)
+    """The prompt itself, read when the role is made."""
+
+    def __post_init__(self) -> None:
+        """Read the prompt now: a mistake in a file shows at import, and no question waits for a disk."""
+        source = load_prompt(self.prompt)
+        missing = [section for section in SECTIONS if section not in source.sections]
+        if missing or source.name.partition("/")[0] != self.name:
+            raise PromptError(self.prompt, f"role {self.name!r} needs its own prompt with both sections")
+        object.__setattr__(self, "source", source)
+
+    @property
+    def sha(self) -> str:
+        """SHA-256 over everything fixed that the model reads: prompt, schema, example, the words of a re-ask."""
+        parts = [self.source.sha, _AGAIN.sha]
+        if self.schema is not None:
+            parts += [_JSON_ANSWER.sha, *_schema_texts(self.schema).values()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def question(self, q: Q) -> Question:
+        """Return what the model is asked. Pure; the same `q` gives the same question.
+
+        Raises:
+            PromptError: The prompt wants a variable that `q` does not have.
+        """
+        values = {each.name: getattr(q, each.name) for each in fields(q)}
+        system = self.source.render("system", values)
+        if self.schema is not None:
+            system += "\n\n" + _JSON_ANSWER.render("system", _schema_texts(self.schema))
+        asked = Question(
+            messages=(
+                Message(role="system", content=system),
+                Message(role="user", content=self.source.render("user", values)),
+            ),
+            format=None if self.schema is None else schema_of(self.schema),
+            think=self.think,
+            options=self.options,
+        )
+        if self.options_for is None:
+            return asked
+        return replace(asked, options={**self.options, **self.options_for(q)})
+
+    async def ask(self, model: LanguageModel, q: Q) -> A:
+        """Ask, read, and if the answer cannot be used ask once more with what is wrong.
+
+        Raises:
+            UnusableAnswer: The second answer cannot be used either.
+            PromptError: As `question`.
+        """
+        asked = self.question(q)
+        completion = await model.answer(asked)
+        try:
+            return self.answer(completion, q)
+        except UnusableAnswer as problem:
+            again = _ask_again(asked, completion, problem)
+        return self.answer(await model.answer(again), q)
+
+    def answer(self, completion: Completion, q: Q) -> A:
+        """Read an answer. Pure.
+
+        Raises:
+            UnusableAnswer: It says why, and what was wanted.
+        """
+        if self.schema is None and completion.finish == "length":
+            raise UnusableAnswer(
+                "the answer was cut off at the length limit before it was complete",
+                "Answer again, shorter: leave out explanations and everything that was not asked for.",
+            )
+        return self.read(completion.text, q)
+
+
+def _ask_again(asked: Question, completion: Completion, problem: UnusableAnswer) -> Question:
+    """Thinking is off the second time: an answer that thinking used up is the commonest empty one."""
+    said = excerpt(completion.text, REASK_KEEP).strip() or "(empty)"
+    wanted = _AGAIN.render("user", {"reason": problem.reason, "hint": problem.hint})
+    return replace(
+        asked,
+        messages=(
+            *asked.messages,
+            Message(role="assistant", content=said),
+            Message(role="user", content=wanted),
+        ),
+        think=False if asked.think else asked.think,
+    )
+
+
+def _schema_texts(schema: type[Answer]) -> Mapping[str, str]:
+    return {
+        "schema": json.dumps(schema_of(schema), ensure_ascii=False, separators=(",", ":")),
+        "example": json.dumps(schema.example().model_dump(mode="json"), ensure_ascii=False),
+    }

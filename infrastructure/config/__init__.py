@@ -1,0 +1,1 @@
+"""Settings: what a person decides, validated once, passed down as frozen values."""

@@ -1,0 +1,139 @@
+"""Every event there is. A reader who opens one file of this project should open this folder first.
+
+An event is past tense, in domain words, frozen; its wire kind is `family.participle`. Old events always load:
+fields are only ever added, with a default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from pydantic import Field, TypeAdapter
+
+from infrastructure.events.catalogue.approval import ApprovalAsked, ApprovalGiven
+from infrastructure.events.catalogue.base import Event
+from infrastructure.events.catalogue.call import (
+    CallCompleted,
+    CallFailed,
+    CallPlaced,
+    CallQueued,
+    CallReplayed,
+    CallRestarted,
+    CallWaiting,
+    TextStreamed,
+)
+from infrastructure.events.catalogue.node import NodeCompleted, NodeFailed, NodeStarted, NodeWaiting
+from infrastructure.events.catalogue.run import (
+    BudgetSpent,
+    Noted,
+    RunCreated,
+    RunFinished,
+    RunInterrupted,
+    RunStarted,
+)
+from infrastructure.events.catalogue.work import (
+    AnswerGiven,
+    CandidateEnded,
+    CandidateStarted,
+    DiagnosisMade,
+    EditsApplied,
+    EditsRejected,
+    FilesChosen,
+    IntentRead,
+    LessonDrawn,
+    PatchApplied,
+    PatchChosen,
+    PatchDelivered,
+    PatchReviewed,
+    PlanDrafted,
+    SnapshotTaken,
+    TestsRan,
+    TestsWritten,
+)
+
+AnyEvent: TypeAlias = Annotated[
+    RunCreated
+    | RunStarted
+    | RunInterrupted
+    | RunFinished
+    | BudgetSpent
+    | Noted
+    | NodeStarted
+    | NodeCompleted
+    | NodeFailed
+    | NodeWaiting
+    | CallQueued
+    | CallPlaced
+    | CallWaiting
+    | TextStreamed
+    | CallRestarted
+    | CallCompleted
+    | CallFailed
+    | CallReplayed
+    | SnapshotTaken
+    | IntentRead
+    | FilesChosen
+    | PlanDrafted
+    | TestsWritten
+    | CandidateStarted
+    | EditsApplied
+    | EditsRejected
+    | TestsRan
+    | DiagnosisMade
+    | CandidateEnded
+    | PatchChosen
+    | PatchReviewed
+    | LessonDrawn
+    | PatchDelivered
+    | PatchApplied
+    | AnswerGiven
+    | ApprovalAsked
+    | ApprovalGiven,
+    Field(discriminator="kind"),
+]
+
+ANY_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+"""Reads a stored event of any kind back."""
+
+__all__ = [
+    "ANY_EVENT",
+    "AnswerGiven",
+    "AnyEvent",
+    "ApprovalAsked",
+    "ApprovalGiven",
+    "BudgetSpent",
+    "CallCompleted",
+    "CallFailed",
+    "CallPlaced",
+    "CallQueued",
+    "CallReplayed",
+    "CallRestarted",
+    "CallWaiting",
+    "CandidateEnded",
+    "CandidateStarted",
+    "DiagnosisMade",
+    "EditsApplied",
+    "EditsRejected",
+    "Event",
+    "FilesChosen",
+    "IntentRead",
+    "LessonDrawn",
+    "NodeCompleted",
+    "NodeFailed",
+    "NodeStarted",
+    "NodeWaiting",
+    "Noted",
+    "PatchApplied",
+    "PatchChosen",
+    "PatchDelivered",
+    "PatchReviewed",
+    "PlanDrafted",
+    "RunCreated",
+    "RunFinished",
+    "RunInterrupted",
+    "RunStarted",
+    "SnapshotTaken",
+    "TestsRan",
+    "TestsWritten",
+    "TextStreamed",
+]

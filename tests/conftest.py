@@ -1,0 +1,31 @@
+"""What every test has: no user's configuration, data or servers, and a detector of blocking calls in async code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.mktemp("home")
+    for name in ("OLLAMA_HOST", "CORRAL_CONFIG", "CORRAL_MODEL", "CORRAL_SERVERS", "VIRTUAL_ENV", "LANGSMITH_TRACING"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(home / name))
+
+
+@pytest.fixture(autouse=True)
+def blocking_calls() -> Iterator[BlockBuster]:
+    """Fails a test whose event loop is blocked by a call of ours (a file, a socket, a sleep)."""
+    with blockbuster_ctx(["agents", "infrastructure", "backend"]) as detector:
+        yield detector
+
+
+@pytest.fixture
+def repository_root() -> Path:
+    """The root of this project's tree."""
+    return Path(__file__).parent.parent

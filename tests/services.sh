@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Installs what some tests need beside Python, where that is possible: bubblewrap (the sandbox) and nghttpx (an HTTP/2
+# proxy). Where it is not, those tests skip and say why.
+set -u
+missing=()
+command -v bwrap >/dev/null || missing+=(bubblewrap)
+command -v nghttpx >/dev/null || missing+=(nghttp2-proxy)
+[ ${#missing[@]} -eq 0 ] && exit 0
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"; } >/dev/null 2>&1 \
+    && exit 0
+fi
+echo "not installed, so some tests skip: ${missing[*]} (apt install ${missing[*]})"
+exit 0
