@@ -1,0 +1,251 @@
+"""Runs a project's tests inside the sandbox and reports each of them. Copied there and run by path, never imported.
+
+Owns the report's form: one JSON object a line. Every line carries a key that Corral made for this one run; the file
+that held it is gone before any code of the project is loaded, and the runner's own imports come first, so that a module
+of the project cannot take their place. A report without its last line is a crash. Runs on any Python from 3.8 on.
+"""
+
+import argparse
+import fnmatch
+import importlib
+import json
+import os
+import re
+import sys
+import traceback
+import types
+import unittest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+    from _typeshed import OptExcInfo
+
+MESSAGE_CHARACTERS = 4000
+SKIPPED_FOLDERS = ("node_modules", "venv", "site-packages", "__pycache__", "build", "dist")
+FIXTURE = re.compile(r"^(setUpClass|tearDownClass|setUpModule|tearDownModule) \((.+)\)$")
+RANK = {"passed": 0, "skipped": 1, "failed": 2, "error": 3}
+
+
+class Report:
+    """The report file of this run, written line by line by this process only."""
+
+    def __init__(self, path: str, key: str, root: Path) -> None:
+        self._dump, self._write, self._pid = json.dumps, os.write, os.getpid
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._key, self._owner, self._root = key, os.getpid(), f"{root}{os.sep}"
+        self.count = 0
+
+    def line(self, **fields: "str | int") -> None:
+        """Write a line, unless this is a child that a test has forked."""
+        if self._pid() == self._owner:
+            self._write(self._file, self._dump({"key": self._key, **fields}).encode("ascii") + b"\n")
+
+    def start(self, test: str) -> None:
+        """A test begins."""
+        self.line(start=test)
+
+    def end(self, test: str, outcome: str, message: str = "") -> None:
+        """A test has ended."""
+        self.count += 1
+        message = message.replace(self._root, "")
+        self.line(test=test, outcome=outcome, message=message[-MESSAGE_CHARACTERS:])
+
+
+class PytestPlugin:
+    """Reports what pytest says; all phases of one test make one outcome."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._worst: dict[str, tuple[str, str]] = {}
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A test begins."""
+        self._worst[nodeid] = ("passed", "")
+        self._report.start(nodeid)
+
+    def pytest_runtest_logreport(self, report: "pytest.TestReport") -> None:
+        """One phase of a test has ended."""
+        outcome = "passed"
+        if report.failed:
+            outcome = "failed" if report.when == "call" else "error"
+        elif report.skipped and not hasattr(report, "wasxfail"):
+            outcome = "skipped"
+        worst = self._worst.get(report.nodeid, ("passed", ""))
+        if RANK[outcome] > RANK[worst[0]]:
+            worst = self._worst[report.nodeid] = (outcome, str(report.longreprtext))
+        if report.when == "teardown":
+            self._report.end(report.nodeid, *worst)
+
+    def pytest_collectreport(self, report: "pytest.CollectReport") -> None:
+        """A file or class could not be collected, or was skipped whole."""
+        if report.failed or report.skipped:
+            self._report.end(report.nodeid, "error" if report.failed else "skipped", str(report.longreprtext))
+
+
+class UnittestResult(unittest.TestResult):
+    """Reports what unittest says, subtests as part of their test."""
+
+    def __init__(self, report: Report, root: Path) -> None:
+        super().__init__()
+        self._report, self._root = report, root
+        self._outcome, self._message = "passed", ""
+        self._running = False
+
+    def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
+        """A test begins."""
+        super().startTest(test)
+        self._outcome, self._message, self._running = "passed", "", True
+        self._report.start(self._name(test))
+
+    def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
+        """A test has ended."""
+        super().stopTest(test)
+        self._running = False
+        self._report.end(self._name(test), self._outcome, self._message)
+
+    def addError(self, test: unittest.TestCase, err: "OptExcInfo") -> None:  # noqa: N802 - unittest's name
+        """It broke: a test, or the set-up of a class or module."""
+        self._note(test, "error", text_of(err[1]))
+
+    def addFailure(self, test: unittest.TestCase, err: "OptExcInfo") -> None:  # noqa: N802 - unittest's name
+        """An assertion did not hold."""
+        self._note(test, "failed", text_of(err[1]))
+
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802 - unittest's name
+        """It was skipped."""
+        self._note(test, "skipped", reason)
+
+    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
+        """It should have failed."""
+        self._note(test, "failed", "unexpected success")
+
+    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: "OptExcInfo | None") -> None:  # noqa: N802 - unittest's name
+        """A part of a test has ended."""
+        if err is not None and err[0] is not None:
+            outcome = "failed" if issubclass(err[0], test.failureException) else "error"
+            self._note(test, outcome, f"{subtest}\n{text_of(err[1])}")
+
+    def _note(self, test: unittest.TestCase, outcome: str, message: str) -> None:
+        if not self._running:  # no startTest comes for the set-up of a class, nor for a class skipped whole
+            self._report.end(self._name(test), outcome, message)
+        elif RANK[outcome] > RANK[self._outcome]:
+            self._outcome, self._message = outcome, message
+
+    def _name(self, test: unittest.TestCase) -> str:
+        match = FIXTURE.match(str(test))
+        if match is not None:
+            return dotted_id(match[2], self._root)
+        return dotted_id(test.id(), self._root)
+
+
+def text_of(error: "BaseException | None") -> str:
+    """A traceback without the frames of unittest."""
+    if error is None:
+        return ""
+    trace = traceback.TracebackException.from_exception(error)
+    own = os.sep + "unittest" + os.sep
+    trace.stack = traceback.StackSummary.from_list([frame for frame in trace.stack if own not in frame.filename])
+    return "".join(trace.format())
+
+
+def dotted_id(dotted: str, root: Path) -> str:
+    """`tests.test_a.Case.test_b` as `tests/test_a.py::Case::test_b`, by the longest part that is a loaded module."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        module = sys.modules.get(".".join(parts[:length]))
+        file = getattr(module, "__file__", None)
+        if file is not None:
+            return "::".join([inside(Path(file), root), *parts[length:]])
+    return dotted
+
+
+def inside(path: Path, root: Path) -> str:
+    """A path below the root, as an id begins; another one as it is."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def import_file(path: Path, root: Path) -> types.ModuleType:
+    """Import a test file as its author's runner would: by its package, from the first folder that is none."""
+    folder, names = path.parent, [path.stem]
+    while folder != root and (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    module = importlib.import_module(".".join(names))
+    found = getattr(module, "__file__", None)
+    if found is None or Path(found) != path:  # another file of that name came first
+        raise ImportError(f"{'.'.join(names)} was taken from {found}")
+    return module
+
+
+def test_files(start: Path, pattern: str) -> "list[Path]":
+    """The files of a folder whose names fit."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(start):  # links are not followed
+        folders[:] = sorted(each for each in folders if each not in SKIPPED_FOLDERS and not each.startswith("."))
+        found.extend(Path(place, name) for name in sorted(names) if fnmatch.fnmatch(name, pattern))
+    return found
+
+
+def run_unittest(report: Report, root: Path, arguments: "list[str]") -> int:
+    """Run the named tests, or all that are found."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-s", "--start-directory", default=".")
+    parser.add_argument("-p", "--pattern", default="test*.py")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args(arguments)
+    loader, suite = unittest.TestLoader(), unittest.TestSuite()
+    names = options.names or [str(each) for each in test_files(root / options.start_directory, options.pattern)]
+    for name in names:
+        if not name.endswith(".py"):
+            suite.addTests(loader.loadTestsFromName(name))
+            continue
+        path = root / name
+        try:
+            suite.addTests(loader.loadTestsFromModule(import_file(path, root)))
+        except unittest.SkipTest as skip:
+            report.end(inside(path, root), "skipped", str(skip))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a test file raises is its outcome
+            report.end(inside(path, root), "error", text_of(error))
+    suite.run(UnittestResult(report, root))
+    return 0 if report.count else 5
+
+
+def main() -> None:
+    """Run what the command line names: REPORT KEYFILE pytest|unittest ARGUMENTS."""
+    path, key_file, framework, *arguments = sys.argv[1:]
+    key = Path(key_file).read_text("ascii")
+    Path(key_file).unlink()
+    root = Path.cwd()
+    report = Report(path, key, root)
+    run = pytest_main() if framework == "pytest" else None
+    # Only now the project's own folders, as `python -m` and an installed project would have them.
+    places = [str(place) for place in (root, root / "src") if place.is_dir()]
+    sys.path[:0] = places
+    os.environ["PYTHONPATH"] = os.pathsep.join(places)
+    sys.argv = [framework, *arguments]
+    report.line(begin=framework)
+    status = run_unittest(report, root, arguments) if run is None else run(arguments, PytestPlugin(report))
+    report.line(finish=status, tests=report.count)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0 if status == 0 else 1)  # a thread that a test left running must not keep the judge waiting
+
+
+def pytest_main() -> "Callable[[list[str], PytestPlugin], int]":
+    """Pytest's own entry, imported before the project can put another in its place."""
+    import pytest  # noqa: PLC0415 - a project tested with unittest has none
+
+    return lambda arguments, plugin: int(pytest.main(arguments, plugins=[plugin]))
+
+
+if __name__ == "__main__":
+    main()

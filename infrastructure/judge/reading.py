@@ -1,0 +1,100 @@
+"""Reading what the harness wrote. Pure.
+
+Owns the trust in a report: lines with the run's own key count, anything else is what tests wrote there and is passed
+over; a count that does not fit means that lines are missing.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from infrastructure.judge.reports import TestOutcome
+
+_FAILURES_CHARACTERS = 512 << 10
+_RED = frozenset({TestOutcome.FAILED, TestOutcome.ERROR})
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    begin: Literal["pytest", "unittest"] | None = None
+    start: str | None = None
+    test: str | None = None
+    outcome: TestOutcome | None = None
+    message: str = ""
+    finish: int | None = None
+    tests: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a report says.
+
+    Attributes:
+        outcomes: By test id. A test that is reported twice has the worse outcome.
+        failures: What red tests say.
+        running: The test that had begun and not ended at the last line.
+        finish: The framework's own exit status; None where the last line is missing or lines before it are.
+    """
+
+    outcomes: Mapping[str, TestOutcome]
+    failures: Mapping[str, str]
+    running: str | None
+    finish: int | None
+
+
+@dataclass(slots=True)
+class _Reading:
+    outcomes: dict[str, TestOutcome] = field(default_factory=dict[str, TestOutcome])
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+    room: int = _FAILURES_CHARACTERS
+    ended: int = 0
+    running: str | None = None
+    finish: int | None = None
+
+
+def read_records(content: bytes, key: str) -> Record:
+    """Read a report; `key` is the one this run was given."""
+    reading = _Reading()
+    for raw in content.split(b"\n"):
+        line = _parse(raw, key)
+        if line is not None:
+            _take(reading, line)
+    return Record(outcomes=reading.outcomes, failures=reading.failures, running=reading.running, finish=reading.finish)
+
+
+def _parse(raw: bytes, key: str) -> _Line | None:
+    if not raw:
+        return None
+    try:
+        line = _Line.model_validate(json.loads(raw))
+    except (ValueError, ValidationError, RecursionError):
+        return None
+    return line if line.key == key else None
+
+
+def _take(reading: _Reading, line: _Line) -> None:
+    reading.finish = None  # a line after the last one: the last one was not
+    if line.start is not None:
+        reading.running = line.start
+    elif line.test is not None and line.outcome is not None:
+        reading.ended += 1
+        if reading.running == line.test:
+            reading.running = None
+        _note(reading, line.test, line.outcome, line.message)
+    elif line.finish is not None and line.tests == reading.ended:
+        reading.finish = line.finish
+
+
+def _note(reading: _Reading, test: str, outcome: TestOutcome, message: str) -> None:
+    known = reading.outcomes.get(test)
+    if known in _RED or (known is TestOutcome.PASSED and outcome is TestOutcome.SKIPPED):
+        return
+    reading.outcomes[test] = outcome
+    if outcome in _RED and reading.room > 0:
+        reading.failures[test] = message[-reading.room :]
+        reading.room -= len(message)

@@ -1,0 +1,148 @@
+"""What a run of tests said.
+
+Owns `TestReport`, its stored form, and the short text a role is shown of what failed. A red test is a value here, and
+so is a run that timed out; a command that cannot start at all is an error (`runner.TestCommandNotStarted`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import TypeAdapter
+
+
+class TestOutcome(StrEnum):
+    """How one test ended."""
+
+    __test__ = False  # pytest would take the class for tests
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    """It could not be imported, set up or torn down, or the process died in it."""
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many tests ended in each way."""
+
+    passed: int
+    failed: int
+    error: int
+    skipped: int
+
+
+def _no_failures() -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestReport:
+    """One run of tests.
+
+    Attributes:
+        outcomes: By test id: `tests/test_a.py::TestCase::test_b`. A file or class that fails as a whole has an entry
+            under its own id, a prefix of those of its tests.
+        failures: The end of the traceback of each test that is not green, each bounded.
+        crashed: Why the run did not come to its end; None when it did. What was reported until then is in `outcomes`.
+        output: The end of what it printed.
+        seconds: Wall time.
+        command: As a person would type it.
+    """
+
+    __test__ = False
+
+    outcomes: Mapping[str, TestOutcome]
+    failures: Mapping[str, str] = field(default_factory=_no_failures)
+    crashed: str | None = None
+    output: str = ""
+    seconds: float = 0.0
+    command: str = ""
+
+    @property
+    def passed(self) -> frozenset[str]:
+        """The tests that passed."""
+        return frozenset(test for test, outcome in self.outcomes.items() if outcome is TestOutcome.PASSED)
+
+    @property
+    def red(self) -> frozenset[str]:
+        """The tests that failed, or could not run."""
+        return frozenset(
+            test for test, outcome in self.outcomes.items() if outcome in {TestOutcome.FAILED, TestOutcome.ERROR}
+        )
+
+    @property
+    def green(self) -> bool:
+        """Whether it came to its end, something passed, and nothing is red. No tests at all is not green."""
+        return self.crashed is None and bool(self.passed) and not self.red
+
+    @property
+    def counts(self) -> Counts:
+        """How many of each."""
+        values = list(self.outcomes.values())
+        return Counts(*(values.count(each) for each in TestOutcome))
+
+
+_REPORT = TypeAdapter(TestReport)
+
+
+def dump_report(report: TestReport) -> bytes:
+    """The stored form of a report: JSON."""
+    return _REPORT.dump_json(report)
+
+
+def load_report(content: bytes) -> TestReport:
+    """A report from its stored form.
+
+    Raises:
+        pydantic.ValidationError: It is none.
+    """
+    return _REPORT.validate_json(content)
+
+
+def failing_text(report: TestReport, limit: int = 6_000) -> str:
+    """What failed, for a role or a person: each red test with the end of its traceback, in at most `limit` characters.
+
+    Empty when nothing failed and the run came to its end.
+    """
+    red = sorted(report.red)
+    parts: list[str] = []
+    if report.crashed is not None:
+        parts.append(f"The test run did not come to its end: {report.crashed}")
+        if not red and report.output:
+            parts.append(_end_of(report.output, limit // 2))
+    elif not report.outcomes:
+        parts.append("No tests ran.")
+        parts.append(_end_of(report.output, limit // 2))
+    if red:
+        parts.append(f"{len(red)} of {len(report.outcomes)} tests are red.")
+        parts.extend(_failures(report, red, limit - sum(len(part) + 1 for part in parts)))
+    return "\n".join(part for part in parts if part)[:limit]
+
+
+def _failures(report: TestReport, red: list[str], room: int) -> list[str]:
+    parts: list[str] = []
+    for index, test in enumerate(red):
+        heading = f"{report.outcomes[test].upper()} {test}"
+        share = room // max(1, min(len(red) - index, 5))  # five in full say more than fifty in part
+        if room < len(heading) + 40:
+            parts.append(f"… and {len(red) - index} more")
+            break
+        body = _end_of(report.failures.get(test, ""), share - len(heading) - 1)
+        part = f"{heading}\n{body}" if body else heading
+        parts.append(part)
+        room -= len(part) + 1
+    return parts
+
+
+def _end_of(text: str, room: int) -> str:
+    """The last whole lines that fit: a traceback's end says what was expected and what came."""
+    text = text.strip("\n")
+    if len(text) <= room:
+        return text
+    if room < 4:
+        return ""
+    end = text[-(room - 2) :]
+    line = end.find("\n")
+    return "…\n" + (end[line + 1 :] if 0 <= line < len(end) - 1 else end)

@@ -1,0 +1,67 @@
+"""Files that decide how tests are run, as against what they test. Pure.
+
+Owns the list of them, and which files of a snapshot belong to the judge. A patch may carry such files, but the judge
+runs with those of the snapshot: otherwise a new `conftest.py` could turn any red test green.
+"""
+
+import configparser
+import tomllib
+from pathlib import PurePosixPath
+
+_ALWAYS = frozenset({"conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml"})
+_AT_START = frozenset({"sitecustomize.py", "usercustomize.py"})
+_IN_PART = frozenset({"pyproject.toml", "setup.cfg", "tox.ini"})
+_TEST_FOLDERS = frozenset({"tests", "test"})
+
+
+def is_test_file(path: str) -> bool:
+    """Whether a runner would look for tests in it, by its name."""
+    name = PurePosixPath(path).name
+    return name.endswith(".py") and (name.startswith("test") or name.endswith("_test.py"))
+
+
+def belongs_to_judge(path: str) -> bool:
+    """Whether a file of the snapshot is the judge's: a test, what lies beside tests, or what steers the runner."""
+    parts = PurePosixPath(path).parts
+    return is_test_file(path) or steers(path) or bool(_TEST_FOLDERS.intersection(parts[:-1]))
+
+
+def steers(path: str) -> bool:
+    """Whether a file can change how tests are run."""
+    return PurePosixPath(path).name in _ALWAYS | _AT_START | _IN_PART
+
+
+def must_return(path: str, now: bytes | None, judge: bytes | None) -> bool:
+    """Whether a steering file has to be put back as the judge has it, or taken away where the judge has none.
+
+    A project's general configuration may be part of a good patch: it is put back only where its pytest part differs.
+    """
+    if PurePosixPath(path).name not in _IN_PART:
+        return now != judge
+    return _pytest_part(path, now) != _pytest_part(path, judge)
+
+
+def names_pytest(path: str, content: bytes) -> bool:
+    """Whether a configuration file sets pytest up."""
+    name = PurePosixPath(path).name
+    return name in _ALWAYS - {"conftest.py"} or (name in _IN_PART and bool(_pytest_part(path, content)))
+
+
+def _pytest_part(path: str, content: bytes | None) -> str:
+    if content is None:
+        return ""
+    text = content.decode("utf-8", "replace")
+    if path.endswith(".toml"):
+        try:
+            tool = tomllib.loads(text).get("tool", {})
+        except tomllib.TOMLDecodeError:
+            return text  # unreadable is different from everything readable
+        part: object = tool.get("pytest") if isinstance(tool, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return repr(part) if part else ""  # pyright: ignore[reportUnknownArgumentType]
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return text
+    sections = [name for name in ("tool:pytest", "pytest") if parser.has_section(name)]
+    return repr([(name, parser.items(name)) for name in sections]) if sections else ""

@@ -1,0 +1,177 @@
+"""The judge: from reports of tests to a verdict. Pure.
+
+Owns what counts as green. In the order in which the cases are decided:
+
+1. An empty patch: failed.
+2. A test that passed before and does not now, or is gone: failed. Likewise a run that no longer comes to its end.
+3. A judge test that was red passes, and 2 is not so: done.
+4. The task asks for tests: they must pass on the untouched code: unverified, else failed.
+5. The user gave tests, and none of them passes: failed, whatever else says so.
+6. Tests written from the plan: one that was not green on the snapshot passes and none is red: unverified; red now, or
+   green on the snapshot already, so that they show nothing: failed.
+7. No written test can be used. A judge test is red still, or one of the patch's own: failed. Else there is nothing
+   to judge by: unverified.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from infrastructure.judge.reports import TestReport
+
+JudgeKind = Literal["given", "found", "written", "none"]
+TaskKind = Literal["code", "tests"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the tests say of a patch.
+
+    Attributes:
+        status: `done` is proven by tests that were there before the code, `unverified` is not.
+        judge: Which tests it rests on.
+        reason: One sentence.
+        turned_green: Tests that were red and pass now.
+        broken: Tests that passed and do not now.
+        repairable: Whether another try at the code could change it: not where the tests themselves show nothing.
+    """
+
+    status: Literal["done", "unverified", "failed"]
+    judge: JudgeKind
+    reason: str
+    turned_green: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    repairable: bool = True
+
+
+def judge(
+    baseline: TestReport | None,
+    after: TestReport | None,
+    *,
+    patch_empty: bool,
+    judge: JudgeKind,
+    written_baseline: TestReport | None = None,
+    written_after: TestReport | None = None,
+    task_kind: TaskKind = "code",
+) -> Verdict:
+    """Judge a patch.
+
+    Args:
+        baseline: The judge's tests on the untouched snapshot; None when there are none.
+        after: The same tests with the patch.
+        patch_empty: Whether the patch changes nothing.
+        judge: Where the judge's tests come from.
+        written_baseline: Tests of this run's own on the untouched snapshot.
+        written_after: The same with the patch.
+        task_kind: Whether the task asks for code or for tests.
+    """
+    if patch_empty:
+        return Verdict(status="failed", judge=judge, reason="The patch is empty.")
+    lost = _broken(baseline, after)
+    if lost:
+        return Verdict(status="failed", judge=judge, reason=_broken_reason(lost), broken=lost)
+    if after is not None and after.crashed is not None and (baseline is None or baseline.crashed is None):
+        return Verdict(status="failed", judge=judge, reason=f"The tests did not come to their end: {after.crashed}")
+    gained = turned_green(baseline, after)
+    if gained and after is not None and after.crashed is None:
+        return Verdict(status="done", judge=judge, reason=_gained_reason(gained), turned_green=gained)
+    if task_kind == "tests":
+        return _judge_new_tests(written_baseline)
+    if judge == "given" and not (after is not None and after.passed):
+        return Verdict(status="failed", judge=judge, reason="None of the given tests passes.")
+    red = _stays_red(baseline, after)
+    return _judge_by_written(written_baseline, written_after, judge_red=red) or _judge_by_nothing(baseline, judge, red)
+
+
+def turned_green(baseline: TestReport | None, after: TestReport | None) -> tuple[str, ...]:
+    """The tests that were red and pass now, sorted.
+
+    A file or class that could not run as a whole counts when all that ran of it now is green, and something passed.
+    """
+    if baseline is None or after is None:
+        return ()
+    return tuple(sorted(test for test in baseline.red if _passes(test, after)))
+
+
+def _passes(test: str, after: TestReport) -> bool:
+    if test in after.outcomes:
+        return test in after.passed
+    inside = f"{test}::"
+    return any(each.startswith(inside) for each in after.passed) and not any(
+        each.startswith(inside) for each in after.red
+    )
+
+
+def _broken(baseline: TestReport | None, after: TestReport | None) -> tuple[str, ...]:
+    if baseline is None:
+        return ()
+    still = frozenset[str]() if after is None else after.passed
+    return tuple(sorted(baseline.passed - still))  # a skipped or vanished test no longer passes either
+
+
+def _judge_new_tests(written: TestReport | None) -> Verdict:
+    if written is None or not written.outcomes:
+        return Verdict(status="failed", judge="written", reason="No new test ran.")
+    if not written.green:
+        reason = written.crashed or f"{len(written.red)} of {len(written.outcomes)} are red"
+        if not written.red and written.crashed is None:
+            reason = "none of them passed"
+        return Verdict(status="failed", judge="written", reason=f"The new tests do not pass on the code: {reason}.")
+    return Verdict(
+        status="unverified", judge="written", reason=f"{len(written.passed)} new tests pass on the untouched code."
+    )
+
+
+def _judge_by_written(before: TestReport | None, after: TestReport | None, *, judge_red: bool) -> Verdict | None:
+    """Judge by tests from the plan; None where there are none that ran."""
+    if before is None or after is None or (not after.outcomes and after.crashed is None):
+        return None
+    if after.crashed is not None:
+        return Verdict(
+            status="failed", judge="written", reason=f"The written tests did not come to their end: {after.crashed}"
+        )
+    lost = _broken(before, after)
+    if after.red or lost:
+        red = len(after.red) or len(lost)
+        return Verdict(status="failed", judge="written", reason=f"{red} of the written tests do not pass.", broken=lost)
+    gained = turned_green(before, after) or _passing_for_the_first_time(before, after)
+    if gained:
+        reason = f"{len(gained)} tests written from the plan turned green; no given test shows the change."
+        return Verdict(status="unverified", judge="written", reason=reason, turned_green=gained)
+    reason = "The written tests do not show the change: they pass on the untouched code as well."
+    if not after.passed:
+        reason = "The written tests do not show the change: none of them passes."
+    if judge_red:
+        reason = f"{reason[:-1]}; and red tests are still red."
+    return Verdict(status="failed", judge="written", reason=reason, repairable=judge_red or not after.passed)
+
+
+def _passing_for_the_first_time(before: TestReport, after: TestReport) -> tuple[str, ...]:
+    """Where the run on the snapshot did not come to its end, what it had not come to counts as red."""
+    return tuple(sorted(after.passed - before.passed)) if before.crashed is not None else ()
+
+
+def _judge_by_nothing(baseline: TestReport | None, judge: JudgeKind, judge_red: bool) -> Verdict:
+    if judge_red:
+        return Verdict(status="failed", judge=judge, reason="Tests are red, and none of them turned green.")
+    if baseline is None or not baseline.outcomes:
+        return Verdict(status="unverified", judge="none", reason="There are no tests that could show the change.")
+    return Verdict(status="unverified", judge=judge, reason="No test broke, and none shows the change.")
+
+
+def _stays_red(before: TestReport | None, after: TestReport | None) -> bool:
+    """Whether a judge test is not green, where none turned green: one that is skipped now does not count as green."""
+    if before is not None and before.red:
+        return True
+    return after is not None and bool(after.red or after.crashed is not None)
+
+
+def _broken_reason(broken: tuple[str, ...]) -> str:
+    if len(broken) == 1:
+        return f"{broken[0]} passed before and does not now."
+    return f"{len(broken)} tests passed before and do not now, first {broken[0]}."
+
+
+def _gained_reason(gained: tuple[str, ...]) -> str:
+    if len(gained) == 1:
+        return f"{gained[0]} was red and passes now."
+    return f"{len(gained)} tests were red and pass now; no other broke."

@@ -1,0 +1,288 @@
+"""The Ollama API of one server, typed.
+
+Owns the list of calls and what each sends and returns. Calls that generate are async context managers: entering waits
+for the first byte, leaving early closes the stream, so that the server stops generating.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+
+from infrastructure.config.settings import PhaseLimits
+from infrastructure.transport import decoding, encoding
+from infrastructure.transport.answer import Answer, LineReader
+from infrastructure.transport.connections import base_url, open_http_client
+from infrastructure.transport.errors import (
+    ClientClosed,
+    CloudModelRefused,
+    Phase,
+    PullFailed,
+    ServerFailed,
+    ServerUnreachable,
+    StreamBroken,
+    UnreadableAnswer,
+)
+from infrastructure.transport.exchange import Exchange, to_the_end
+from infrastructure.transport.failures import error_text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from agents.model import JsonObject, Options
+    from infrastructure.config.settings import ServerSettings
+    from infrastructure.transport.messages import (
+        ChatRequest,
+        Chunk,
+        Embeddings,
+        EmbedRequest,
+        GenerateRequest,
+        KeepAlive,
+        LoadedModel,
+        LocalModel,
+        ModelInfo,
+        PullProgress,
+    )
+
+T = TypeVar("T")
+
+QUICK_SECONDS = 30.0
+"""For calls that only ask: `/api/ps` can stall about ten seconds behind a sick runner, the others answer at once."""
+ANSWER_BYTES = 256 << 20
+"""The longest whole answer: a thousand vectors of 4,096 numbers take about 50 MB."""
+PULL_SECONDS = 7 * 86400.0
+
+
+class OllamaClient:
+    """One Ollama server. Opens its connections when first asked, and may be used by many tasks at once.
+
+    Every error is an `OllamaError` that names the server. Cancelling any call closes its stream; nothing is retried
+    but a request whose kept-alive connection proved dead before a byte of the answer.
+    """
+
+    def __init__(
+        self,
+        server: ServerSettings,
+        *,
+        limits: PhaseLimits | None = None,
+        line_bytes: int = 8 << 20,
+        allow_cloud: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.server = server
+        self._limits = limits or PhaseLimits()
+        self._line_bytes = line_bytes
+        self._allow_cloud = allow_cloud
+        self._transport = transport
+        self._base = base_url(server)
+        self._http: httpx.AsyncClient | None = None
+        self._closed = False
+
+    # -- generating -----------------------------------------------------------------------------------
+    def chat(
+        self,
+        request: ChatRequest,
+        *,
+        phases: PhaseLimits | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """Continue a conversation.
+
+        Args:
+            request: what to send.
+            phases: limits for this call instead of the client's.
+            on_phase: told when connecting begins, the request goes out, and the first byte is here.
+
+        Raises:
+            OllamaError: on entering, anything that went wrong before the first byte (`may_move` says whether
+                another server may be asked); on iterating, `StreamBroken`, `UnreadableAnswer`, `PhaseTimeout`.
+        """
+        body = encoding.chat_body(request)
+        return self._stream("/api/chat", request.model, body, decoding.chat_chunk, phases, on_phase)
+
+    def generate(
+        self,
+        request: GenerateRequest,
+        *,
+        phases: PhaseLimits | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """Complete a prompt; everything else is as for `chat`."""
+        body = encoding.generate_body(request)
+        return self._stream("/api/generate", request.model, body, decoding.generate_chunk, phases, on_phase)
+
+    async def embed(
+        self,
+        request: EmbedRequest,
+        *,
+        phases: PhaseLimits | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
+    ) -> Embeddings:
+        """Turn texts into vectors."""
+        body = encoding.embed_body(request)
+        return await self._ask("POST", "/api/embed", decoding.embeddings, body, request.model, phases, on_phase)
+
+    # -- models ---------------------------------------------------------------------------------------
+    async def load(
+        self,
+        model: str,
+        options: Options | None = None,
+        keep_alive: KeepAlive | None = None,
+        *,
+        shift: bool | None = None,
+        phases: PhaseLimits | None = None,
+    ) -> None:
+        """Have the model in memory with these load-time options; with `keep_alive` 0, out of it.
+
+        Takes no slot and generates nothing. Leaving early aborts the load.
+        """
+        body = encoding.load_body(model, options or {}, keep_alive, shift)
+        await self._ask("POST", "/api/generate", decoding.generate_chunk, body, model, phases)
+
+    async def tags(self, *, seconds: float = QUICK_SECONDS) -> tuple[LocalModel, ...]:
+        """The models on the server's disk."""
+        return await self._quick("GET", "/api/tags", decoding.local_models, seconds)
+
+    async def ps(self, *, seconds: float = QUICK_SECONDS) -> tuple[LoadedModel, ...]:
+        """The models in the server's memory."""
+        return await self._quick("GET", "/api/ps", decoding.loaded_models, seconds)
+
+    async def show(self, model: str, *, seconds: float = QUICK_SECONDS) -> ModelInfo:
+        """What the server knows of a model."""
+        return await self._quick("POST", "/api/show", decoding.model_info, seconds, {"model": model}, model)
+
+    async def version(self, *, seconds: float = QUICK_SECONDS) -> str:
+        """The server's version; the cheapest sign of life."""
+        return await self._quick("GET", "/api/version", decoding.version, seconds)
+
+    async def pull(self, model: str) -> AsyncGenerator[PullProgress]:
+        """Have the server download a model; wrap it in `contextlib.aclosing` when leaving early.
+
+        Raises:
+            PullFailed: with the server's words, or because it ended without saying "success".
+        """
+        limits = self._limits.model_copy(
+            update={"between_tokens": self._limits.first_byte, "total": PULL_SECONDS}  # a checksum is long and silent
+        )
+        body: encoding.JsonBody = {"model": model, "stream": True}
+        async with self._exchange("POST", "/api/pull", body, model, limits) as exchange:
+            reader = LineReader(exchange, self._line_bytes)
+            last = ""
+            while (progress := await self._progress(reader, model)) is not None:
+                last = progress.status
+                yield progress
+            if last != "success":
+                raise PullFailed(model, "the download ended early", server=self.server.label)
+
+    async def aclose(self) -> None:
+        """Close every connection; calls under way fail. Safe to repeat, and finishes even when cancelled."""
+        self._closed = True
+        http, self._http = self._http, None
+        if http is not None:
+            await to_the_end(http.aclose())
+
+    # -- pieces ---------------------------------------------------------------------------------------
+    @asynccontextmanager
+    async def _stream(
+        self,
+        path: str,
+        model: str,
+        body: JsonObject,
+        parse: Callable[[decoding.Line], Chunk],
+        phases: PhaseLimits | None,
+        on_phase: Callable[[Phase], None] | None,
+    ) -> AsyncGenerator[AsyncIterator[Chunk]]:
+        async with self._exchange("POST", path, body, model, phases or self._limits, on_phase) as exchange:
+            answer = Answer(exchange, parse, self._line_bytes)
+            yield answer
+            if answer.finished:
+                await exchange.drain()
+
+    async def _quick(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[decoding.Line], T],
+        seconds: float,
+        body: JsonObject | None = None,
+        model: str = "",
+    ) -> T:
+        limits = self._limits.model_copy(update={"first_byte": seconds, "total": seconds})
+        return await self._ask(method, path, read, body, model, limits)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[decoding.Line], T],
+        body: JsonObject | None = None,
+        model: str = "",
+        phases: PhaseLimits | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
+    ) -> T:
+        async with self._exchange(method, path, body, model, phases or self._limits, on_phase) as exchange:
+            data = await exchange.whole(ANSWER_BYTES)
+        try:
+            answer = decoding.parse_object(data)
+            if answer.get("error"):
+                raise ServerFailed(200, error_text(answer["error"]), server=self.server.label)
+            return read(answer)
+        except decoding.BadShape as error:
+            raise UnreadableAnswer(str(error), server=self.server.label) from None
+
+    @asynccontextmanager
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: JsonObject | None,
+        model: str,
+        limits: PhaseLimits,
+        on_phase: Callable[[Phase], None] | None = None,
+    ) -> AsyncGenerator[Exchange]:
+        if model and not self._allow_cloud and encoding.is_cloud(model):
+            raise CloudModelRefused(model, server=self.server.label)
+        http = self._opened()
+        request = http.build_request(
+            method,
+            self._base + path,
+            content=None if body is None else encoding.dump(body),
+            headers={} if body is None else {"Content-Type": "application/json"},
+            timeout=httpx.Timeout(None, connect=limits.connect),
+        )
+        exchange = Exchange(http, limits, server=self.server.label, model=model, on_phase=on_phase)
+        async with exchange.send(request):
+            yield exchange
+
+    async def _progress(self, reader: LineReader, model: str) -> PullProgress | None:
+        try:
+            line = await reader.next()
+            if line is None:
+                return None
+            if not line.get("error"):
+                return decoding.pull_progress(line)
+        except decoding.BadShape as error:
+            raise UnreadableAnswer(str(error), server=self.server.label) from None
+        except StreamBroken as broken:
+            raise PullFailed(model, broken.message, server=self.server.label) from broken
+        raise PullFailed(model, error_text(line["error"]), server=self.server.label)
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._closed:
+            raise ClientClosed(server=self.server.label)
+        if self._http is None:
+            try:
+                self._http = open_http_client(self.server, self._limits, self._transport)
+            except (OSError, ssl.SSLError) as error:
+                raise ServerUnreachable(
+                    str(error), server=self.server.label, hint="check ca_file of this server"
+                ) from error
+            except (ImportError, ValueError) as error:
+                raise ServerUnreachable(
+                    str(error), server=self.server.label, hint="check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
+                ) from error
+        return self._http

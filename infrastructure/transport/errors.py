@@ -1,0 +1,213 @@
+"""What can go wrong between Corral and one Ollama server.
+
+Owns the error tree of the wire, and the rule which of the errors another server may make good. Fields instead of
+formatted text; no error of the HTTP client ever leaves this package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """The part of a call that a time limit belongs to."""
+
+    CONNECT = "connect"
+    FIRST_BYTE = "first_byte"
+    BETWEEN_TOKENS = "between_tokens"
+    TOTAL = "total"
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What had arrived when a stream broke."""
+
+    text: str = ""
+    thinking: str = ""
+
+
+class OllamaError(Exception):
+    """The server could not answer."""
+
+    default_hint = ""
+
+    def __init__(self, *fields: object, server: str = "", hint: str | None = None) -> None:
+        super().__init__(*fields)
+        self.server = server
+        """The server's label; empty when no server was asked."""
+        self.hint = self.default_hint if hint is None else hint
+        """What the person can do next."""
+
+    def __str__(self) -> str:
+        """One line: the server, what happened, the fields that say more."""
+        said = (self.__doc__ or "").partition("\n")[0].rstrip(".")
+        more = ", ".join(str(field) for field in self.args if field not in (None, ""))
+        return ": ".join(part for part in (self.server, said, more) if part)
+
+
+class ServerUnreachable(OllamaError):
+    """The server cannot be reached."""
+
+    default_hint = "check that Ollama runs there (ollama serve) and that the address is right"
+
+    def __init__(self, message: str = "", *, server: str = "", hint: str | None = None) -> None:
+        super().__init__(message, server=server, hint=hint)
+        self.message = message
+
+
+class PhaseTimeout(OllamaError):
+    """A phase of the call took longer than its limit."""
+
+    default_hint = "raise the limit of this phase under [pool.phases], or ask a faster server"
+
+    def __init__(self, phase: Phase, *, server: str = "", hint: str | None = None) -> None:
+        super().__init__(phase, server=server, hint=hint)
+        self.phase = phase
+
+
+class ServerBusy(OllamaError):
+    """The server's queue is full."""
+
+    default_hint = "wait a little, or raise OLLAMA_MAX_QUEUE on the server"
+
+
+class ModelNotFound(OllamaError):
+    """The server does not have this model."""
+
+    def __init__(self, model: str, *, server: str = "", hint: str | None = None) -> None:
+        super().__init__(model, server=server, hint=f"ollama pull {model}" if hint is None else hint)
+        self.model = model
+
+
+class CloudModelRefused(OllamaError):
+    """This model runs in the cloud, and nothing may leave the machine."""
+
+    default_hint = "choose a local model, or set pool.allow_cloud"
+
+    def __init__(self, model: str, *, server: str = "", hint: str | None = None) -> None:
+        super().__init__(model, server=server, hint=hint)
+        self.model = model
+
+
+class ContextExceeded(OllamaError):
+    """The prompt is longer than the model's window on this server; nothing was generated."""
+
+    default_hint = "send less, or raise num_ctx of the lane"
+
+    def __init__(
+        self,
+        prompt_tokens: int | None = None,
+        window: int | None = None,
+        *,
+        server: str = "",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(prompt_tokens, window, server=server, hint=hint)
+        self.prompt_tokens = prompt_tokens
+        """The exact count, where the server gave it (from 0.30 on)."""
+        self.window = window
+
+
+class RequestRefused(OllamaError):
+    """The server refused the request."""
+
+    default_hint = "the request is wrong for this model or server; its own words say how"
+
+    def __init__(self, status: int, message: str = "", *, server: str = "", hint: str | None = None) -> None:
+        super().__init__(status, message, server=server, hint=hint)
+        self.status = status
+        self.message = message
+
+
+class NotAuthorized(OllamaError):
+    """The server does not let us in."""
+
+    default_hint = "set token, or username and password, of this server"
+
+    def __init__(self, status: int, message: str = "", *, server: str = "", hint: str | None = None) -> None:
+        super().__init__(status, message, server=server, hint=hint)
+        self.status = status
+        self.message = message
+
+
+class ServerFailed(OllamaError):
+    """The server failed before it answered."""
+
+    default_hint = "the server's log says more; a model too large for its memory is the usual cause"
+
+    def __init__(self, status: int, message: str = "", *, server: str = "", hint: str | None = None) -> None:
+        super().__init__(status, message, server=server, hint=hint)
+        self.status = status
+        self.message = message
+
+
+class StreamBroken(OllamaError):
+    """The answer broke off in the middle."""
+
+    default_hint = "ask again; what had arrived is kept"
+
+    def __init__(
+        self,
+        partial: Partial = Partial(),
+        message: str = "",
+        *,
+        server: str = "",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(partial, message, server=server, hint=hint)
+        self.partial = partial
+        self.message = message
+
+    def __str__(self) -> str:
+        """As for every error, but without the text that had arrived."""
+        said = (self.__doc__ or "").rstrip(".")
+        return ": ".join(part for part in (self.server, said, self.message) if part)
+
+
+class UnreadableAnswer(OllamaError):
+    """The answer is not what an Ollama server says."""
+
+    default_hint = "check that the address is Ollama's, and that no proxy changes its answers"
+
+    def __init__(self, message: str = "", *, server: str = "", hint: str | None = None) -> None:
+        super().__init__(message, server=server, hint=hint)
+        self.message = message
+
+
+class WindowOverrun(OllamaError):
+    """Prompt and answer together outgrew the window, so that the server dropped a part of the prompt."""
+
+    default_hint = "bound num_predict to what is left of the window, or raise num_ctx of the lane"
+
+    def __init__(
+        self, prompt_tokens: int, completion_tokens: int, window: int, *, server: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(prompt_tokens, completion_tokens, window, server=server, hint=hint)
+        self.prompt_tokens = prompt_tokens
+        self.completion_tokens = completion_tokens
+        self.window = window
+
+
+class PullFailed(OllamaError):
+    """The server could not fetch the model."""
+
+    default_hint = "check the model's name and the server's way to the registry"
+
+    def __init__(self, model: str, message: str = "", *, server: str = "", hint: str | None = None) -> None:
+        super().__init__(model, message, server=server, hint=hint)
+        self.model = model
+        self.message = message
+
+
+class ClientClosed(OllamaError):
+    """The client of this server has been closed."""
+
+    default_hint = "open a new client"
+
+
+def may_move(error: BaseException) -> bool:
+    """Whether another server may be asked instead: nothing of the answer had arrived, and it may do better there."""
+    if isinstance(error, PhaseTimeout):
+        return error.phase is Phase.CONNECT
+    return isinstance(error, ServerUnreachable | ServerBusy | ModelNotFound | ServerFailed)

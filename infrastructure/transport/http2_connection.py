@@ -1,0 +1,322 @@
+"""One HTTP/2 connection and its streams.
+
+Owns the protocol state (`h2`), flow control both ways, and what each stream has received. Bytes are read the moment
+they arrive and handed to the stream they belong to, so that no stream waits for another's reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import httpx
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    DataReceived,
+    Event,
+    RemoteSettingsChanged,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+
+from infrastructure.transport.http2_frames import BadFrame, FrameCutter, GoAway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Header = tuple[bytes, bytes]
+
+STREAM_WINDOW = 1 << 20
+"""Bytes a stream may hold unread; a slow reader stops its own stream here and nobody else's."""
+CONNECTION_WINDOW = 1 << 24
+"""Given back as bytes arrive, read or not, so that it limits no one."""
+STREAMS = 100
+"""The most streams at once, whatever the server would allow."""
+_LAST_STREAM = 1 << 29
+
+
+class StreamRefused(Exception):
+    """The peer says that it did nothing with this request, so it may be sent again."""
+
+
+class Stream:
+    """One request and its answer. One task sends, then receives."""
+
+    __slots__ = ("_waiter", "ended", "error", "id", "pieces", "response", "sent", "uncredited")
+
+    def __init__(self, stream_id: int) -> None:
+        self.id = stream_id
+        self.response: list[Header] | None = None
+        self.pieces: deque[bytes] = deque()
+        self.uncredited = 0
+        self.sent = False
+        self.ended = False
+        self.error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def changed(self) -> None:
+        """Wait until something about the stream is new."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        """Let the task that waits look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """End the stream with an error, unless it has ended already."""
+        if not self.ended and self.error is None:
+            self.error = error
+            self.wake()
+
+
+class Http2Connection(asyncio.Protocol):
+    """A connection as the client sees it. `on_gone` is told once, when it takes no new stream any more."""
+
+    def __init__(self, on_gone: Callable[[Http2Connection], None]) -> None:
+        self._on_gone = on_gone
+        self._loop = asyncio.get_running_loop()
+        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+        self._cutter = FrameCutter()
+        self._transport: asyncio.Transport | None = None
+        self._streams: dict[int, Stream] = {}
+        self._uncredited = 0
+        self._paused = False
+        self._gone = False
+        self.idle_since = self._loop.time()
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+        """Done when the peer's settings are here, so that its limits are known and it does speak HTTP/2."""
+
+    # -- for the transport --------------------------------------------------------------------------
+    @property
+    def room(self) -> int:
+        """How many more streams may be opened now."""
+        if self._gone:
+            return 0
+        allowed = min(STREAMS, self._h2.remote_settings.max_concurrent_streams)
+        return max(0, allowed - len(self._streams))
+
+    @property
+    def gone(self) -> bool:
+        """Whether it takes no new stream any more."""
+        return self._gone
+
+    @property
+    def idle(self) -> bool:
+        """Whether no stream is open."""
+        return not self._streams
+
+    def open(self, headers: Iterable[Header], *, body: bool) -> Stream:
+        """Begin a request; its body, if there is one, follows by `send`."""
+        stream = Stream(self._h2.get_next_available_stream_id())
+        self._h2.send_headers(stream.id, headers, end_stream=not body)
+        stream.sent = not body
+        self._streams[stream.id] = stream
+        self._flush()
+        if stream.id > _LAST_STREAM:
+            self._retire()
+        return stream
+
+    async def send(self, stream: Stream, body: bytes) -> None:
+        """Send the whole body, as the peer's windows allow; stops early when the answer is complete before it."""
+        rest = memoryview(body)
+        while not (stream.sent or stream.ended or stream.error):
+            room = self._send_room(stream)
+            if room <= 0:
+                await stream.changed()
+                continue
+            part, rest = rest[:room], rest[room:]
+            self._h2.send_data(stream.id, bytes(part), end_stream=not rest)
+            self._flush()
+            stream.sent = not rest
+
+    async def receive_headers(self, stream: Stream) -> list[Header]:
+        """The answer's headers, pseudo-headers first."""
+        while stream.response is None:
+            if stream.error is not None:
+                raise stream.error
+            if stream.ended:
+                raise httpx.RemoteProtocolError("stream ended without an answer")
+            await stream.changed()
+        return stream.response
+
+    async def receive(self, stream: Stream) -> bytes:
+        """What has arrived of the body; empty at its end."""
+        while not stream.pieces:
+            if stream.error is not None:
+                raise stream.error
+            if stream.ended:
+                return b""
+            await stream.changed()
+        data = b"".join(stream.pieces)
+        stream.pieces.clear()
+        if stream.uncredited >= STREAM_WINDOW // 4 and not stream.ended and stream.error is None:
+            self._h2.increment_flow_control_window(stream.uncredited, stream.id)
+            stream.uncredited = 0
+            self._flush()
+        return data
+
+    def release(self, stream: Stream) -> None:
+        """Forget a stream; if it is not complete, tell the peer to stop (RST_STREAM), so that generation ends."""
+        if self._streams.pop(stream.id, None) is None:
+            return
+        if not (stream.ended and stream.sent) and stream.error is None and self._alive():
+            self._h2.reset_stream(stream.id, ErrorCodes.CANCEL)
+            self._flush()
+        if not self._streams:
+            self.idle_since = self._loop.time()
+            if self._gone:
+                self.close()
+
+    def close(self) -> None:
+        """Close the connection; open streams fail."""
+        self._retire()
+        if self._alive() and self._transport is not None:
+            self._h2.close_connection()
+            self._flush()
+            self._transport.close()
+        self._fail_all(httpx.ReadError("connection closed"))
+
+    # -- asyncio.Protocol -----------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet the peer."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class is no subclass of it
+        self._h2.local_settings = Settings(
+            client=True,
+            initial_values={
+                SettingCodes.ENABLE_PUSH: 0,
+                SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+                SettingCodes.MAX_HEADER_LIST_SIZE: 1 << 16,
+            },
+        )
+        del self._h2.local_settings[SettingCodes.ENABLE_CONNECT_PROTOCOL]  # a server's to say; some refuse it of us
+        self._h2.initiate_connection()
+        self._h2.increment_flow_control_window(CONNECTION_WINDOW)
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what came."""
+        try:
+            frames, goaways = self._cutter.feed(data)
+            events = self._h2.receive_data(frames) if frames else []
+            for event in events:
+                self._on_event(event)
+            for goaway in goaways:
+                self._on_goaway(goaway)
+            self._flush()
+        except (BadFrame, ProtocolError) as error:
+            self._retire()
+            self._fail_all(httpx.RemoteProtocolError(f"HTTP/2: {error}"))
+            if self._transport is not None:
+                self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let every stream know."""
+        self._retire()
+        self._fail_all(httpx.ReadError(str(exc) if exc else "the server closed the connection"))
+
+    def pause_writing(self) -> None:
+        """The socket is full."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The socket has room again."""
+        self._paused = False
+        self._wake_all()
+
+    # -- events ---------------------------------------------------------------------------------------
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, DataReceived):
+            self._on_data(event)
+        elif isinstance(event, RemoteSettingsChanged):
+            if not self.ready.done():
+                self.ready.set_result(None)
+            self._wake_all()
+        elif isinstance(event, WindowUpdated):
+            self._wake_all()
+        elif isinstance(event, ResponseReceived | StreamEnded | StreamReset):
+            self._on_stream_event(event)
+
+    def _on_data(self, event: DataReceived) -> None:
+        size = event.flow_controlled_length or 0
+        self._uncredited += size
+        if self._uncredited >= CONNECTION_WINDOW // 8:
+            self._h2.increment_flow_control_window(self._uncredited)
+            self._uncredited = 0
+        stream = self._streams.get(event.stream_id or 0)
+        if stream is None:
+            return
+        stream.uncredited += size
+        if event.data:
+            stream.pieces.append(event.data)
+            stream.wake()
+
+    def _on_stream_event(self, event: ResponseReceived | StreamEnded | StreamReset) -> None:
+        stream = self._streams.get(event.stream_id or 0)
+        if stream is None:
+            return
+        if isinstance(event, ResponseReceived):
+            stream.response = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
+        elif isinstance(event, StreamEnded):
+            stream.ended = True
+        elif event.error_code == ErrorCodes.REFUSED_STREAM:
+            stream.fail(StreamRefused())
+        else:
+            stream.fail(httpx.RemoteProtocolError(f"HTTP/2: the server reset the stream ({_code(event.error_code)})"))
+        stream.wake()
+
+    def _on_goaway(self, goaway: GoAway) -> None:
+        self._retire()
+        for stream in list(self._streams.values()):
+            if stream.id > goaway.last_stream_id:
+                stream.fail(StreamRefused())
+        if not self._streams:
+            self.close()
+
+    # -- pieces ---------------------------------------------------------------------------------------
+    def _send_room(self, stream: Stream) -> int:
+        if self._paused:
+            return 0
+        return min(self._h2.local_flow_control_window(stream.id), self._h2.max_outbound_frame_size)
+
+    def _alive(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def _flush(self) -> None:
+        data = self._h2.data_to_send()
+        if data and self._alive() and self._transport is not None:
+            self._transport.write(data)
+
+    def _retire(self) -> None:
+        if not self._gone:
+            self._gone = True
+            self._on_gone(self)
+
+    def _wake_all(self) -> None:
+        for stream in self._streams.values():
+            stream.wake()
+
+    def _fail_all(self, error: Exception) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(error)
+            self.ready.exception()  # retrieved: whoever waits sees it, and nobody is warned when no one does
+        for stream in list(self._streams.values()):
+            stream.fail(error)
+
+
+def _code(code: int | None) -> str:
+    try:
+        return ErrorCodes(code or 0).name
+    except ValueError:
+        return str(code)

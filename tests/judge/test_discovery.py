@@ -1,0 +1,176 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from infrastructure.judge import dump_plan, judge_files, load_plan, plan_tests, plan_written
+from infrastructure.judge.commands import parse_command
+from infrastructure.judge.interpreters import find_interpreter
+from infrastructure.judge.steering import must_return
+
+UNITTEST = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n"
+PYTEST = "def test_a(): pass\n"
+IMPORTED = "from cases import *\n"
+CLASSES = "class TestA:\n    def test_a(self): pass\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "framework"),
+    [
+        ({"test_a.py": UNITTEST}, "unittest"),
+        ({"tests/test_a.py": PYTEST}, "pytest"),
+        ({"tests/a_test.py": PYTEST}, "pytest"),
+        ({"test_a.py": UNITTEST, "test_b.py": PYTEST}, "pytest"),
+        ({"test_a.py": UNITTEST.replace("unittest\n", "unittest, pytest\n", 1)}, "unittest"),
+        ({"test_a.py": "from pytest import fixture\n"}, "pytest"),
+        ({"test_a.py": CLASSES}, "pytest"),
+        ({"test_a.py": IMPORTED}, None),
+        ({"test_a.py": IMPORTED, "conftest.py": ""}, "pytest"),
+        ({"test_a.py": IMPORTED, "pyproject.toml": "[tool.pytest.ini_options]\nx = 1\n"}, "pytest"),
+        ({"test_a.py": IMPORTED, "setup.cfg": "[tool:pytest]\nx = 1\n"}, "pytest"),
+        ({"test_a.py": IMPORTED, "pyproject.toml": "[project]\nname = 'x'\n"}, None),
+        ({"app.py": "x = 1\n", "pytest.ini": "[pytest]\n"}, None),
+        ({}, None),
+    ],
+)
+async def test_tests_are_found_by_convention(take, files: dict[str, str], framework: str | None) -> None:
+    plan = await plan_tests(await take(files))
+    assert (None if plan is None else plan.framework) == framework
+    if plan is not None:
+        assert plan.judge == "found"
+        assert load_plan(dump_plan(plan)) == plan
+
+
+async def test_without_an_environment_of_its_own_the_project_is_tested_on_corrals_and_told_so(take) -> None:
+    plan = await plan_tests(await take({"test_a.py": PYTEST}))
+    assert plan is not None
+    assert plan.interpreter == Path(sys.executable)
+    assert "Corral's own interpreter" in plan.note
+    assert "--override-ini=addopts=" in plan.arguments
+
+
+def make_environment(folder: Path, *packages: str) -> Path:
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    (folder / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
+    for package in packages:
+        place = folder / "lib" / "python3.11" / "site-packages" / package
+        place.mkdir(parents=True)
+        (place / "__init__.py").write_text("")
+    return folder
+
+
+async def test_the_projects_own_environment_is_used_and_shown_read_only(take, tmp_path: Path) -> None:
+    environment = make_environment(tmp_path / "project" / ".venv", "pytest")
+    (tmp_path / "project" / "node_modules").mkdir()
+
+    plan = await plan_tests(await take({"test_a.py": PYTEST}))
+
+    assert plan is not None
+    assert plan.interpreter == environment / "bin" / "python"
+    assert plan.note == ""
+    assert {environment, tmp_path / "project" / "node_modules"} <= set(plan.read)
+    assert dict(plan.links) == {".venv": environment, "node_modules": tmp_path / "project" / "node_modules"}
+    assert "--override-ini=addopts=" not in plan.arguments
+
+
+async def test_a_project_environment_without_pytest_is_passed_over_for_tests_that_need_it(take, tmp_path: Path) -> None:
+    make_environment(tmp_path / "project" / ".venv")
+    plan = await plan_tests(await take({"test_a.py": PYTEST}))
+    assert plan is not None
+    assert plan.interpreter == Path(sys.executable)
+    assert "no pytest" in plan.note
+
+
+def test_the_shells_active_environment_counts_unless_it_is_corrals(tmp_path: Path) -> None:
+    active = make_environment(tmp_path / "active")
+    assert find_interpreter((tmp_path,), {"VIRTUAL_ENV": str(active)}).python == active / "bin" / "python"
+    assert find_interpreter((tmp_path,), {"VIRTUAL_ENV": sys.prefix}).own
+    assert find_interpreter((tmp_path,), {"VIRTUAL_ENV": "relative"}).own
+    assert find_interpreter((tmp_path,), {"VIRTUAL_ENV": str(tmp_path / "gone")}).own
+    make_environment(tmp_path / "venv")
+    found = find_interpreter((tmp_path,), {"VIRTUAL_ENV": str(active)})
+    assert found.python == tmp_path / "venv" / "bin" / "python"
+
+
+async def test_given_files_are_run_alone(take) -> None:
+    snapshot = await take({"test_old.py": PYTEST})
+    plan = await plan_tests(snapshot, tests={"tests/test_new.py": UNITTEST.encode()})
+    assert plan is not None
+    assert (plan.framework, plan.arguments, plan.judge) == ("unittest", ("tests/test_new.py",), "given")
+    assert plan.command == "python -m unittest tests/test_new.py"
+
+
+async def test_written_files_are_run_alone(take) -> None:
+    plan = await plan_written(await take({}), {"test_w.py": b"import asyncio\nasync def test_a(): pass\n"})
+    assert plan.framework == "pytest"
+    assert plan.arguments[-1] == "test_w.py"
+    assert "pytest_asyncio.plugin" in plan.arguments
+
+
+@pytest.mark.parametrize(
+    ("command", "framework", "arguments"),
+    [
+        ("pytest", "pytest", ()),
+        ("pytest -q tests/a.py::T", "pytest", ("-q", "tests/a.py::T")),
+        (".venv/bin/pytest -k 'a or b'", "pytest", ("-k", "a or b")),
+        ("python -m pytest tests", "pytest", ("tests",)),
+        ("python3.11 -m unittest", "unittest", ()),
+        ("python -m unittest -v tests.test_a.T", "unittest", ("tests.test_a.T",)),
+        ("python -m unittest discover", "unittest", ()),
+        ("python -m unittest discover -s tests -p 't*.py'", "unittest", ("-s", "tests", "-p", "t*.py")),
+        ("python -m unittest discover tests t.py", "unittest", ("-s", "tests", "-p", "t.py")),
+        ("python -m unittest discover -t .", "command", ("python", "-m", "unittest", "discover", "-t", ".")),
+        ("python -m unittest -k a", "command", ("python", "-m", "unittest", "-k", "a")),
+        ("uv run pytest -q", "pytest", ("-q",)),
+        ("poetry run python -m pytest", "pytest", ()),
+        ("npm test", "command", ("npm", "test")),
+        ("make test && make lint", "command", ("sh", "-c", "make test && make lint")),
+        ("X=1 pytest", "command", ("sh", "-c", "X=1 pytest")),
+        ("pytest tests/*.py", "command", ("sh", "-c", "pytest tests/*.py")),
+        ('echo "$HOME"', "command", ("sh", "-c", 'echo "$HOME"')),
+        ("python -m mypackage", "command", ("python", "-m", "mypackage")),
+    ],
+)
+def test_a_test_command_is_read(command: str, framework: str, arguments: tuple[str, ...]) -> None:
+    parsed = parse_command(command)
+    assert (parsed.framework, parsed.arguments) == (framework, arguments)
+
+
+@pytest.mark.parametrize("command", [" ", "pytest 'open", ""])
+def test_a_test_command_that_cannot_be_read_is_refused(command: str) -> None:
+    with pytest.raises(ValueError, match=r"empty|quotation"):
+        parse_command(command)
+
+
+async def test_judge_files_are_the_tests_what_lies_beside_them_and_what_steers_the_runner(take) -> None:
+    files = {
+        "app.py": "", "test_a.py": "1", "pkg/b_test.py": "", "tests/data.json": "", "pkg/tests/helper.py": "",
+        "conftest.py": "", "pyproject.toml": "", "sitecustomize.py": "", "contest.py": "", "latest/x.py": "",
+    }  # fmt: skip
+    found = await judge_files(await take(files), {"test_a.py": b"2", "new.py": b"n"})
+    assert set(found) == set(files) - {"app.py", "contest.py", "latest/x.py"} | {"new.py"}
+    assert found["test_a.py"] == b"2"
+
+
+@pytest.mark.parametrize(
+    ("path", "now", "judge", "returned"),
+    [
+        ("conftest.py", b"x", None, True),
+        ("a/conftest.py", b"x", b"y", True),
+        ("conftest.py", b"x", b"x", False),
+        ("pyproject.toml", b"[project]\nversion = '2'\n", b"[project]\nversion = '1'\n", False),
+        ("pyproject.toml", b"[project]\nname = 'new'\n", None, False),
+        ("pyproject.toml", b"[tool.pytest.ini_options]\naddopts = '-x'\n", None, True),
+        ("pyproject.toml", b"[tool]\npytest = 1\n", b"", True),
+        ("pyproject.toml", b"[broken", b"", True),
+        ("setup.cfg", b"[metadata]\nname = b\n", b"[metadata]\nname = a\n", False),
+        ("setup.cfg", b"[tool:pytest]\naddopts = -x\n", b"[metadata]\nname = a\n", True),
+        ("tox.ini", b"[pytest]\naddopts = -x\n", b"[tox]\n", True),
+        ("tox.ini", b"no section", b"[tox]\n", True),
+    ],
+)
+def test_steering_files_return_and_general_configuration_only_where_it_steers(
+    path: str, now: bytes, judge: bytes | None, returned: bool
+) -> None:
+    assert must_return(path, now, judge) is returned

@@ -1,0 +1,428 @@
+"""HTTP/2: many streams on one connection, each stopped alone, none lost when the connection is given up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from h2.errors import ErrorCodes
+from h2.events import DataReceived, Event, RequestReceived, StreamEnded, WindowUpdated
+
+from agents.model import Message
+from infrastructure.config.settings import PhaseLimits, ServerSettings
+from infrastructure.transport.client import OllamaClient
+from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, ServerUnreachable, StreamBroken
+from infrastructure.transport.http2 import Http2Transport
+from infrastructure.transport.http2_connection import CONNECTION_WINDOW
+from infrastructure.transport.messages import ChatRequest
+from tests.transport.h2_server import H2Server, ServerConnection, answered, h2_server
+from tests.transport.raw_server import Exchange, raw_server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from infrastructure.transport.messages import Chunk
+
+LINE = b'{"message":{"content":"x"},"done":false}\n'
+DONE = b'{"message":{"content":""},"done":true}\n'
+
+
+def ask(model: str = "m", text: str = "hi") -> ChatRequest:
+    return ChatRequest(model=model, messages=(Message("user", text),))
+
+
+def client_of(server: H2Server, **limits: float) -> OllamaClient:
+    return OllamaClient(ServerSettings(url=server.url), limits=PhaseLimits(**limits))
+
+
+async def text_of(client: OllamaClient, request: ChatRequest | None = None) -> str:
+    async with client.chat(request or ask()) as chunks:
+        return "".join([chunk.text async for chunk in chunks])
+
+
+def streaming(connection: ServerConnection, event: Event) -> None:
+    """Answers every request with the head of a stream."""
+    if isinstance(event, StreamEnded):
+        connection.headers(event.stream_id or 0)
+        connection.data(event.stream_id or 0, LINE)
+
+
+async def first(chunks: AsyncIterator[Chunk]) -> str:
+    return (await anext(chunks)).text
+
+
+async def test_calls_share_one_connection() -> None:
+    async with h2_server(answered) as server:
+        client = client_of(server)
+        assert await asyncio.gather(*(text_of(client) for _ in range(50))) == ["ok"] * 50
+        assert await client.version() == "1"
+        assert len(server.connections) == 1
+        await client.aclose()
+
+
+async def test_more_calls_than_the_server_allows_open_another_connection() -> None:
+    async with h2_server(streaming, max_streams=2) as server:
+        client = client_of(server)
+        entered = [client.chat(ask()) for _ in range(5)]
+        for call in entered:
+            assert await first(await call.__aenter__()) == "x"
+        assert [len(connection.streams()) for connection in server.connections] == [2, 2, 1]
+        for call in entered:
+            await call.__aexit__(None, None, None)
+        await client.aclose()
+
+
+async def test_leaving_early_resets_the_stream_and_nothing_else() -> None:
+    async with h2_server(streaming) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as stays:
+            assert await first(stays) == "x"
+            async with client.chat(ask()) as leaves:
+                assert await first(leaves) == "x"
+            (connection,) = server.connections
+            await server.until(lambda: connection.resets() == [3])
+            connection.data(1, LINE + DONE, end=True)
+            assert [chunk.text async for chunk in stays] == ["x", ""]
+        assert connection.resets() == [3]
+        assert not connection.closed.is_set()
+        await client.aclose()
+        await connection.closed.wait()
+
+
+async def test_hundreds_of_early_leaves_do_not_use_up_the_connection() -> None:
+    async with h2_server(streaming, max_streams=10) as server:
+        client = client_of(server)
+        for _ in range(300):
+            async with client.chat(ask()) as chunks:
+                assert await first(chunks) == "x"
+        assert len(server.connections) == 1
+        await client.aclose()
+
+
+@pytest.mark.parametrize("at", ["before the first byte", "between tokens"])
+async def test_cancelling_resets_the_stream(at: str) -> None:
+    asked = asyncio.Event()
+
+    def script(connection: ServerConnection, event: Event) -> None:
+        if at == "between tokens":
+            streaming(connection, event)
+        if isinstance(event, StreamEnded):
+            asked.set()
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        task = asyncio.ensure_future(text_of(client))
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await server.until(lambda: server.connections[0].resets() == [1])
+        await client.aclose()
+
+
+async def test_one_calls_time_limit_leaves_the_others_alone() -> None:
+    async with h2_server(streaming) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as patient:
+            assert await first(patient) == "x"
+            async with client.chat(ask(), phases=PhaseLimits(between_tokens=0.05)) as hurried:
+                assert await first(hurried) == "x"
+                with pytest.raises(PhaseTimeout) as error:
+                    await first(hurried)
+            assert error.value.phase is Phase.BETWEEN_TOKENS
+            server.connections[0].data(1, DONE, end=True)
+            assert [chunk.final is not None async for chunk in patient] == [True]
+        await client.aclose()
+
+
+async def test_a_stream_nobody_reads_stops_at_its_window_and_delays_no_other() -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded):
+            connection.headers(event.stream_id or 0)
+
+    def fill(connection: ServerConnection, stream: int) -> int:
+        sent = 0
+        while room := min(connection.h2.local_flow_control_window(stream), 16384):
+            connection.data(stream, b" " * (room - 1) + b"\n")
+            sent += room
+        return sent
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as unread:
+            (connection,) = server.connections
+            assert fill(connection, 1) == 1 << 20
+            async with client.chat(ask()) as other:
+                connection.data(3, LINE + DONE, end=True)
+                assert await first(other) == "x"
+            # Reading gives the window back, so that the stream can go on.
+            reading = asyncio.ensure_future(first(unread))
+            await server.until(lambda: connection.credit(1) > 0)
+            connection.data(1, LINE + DONE, end=True)
+            assert await reading == "x"
+        await client.aclose()
+
+
+async def test_an_answer_larger_than_every_window_arrives_whole() -> None:
+    lines = 1500
+    blank = b" " * 16000 + b"\n"
+    left = [blank] * lines
+
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded):
+            connection.headers(1)
+        elif not isinstance(event, WindowUpdated):
+            return
+        while left and connection.streams() and connection.h2.local_flow_control_window(1) >= len(blank):
+            connection.data(1, left.pop())
+            if not left:
+                connection.data(1, LINE + DONE, end=True)
+
+    assert lines * len(blank) > CONNECTION_WINDOW + 65535
+    async with h2_server(script) as server:
+        client = client_of(server)
+        assert await text_of(client) == "x"
+        await client.aclose()
+
+
+async def test_a_prompt_larger_than_the_sockets_buffers_is_sent_whole() -> None:
+    size = 24 << 20
+    async with h2_server(answered, window=1 << 26) as server:
+        client = client_of(server)
+        assert await text_of(client, ask(text="y" * size)) == "ok"
+        assert server.connections[0].body_bytes(1) > size
+        await client.aclose()
+
+
+async def test_a_caller_that_leaves_while_connecting_leaves_the_others_their_connection() -> None:
+    async with h2_server(answered, greets=False) as server:
+        client = client_of(server)
+        leaves, stays = asyncio.ensure_future(text_of(client)), asyncio.ensure_future(text_of(client))
+        await server.until(lambda: bool(server.connections))
+        leaves.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaves
+        server.connections[0].greet()
+        assert await stays == "ok"
+        assert len(server.connections) == 1
+        await client.aclose()
+
+
+async def test_a_long_prompt_is_sent_as_the_window_allows() -> None:
+    async with h2_server(answered) as server:
+        client = client_of(server)
+        assert await text_of(client, ask(text="y" * 400_000)) == "ok"
+        assert server.connections[0].body_bytes(1) > 400_000
+        await client.aclose()
+
+
+async def test_a_prompt_that_waits_for_the_window_can_be_cancelled() -> None:
+    async with h2_server(takes_bodies=False) as server:
+        client = client_of(server)
+        task = asyncio.ensure_future(text_of(client, ask(text="y" * 400_000)))
+        await server.until(lambda: bool(server.connections) and server.connections[0].body_bytes(1) == 65535)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await server.until(lambda: server.connections[0].resets() == [1])
+        await client.aclose()
+
+
+async def test_an_answer_before_the_prompt_is_all_sent_is_not_lost() -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, DataReceived) and event.stream_id not in answered_streams:
+            answered_streams.add(event.stream_id)
+            connection.headers(event.stream_id or 0, 503)
+            connection.data(event.stream_id or 0, b'{"error":"server busy"}', end=True)
+
+    answered_streams: set[int | None] = set()
+    async with h2_server(script, takes_bodies=False) as server:
+        client = client_of(server)
+        with pytest.raises(OllamaError, match="queue is full"):
+            await text_of(client, ask(text="y" * 400_000))
+        await server.until(lambda: server.connections[0].resets() == [1])
+        await client.aclose()
+
+
+async def test_a_graceful_goaway_loses_nothing() -> None:
+    async with h2_server(streaming) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as running:
+            assert await first(running) == "x"
+            old = server.connections[0]
+            old.goaway(2**31 - 1)
+            old.data(1, LINE)
+            assert await first(running) == "x"
+            async with client.chat(ask()) as later:
+                assert await first(later) == "x"
+                assert len(server.connections) == 2
+            old.data(1, DONE, end=True)
+            assert [chunk.final is not None async for chunk in running] == [True]
+        await old.closed.wait()
+        assert not server.connections[1].closed.is_set()
+        await client.aclose()
+
+
+@pytest.mark.parametrize("how", ["goaway", "refused"])
+async def test_a_request_the_server_did_not_touch_is_sent_again(how: str) -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded):
+            if len(seen) == 0:
+                seen.append(event.stream_id or 0)
+                if how == "goaway":
+                    connection.goaway(0)
+                else:
+                    connection.reset(event.stream_id or 0, ErrorCodes.REFUSED_STREAM)
+            else:
+                answered(connection, event)
+
+    seen: list[int] = []
+    async with h2_server(script) as server:
+        client = client_of(server)
+        assert await text_of(client) == "ok"
+        assert sum(len(connection.streams()) for connection in server.connections) == 2
+        await client.aclose()
+
+
+async def test_a_server_that_always_refuses_is_unreachable() -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, RequestReceived):
+            connection.reset(event.stream_id or 0, ErrorCodes.REFUSED_STREAM)
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        with pytest.raises(ServerUnreachable):
+            await text_of(client)
+        await client.aclose()
+
+
+async def test_a_reset_in_the_middle_breaks_the_stream_and_keeps_what_came() -> None:
+    async with h2_server(streaming) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as chunks:
+            assert await first(chunks) == "x"
+            server.connections[0].reset(1, ErrorCodes.INTERNAL_ERROR)
+            with pytest.raises(StreamBroken, match="INTERNAL_ERROR") as broken:
+                await first(chunks)
+        assert broken.value.partial.text == "x"
+        async with client.chat(ask()) as chunks:
+            assert await first(chunks) == "x"
+        assert len(server.connections) == 1
+        await client.aclose()
+
+
+async def test_a_connection_that_breaks_breaks_its_streams_and_the_next_call_connects_again() -> None:
+    async with h2_server(streaming) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as chunks:
+            assert await first(chunks) == "x"
+            server.connections[0].transport.abort()
+            with pytest.raises(StreamBroken):
+                await first(chunks)
+        async with client.chat(ask()) as chunks:
+            assert await first(chunks) == "x"
+        assert len(server.connections) == 2
+        await client.aclose()
+
+
+async def test_a_kept_connection_that_dies_before_a_byte_is_replaced_once_without_a_word() -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded) and event.stream_id == 3:
+            connection.transport.abort()
+        else:
+            answered(connection, event)
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        assert await text_of(client) == "ok"
+        assert await text_of(client) == "ok"
+        assert [len(connection.streams()) for connection in server.connections] == [2, 1]
+        await client.aclose()
+
+
+async def test_a_connection_that_was_idle_for_too_long_is_not_used_again() -> None:
+    async with h2_server(answered) as server:
+        transport = Http2Transport(idle_seconds=0)
+        client = OllamaClient(ServerSettings(url=server.url), transport=transport)
+        for _ in range(2):
+            assert await client.version() == "1"
+        await server.connections[0].closed.wait()
+        assert len(server.connections) == 2
+        await client.aclose()
+
+
+async def test_a_server_that_allows_no_streams_is_unreachable() -> None:
+    async with h2_server(answered, max_streams=0) as server:
+        client = client_of(server)
+        with pytest.raises(ServerUnreachable, match="takes no streams"):
+            await client.version()
+        await client.aclose()
+
+
+async def test_nonsense_on_the_wire_ends_the_connection_with_an_error() -> None:
+    async with h2_server(streaming) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as chunks:
+            assert await first(chunks) == "x"
+            server.connections[0].transport.write(b"\xff" * 100)
+            with pytest.raises(StreamBroken):
+                await first(chunks)
+        await client.aclose()
+
+
+async def test_a_server_that_speaks_only_http1_is_told_apart() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.whole(b"", b"400 Bad Request")
+
+    async with raw_server(script) as server:
+        client = OllamaClient(ServerSettings(url=server.url.replace("http", "h2c")))
+        with pytest.raises(ServerUnreachable, match="speaks HTTP/1"):
+            await client.version()
+        await client.aclose()
+
+
+async def test_a_server_that_greets_nobody_ends_the_connect_phase_for_all_who_wait() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.client_left()
+
+    async with raw_server(script) as server:
+        client = OllamaClient(ServerSettings(url=server.url.replace("http", "h2c")), limits=PhaseLimits(connect=0.05))
+        found = await asyncio.gather(*(client.version() for _ in range(3)), return_exceptions=True)
+        assert [getattr(error, "phase", error) for error in found] == [Phase.CONNECT] * 3
+        await client.aclose()
+
+
+async def test_a_server_that_is_not_there_is_unreachable() -> None:
+    async with h2_server() as server:
+        client = client_of(server)
+    with pytest.raises(ServerUnreachable):
+        await client.version()
+    await client.aclose()
+
+
+async def test_closing_while_connecting_is_an_error_and_no_cancellation() -> None:
+    connected = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        connected.set()
+        await exchange.client_left()
+
+    async with raw_server(script) as server:
+        client = OllamaClient(ServerSettings(url=server.url.replace("http", "h2c")))
+        call = asyncio.ensure_future(client.version())
+        await connected.wait()
+        await client.aclose()
+        with pytest.raises(ServerUnreachable):
+            await call
+
+
+async def test_closing_the_client_fails_its_streams() -> None:
+    async with h2_server(streaming) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as chunks:
+            assert await first(chunks) == "x"
+            await client.aclose()
+            with pytest.raises(StreamBroken):
+                await first(chunks)
+        await server.connections[0].closed.wait()
