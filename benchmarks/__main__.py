@@ -1,0 +1,29 @@
+"""The figures of docs/benchmarks.md, all of them: `python -m benchmarks` (or `make bench`)."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+from benchmarks import start, streaming
+
+
+def main() -> None:
+    """Print every table, with when and where."""
+    print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}\n")
+    print("Starting\n\n" + start.main() + "\n")
+    idle = subprocess.run([sys.executable, "-m", "benchmarks.idle"], check=True, capture_output=True, text=True)
+    figures = json.loads(idle.stdout)
+    print("Idle engine\n\n| | |\n|---|---|")
+    print(f"| bare Python, MB resident | {figures['python_mb']:.0f} |")
+    print(f"| application imported | {figures['imported_mb']:.0f} |")
+    print(f"| engine open and idle | {figures['idle_mb']:.0f} |")
+    print(f"| CPU while idle, % of a core | {figures['cpu_percent']:.2f} |\n")
+    print("Streaming\n\n" + streaming.main())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""How long the command line takes to start: CPU and wall time of `corral --help` over those of `python -c pass`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.measuring import interleaved, ratios, summary
+
+ROUNDS = 15
+COMMANDS = {
+    "python -c pass": [sys.executable, "-c", "pass"],
+    "corral --version": [str(Path(sys.executable).with_name("corral")), "--version"],
+    "corral --help": [str(Path(sys.executable).with_name("corral")), "--help"],
+}
+
+
+def main() -> str:
+    """The table."""
+    wall: dict[str, list[float]] = {name: [] for name in COMMANDS}
+
+    def run(name: str) -> float:
+        before, started = os.times(), time.perf_counter()
+        subprocess.run(COMMANDS[name], check=True, stdout=subprocess.DEVNULL)
+        wall[name].append(time.perf_counter() - started)
+        after = os.times()
+        return (after.children_user - before.children_user) + (after.children_system - before.children_system)
+
+    cpu = interleaved({name: (lambda name=name: run(name)) for name in COMMANDS}, ROUNDS)
+    lines = ["| command | CPU s | over the floor | wall s |", "|---|---|---|---|"]
+    floor = cpu["python -c pass"]
+    lines += [
+        f"| `{name}` | {summary(cpu[name])} | {summary(ratios(cpu[name], floor))} | {summary(wall[name])} |"
+        for name in COMMANDS
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(main())

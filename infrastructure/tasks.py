@@ -1,0 +1,104 @@
+"""A task as it is handed to the engine, and a run's result as it is handed back.
+
+Owns both shapes, and the one table from a status to an exit code. They cross doors (files, HTTP, terminals), so they
+are validated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from infrastructure.config.settings import BudgetSettings
+from infrastructure.pool.states import Band
+
+Status: TypeAlias = Literal["done", "unverified", "failed", "budget", "needs_input", "cancelled", "error"]
+Judge: TypeAlias = Literal["given", "found", "written", "none"]
+
+EXIT_CODES: dict[Status, int] = {
+    "done": 0,
+    "unverified": 0,
+    "failed": 1,
+    "error": 3,
+    "budget": 4,
+    "needs_input": 5,
+    "cancelled": 130,
+}
+"""Of a run's status. A run its user interrupted can go on: `corral resume`."""
+
+
+class TaskSpec(BaseModel):
+    """A task and how it is to be run. What is None is the setting's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str = Field(min_length=1)
+    repo: Path
+    """The repository, or any folder; absolute."""
+    model: str | None = None
+    """A lane or model for every role, before what the settings say."""
+    test_command: str | None = None
+    tests: tuple[Path, ...] = ()
+    """Test files to judge by, from anywhere."""
+    candidates: int | None = Field(default=None, ge=1, le=16)
+    approve: tuple[Literal["plan", "patch"], ...] | None = None
+    repairs: int | None = Field(default=None, ge=0, le=10)
+    rounds: int | None = Field(default=None, ge=1, le=10)
+    budget: BudgetSettings | None = None
+    no_input: bool = False
+    """A gate ends the run as `needs_input` instead of waiting."""
+    client: str = "default"
+    band: Band = Band.INTERACTIVE
+
+
+class TestTotals(BaseModel):
+    """The judge's tests after the patch."""
+
+    __test__ = False
+    model_config = ConfigDict(frozen=True)
+
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: int = 0
+
+
+class ErrorInfo(BaseModel):
+    """What went wrong, and what to do next."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    error_class: str = Field(alias="class")
+    message: str
+    hint: str = ""
+
+
+class RunResult(BaseModel):
+    """What `run --output json` prints: one document a run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    status: Status
+    judge: Judge
+    exit_code: int
+    answer: str = ""
+    """The answer to a question; empty for code."""
+    patch: str = ""
+    """The patch as a unified diff; empty when there is none."""
+    files: tuple[str, ...] = ()
+    """Paths that the patch changes."""
+    tests: TestTotals = TestTotals()
+    attempts: int = 0
+    """Tries of the chosen candidate, the first included."""
+    candidates: int = 0
+    model_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+    """Why the run has this status, in one sentence."""
+    simulated: bool = False
+    error: ErrorInfo | None = None
