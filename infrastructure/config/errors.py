@@ -1,0 +1,40 @@
+"""What a person is told when a setting is wrong: where it stands, what is wrong, what to write instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong."""
+
+    origin: str
+    """Where it was set: "file PATH", "environment NAME" or "flag"."""
+    name: str
+    """The dotted name of the setting; empty when it is the file as a whole."""
+    what: str
+    instead: str = ""
+    """What to write."""
+    meant: str = ""
+    """The name that was probably meant, where there is no such setting."""
+
+    def __str__(self) -> str:
+        place = f"{self.origin}: {self.name}" if self.name else self.origin
+        advice = f"; did you mean {self.meant}?" if self.meant else f"; write {self.instead}" if self.instead else ""
+        return f"{place}: {self.what}{advice}"
+
+
+def no_such_setting(origin: str, name: str, meant: str) -> Problem:
+    """A name that stands for nothing; `meant` may be empty."""
+    return Problem(origin, name, "there is no such setting", meant=meant)
+
+
+class ConfigError(Exception):
+    """The settings cannot be used. `problems` has everything that was found wrong, never empty."""
+
+    hint = "`corral config` shows every setting and where it comes from."
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("\n".join(map(str, problems)))

@@ -1,0 +1,279 @@
+"""The event log: persisted first, then published.
+
+Owns the numbering of a run's events and the cursors that follow them. A follower is a place in the table and a bell:
+the bell says that there is more, the table says what, so a slow follower loses nothing and costs no memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
+from infrastructure.events.bells import Bells
+from infrastructure.events.catalogue import ANY_EVENT, AnyEvent
+from infrastructure.ids import RunId
+from infrastructure.storage.times import Now, from_text, to_text, utc_now
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from infrastructure.storage.database import Database, Readable, ReadOnlyDatabase
+
+PAGE = 500
+"""Events a follower reads at once."""
+_TURNS = "kind IN ('run.started', 'run.interrupted', 'run.finished')"  # the words of the index, which must match
+POLL_SECONDS = 0.1
+"""How often another process looks for more."""
+
+_Row = tuple[str, int, str, int, str, str]
+_Work = Callable[[sqlite3.Connection], "Stored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event and where it stands. `seq` counts a run's events from 1, without a gap but where text was pruned."""
+
+    run: RunId
+    seq: int
+    at: datetime
+    """When it happened; aware, in UTC."""
+    execution: int
+    event: AnyEvent
+
+
+class UnreadableEvent(Exception):
+    """A stored event is of a kind that this program does not know: a newer Corral wrote it."""
+
+    def __init__(self, run: str, seq: int, kind: str) -> None:
+        self.run, self.seq, self.kind = run, seq, kind
+        super().__init__(f"event {seq} of run {run} is of kind {kind!r}, which this version of Corral cannot read")
+
+
+class EventLog(Protocol):
+    """What happened, in order, for whoever asks.
+
+    An event that a reader or follower has seen is on disk. A cancelled `append` does not take its event back.
+    Failures are StorageErrors.
+    """
+
+    async def append(self, run: RunId, execution: int, event: AnyEvent) -> Stored:
+        """Keep an event; it is on disk when this returns.
+
+        Raises:
+            StorageError: it is not kept, or one posted before for this run was not; that one is told of first, once.
+        """
+        ...
+
+    def post(self, run: RunId, execution: int, event: AnyEvent) -> None:
+        """Keep an event without waiting. It keeps its place in the order; a failure is told by the next call."""
+        ...
+
+    async def read(self, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
+        """The run's events with a greater number, at most `limit`."""
+        ...
+
+    def follow(self, run: RunId, after: int = 0, *, ends_when_interrupted: bool = False) -> AsyncIterator[Stored]:
+        """The run's events with a greater number, then the new ones as they come.
+
+        Ends when everything is delivered and the run is finished; with `ends_when_interrupted`, also when it rests
+        interrupted. An interruption from which the run has gone on ends nothing.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Wait until everything posted is on disk.
+
+        Raises:
+            StorageError: something posted was not kept.
+        """
+        ...
+
+
+class SqliteEventLog:
+    """The log in the holder's database. One event loop uses it. A run may have as many followers as it likes."""
+
+    def __init__(self, database: Database, now: Now = utc_now) -> None:
+        self._database = database
+        self._now = now
+        self._posted: set[asyncio.Future[Stored]] = set()
+        self._lost: dict[RunId, BaseException] = {}
+        self._bells = Bells()
+
+    async def append(self, run: RunId, execution: int, event: AnyEvent) -> Stored:
+        """Keep an event; it is on disk when this returns."""
+        if (lost := self._lost.pop(run, None)) is not None:
+            raise lost
+        return await asyncio.shield(self._submit(run, execution, event))
+
+    def post(self, run: RunId, execution: int, event: AnyEvent) -> None:
+        """Keep an event without waiting."""
+        future = self._submit(run, execution, event)
+        self._posted.add(future)
+        future.add_done_callback(lambda done: self._after_post(run, done))
+
+    async def read(self, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
+        """The run's events with a greater number."""
+        return await self._database.read(lambda connection: _read(connection, run, after, limit))
+
+    async def follow(self, run: RunId, after: int = 0, *, ends_when_interrupted: bool = False) -> AsyncIterator[Stored]:
+        """The run's events, those there and those to come."""
+        with self._bells.listen(run) as bell:
+            more = partial(self._bells.hear, bell)
+            async with aclosing(_cursor(self._database, run, after, ends_when_interrupted, more)) as events:
+                async for stored in events:
+                    yield stored
+
+    async def flush(self) -> None:
+        """Wait until everything posted is on disk."""
+        if self._posted:
+            await asyncio.wait(self._posted)
+        lost = list(self._lost.values())
+        self._lost.clear()
+        if lost:
+            raise lost[0]
+
+    async def aclose(self) -> None:
+        """Flush, and let every follower end with what is there. Idempotent."""
+        try:
+            await self.flush()
+        finally:
+            self._bells.close()
+
+    async def prune_text(self, before: datetime) -> int:
+        """Delete the streamed text of runs that finished before an instant; returns how many events went."""
+        limit = to_text(before)
+        runs = await self._database.read(lambda connection: _finished_before(connection, limit))
+        gone = 0
+        for run in runs:  # a transaction each, so that no live run waits long
+            gone += await self._database.write(lambda connection, run=run: _prune(connection, run))
+        return gone
+
+    def _submit(self, run: RunId, execution: int, event: AnyEvent) -> asyncio.Future[Stored]:
+        future = self._database.submit(_insertion(run, self._now(), execution, event))
+        future.add_done_callback(lambda done: self._bells.ring(run))
+        return future
+
+    def _after_post(self, run: RunId, future: asyncio.Future[Stored]) -> None:
+        self._posted.discard(future)
+        error = None if future.cancelled() else future.exception()
+        if error is not None:
+            self._lost.setdefault(run, error)
+
+
+async def follow_file(
+    database: ReadOnlyDatabase,
+    run: RunId,
+    after: int = 0,
+    *,
+    ends_when_interrupted: bool = False,
+    poll: float = POLL_SECONDS,
+) -> AsyncIterator[Stored]:
+    """Follow a run from another process than the holder's: the same events, order and end, `poll` seconds late.
+
+    A run whose holder was killed does not end until somebody goes on with it.
+    """
+
+    async def more() -> bool:
+        await asyncio.sleep(poll)
+        return True
+
+    async with aclosing(_cursor(database, run, after, ends_when_interrupted, more)) as events:
+        async for stored in events:
+            yield stored
+
+
+async def read_file(database: ReadOnlyDatabase, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
+    """A run's events with a greater number, from another process than the holder's."""
+    return await database.read(lambda connection: _read(connection, run, after, limit))
+
+
+async def _cursor(
+    database: Readable, run: RunId, after: int, ends_when_interrupted: bool, more: Callable[[], Awaitable[bool]]
+) -> AsyncGenerator[Stored, None]:
+    """Read, deliver, and wait for `more`; when that says False, what is there is delivered and that is all."""
+    rests = {"run.finished", "run.interrupted"} if ends_when_interrupted else {"run.finished"}
+    last = False
+    while True:
+        page, turn = await database.read(partial(_page, run=run, after=after))
+        for stored in page:
+            after = stored.seq
+            yield stored
+        if len(page) == PAGE:
+            continue
+        if last or turn in rests:
+            return
+        last = not await more()
+
+
+def _insertion(run: RunId, at: datetime, execution: int, event: AnyEvent) -> _Work:
+    body, event = _body(event)
+    instant = to_text(at)
+
+    def work(connection: sqlite3.Connection) -> Stored:
+        row: tuple[int] = connection.execute(
+            "INSERT INTO events (run, seq, at, execution, kind, body) VALUES"
+            " (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5) RETURNING seq",
+            (run, instant, execution, event.kind, body),
+        ).fetchone()
+        return Stored(run, row[0], from_text(instant), execution, event)
+
+    return work
+
+
+def _body(event: AnyEvent) -> tuple[str, AnyEvent]:
+    """The event as JSON, and as it will be read back."""
+    try:
+        return event.model_dump_json(), event
+    except PydanticSerializationError:
+        # Half of a surrogate pair, which a model's text can contain, is no Unicode: it becomes a question mark.
+        body = json.dumps(event.model_dump(), ensure_ascii=False).encode("utf-8", "replace").decode()
+        return body, ANY_EVENT.validate_json(body)
+
+
+def _read(connection: sqlite3.Connection, run: RunId, after: int, limit: int) -> tuple[Stored, ...]:
+    sql = "SELECT run, seq, at, execution, kind, body FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+    return tuple(map(_stored, connection.execute(sql, (run, after, limit))))
+
+
+def _page(connection: sqlite3.Connection, run: RunId, after: int) -> tuple[tuple[Stored, ...], str]:
+    """The next events, and, when these are all, the last turn the run took: started, interrupted or finished."""
+    events = _read(connection, run, after, PAGE)
+    if len(events) == PAGE:
+        return events, ""
+    row: tuple[str] | None = connection.execute(
+        f"SELECT kind FROM events INDEXED BY events_turns WHERE run = ? AND {_TURNS} ORDER BY seq DESC LIMIT 1",
+        (run,),
+    ).fetchone()
+    return events, row[0] if row else ""
+
+
+def _stored(row: _Row) -> Stored:
+    run, seq, at, execution, kind, body = row
+    try:
+        event = ANY_EVENT.validate_json(body)
+    except ValidationError as error:
+        raise UnreadableEvent(run, seq, kind) from error
+    return Stored(RunId(run), seq, from_text(at), execution, event)
+
+
+def _finished_before(connection: sqlite3.Connection, limit: str) -> list[str]:
+    sql = f"SELECT DISTINCT run FROM events INDEXED BY events_turns WHERE {_TURNS} AND kind = 'run.finished' AND at < ?"
+    return [run for (run,) in connection.execute(sql, (limit,))]
+
+
+def _prune(connection: sqlite3.Connection, run: str) -> int:
+    # The last event stays whatever it is: the next number is counted from it.
+    sql = (
+        "DELETE FROM events WHERE run = ?1 AND kind = 'call.text'"
+        " AND seq < (SELECT MAX(seq) FROM events WHERE run = ?1)"
+    )
+    return connection.execute(sql, (run,)).rowcount

@@ -1,0 +1,1 @@
+"""What outlives a process: tables, blobs, requests between processes, and the lock that says who may write."""

@@ -1,0 +1,183 @@
+"""A thread that owns one SQLite connection and runs what it is handed, in order.
+
+Owns the passage between the event loop and the thread. How a group of jobs is carried out is its user's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+
+from infrastructure.storage.errors import StorageClosed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[sqlite3.Connection], T]
+
+
+@dataclass(slots=True)
+class Job(Generic[T]):
+    """One piece of work, who waits for it, and how it ended."""
+
+    work: Work[T]
+    future: asyncio.Future[T]
+    loop: asyncio.AbstractEventLoop
+    value: T | None = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        """Tell the waiter; runs on its loop. One who no longer waits is not told."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.value)  # pyright: ignore[reportArgumentType] - its own work's value
+
+
+AnyJob: TypeAlias = Job[Any]
+
+
+class Keeper(Protocol):
+    """What is done with a connection. All three run in the connection's thread."""
+
+    def connect(self) -> sqlite3.Connection:
+        """Open it, or raise a StorageError."""
+        ...
+
+    def carry_out(self, connection: sqlite3.Connection, jobs: list[AnyJob]) -> None:
+        """Do the jobs and set `value` or `error` of each."""
+        ...
+
+    def disconnect(self, connection: sqlite3.Connection) -> None:
+        """Close it. Nothing can be told of a failure any more."""
+        ...
+
+
+class ConnectionThread:
+    """Opens a connection in a thread of its own, runs jobs on it, closes it there.
+
+    Jobs are gathered for `window` seconds after the first, and at most `most` together. A job handed over is carried
+    out even when nobody waits for it any more. After `stop` new jobs are refused; those handed over before are done.
+    """
+
+    def __init__(self, path: Path, keeper: Keeper, *, window: float = 0.0, most: int = 1) -> None:
+        self._path, self._keeper = path, keeper
+        self._window, self._most = window, most
+        self._jobs: queue.SimpleQueue[AnyJob | None] = queue.SimpleQueue()
+        self._open = False
+        self._opened: Future[None] = Future()
+        self._ended: Future[None] = Future()
+
+    async def start(self) -> None:
+        """Open the connection.
+
+        Raises:
+            StorageError: it cannot be opened; the thread has ended.
+        """
+        for outcome in (self._opened, self._ended):
+            outcome.set_running_or_notify_cancel()  # so that a cancelled waiter does not cancel the outcome
+        threading.Thread(target=self._run, name=f"corral {self._path.name}", daemon=True).start()
+        self._open = True
+        try:
+            await asyncio.wrap_future(self._opened)
+        except BaseException:
+            self.stop()
+            raise
+
+    def submit(self, work: Work[T]) -> asyncio.Future[T]:
+        """Hand a job over; the future is its value.
+
+        Raises:
+            StorageClosed: not started, or stopped.
+        """
+        if not self._open:
+            raise StorageClosed(self._path)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(Job(work, future, loop))
+        return future
+
+    def stop(self) -> None:
+        """Refuse new jobs, and close the connection after the last one handed over."""
+        if self._open:
+            self._open = False
+            self._jobs.put(None)
+
+    async def ended(self) -> None:
+        """Wait until the connection is closed, to the end even when cancelled."""
+        if not self._ended.running() and not self._ended.done():
+            return  # never started
+        ended = asyncio.wrap_future(self._ended)
+        cancelled: asyncio.CancelledError | None = None
+        while not ended.done():
+            try:
+                await asyncio.shield(ended)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    def _run(self) -> None:
+        try:
+            connection = self._keeper.connect()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever awaits `start`
+            self._opened.set_exception(error)
+            self._ended.set_result(None)
+            return
+        self._opened.set_result(None)
+        try:
+            last = False
+            while not last:
+                jobs, last = self._gather()
+                self._carry_out(connection, jobs)
+        finally:
+            self._keeper.disconnect(connection)
+            self._ended.set_result(None)
+
+    def _gather(self) -> tuple[list[AnyJob], bool]:
+        """The next jobs to do together, and whether they are the last."""
+        job = self._jobs.get()
+        jobs: list[AnyJob] = []
+        until = time.monotonic() + self._window
+        while job is not None:
+            jobs.append(job)
+            if len(jobs) == self._most:
+                return jobs, False
+            try:
+                job = self._jobs.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return jobs, False
+        return jobs, True
+
+    def _carry_out(self, connection: sqlite3.Connection, jobs: list[AnyJob]) -> None:
+        try:
+            self._keeper.carry_out(connection, jobs)
+        except BaseException as error:  # noqa: BLE001 - handed to whoever awaits the jobs; the thread goes on
+            for job in jobs:
+                job.error = error
+        for loop in {job.loop for job in jobs}:
+            _tell(loop, [job for job in jobs if job.loop is loop])
+
+
+def _tell(loop: asyncio.AbstractEventLoop, jobs: list[AnyJob]) -> None:
+    """Settle the jobs on their loop, all in one wake-up."""
+    try:
+        loop.call_soon_threadsafe(_settle, jobs)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+
+
+def _settle(jobs: list[AnyJob]) -> None:
+    for job in jobs:
+        job.settle()

@@ -1,0 +1,336 @@
+"""The `runs` table: what was asked for, how far it is, and what came of it.
+
+Owns the states of a run and the moves between them. This table, not the graph's checkpoint, says what is finished.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from typing_extensions import TypedDict, Unpack
+
+from infrastructure.ids import RunId
+from infrastructure.storage.times import Now, from_optional, from_text, to_optional, to_text, utc_now
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from infrastructure.storage.database import Database, Readable
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    """For a person."""
+    INTERRUPTED = "interrupted"
+    """It can go on."""
+    FINISHED = "finished"
+
+
+MOVES: Final[Mapping[RunState, frozenset[RunState]]] = {
+    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.INTERRUPTED, RunState.FINISHED}),
+    RunState.RUNNING: frozenset({RunState.QUEUED, RunState.WAITING, RunState.INTERRUPTED, RunState.FINISHED}),
+    RunState.WAITING: frozenset({RunState.QUEUED, RunState.RUNNING, RunState.INTERRUPTED, RunState.FINISHED}),
+    RunState.INTERRUPTED: frozenset({RunState.QUEUED, RunState.RUNNING, RunState.FINISHED}),
+    RunState.FINISHED: frozenset(),
+}
+"""Where a run may go from each state. RUNNING to QUEUED is the next holder's, after the last one was killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run as the table has it. Times are aware, in UTC."""
+
+    run: RunId
+    thread: str
+    task: str
+    repo: str
+    request_json: str
+    """How the run was asked for: all that is needed to begin it again."""
+    state: RunState
+    status: str = ""
+    """done · unverified · failed · budget · needs_input · cancelled · error, once it is finished."""
+    judge: str = ""
+    result_json: str = ""
+    created: datetime
+    started: datetime | None = None
+    """When it first began."""
+    ended: datetime | None = None
+    execution: int = 0
+    """How many times it was begun."""
+    owner: str = ""
+    """Who began it last."""
+    reason: str = ""
+    """Why it waits or was interrupted."""
+
+
+class RunChanges(TypedDict, total=False):
+    """What may be written along with a new state."""
+
+    status: str
+    judge: str
+    result_json: str
+    owner: str
+    reason: str
+
+
+class RunError(Exception):
+    """A run cannot be found or changed as asked."""
+
+
+class UnknownRun(RunError):
+    """No run has this id, or an id that begins so."""
+
+    def __init__(self, asked: str) -> None:
+        self.asked = asked
+        super().__init__(f"no run {asked!r}")
+
+
+class AmbiguousRun(RunError):
+    """Several runs have an id that begins so; `matches` has the newest of them."""
+
+    def __init__(self, asked: str, matches: tuple[RunId, ...]) -> None:
+        self.asked, self.matches = asked, matches
+        super().__init__(f"{asked!r} could be any of {', '.join(matches)}")
+
+
+class RunExists(RunError):
+    """There is a run of this id already."""
+
+    def __init__(self, run: RunId) -> None:
+        self.run = run
+        super().__init__(f"run {run} exists already")
+
+
+class IllegalMove(RunError):
+    """A run cannot go from its state to the one asked for."""
+
+    def __init__(self, run: RunId, state: RunState, wanted: RunState) -> None:
+        self.run, self.state, self.wanted = run, state, wanted
+        super().__init__(f"run {run} is {state} and cannot become {wanted}")
+
+
+_MATCHES = 8
+_ID = re.compile(r"[0-9A-Za-z._-]+")
+_COLUMNS = (
+    "run, thread, task, repo, request_json, state, status, judge, result_json, created, started, ended, execution,"
+    " owner, reason"
+)
+
+
+class RunReader:
+    """Reads the table; any process may, over a `ReadOnlyDatabase`."""
+
+    def __init__(self, database: Readable) -> None:
+        self._database = database
+
+    async def get(self, run: str) -> RunRecord:
+        """The run of this id, or the only one whose id begins so.
+
+        Raises:
+            UnknownRun: there is none.
+            AmbiguousRun: there are several.
+        """
+        return await self._database.read(lambda connection: _find(connection, run))
+
+    async def list(self, limit: int = 50, before: RunId | None = None) -> tuple[RunRecord, ...]:
+        """Runs, newest first; those older than `before` if it is given."""
+
+        def work(connection: sqlite3.Connection) -> tuple[RunRecord, ...]:
+            where, values = ("WHERE run < ?", (before,)) if before else ("", ())
+            sql = f"SELECT {_COLUMNS} FROM runs {where} ORDER BY run DESC LIMIT ?"
+            return tuple(map(_record, connection.execute(sql, (*values, limit))))
+
+        return await self._database.read(work)
+
+    async def unfinished(self) -> tuple[RunRecord, ...]:
+        """Every run that is not finished, oldest first."""
+        sql = f"SELECT {_COLUMNS} FROM runs WHERE state <> 'finished' ORDER BY run"
+        return await self._database.read(lambda connection: tuple(map(_record, connection.execute(sql))))
+
+
+class RunStore(RunReader):
+    """Reads and changes the table; the holder's."""
+
+    def __init__(self, database: Database, now: Now = utc_now) -> None:
+        super().__init__(database)
+        self._writing = database
+        self._now = now
+
+    async def create(self, *, run: RunId, thread: str, task: str, repo: str, request_json: str) -> RunRecord:
+        """Keep a new run, queued.
+
+        Raises:
+            RunExists: the id is taken.
+        """
+        record = RunRecord(
+            run=run,
+            thread=thread,
+            task=_whole(task),
+            repo=repo,
+            request_json=request_json,
+            state=RunState.QUEUED,
+            created=self._now(),
+        )
+
+        def work(connection: sqlite3.Connection) -> RunRecord:
+            if connection.execute("SELECT 1 FROM runs WHERE run = ?", (run,)).fetchone():
+                raise RunExists(run)
+            _insert(connection, record)
+            return record
+
+        return await self._writing.write(work)
+
+    async def set_state(self, run: RunId, state: RunState, **changes: Unpack[RunChanges]) -> RunRecord:
+        """Move a run on. A state it already has is no move, but for FINISHED: only `changes` are written.
+
+        Raises:
+            UnknownRun: there is no such run.
+            IllegalMove: `MOVES` has no such move.
+            ValueError: a run finishes without a status.
+        """
+        if state is RunState.FINISHED and not changes.get("status"):
+            raise ValueError("a finished run has a status")
+        values: dict[str, str | int | None] = {"state": state}
+        values |= {name: _whole(str(value)) for name, value in changes.items()}
+        if state is RunState.FINISHED:
+            values["ended"] = to_text(self._now())
+
+        def work(connection: sqlite3.Connection) -> RunRecord:
+            found = _exactly(connection, run)
+            if state not in MOVES[found.state] and (state is not found.state or state is RunState.FINISHED):
+                raise IllegalMove(run, found.state, state)
+            return _update(connection, run, values)
+
+        return await self._writing.write(work)
+
+    async def begin(self, run: RunId, owner: str) -> int:
+        """Take a run up, first or again, and return the number of this execution, from 1.
+
+        A run that is RUNNING may be begun again: its owner was killed, since only the holder begins runs.
+
+        Raises:
+            UnknownRun: there is no such run.
+            IllegalMove: it is finished.
+        """
+        now = to_text(self._now())
+
+        def work(connection: sqlite3.Connection) -> int:
+            found = _exactly(connection, run)
+            if found.state is RunState.FINISHED:
+                raise IllegalMove(run, found.state, RunState.RUNNING)
+            values: dict[str, str | int | None] = {
+                "state": RunState.RUNNING,
+                "owner": owner,
+                "reason": "",
+                "execution": found.execution + 1,
+                "started": to_optional(found.started) or now,
+            }
+            return _update(connection, run, values).execution
+
+        return await self._writing.write(work)
+
+    async def finish(self, run: RunId, status: str, judge: str, result_json: str) -> RunRecord:
+        """End a run for good.
+
+        Raises:
+            UnknownRun: there is no such run.
+            IllegalMove: it is finished already.
+        """
+        return await self.set_state(
+            run, RunState.FINISHED, status=status, judge=judge, result_json=result_json, reason=""
+        )
+
+    async def remove(self, run: RunId) -> None:
+        """Forget a finished run with its events and calls.
+
+        Raises:
+            UnknownRun: there is no such run.
+            IllegalMove: it is not finished.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            found = _exactly(connection, run)
+            if found.state is not RunState.FINISHED:
+                raise IllegalMove(run, found.state, RunState.FINISHED)
+            for table in ("events", "calls", "runs"):
+                connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
+
+        await self._writing.write(work)
+
+
+def _whole(text: str) -> str:
+    """The text with half characters, as a shell or a file name may have them, replaced: they cannot be stored."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _find(connection: sqlite3.Connection, asked: str) -> RunRecord:
+    if not _ID.fullmatch(asked):
+        raise UnknownRun(asked)
+    sql = f"SELECT {_COLUMNS} FROM runs WHERE run >= ? AND run < ? ORDER BY run DESC LIMIT ?"
+    found = [_record(row) for row in connection.execute(sql, (asked, asked + "\x7f", _MATCHES))]
+    if not found:
+        raise UnknownRun(asked)
+    if len(found) == 1:
+        return found[0]
+    exact = connection.execute(f"SELECT {_COLUMNS} FROM runs WHERE run = ?", (asked,)).fetchone()
+    if exact is None:
+        raise AmbiguousRun(asked, tuple(record.run for record in found))
+    return _record(exact)
+
+
+def _exactly(connection: sqlite3.Connection, run: RunId) -> RunRecord:
+    row = connection.execute(f"SELECT {_COLUMNS} FROM runs WHERE run = ?", (run,)).fetchone()
+    if row is None:
+        raise UnknownRun(run)
+    return _record(row)
+
+
+def _insert(connection: sqlite3.Connection, record: RunRecord) -> None:
+    connection.execute(
+        "INSERT INTO runs (run, thread, task, repo, request_json, state, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.run,
+            record.thread,
+            record.task,
+            record.repo,
+            record.request_json,
+            record.state,
+            to_text(record.created),
+        ),
+    )
+
+
+def _update(connection: sqlite3.Connection, run: RunId, values: Mapping[str, str | int | None]) -> RunRecord:
+    names = ", ".join(f"{name} = ?" for name in values)  # names are this module's own, never a caller's text
+    connection.execute(f"UPDATE runs SET {names} WHERE run = ?", (*values.values(), run))
+    return _exactly(connection, run)
+
+
+def _record(row: tuple[str, ...]) -> RunRecord:
+    run, thread, task, repo, request, state, status, judge, result, created, started, ended, execution, owner, why = row
+    return RunRecord(
+        run=RunId(run),
+        thread=thread,
+        task=task,
+        repo=repo,
+        request_json=request,
+        state=RunState(state),
+        status=status,
+        judge=judge,
+        result_json=result,
+        created=from_text(created),
+        started=from_optional(started),
+        ended=from_optional(ended),
+        execution=int(execution),
+        owner=owner,
+        reason=why,
+    )

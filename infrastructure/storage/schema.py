@@ -1,0 +1,100 @@
+"""The tables of `corral.db`, and how an older file becomes today's.
+
+Owns the numbered migrations. Number n brings a file from `user_version` n-1 to n; a migration that was released is
+never changed, a new one is added at the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from infrastructure.storage.errors import MissingDatabase, NewerDatabase, OlderDatabase
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+Migration: TypeAlias = tuple[str, ...]
+"""The statements of one step, run in one transaction."""
+
+MIGRATIONS: tuple[Migration, ...] = (
+    (
+        """
+        CREATE TABLE runs (
+            run TEXT PRIMARY KEY, thread TEXT NOT NULL, task TEXT NOT NULL, repo TEXT NOT NULL,
+            request_json TEXT NOT NULL, state TEXT NOT NULL, status TEXT NOT NULL DEFAULT '',
+            judge TEXT NOT NULL DEFAULT '', result_json TEXT NOT NULL DEFAULT '', created TEXT NOT NULL,
+            started TEXT, ended TEXT, execution INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT '',
+            reason TEXT NOT NULL DEFAULT ''
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX runs_unfinished ON runs (run) WHERE state <> 'finished'",
+        """
+        CREATE TABLE events (
+            run TEXT NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL, execution INTEGER NOT NULL,
+            kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, seq)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Where a run starts, rests and ends: what a follower asks each time it has read everything.
+        """
+        CREATE INDEX events_turns ON events (run, seq)
+        WHERE kind IN ('run.started', 'run.interrupted', 'run.finished')
+        """,
+        """
+        CREATE TABLE calls (
+            run TEXT NOT NULL, step TEXT NOT NULL, ordinal INTEGER NOT NULL, request_sha TEXT NOT NULL,
+            role TEXT NOT NULL, request_blob TEXT NOT NULL, answer_json TEXT NOT NULL, model TEXT NOT NULL,
+            server TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+            started TEXT NOT NULL, ended TEXT NOT NULL, PRIMARY KEY (run, step, ordinal, request_sha)
+        ) STRICT
+        """,
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring the file up to date, one transaction a step.
+
+    Raises:
+        NewerDatabase: the file has steps that this program does not know.
+    """
+    while _known_version(connection, path, migrations) < len(migrations):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            _step(connection, _known_version(connection, path, migrations) + 1, migrations)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def check_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Refuse to read a file that is not of this very version.
+
+    Raises:
+        NewerDatabase: a later program made it.
+        OlderDatabase: an earlier one did.
+        MissingDatabase: the file is still empty.
+    """
+    version = _known_version(connection, path, migrations)
+    if version == 0:
+        raise MissingDatabase(path)
+    if version < len(migrations):
+        raise OlderDatabase(path, f"version {version}, this program's is {len(migrations)}")
+
+
+def _step(connection: sqlite3.Connection, number: int, migrations: Sequence[Migration]) -> None:
+    if number > len(migrations):
+        return  # another process made the step while this one waited for the lock
+    for statement in migrations[number - 1]:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _known_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> int:
+    row: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
+    if row[0] > len(migrations):
+        raise NewerDatabase(path, f"version {row[0]}, this program knows {len(migrations)}")
+    return row[0]
