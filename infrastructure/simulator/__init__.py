@@ -1,0 +1,29 @@
+"""Owns a simulated Ollama server for tests, demo and benchmarks: faithful on the wire, deterministic."""
+
+from infrastructure.simulator.brains.tasks import Break, Task, is_right_first_time, read_tasks
+from infrastructure.simulator.catalogue import default_models, script_models
+from infrastructure.simulator.server import Simulator, run_simulator
+from infrastructure.simulator.settings import Fault, FaultKind, ModelSpec, SimulatorSettings
+from infrastructure.simulator.truth import Load, LoadOutcome, Outcome, RequestRecord, SlotSpan, Truth, Unload
+
+__all__ = [
+    "Break",
+    "Fault",
+    "FaultKind",
+    "Load",
+    "LoadOutcome",
+    "ModelSpec",
+    "Outcome",
+    "RequestRecord",
+    "Simulator",
+    "SimulatorSettings",
+    "SlotSpan",
+    "Task",
+    "Truth",
+    "Unload",
+    "default_models",
+    "is_right_first_time",
+    "read_tasks",
+    "run_simulator",
+    "script_models",
+]

@@ -1,0 +1,196 @@
+"""Owns the oracle: a model that knows the answers to given tasks, for demos and tests of whole workflows.
+
+It answers each of Corral's roles in that role's form, and wrongly at first where the settings say so.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import orjson
+
+from infrastructure.simulator.brains.question import Question
+from infrastructure.simulator.brains.schema import instance
+from infrastructure.simulator.brains.tasks import Break, Task, find_task, is_right_first_time
+from infrastructure.simulator.golang import Json, JsonObject
+
+_ROLE = re.compile(r"You are Corral's (\w+)\.")
+_FAILING = re.compile(r"^## Failing tests", re.MULTILINE)
+_FUNCTION = re.compile(r"^([ \t]*)(?:async )?def .*?:[ \t]*(?:#.*)?$", re.MULTILINE)
+_UNKNOWN = "This is a simulated model. It knows no task like this one."
+_ENDLESS_WORD = "and so on "
+
+
+class OracleBrain:
+    """Answers what it knows."""
+
+    def __init__(self, tasks: Sequence[Task], *, seed: int, first_time_right: float) -> None:
+        self._tasks = tuple(tasks)
+        self._seed = seed
+        self._share = first_time_right
+
+    def answer(self, question: Question) -> Iterator[str]:
+        """See `Brain`."""
+        task = find_task(self._tasks, question.text)
+        if question.format is not None:
+            text = orjson.dumps(self._filled(question, task)).decode()
+            return iter(question.model.tokenizer.pieces(text))
+        if task is None:
+            return iter(question.model.tokenizer.pieces(_UNKNOWN))
+        return self._spoken(question, task)
+
+    # --------------------------------------------------------------------- structured answers
+
+    def _filled(self, question: Question, task: Task | None) -> Json:
+        schema = question.format if isinstance(question.format, dict) else None
+        if schema is None:
+            return {"answer": _UNKNOWN if task is None else task.answer}
+        value = instance(schema, random.Random(f"{question.seed}/{question.prompt}"))
+        if not isinstance(value, dict):
+            return value
+        known = _known(str(schema.get("title", "")), task, question.text)
+        properties = schema.get("properties")
+        fitting = known.keys() & (properties.keys() if isinstance(properties, dict) else ())
+        return value | {name: known[name] for name in fitting}
+
+    # --------------------------------------------------------------------------- free answers
+
+    def _spoken(self, question: Question, task: Task) -> Iterator[str]:
+        first = question.messages[0].content if question.messages else question.prompt
+        role = _ROLE.search(first)
+        speak = self._coder
+        if role and role[1] == "tester":
+            speak = _tester
+        elif (role and role[1] not in ("coder", "debugger")) or (not role and task.kind == "question"):
+            speak = _responder
+        pieces = question.model.tokenizer.pieces
+        if speak != self._coder or self._is_right(question, task):
+            return iter(pieces(speak(task)))
+        if task.break_ is Break.ENDLESS_LINE:
+            return _for_ever(pieces(_ENDLESS_WORD))
+        return iter(pieces(broken(task)))
+
+    def _coder(self, task: Task) -> str:
+        return fenced(task.files, task.language)
+
+    def _is_right(self, question: Question, task: Task) -> bool:
+        if task.always_broken:
+            return False
+        if is_right_first_time(task.id, self._seed, self._share):
+            return True
+        return any(_FAILING.search(message.content) for message in question.messages if message.role == "user")
+
+
+def fenced(files: Mapping[str, str], language: str) -> str:
+    """Files as a model writes them: a fenced block each, the path in the info string."""
+    blocks = [
+        f"{_fence(content)}{language} {path}\n{content.rstrip(chr(10))}\n{_fence(content)}\n"
+        for path, content in files.items()
+    ]
+    return "\n".join(blocks)
+
+
+def broken(task: Task) -> str:
+    """A wrong answer to a task, in the task's own way of being wrong."""
+    return _WAYS[task.break_](task)
+
+
+def _tester(task: Task) -> str:
+    return fenced(task.tests, task.language) if task.tests else _UNKNOWN
+
+
+def _responder(task: Task) -> str:
+    return task.answer or "This is a simulated answer. The task is about code: ask for it with `corral run`."
+
+
+def _known(title: str, task: Task | None, conversation: str) -> JsonObject:
+    """What the oracle knows for each field, by the title of the answer's type."""
+    paths: list[Json] = list(task.files) if task else []
+    said: list[Json] = [path for path in paths if isinstance(path, str) and path in conversation]
+    steps: list[Json] = list(task.plan) if task else []
+    kind = task.kind if task else "question"
+    by_title: dict[str, JsonObject] = {
+        "Intent": {
+            "summary": "Do what the task says.",
+            "kind": kind,
+            "language": task.language if task else "python",
+            "acceptance": ["What the task describes holds."],
+        },
+        "Research": {"files": said, "notes": "The files that the task names."},
+        "Plan": {
+            "files": paths,
+            "steps": steps or ["Write the code that the task asks for."],
+            "summary": "Do what the task asks for, and no more.",
+            "risks": [],
+        },
+        "Diagnosis": {
+            "cause": "The code does not do what the failing test expects.",
+            "fix": "Write the function as the task describes it.",
+            "files": paths,
+        },
+        "Review": {"verdict": "approve", "objections": [], "summary": "It does what was asked."},
+        "Reflection": {
+            "lesson": "The last plan did not lead to passing tests.",
+            "approach": "Write the function as the task describes it, from the start.",
+        },
+    }
+    return by_title.get(title, {})
+
+
+def _for_ever(pieces: Sequence[str]) -> Iterator[str]:
+    while True:
+        yield from pieces
+
+
+def _fence(content: str) -> str:
+    """A fence longer than any in the content."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", content)), default=2)
+    return "`" * max(3, longest + 1)
+
+
+# ------------------------------------------------------------------------------ ways of being wrong
+
+
+def _lose_bracket(task: Task) -> str:
+    files = dict(task.files)
+    for path, content in files.items():
+        cut = max(content.rfind(bracket) for bracket in ")]}")
+        files[path] = content[:cut] + content[cut + 1 :] if cut >= 0 else content + "\n(((\n"
+        break
+    return fenced(files, task.language)
+
+
+def _wrong_logic(task: Task) -> str:
+    if task.broken:
+        return fenced({**task.files, **task.broken}, task.language)
+    return fenced({path: _hollow(content) for path, content in task.files.items()}, task.language)
+
+
+def _hollow(content: str) -> str:
+    """Every function of a Python file returns None at once."""
+    return _FUNCTION.sub(lambda match: f"{match[0]}\n{match[1]}    return None", content)
+
+
+def _leave_out(task: Task) -> str:
+    kept = dict(list(task.files.items())[:-1])
+    return fenced(kept, task.language) if kept else "All files are as they should be.\n"
+
+
+def _half_fence(task: Task) -> str:
+    return fenced(task.files, task.language).rstrip().rstrip("`")
+
+
+def _escape(task: Task) -> str:
+    return fenced({"../../etc/passwd": "root::0:0::/:/bin/sh\n"}, task.language)
+
+
+_WAYS: Mapping[Break, Callable[[Task], str]] = {
+    Break.SYNTAX: _lose_bracket,
+    Break.WRONG: _wrong_logic,
+    Break.MISSING: _leave_out,
+    Break.GARBAGE: lambda _: "Sure! Here is what I think about it: it depends, and then again it does not.\n",
+    Break.NOTHING: lambda _: "",
+    Break.HALF_FENCE: _half_fence,
+    Break.ENDLESS_LINE: lambda _: _ENDLESS_WORD * 1000,
+    Break.PATH_ESCAPE: _escape,
+}

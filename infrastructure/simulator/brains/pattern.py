@@ -1,0 +1,150 @@
+"""Owns strings that match a simple regular expression: literals, classes, groups, choices, repeats."""
+
+import random
+import re
+import string
+
+_TRIES = 200
+_MORE = 3
+"""How many times beyond the least an open repeat (`*`, `+`, `{2,}`) is taken."""
+_CLASSES = {"d": string.digits, "w": string.ascii_letters + string.digits + "_", "s": " "}
+_REPEAT = re.compile(r"\{(\d+)(,?)(\d*)\}")
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+class SchemaError(Exception):
+    """A schema has no instance, or says what is not understood here."""
+
+
+class PatternError(SchemaError):
+    """The pattern has what is not understood here, or no string of that length was found."""
+
+
+def matching(pattern: str, rng: random.Random, least: int, most: int) -> str:
+    """A string that the pattern matches, of `least` to `most` characters.
+
+    Raises:
+        PatternError: none was found.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise PatternError(str(error)) from error
+    for attempt in range(_TRIES):
+        text = _Reader(pattern, rng, more=_MORE + attempt * least // 16).choice()
+        if least <= len(text) <= most and compiled.search(text):
+            return text
+    raise PatternError(f"no string of {least} to {most} characters found for {pattern!r}")
+
+
+class _Reader:
+    """Reads a pattern from left to right and writes a match as it goes."""
+
+    def __init__(self, pattern: str, rng: random.Random, more: int) -> None:
+        self._pattern = pattern
+        self._rng = rng
+        self._more = more
+        self._at = 0
+
+    def choice(self) -> str:
+        """Alternatives up to the end or a closing bracket: one of them."""
+        options = [self._sequence()]
+        while self._peek() == "|":
+            self._at += 1
+            options.append(self._sequence())
+        return self._rng.choice(options)
+
+    def _sequence(self) -> str:
+        out: list[str] = []
+        while self._peek() not in ("", "|", ")"):
+            start = self._at
+            text = self._atom()
+            end = self._at
+            times = self._times()
+            after = self._at
+            if times == 0:
+                continue
+            out.append(text)
+            for _ in range(times - 1):
+                self._at = start
+                out.append(self._atom())
+                if self._at != end:
+                    raise PatternError(self._pattern)
+            self._at = after
+        return "".join(out)
+
+    def _atom(self) -> str:
+        letter = self._next()
+        if letter in "^$":
+            return ""
+        if letter == ".":
+            return self._rng.choice(string.ascii_lowercase)
+        if letter == "[":
+            return self._rng.choice(self._class())
+        if letter == "(":
+            return self._group()
+        if letter == "\\":
+            return self._rng.choice(self._escaped())
+        return letter
+
+    def _group(self) -> str:
+        if self._pattern.startswith("?:", self._at):
+            self._at += 2
+        elif self._peek() == "?":
+            raise PatternError(f"look-arounds are not understood: {self._pattern!r}")
+        text = self.choice()
+        if self._next() != ")":
+            raise PatternError(self._pattern)
+        return text
+
+    def _escaped(self) -> str:
+        letter = self._next()
+        if letter in "bB":
+            raise PatternError(f"word boundaries are not understood: {self._pattern!r}")
+        if letter in ("D", "W", "S"):
+            return "".join(c for c in string.ascii_letters + "-" if c not in _CLASSES[letter.lower()]) or "-"
+        return _CLASSES.get(letter, _CONTROLS.get(letter, letter))
+
+    def _class(self) -> str:
+        negated = self._peek() == "^"
+        self._at += negated
+        letters: list[str] = []
+        while self._peek() != "]" or not letters:
+            letter = self._next()
+            members = self._escaped() if letter == "\\" else letter
+            if self._peek() == "-" and self._pattern[self._at + 1 : self._at + 2] not in ("]", ""):
+                self._at += 1
+                members = "".join(map(chr, range(ord(members), ord(self._next()) + 1)))
+            letters.append(members)
+        self._at += 1
+        chosen = "".join(letters)
+        if negated:
+            chosen = "".join(letter for letter in string.ascii_letters + string.digits if letter not in chosen)
+        if not chosen:
+            raise PatternError(f"an empty class in {self._pattern!r}")
+        return chosen
+
+    def _times(self) -> int:
+        mark = self._peek()
+        repeat = _REPEAT.match(self._pattern, self._at)
+        if mark and mark in "*+?":
+            self._at += 1
+            least, most = {"*": (0, self._more), "+": (1, 1 + self._more), "?": (0, 1)}[mark]
+        elif repeat:
+            self._at = repeat.end()
+            least = int(repeat[1])
+            most = int(repeat[3]) if repeat[3] else least + (self._more if repeat[2] else 0)
+        else:
+            return 1
+        self._at += self._peek() == "?"
+        return self._rng.randint(least, most)
+
+    def _peek(self) -> str:
+        return self._pattern[self._at : self._at + 1]
+
+    def _next(self) -> str:
+        letter = self._peek()
+        if not letter:
+            raise PatternError(f"the pattern ends early: {self._pattern!r}")
+        self._at += 1
+        return letter

@@ -1,0 +1,278 @@
+"""Owns one loaded model: its slots, their queue, and the batches in which it evaluates and decodes.
+
+Time goes in iterations, as in an engine with continuous batching: in each, every slot that decodes makes
+one token, and slots with a prompt share up to `num_batch` prompt tokens. A long prompt on one slot
+therefore delays the streams on the others batch by batch.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from infrastructure.simulator.generation import Generation
+from infrastructure.simulator.models import Model
+from infrastructure.simulator.options import LoadOptions
+from infrastructure.simulator.truth import RequestRecord, SlotSpan, Truth
+from infrastructure.simulator.version import Version
+
+_BURST = 32
+_RESTORE_SHARE = 0.015
+"""Cost of taking a prompt back from memory, as a share of evaluating it (measured: 0.3 s against 18.1)."""
+_RAM_PROMPTS = 16
+_LEAST_SIMILARITY = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast a runner works; seconds, at no load."""
+
+    per_prompt_token: float
+    per_token: float
+    slowdown: float
+    """Extra share of `per_token` for each further slot that decodes."""
+
+    def step(self, prompt_tokens: int, decoding: int) -> float:
+        """Length of one iteration."""
+        decode = self.per_token * (1 + self.slowdown * (decoding - 1)) if decoding else 0.0
+        return prompt_tokens * self.per_prompt_token + decode
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    WAITING = "waiting"
+    PREFILL = "prefill"
+    DECODE = "decode"
+    OVER = "over"
+
+
+@dataclass(slots=True)
+class Job:
+    """One request at a runner. Callbacks run in the loop; none may block."""
+
+    generation: Generation
+    record: RequestRecord
+    on_over: Callable[[], None]
+    """Called once, when the answer is complete; not when it was cancelled."""
+    on_lost: Callable[[bool], None]
+    """Called once if the runner dies, with whether the job had a slot."""
+    state: JobState = JobState.WAITING
+    slot: int = -1
+    left: int = 0
+    """Prompt tokens still to evaluate."""
+    restore: float = 0.0
+    cancelled: bool = False
+    blocked: bool = False
+    """The client reads too slowly: the slot makes no tokens until it catches up."""
+    prefill_started: float = 0.0
+    prefill_ended: float = 0.0
+    decode_ended: float = 0.0
+
+
+@dataclass(slots=True)
+class _Slot:
+    text: str = ""
+    """What is in its cache."""
+    job: Job | None = None
+    used: int = 0
+
+
+@dataclass(slots=True)
+class Runner:
+    """A loaded model and its slots."""
+
+    model: Model
+    options: LoadOptions
+    speed: Speed
+    parallel: int
+    version: Version
+    truth: Truth
+    loop: asyncio.AbstractEventLoop
+    slots: list[_Slot] = field(init=False)
+    waiting: deque[Job] = field(default_factory=deque[Job])
+    _ram: deque[str] = field(default_factory=lambda: deque[str](maxlen=_RAM_PROMPTS))
+    _timer: asyncio.TimerHandle | None = None
+    _due: float = 0.0
+    _taking: dict[int, int] = field(default_factory=dict[int, int])
+    _decoding: list[Job] = field(default_factory=list[Job])
+    _uses: int = 0
+    dead: bool = False
+
+    def __post_init__(self) -> None:
+        self.slots = [_Slot() for _ in range(self.parallel)]
+
+    @property
+    def busy(self) -> int:
+        """Slots taken."""
+        return sum(slot.job is not None for slot in self.slots)
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; it starts when a slot is free, in order of arrival."""
+        self.waiting.append(job)
+        self._fill_slots(self.loop.time())
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job: at once while it waits or decodes, at the end of the batch while its prompt is read."""
+        job.cancelled = True
+        if job.state is JobState.WAITING:
+            self.waiting.remove(job)
+            job.state = JobState.OVER
+        elif job.state is JobState.DECODE:
+            self._free(job, self.loop.time())
+
+    def unblock(self, job: Job) -> None:
+        """The client caught up: the job makes tokens again."""
+        job.blocked = False
+        self._keep_going(self.loop.time())
+
+    def kill(self) -> None:
+        """Die as a crashed process does: jobs with a slot lose their answer, the others their place."""
+        self.dead = True
+        if self._timer is not None:
+            self._timer.cancel()
+        now = self.loop.time()
+        working = [slot.job for slot in self.slots if slot.job is not None]
+        queued = list(self.waiting)
+        self.waiting.clear()
+        for job in working:
+            self._free(job, now)
+        for job in queued:
+            job.state = JobState.OVER
+        for job in working:
+            if not job.cancelled:
+                job.on_lost(True)
+        for job in queued:
+            job.on_lost(False)
+
+    # ------------------------------------------------------------------------------ slots
+
+    def _fill_slots(self, now: float) -> None:
+        while self.waiting and self.busy < self.parallel and not self.dead:
+            self._take_slot(self.waiting.popleft(), now)
+        self._keep_going(now)
+
+    def _take_slot(self, job: Job, now: float) -> None:
+        prompt = job.generation.prompt
+        number, shared, restored = self._choose(prompt)
+        slot = self.slots[number]
+        self._uses += 1
+        slot.job, slot.used = job, self._uses
+        if slot.text and not restored and shared < len(slot.text):
+            self._ram.append(slot.text)
+        count = job.generation.prompt_tokens
+        cached = min(job.generation.count(prompt[:shared]), count - 1) if shared else 0
+        job.slot, job.state, job.prefill_started = number, JobState.PREFILL, now
+        job.left = max(1, count - cached)
+        job.restore = cached * self.speed.per_prompt_token * _RESTORE_SHARE if restored else 0.0
+        record = job.record
+        record.slot, record.slot_taken_at, record.cached_tokens = number, now, cached
+        slot.text = prompt
+        self.truth.noted()
+
+    def _choose(self, prompt: str) -> tuple[int, int, bool]:
+        """The free slot to use, how much of the prompt is cached, and whether it comes from memory."""
+        free = [(number, slot) for number, slot in enumerate(self.slots) if slot.job is None]
+        best, shared = max(((number, _common(slot.text, prompt)) for number, slot in free), key=lambda pair: pair[1])
+        if shared < _LEAST_SIMILARITY * len(prompt):
+            best = min(free, key=lambda pair: pair[1].used)[0]
+            shared = _common(self.slots[best].text, prompt)
+        if self.version.ram_prompt_cache:
+            kept = max((_common(text, prompt) for text in self._ram), default=0)
+            if kept > shared:
+                return best, kept, True
+        return best, shared, False
+
+    def _free(self, job: Job, now: float) -> None:
+        slot = self.slots[job.slot]
+        slot.job = None
+        slot.text = job.generation.prompt + job.generation.said
+        job.state = JobState.OVER
+        record = job.record
+        record.slot_freed_at = now
+        self.truth.slots.append(SlotSpan(record.model, job.slot, record.number, record.slot_taken_at or now, now))
+        self.truth.noted()
+        self._fill_slots(now)
+
+    # ------------------------------------------------------------------------- iterations
+
+    def _keep_going(self, now: float) -> None:
+        if self._timer is None and not self.dead and self._plan(now):
+            self._wait()
+
+    def _plan(self, start: float) -> bool:
+        """Decide what the next iteration does and when it ends; False where there is nothing to do."""
+        budget = max(1, self.options.num_batch)
+        self._taking.clear()
+        self._decoding.clear()
+        restore = 0.0
+        for slot in self.slots:
+            job = slot.job
+            if job is None:
+                continue
+            if job.state is JobState.DECODE and not job.blocked:
+                self._decoding.append(job)
+            elif job.state is JobState.PREFILL and budget:
+                self._taking[job.slot] = min(job.left, budget)
+                budget -= self._taking[job.slot]
+                start = max(start, job.prefill_started)  # the clock may lag where the loop was held up
+                restore, job.restore = restore + job.restore, 0.0
+        self._due = start + restore + self.speed.step(sum(self._taking.values()), len(self._decoding))
+        return bool(self._taking or self._decoding)
+
+    def _wait(self) -> None:
+        self._timer = self.loop.call_at(self._due, self._end)
+
+    def _end(self) -> None:
+        """Finish the iterations that are due, several where the loop is behind, and wait for the next."""
+        for _ in range(_BURST):
+            self._finish_iteration(self._due)
+            if self.dead:
+                return
+            if not self._plan(self._due):
+                self._timer = None
+                return
+            if self._due > self.loop.time():
+                break
+        self._wait()
+
+    def _finish_iteration(self, now: float) -> None:
+        for number, taken in list(self._taking.items()):
+            job = self.slots[number].job
+            if job is None:
+                continue
+            job.left -= taken
+            if job.cancelled:
+                self._free(job, max(now, self.loop.time()))
+            elif job.left <= 0:
+                job.state, job.prefill_ended, job.decode_ended = JobState.DECODE, now, now
+                job.record.first_token_at = now
+                self.truth.noted()
+                self._decode(job, now)
+        for job in list(self._decoding):
+            if job.state is JobState.DECODE and not job.blocked:
+                self._decode(job, now)
+
+    def _decode(self, job: Job, now: float) -> None:
+        job.decode_ended = now
+        job.record.tokens_made += 1
+        if job.record.left_at is not None:
+            job.record.tokens_after_leaving += 1
+        if not job.generation.step():
+            self._free(job, now)
+            job.on_over()
+
+
+def _common(one: str, other: str) -> int:
+    """Length of the longest common beginning, found by halving."""
+    low, high = 0, min(len(one), len(other))
+    if one[:high] == other[:high]:
+        return high
+    while low < high - 1:
+        middle = (low + high) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low

@@ -1,0 +1,128 @@
+"""Owns what a simulated server is told: its version, its models, its speed, its faults.
+
+Every duration is in seconds and is multiplied by `time_scale`; 0 makes everything instant.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class FaultKind(StrEnum):
+    """Ways a model can misbehave on the wire."""
+
+    DROP = "drop"
+    """The connection breaks off after `after_chunks` chunks, as when the server is killed."""
+    ERROR = "error"
+    """An `{"error": …}` line ends the stream after `after_chunks` chunks; before the first one a 500."""
+    BUSY = "busy"
+    """503 with the text of a full queue."""
+    HANG = "hang"
+    """Nothing more is sent after `after_chunks` chunks, and the slot stays taken."""
+    SILENT_END = "silent_end"
+    """The stream ends in order after `after_chunks` chunks, without a `done` object."""
+    CRASH = "crash"
+    """The runner dies after `after_chunks` chunks: an error line, and the model is no longer loaded."""
+
+
+class Fault(BaseModel):
+    """One fault of one model; it hits the first `times` requests (None: every one)."""
+
+    model_config = _STRICT
+
+    kind: FaultKind
+    after_chunks: int = Field(default=0, ge=0)
+    times: int | None = Field(default=None, ge=0)
+    message: str = "simulated failure"
+
+
+Brain = Literal["script", "echo", "random", "schema", "oracle", "embedder"]
+TemplateName = Literal["chatml", "thinking", "native", "plain"]
+
+
+class ModelSpec(BaseModel):
+    """A model that the simulated server has.
+
+    `script` models say `pieces` (one token each), `text` or `turns`, whatever they are asked; with `loop_to` the
+    last piece is followed by the one at that index, for ever. Models with equal `weights` share a runner.
+    """
+
+    model_config = _STRICT
+
+    name: str
+    brain: Brain = "script"
+    text: str | None = None
+    turns: tuple[str, ...] | None = None
+    """Texts by how many answers the conversation already has; the last one for all later turns."""
+    pieces: tuple[str, ...] | None = None
+    loop_to: int | None = None
+    template: TemplateName = "chatml"
+    tokenizer: Literal["bytes", "words"] = "words"
+    context_length: int = Field(default=32768, ge=1)
+    embedding_length: int = Field(default=64, ge=1)
+    any_tag: bool = False
+    """Whether the name is found with every tag."""
+    pooling: bool = False
+    """Whether the model can only embed."""
+    parameters: dict[str, int | float | bool | str | list[str]] = Field(default_factory=dict)
+    system: str | None = None
+    family: str = "simulated"
+    parent_model: str = ""
+    parameter_size: str = "1B"
+    quantization_level: str = "F16"
+    size: int = Field(default=1_000_000_000, ge=0)
+    weights: str | None = None
+    """Digest (hex) of the weights blob; made from the name when absent."""
+    load_seconds: float | None = Field(default=None, ge=0)
+    prefill_tokens_per_second: float | None = Field(default=None, gt=0)
+    decode_tokens_per_second: float | None = Field(default=None, gt=0)
+    num_parallel: int | None = Field(default=None, ge=1)
+    fault: Fault | None = None
+
+    @model_validator(mode="after")
+    def _one_text(self) -> Self:
+        if sum(given is not None for given in (self.text, self.turns, self.pieces)) > 1:
+            raise ValueError("a script has one of text, turns and pieces")
+        return self
+
+
+class SimulatorSettings(BaseModel):
+    """Everything one simulated server is made of."""
+
+    model_config = _STRICT
+
+    version: Literal["0.32.15", "0.24.0"] = "0.32.15"
+    models: tuple[ModelSpec, ...] | None = None
+    """None: the default set (echo, random, schema, oracle, embedder)."""
+    tasks: Path | None = None
+    """JSON Lines file of the tasks that the oracle knows."""
+    first_time_right: float = Field(default=1.0, ge=0, le=1)
+    """Share of the tasks that the oracle solves without a repair."""
+    seed: int = 0
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    num_parallel: int = Field(default=1, ge=1)
+    max_loaded_models: int = Field(default=3, ge=1)
+    max_queue: int = Field(default=512, ge=0)
+    num_ctx: int = Field(default=4096, ge=4)
+    keep_alive_seconds: float = 300.0
+    load_seconds: float = Field(default=0.25, ge=0)
+    prefill_tokens_per_second: float = Field(default=2000.0, gt=0)
+    decode_tokens_per_second: float = Field(default=60.0, gt=0)
+    decode_slowdown: float | None = Field(default=None, ge=0)
+    """How much longer each token takes for each further busy slot; None: as the version was measured."""
+    time_scale: float = Field(default=1.0, ge=0)
+    """Multiplies load, prefill and decode times (not keep_alive)."""
+    known_to_registry: tuple[str, ...] = ()
+    """Further models that a pull finds; every other pull ends as with no network."""
+    pull_seconds: float = Field(default=0.2, ge=0)
+    gpu: bool = False
+    """Whether `/api/ps` says that models are in GPU memory."""
+
+    def vram_of(self, spec: ModelSpec) -> int:
+        """Bytes of a loaded model that `/api/ps` counts as GPU memory."""
+        return spec.size if self.gpu else 0
