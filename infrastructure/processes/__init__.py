@@ -1,0 +1,6 @@
+"""The only place in the repository that spawns a process (a test searches for any other)."""
+
+from infrastructure.processes.capture import FLOOD_FACTOR
+from infrastructure.processes.running import Finished, ProcessNotStarted, Stop, Watch, run_process
+
+__all__ = ["FLOOD_FACTOR", "Finished", "ProcessNotStarted", "Stop", "Watch", "run_process"]
