@@ -1,0 +1,353 @@
+"""A language model over the pool: `AsyncLocalLLM`, and `LocalLLM` for code without an event loop.
+
+Owns what a model adds to a call: fixed options, one further attempt when a stream breaks, typed answers, and what is
+told to whoever watches the text grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import queue
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from agents.errors import UnusableAnswer
+from agents.model import Completion, JsonObject, Message, Options, Question, Think
+from infrastructure.connection_pool import (
+    Call,
+    ChunkStream,
+    OllamaConnectionPool,
+    Reply,
+    get_ollama_pool,
+    new_ollama_pool,
+)
+from infrastructure.pool.deltas import Delta, OnDelta, Restarted, TextDelta, ThinkingDelta
+from infrastructure.pool.errors import Preempted
+from infrastructure.pool.loop_thread import BorrowedLoop, Elsewhere, LoopThread
+from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
+from infrastructure.pool.structured import asked_again, read_structured, schema_of
+from infrastructure.transport.errors import StreamBroken
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
+    from concurrent.futures import Future
+    from types import TracebackType
+
+    from infrastructure.pool.calls import Watch
+
+__all__ = ["AsyncLocalLLM", "Delta", "LocalLLM", "OnDelta", "Restarted", "TextDelta", "ThinkingDelta"]
+
+T = TypeVar("T", bound=BaseModel)
+R = TypeVar("R")
+OptionValue: TypeAlias = "str | int | float | bool | list[str]"
+
+
+_ATTEMPTS = 2
+
+
+class AsyncLocalLLM:
+    """One model (or lane) of a pool, with what is the same in all its calls. A `LanguageModel`.
+
+    An answer whose stream breaks in the middle is asked for once more, and `on_delta` is told to drop the pieces; if
+    it breaks again, that `StreamBroken` is raised. Cancelling any call stops the generation on the server.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        pool: OllamaConnectionPool | None = None,
+        call: Call | None = None,
+        options: Options | None = None,
+        think: Think | None = None,
+    ) -> None:
+        """A model by its name or its lane's.
+
+        Args:
+            model: lane or model.
+            pool: the process-wide one, at first use, when there is none.
+            call: for whom, how urgent, until when.
+            options: of every call; a call's own go before them.
+            think: of every call that does not say otherwise; None leaves it to the server.
+        """
+        self.model = model
+        self._pool = pool
+        self._call = call or Call()
+        self._options: Options = dict(options or {})
+        self._think: Think | None = think
+        self._on_delta: OnDelta | None = None
+        self._watch: Watch | None = None
+
+    def bound(
+        self, *, call: Call | None = None, on_delta: OnDelta | None = None, watch: Watch | None = None
+    ) -> AsyncLocalLLM:
+        """The same model for one purpose: what is given replaces what was bound before."""
+        other = copy.copy(self)
+        other._call = call or self._call
+        other._on_delta = on_delta or self._on_delta
+        other._watch = watch or self._watch
+        return other
+
+    def over(self, pool: OllamaConnectionPool) -> AsyncLocalLLM:
+        """The same model over another pool."""
+        other = copy.copy(self)
+        other._pool = pool
+        return other
+
+    async def answer(self, question: Question) -> Completion:
+        """Ask, wait for the whole answer, return it.
+
+        Raises:
+            OllamaError: the call could not be carried out, or its stream broke twice.
+        """
+        return (await self.reply(question)).completion
+
+    async def reply(self, question: Question) -> Reply:
+        """As `answer`, with which server answered and what it took."""
+        pool = await self._get_pool()
+
+        def ask() -> ChunkStream:
+            return pool.stream_chat(
+                model=self.model,
+                messages=question.messages,
+                tools=question.tools,
+                format=question.format,
+                think=self._think if question.think is None else question.think,
+                options={**self._options, **question.options},
+                call=self._call,
+                watch=self._watch,
+                whole=self._on_delta is None,
+            )
+
+        return await self._whole(ask)
+
+    async def generate(self, prompt: str, **options: OptionValue) -> str:
+        """The text that completes the prompt; errors as for `answer`."""
+        pool = await self._get_pool()
+        return (await self._whole(lambda: self._generation(pool, prompt, options))).text
+
+    async def stream(self, prompt: str, **options: OptionValue) -> AsyncGenerator[str, None]:
+        """The text piece by piece. Close it (`contextlib.aclosing`) when leaving early.
+
+        Pieces cannot be taken back, so a stream that breaks is asked for again only as long as there was none.
+
+        Raises:
+            StreamBroken: it broke after the first piece, or twice before it; `partial` holds what had come.
+        """
+        pool = await self._get_pool()
+        for attempt in range(1, _ATTEMPTS + 1):
+            begun = False
+            try:
+                async with self._generation(pool, prompt, options, whole=False) as stream:
+                    async for chunk in stream:
+                        if chunk.text:
+                            begun = True
+                            yield chunk.text
+                return
+            except StreamBroken:
+                if begun or attempt == _ATTEMPTS:
+                    raise
+
+    async def chat(
+        self,
+        messages: Iterable[MessageLike],
+        *,
+        tools: Iterable[ToolLike] = (),
+        format: JsonObject | None = None,  # noqa: A002 - the API's own name
+        think: Think | None = None,
+        options: Options | None = None,
+    ) -> Completion:
+        """The answer to a conversation, ours or in Ollama's dict shape; errors as for `answer`."""
+        return await self.answer(_question(messages, tools, format, think, options))
+
+    async def structured(
+        self, prompt: str | Iterable[MessageLike], kind: type[T], *, options: Options | None = None
+    ) -> T:
+        """The answer as a value of `kind`: its schema is enforced by the server and checked here.
+
+        Raises:
+            UnusableAnswer: also the second answer, given after it was said what is wrong with the first.
+            OllamaError: as for `answer`.
+        """
+        messages = (Message("user", prompt),) if isinstance(prompt, str) else read_messages(prompt)
+        question = _question(messages, (), schema_of(kind), None, options)
+        text = (await self.answer(question)).text
+        try:
+            return read_structured(text, kind)
+        except UnusableAnswer as problem:
+            again = replace(question, messages=asked_again(messages, text, problem))
+        return read_structured((await self.answer(again)).text, kind)
+
+    def _generation(
+        self, pool: OllamaConnectionPool, prompt: str, options: Options, *, whole: bool | None = None
+    ) -> ChunkStream:
+        return pool.stream_generate(
+            model=self.model,
+            prompt=prompt,
+            think=self._think,
+            options={**self._options, **options},
+            call=self._call,
+            watch=self._watch,
+            whole=self._on_delta is None if whole is None else whole,
+        )
+
+    async def _whole(self, ask: Callable[[], ChunkStream]) -> Reply:
+        breaks = 0
+        while True:
+            try:
+                return await self._read(ask())
+            except Preempted as error:  # it lost its slot, nothing is wrong: it waits for the next one
+                self._tell(Restarted(str(error)))
+            except StreamBroken as error:
+                breaks += 1
+                if breaks == _ATTEMPTS:
+                    raise
+                self._tell(Restarted(str(error)))
+
+    async def _read(self, stream: ChunkStream) -> Reply:
+        async with stream:
+            async for chunk in stream:
+                if self._on_delta is not None:
+                    if chunk.thinking:
+                        self._on_delta(ThinkingDelta(chunk.thinking))
+                    if chunk.text:
+                        self._on_delta(TextDelta(chunk.text))
+        assert stream.reply is not None, "a stream that ended without an error has its reply"
+        return stream.reply
+
+    def _tell(self, delta: Delta) -> None:
+        if self._on_delta is not None:
+            self._on_delta(delta)
+
+    async def _get_pool(self) -> OllamaConnectionPool:
+        return self._pool or await get_ollama_pool()
+
+
+class LocalLLM:
+    """`AsyncLocalLLM` for code without an event loop: same methods, same text, same errors, but they block.
+
+    It has a thread with a loop and a pool of its own, made at the first call, unless it is given a pool together with
+    the loop in which that pool lives. Use it from any thread; close it, or use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        pool: OllamaConnectionPool | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        call: Call | None = None,
+        options: Options | None = None,
+        think: Think | None = None,
+    ) -> None:
+        """Arguments as for `AsyncLocalLLM`; `pool` and `loop` only together.
+
+        Raises:
+            ValueError: one of `pool` and `loop` without the other.
+        """
+        self.model = model
+        self._llm = AsyncLocalLLM(model, call=call, options=options, think=think)
+        if pool is not None and loop is not None:
+            self._there: Elsewhere[OllamaConnectionPool] = BorrowedLoop(pool, loop)
+        elif pool is None and loop is None:
+            self._there = LoopThread(new_ollama_pool, OllamaConnectionPool.aclose)
+        else:
+            raise ValueError("a pool lives in an event loop: give both pool and loop, or neither")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def bound(
+        self, *, call: Call | None = None, on_delta: OnDelta | None = None, watch: Watch | None = None
+    ) -> LocalLLM:
+        """The same model for one purpose, in the same thread, which closing either of them closes.
+
+        `on_delta` and `watch` are called in the thread of the loop.
+        """
+        other = copy.copy(self)
+        other._llm = self._llm.bound(call=call, on_delta=on_delta, watch=watch)
+        return other
+
+    def answer(self, question: Question) -> Completion:
+        """Ask, wait for the whole answer, return it."""
+        return self._run(lambda llm: llm.answer(question))
+
+    def generate(self, prompt: str, **options: OptionValue) -> str:
+        """The text that completes the prompt."""
+        return self._run(lambda llm: llm.generate(prompt, **options))
+
+    async def generate_async(self, prompt: str, **options: OptionValue) -> str:
+        """As `generate`, for a coroutine: the loop that awaits it goes on. Cancelling it stops the generation."""
+        return await asyncio.wrap_future(self._submit(lambda llm: llm.generate(prompt, **options)))
+
+    def stream(self, prompt: str, **options: OptionValue) -> Iterator[str]:
+        """The text piece by piece; closing the iterator stops the generation."""
+        pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+        async def pump(llm: AsyncLocalLLM) -> None:
+            try:
+                async with aclosing(llm.stream(prompt, **options)) as stream:
+                    async for piece in stream:
+                        pieces.put(piece)
+            finally:
+                pieces.put(None)
+
+        work = self._submit(pump)
+        try:
+            while (piece := pieces.get()) is not None:
+                yield piece
+            self._there.wait(work)
+        finally:
+            work.cancel()
+
+    def chat(
+        self,
+        messages: Iterable[MessageLike],
+        *,
+        tools: Iterable[ToolLike] = (),
+        format: JsonObject | None = None,  # noqa: A002 - the API's own name
+        think: Think | None = None,
+        options: Options | None = None,
+    ) -> Completion:
+        """The answer to a conversation."""
+        return self.answer(_question(messages, tools, format, think, options))
+
+    def structured(self, prompt: str | Iterable[MessageLike], kind: type[T], *, options: Options | None = None) -> T:
+        """The answer as a value of `kind`."""
+        return self._run(lambda llm: llm.structured(prompt, kind, options=options))
+
+    def close(self) -> None:
+        """End the thread and its pool; calls under way fail with `PoolClosed`. A borrowed pool is left alone."""
+        self._there.close()
+
+    def _run(self, work: Callable[[AsyncLocalLLM], Coroutine[object, object, R]]) -> R:
+        return self._there.wait(self._submit(work))
+
+    def _submit(self, work: Callable[[AsyncLocalLLM], Coroutine[object, object, R]]) -> Future[R]:
+        llm = self._llm
+        return self._there.submit(lambda pool: work(llm.over(pool)))
+
+
+def _question(
+    messages: Iterable[MessageLike],
+    tools: Iterable[ToolLike],
+    schema: JsonObject | None,
+    think: Think | None,
+    options: Options | None,
+) -> Question:
+    return Question(
+        messages=read_messages(messages),
+        tools=read_tools(tools),
+        format=schema,
+        think=think,
+        options=options or {},
+    )

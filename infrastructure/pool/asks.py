@@ -1,0 +1,121 @@
+"""What is asked of a server, apart from where and when.
+
+Owns the three kinds of question (conversation, prompt, texts to embed) and how each is sent once a slot is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from infrastructure.transport.errors import Phase
+from infrastructure.transport.messages import ChatRequest, Chunk, EmbedRequest, Final, GenerateRequest
+from infrastructure.transport.window import MESSAGE_TOKENS, estimate_tokens
+
+if TYPE_CHECKING:
+    from agents.model import Options
+    from infrastructure.config.settings import PhaseLimits
+    from infrastructure.transport.client import OllamaClient
+
+Chunks = AbstractAsyncContextManager[AsyncIterator[Chunk]]
+OnPhase = Callable[[Phase], None]
+
+
+class Ask(Protocol):
+    """A question that can be sent to any server, more than once."""
+
+    @property
+    def turns(self) -> int:
+        """Messages in the prompt: each costs what the template puts around it."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of the prompt, without the template; 0 where no window has to be minded."""
+        ...
+
+    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
+        """The stream of the answer; leaving it cancels the generation."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAsk:
+    """A conversation to go on with."""
+
+    request: ChatRequest
+
+    @property
+    def turns(self) -> int:
+        """One for each message."""
+        return len(self.request.messages)
+
+    @property
+    def size(self) -> int:
+        """Messages, tools and format."""
+        request = self.request
+        whole = estimate_tokens(messages=request.messages, tools=request.tools, format=request.format, ratio=1)
+        return whole - MESSAGE_TOKENS * self.turns
+
+    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
+        """By `POST /api/chat`."""
+        return client.chat(replace(self.request, options=options), phases=phases, on_phase=on_phase)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateAsk:
+    """A prompt to complete."""
+
+    request: GenerateRequest
+
+    @property
+    def turns(self) -> int:
+        """The system text and the prompt."""
+        return 2 if self.request.system else 1
+
+    @property
+    def size(self) -> int:
+        """Prompt, system text, suffix and format."""
+        request = self.request
+        text = "".join(filter(None, (request.system, request.prompt, request.suffix)))
+        return estimate_tokens(prompt=text, format=request.format, ratio=1) - (MESSAGE_TOKENS if text else 0)
+
+    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
+        """By `POST /api/generate`."""
+        return client.generate(replace(self.request, options=options), phases=phases, on_phase=on_phase)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedAsk:
+    """Texts to turn into vectors, which are put into `vectors`."""
+
+    request: EmbedRequest
+    vectors: list[tuple[float, ...]] = field(default_factory=list[tuple[float, ...]])
+
+    @property
+    def turns(self) -> int:
+        """None: there is no template."""
+        return 0
+
+    @property
+    def size(self) -> int:
+        """0: each text has the window to itself, and the server refuses one that is too long."""
+        return 0
+
+    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
+        """By `POST /api/embed`, as a stream of one chunk, so that it lives like every other call."""
+        return self._stream(client, replace(self.request, options=options), phases, on_phase)
+
+    @asynccontextmanager
+    async def _stream(
+        self, client: OllamaClient, request: EmbedRequest, phases: PhaseLimits, on_phase: OnPhase
+    ) -> AsyncGenerator[AsyncIterator[Chunk], None]:
+        answer = await client.embed(request, phases=phases, on_phase=on_phase)
+        self.vectors[:] = answer.vectors
+        yield _only(Chunk(final=Final("stop", answer.metrics)))
+
+
+async def _only(chunk: Chunk) -> AsyncGenerator[Chunk, None]:
+    yield chunk

@@ -1,0 +1,340 @@
+"""Carries out what the scheduler decides.
+
+Owns the waiting: who sleeps until it has a slot, the one timer that wakes for deadlines, the looks that a call needs
+before it can be placed or refused. All of it runs in the event loop; a decision is made at each change and at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from infrastructure.pool.background import Background
+from infrastructure.pool.errors import DeadlinePassed, PoolClosed, PoolDraining, QueueTimeout
+from infrastructure.pool.failures import is_down
+from infrastructure.pool.figures import Figures
+from infrastructure.pool.inventory import Inventory
+from infrastructure.pool.refusal import Found, reasons_of, refusal
+from infrastructure.pool.scheduler import Scheduler
+from infrastructure.pool.states import CallState, Health
+from infrastructure.transport.errors import ModelNotFound, OllamaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from infrastructure.config.settings import PoolSettings, ServerSettings
+    from infrastructure.pool.calls import Call
+    from infrastructure.pool.lanes import Lane
+    from infrastructure.pool.ticket import Slot, Ticket
+
+SETTLE_SECONDS = 0.25
+"""How long the first calls wait for slower servers, which may have the model loaded already."""
+POSITION_SECONDS = 0.25
+"""How often those who watch a waiting call are told its place, at most."""
+
+
+class Running(Protocol):
+    """A call under way, as the dispatcher needs to reach it."""
+
+    ticket: Ticket
+
+    def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
+        """Its slot is taken: close the stream and free the slot; then fail with the error, or go on if None."""
+        ...
+
+    def tell_position(self, position: int) -> None:
+        """So many calls go before it."""
+        ...
+
+
+class Dispatcher:
+    """The scheduler with hands."""
+
+    def __init__(
+        self, servers: Mapping[str, ServerSettings], settings: PoolSettings, clock: Callable[[], float]
+    ) -> None:
+        self.servers = servers
+        self.settings = settings
+        self.clock = clock
+        self.background = Background()
+        self.figures = Figures()
+        self.counts: Counter[str] = Counter()
+        self.scheduler = Scheduler(
+            {name: server.slots for name, server in servers.items()}, queue_length=settings.queue_length
+        )
+        self.inventory = Inventory(servers, settings, self.scheduler, self.background, clock)
+        self.inventory.on_look = self._looked
+        self.draining = False
+        self.closed = False
+        self._runs: dict[int, Running] = {}
+        self._turns: dict[int, asyncio.Future[None]] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._freed = asyncio.Event()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry_at = math.inf
+        self._settle: asyncio.TimerHandle | None = None
+        self._positions: asyncio.TimerHandle | None = None
+
+    # ------------------------------------------------------------------------------------------ calls
+    def admit(self, lane: Lane, call: Call) -> Ticket:
+        """Queue a new call.
+
+        Raises:
+            PoolClosed, PoolDraining, PoolSaturated: it is not taken.
+        """
+        self.check_open()
+        if self.draining:
+            raise PoolDraining
+        now = self.clock()
+        limit = self.settings.phases.queue
+        patience = limit if call.deadline is None else min(limit, call.deadline)
+        ticket, displaced = self.scheduler.enqueue(lane, call, now=now, expires_at=now + patience)
+        if displaced is not None:
+            self._refuse(displaced, self.scheduler.saturated())
+        self._line_up(ticket)
+        return ticket
+
+    def move(self, ticket: Ticket, server: str) -> None:
+        """A call in flight failed before its first byte and is queued again, for the other servers."""
+        self.counts["moved"] += 1
+        self.scheduler.move(ticket, exclude=server, now=self.clock())
+        self._line_up(ticket)
+
+    def return_preempted(self, ticket: Ticket) -> None:
+        """A pre-empted call is queued again."""
+        self.scheduler.return_preempted(ticket, self.clock())
+        self._line_up(ticket)
+
+    def check_open(self) -> None:
+        """Raise PoolClosed if the pool is closed."""
+        if self.closed:
+            raise PoolClosed
+
+    def tickets(self) -> list[Ticket]:
+        """All calls, waiting or in flight."""
+        return [run.ticket for run in self._runs.values()]
+
+    def position(self, ticket: Ticket) -> int | None:
+        """How many calls go before a waiting one."""
+        return next((at for at, each in enumerate(self.scheduler.queue.in_order()) if each is ticket), None)
+
+    def register(self, run: Running) -> None:
+        """A call begins; it must be forgotten in the end."""
+        self._runs[run.ticket.number] = run
+        self._idle.clear()
+
+    def forget(self, run: Running) -> None:
+        """A call is over and holds nothing."""
+        self.abandon(run.ticket)
+        self._runs.pop(run.ticket.number, None)
+        if not self._runs:
+            self._idle.set()
+
+    async def turn(self, ticket: Ticket) -> Slot:
+        """Wait for a slot.
+
+        Cancelling gives up the place in the queue, or the slot if there is one already.
+
+        Raises:
+            OllamaError: there is none: the queue, the deadline, the servers or the model do not allow it.
+        """
+        try:
+            self._refresh()
+            self.pump()
+            while ticket.slot is None:  # a slot may be taken back before its call has seen it
+                await self._turns[ticket.number]
+        except asyncio.CancelledError:
+            self.abandon(ticket)
+            raise
+        self._turns.pop(ticket.number, None)
+        return ticket.slot
+
+    def abandon(self, ticket: Ticket) -> None:
+        """A call that has not used its slot, or has none, is given up; one that has is left alone."""
+        future = self._turns.pop(ticket.number, None)
+        if future is None:
+            return
+        if future.done() and not future.cancelled():
+            future.exception()  # seen: the cancellation goes before it
+        if ticket.state is CallState.QUEUED:
+            self.scheduler.withdraw(ticket, CallState.CANCELLED)
+        elif ticket.slot is not None:
+            self.scheduler.free(self.scheduler.stop(ticket, CallState.CANCELLED))
+            self._freed.set()
+        if not self.closed:
+            self.pump()
+
+    def blame(self, server: str, lane: Lane, error: OllamaError) -> None:
+        """An attempt failed there by the server's or the wire's fault, or the model is missing."""
+        self.figures.failed(server, lane)
+        if is_down(error):
+            self.inventory.failed(server, error)
+        elif isinstance(error, ModelNotFound):
+            self.scheduler.lacks(server, lane.model)
+
+    def pump(self) -> None:
+        """Decide all that can be decided now. Called after every change."""
+        now = self.clock()
+        for ticket in self.scheduler.expire(now):
+            waited = now - ticket.enqueued_at
+            late = ticket.call.deadline is not None and waited >= ticket.call.deadline
+            self._refuse(ticket, DeadlinePassed(waited) if late else QueueTimeout(waited))
+        self._place(now)
+        if len(self.scheduler.queue):
+            self._mind_stranded()
+        if len(self.scheduler.queue):
+            self._announce_positions()
+            self._set_expiry(now)
+
+    def free(self, slot: Slot) -> None:
+        """The slot's connection is closed; who is next?"""
+        self.scheduler.free(slot)
+        self._freed.set()
+        if not self.closed:
+            self.pump()
+
+    # ------------------------------------------------------------------------------------------- end
+    async def drain(self) -> None:
+        """Take no new calls and wait until those in hand are over."""
+        self.draining = True
+        await self._idle.wait()
+
+    async def aclose(self) -> None:
+        """End every call with `PoolClosed`, free every slot, close every connection."""
+        self.closed = True
+        for timer in (self._expiry, self._settle, self._positions):
+            if timer is not None:
+                timer.cancel()
+        for run in list(self._runs.values()):
+            self._end(run)
+        while any(server.in_flight for server in self.scheduler.servers.values()):
+            self._freed.clear()
+            await self._freed.wait()
+        await self.background.aclose()
+        await self.inventory.aclose()
+
+    def _end(self, run: Running) -> None:
+        ticket = run.ticket
+        if ticket.state is CallState.QUEUED:
+            self.scheduler.withdraw(ticket, CallState.FAILED)
+            self._refuse(ticket, PoolClosed())
+        elif ticket.slot is not None:
+            slot = self.scheduler.stop(ticket, CallState.FAILED)
+            if ticket.number in self._turns:
+                self.scheduler.free(slot)
+                self._refuse(ticket, PoolClosed())
+            else:
+                run.interrupt(slot, PoolClosed())
+
+    # --------------------------------------------------------------------------------------- servers
+    def _refresh(self) -> None:
+        now = self.clock()
+        unknown = False
+        for name, server in self.scheduler.servers.items():
+            if self.inventory.due(name, now):
+                self.inventory.look(name)
+            unknown = unknown or server.health is Health.UNKNOWN
+        if unknown and self._settle is None:
+            self.scheduler.settling = True
+            self._settle = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._settled)
+
+    def _looked(self) -> None:
+        if self.closed:
+            return
+        if not any(server.health is Health.UNKNOWN for server in self.scheduler.servers.values()):
+            self.scheduler.settling = False
+        self.pump()
+
+    def _settled(self) -> None:
+        self.scheduler.settling = False
+        self.pump()
+
+    def _mind_stranded(self) -> None:
+        """Calls that fit nowhere: look once more at each server that might take them, then refuse."""
+        for ticket in self.scheduler.stranded():
+            waits = False
+            for name, server in self.scheduler.servers.items():
+                if name in ticket.excluded:
+                    continue
+                if self.inventory.looking(name) or server.looked_after < ticket.number:
+                    self.inventory.look(name)
+                    waits = True
+            if not waits:
+                self.scheduler.withdraw(ticket, CallState.FAILED)
+                self._refuse(ticket, refusal(ticket.lane.model, self.found()))
+
+    def reasons(self) -> dict[str, str]:
+        """What is wrong with each server that is not up, by label."""
+        return reasons_of(self.found())
+
+    def found(self) -> list[Found]:
+        """What the last looks showed."""
+        found: list[Found] = []
+        for name, server in self.servers.items():
+            models = self.inventory.holdings(name).models
+            found.append(
+                Found(
+                    server.label,
+                    self.scheduler.servers[name].health,
+                    None if models is None else tuple(model.name for model in models),
+                    self.inventory.error(name),
+                )
+            )
+        return found
+
+    # ----------------------------------------------------------------------------------------- turns
+    def _place(self, now: float) -> None:
+        taken_back = True
+        while taken_back:
+            taken_back = False
+            for ticket in self.scheduler.place(now):
+                self._wake(ticket)
+            for ticket, slot in self.scheduler.preempt():
+                self.counts["preempted"] += 1
+                if ticket.number in self._turns:  # it has not even seen its slot: nothing is to be closed
+                    self.scheduler.free(slot)
+                    self.scheduler.return_preempted(ticket, now)
+                    self._line_up(ticket)
+                    taken_back = True
+                else:
+                    self._runs[ticket.number].interrupt(slot, None)
+
+    def _line_up(self, ticket: Ticket) -> None:
+        self._turns[ticket.number] = asyncio.get_running_loop().create_future()
+
+    def _wake(self, ticket: Ticket) -> None:
+        future = self._turns.get(ticket.number)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def _refuse(self, ticket: Ticket, error: OllamaError) -> None:
+        if self._turns[ticket.number].done():
+            self._line_up(ticket)
+        self._turns[ticket.number].set_exception(error)
+
+    def _set_expiry(self, now: float) -> None:
+        when = self.scheduler.queue.next_expiry()
+        if when is None or (self._expiry is not None and self._expiry_at <= when):
+            return
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry_at = when
+        self._expiry = asyncio.get_running_loop().call_later(max(0.0, when - now), self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        self.pump()
+
+    def _announce_positions(self) -> None:
+        if self._positions is None:
+            self._positions = asyncio.get_running_loop().call_later(POSITION_SECONDS, self._tell_positions)
+
+    def _tell_positions(self) -> None:
+        self._positions = None
+        for position, ticket in enumerate(self.scheduler.queue.in_order()):
+            self._runs[ticket.number].tell_position(position)
+        if len(self.scheduler.queue):
+            self._announce_positions()

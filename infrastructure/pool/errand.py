@@ -1,0 +1,79 @@
+"""What a call wants, and what of it is sent to the server it was given.
+
+Owns `Errand`, fixed before the call is queued; and the parts of a request that depend on where and when it is sent:
+the bound of the answer, the time that is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from infrastructure.pool.calls import Call, Watch
+from infrastructure.transport.window import bounded_num_predict
+
+if TYPE_CHECKING:
+    from agents.model import Options
+    from infrastructure.config.settings import PhaseLimits
+    from infrastructure.pool.asks import Ask
+    from infrastructure.pool.dispatcher import Dispatcher
+    from infrastructure.pool.lanes import Lane
+
+_ROOM = 8
+"""An answer is left at least this part of the window, since the size of the prompt is only estimated."""
+_SHORTEST_SECONDS = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """What a call wants: fixed before it is queued."""
+
+    ask: Ask
+    model: str
+    """As the caller named it."""
+    lane: Lane
+    options: Options
+    """The call's own, without the lane's."""
+    call: Call = field(default_factory=Call)
+    watch: Watch | None = None
+    whole: bool = False
+    """The caller wants only the whole answer: until then the call may begin anew elsewhere."""
+
+
+def request_options(errand: Errand, pool: Dispatcher, server: str) -> Options:
+    """The options to send: the lane's, the call's, and a bound of the answer that fits the window there."""
+    options = {**errand.lane.options, **errand.options}
+    if not errand.ask.size:
+        return options
+    wanted = options.get("num_predict", pool.settings.num_predict)
+    if isinstance(wanted, int):  # anything else is the server's to refuse
+        estimate = pool.figures.estimate(errand.lane.model, errand.ask.size, errand.ask.turns)
+        window = pool.inventory.window(server, errand.lane)
+        options["num_predict"] = answer_bound(wanted, estimate, window, pool.settings.num_predict)
+    return options
+
+
+def phases_left(errand: Errand, pool: Dispatcher, asked_at: float) -> PhaseLimits:
+    """The time limits, none of them beyond the call's deadline."""
+    limits, deadline = pool.settings.phases, errand.call.deadline
+    if deadline is None:
+        return limits
+    left = max(_SHORTEST_SECONDS, asked_at + deadline - pool.clock())
+    return limits.model_copy(update={"total": min(limits.total, left)})
+
+
+def by_deadline(errand: Errand, pool: Dispatcher) -> bool:
+    """Whether it is the deadline, not the pool's limit, that ends a call."""
+    deadline = errand.call.deadline
+    return deadline is not None and deadline <= pool.settings.phases.total
+
+
+def answer_bound(wanted: int, estimate: int, window: int | None, longest: int) -> int:
+    """The `num_predict` to send: what is wanted and still fits, at least an eighth of the window.
+
+    Without a known window "as much as there is" (below 0) becomes `longest`, since nothing else would end it.
+    """
+    if window is None:
+        return wanted if wanted >= 0 else longest
+    fits = bounded_num_predict(wanted, estimate, window)
+    return max(fits, min(wanted, window // _ROOM)) if wanted >= 0 else max(fits, window // _ROOM)

@@ -1,0 +1,52 @@
+"""What follows a failed attempt.
+
+Owns the decisions: does the error make the server down, may the call go elsewhere, which error does the caller get.
+"""
+
+from __future__ import annotations
+
+from infrastructure.transport.errors import (
+    NotAuthorized,
+    OllamaError,
+    Phase,
+    PhaseTimeout,
+    ServerFailed,
+    ServerUnreachable,
+    UnreadableAnswer,
+    may_move,
+)
+
+_GATEWAY_STATUS = frozenset({502, 504})
+"""A proxy's words for: there is no server behind me."""
+
+
+def is_unreached(error: BaseException) -> bool:
+    """Whether the request did not get through to a server, so that trying the next one costs nothing."""
+    if isinstance(error, PhaseTimeout):
+        return error.phase is Phase.CONNECT
+    if isinstance(error, ServerFailed):
+        return error.status in _GATEWAY_STATUS
+    return isinstance(error, ServerUnreachable)
+
+
+def is_down(error: BaseException) -> bool:
+    """Whether the server is to be left alone for a while: a server that fails at once must not attract every call."""
+    return is_unreached(error) or isinstance(error, NotAuthorized | UnreadableAnswer)
+
+
+def may_try_elsewhere(error: OllamaError, *, first_byte_seen: bool, moves: int) -> bool:
+    """Whether a failed call goes back to the queue.
+
+    Only before its first byte. As often as there are servers if it did not get through to one, else once.
+    """
+    if first_byte_seen or not may_move(error):
+        return False
+    return is_unreached(error) or moves == 0
+
+
+def after_failure(last: OllamaError, refused: OllamaError) -> OllamaError:
+    """The error of a call that failed on one server and found no other.
+
+    That there is none says more than that the last one could not be reached; any other failure says more itself.
+    """
+    return refused if is_unreached(last) or type(last) in type(refused).__mro__ else last

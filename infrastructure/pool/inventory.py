@@ -1,0 +1,194 @@
+"""What each server holds and has loaded, as it says itself.
+
+Owns the looks: `/api/tags` and `/api/ps` of a server together, one look at a time for everybody who waits for it, and
+the windows they show. Clients are made here, at the first contact with a server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from infrastructure.pool.lanes import Lane, canonical
+from infrastructure.pool.states import Health
+from infrastructure.transport.client import OllamaClient
+from infrastructure.transport.errors import OllamaError, RequestRefused, ServerBusy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from infrastructure.config.settings import PoolSettings, ServerSettings
+    from infrastructure.pool.background import Background
+    from infrastructure.pool.scheduler import Scheduler
+    from infrastructure.transport.messages import LoadedModel, LocalModel
+
+LOOK_AGAIN_SECONDS = 5.0
+"""How long a look is good for; only calls make the pool look again."""
+LOADED_SECONDS = 0.25
+"""How much longer than for the list of models the list of loaded ones is waited for, before calls go on without."""
+_LANES_KEPT = 1000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a server said at its last look; `models` is None where it would not say."""
+
+    models: tuple[LocalModel, ...] | None = None
+    loaded: tuple[LoadedModel, ...] = ()
+
+
+class Inventory:
+    """The servers' own word, and the clients to ask them."""
+
+    def __init__(
+        self,
+        servers: Mapping[str, ServerSettings],
+        settings: PoolSettings,
+        scheduler: Scheduler,
+        background: Background,
+        clock: Callable[[], float],
+    ) -> None:
+        self._servers = servers
+        self._settings = settings
+        self._scheduler = scheduler
+        self._background = background
+        self._clock = clock
+        self._clients: dict[str, OllamaClient] = {}
+        self._looks: dict[str, asyncio.Task[None]] = {}
+        self._holdings: dict[str, Holdings] = {}
+        self._windows: dict[tuple[str, Lane], int] = {}
+        self._asked: set[tuple[str, Lane]] = set()
+        self._errors: dict[str, OllamaError] = {}
+        self.on_look: Callable[[], None] = _ignore
+        """Called after every look, when the scheduler knows its result."""
+
+    def client(self, server: str) -> OllamaClient:
+        """The client of a server; making it connects to nothing."""
+        client = self._clients.get(server)
+        if client is None:
+            client = self._clients[server] = OllamaClient(
+                self._servers[server],
+                limits=self._settings.phases,
+                line_bytes=self._settings.line_bytes,
+                allow_cloud=self._settings.allow_cloud,
+            )
+        return client
+
+    def look(self, server: str) -> asyncio.Task[None]:
+        """Ask a server what it has; whoever asks meanwhile shares the answer. The task itself never fails."""
+        task = self._looks.get(server)
+        if task is None:
+            task = self._background.start(self._look(server), f"look at {self._servers[server].label}")
+            self._looks[server] = task
+        return task
+
+    def looking(self, server: str) -> bool:
+        """Whether a look is under way."""
+        return server in self._looks
+
+    def due(self, server: str, now: float) -> bool:
+        """Whether the next call should make the pool look: never seen, seen long ago, or down for long enough."""
+        if server in self._looks:
+            return False
+        state = self._scheduler.servers[server]
+        good_for = LOOK_AGAIN_SECONDS if state.health is Health.UP else self._settings.retry_down_seconds
+        return now - state.looked_at >= good_for
+
+    def holdings(self, server: str) -> Holdings:
+        """What the server said last."""
+        return self._holdings.get(server, _NOTHING)
+
+    def window(self, server: str, lane: Lane) -> int | None:
+        """The window of the lane on the server, in tokens, as far as it is known for sure."""
+        return lane.num_ctx or self._windows.get((server, lane))
+
+    def learn_window(self, server: str, lane: Lane) -> None:
+        """A call of the lane is being answered there: look once what window it has, if that is not known."""
+        if lane.num_ctx or (server, lane) in self._windows or (server, lane) in self._asked or self.looking(server):
+            return
+        if len(self._asked) >= _LANES_KEPT:
+            self._asked.clear()
+            self._windows.clear()
+        self._asked.add((server, lane))
+        self.look(server)
+
+    def failed(self, server: str, error: OllamaError) -> None:
+        """A server could not be reached by a call."""
+        self._errors[server] = error
+        self._scheduler.down(server, str(error), self._clock())
+
+    def error(self, server: str) -> OllamaError | None:
+        """Why a server is down."""
+        return self._errors.get(server)
+
+    async def aclose(self) -> None:
+        """Close the clients."""
+        clients = list(self._clients.values())
+        self._clients.clear()
+        await asyncio.gather(*(client.aclose() for client in clients))
+
+    async def _look(self, server: str) -> None:
+        client = self.client(server)
+        seconds = self._settings.phases.connect
+        known = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                holds = group.create_task(_outcome(client.tags(seconds=seconds)))
+                has_loaded = group.create_task(_outcome(client.ps(seconds=seconds)))
+                models = await holds
+                # `/api/ps` stalls while a runner is sick: the calls do not wait for it.
+                await asyncio.wait([has_loaded], timeout=LOADED_SECONDS)
+                if not has_loaded.done():
+                    self._seen(server, models, None)
+                    self.on_look()
+            self._seen(server, models, has_loaded.result())
+            known = True
+        finally:
+            if not known:  # closed, or a defect of ours: nobody may wait for this look for ever
+                self._scheduler.down(server, "the look at it failed", self._clock())
+            del self._looks[server]
+            self.on_look()
+
+    def _seen(
+        self,
+        server: str,
+        models: tuple[LocalModel, ...] | OllamaError,
+        loaded: tuple[LoadedModel, ...] | OllamaError | None,
+    ) -> None:
+        # A proxy that lets only calls through, or a server too busy to list its models, may well answer a call.
+        if isinstance(models, OllamaError) and not isinstance(models, RequestRefused | ServerBusy):
+            self.failed(server, models)
+            return
+        held = None if isinstance(models, OllamaError) else models
+        in_memory = None if isinstance(loaded, OllamaError) else loaded
+        self._errors.pop(server, None)
+        self._holdings[server] = Holdings(held, in_memory or ())
+        self._scheduler.up(
+            server,
+            models=None if held is None else (canonical(model.name) for model in held),
+            loaded=None if in_memory is None else (canonical(model.name) for model in in_memory),
+            now=self._clock(),
+        )
+        resident = self._scheduler.servers[server].resident()
+        for model in in_memory or ():
+            # Only a lane that a call of ours has loaded is known to be the one whose window is shown.
+            lane = resident.get(canonical(model.name))
+            if lane is not None and model.context_length:
+                self._windows[server, lane] = model.context_length
+
+
+_NOTHING = Holdings()
+
+
+async def _outcome(asking: Coroutine[object, object, T]) -> T | OllamaError:
+    """The answer, or the error as a value, so that one failing question does not end the other."""
+    try:
+        return await asking
+    except OllamaError as error:
+        return error
+
+
+def _ignore() -> None:
+    pass

@@ -1,0 +1,133 @@
+"""Lanes: a model with the load-time options that decide whether a server must reload it.
+
+Owns which options are load-time (facts: Ollama `needsReload`), the identity of a lane, and how a call's own options
+are split into the lane's and the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from infrastructure.config.settings import LaneSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agents.model import Options
+
+LOAD_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap", "draft_num_predict")
+"""Options that reload the model when they differ from the loaded ones."""
+
+_LANES_TOLD = 100
+_log = logging.getLogger(__name__)
+
+LoadValue: TypeAlias = int | bool
+
+
+class BadOption(ValueError):
+    """A load-time option has a value of the wrong kind."""
+
+    def __init__(self, name: str, value: object) -> None:
+        self.name = name
+        self.value = value
+        super().__init__(f"option {name!r} must be a whole number or a boolean, not {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A model and exactly the load-time options that are set. Equal lanes share slots and never reload each other."""
+
+    model: str
+    """Canonical name: see `canonical`."""
+    load: tuple[tuple[str, LoadValue], ...] = ()
+    """Sorted by name."""
+    shift: bool | None = None
+    """Also a launch flag of the runner from 0.30 on."""
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.model, self.load, self.shift)))
+
+    def __hash__(self) -> int:
+        return self._hash  # lanes are looked up several times for each decision
+
+    def __str__(self) -> str:
+        parts = [f"{name}={value}" for name, value in self.load]
+        if self.shift is not None:
+            parts.append(f"shift={self.shift}")
+        return f"{self.model} ({', '.join(parts)})" if parts else self.model
+
+    @property
+    def num_ctx(self) -> int | None:
+        """The window the lane asks for, in tokens."""
+        return dict(self.load).get("num_ctx")
+
+    @property
+    def options(self) -> dict[str, LoadValue]:
+        """What is sent with every call of the lane."""
+        return dict(self.load)
+
+
+def canonical(model: str) -> str:
+    """The name under which a server knows the model: lower case, tag given, default registry and namespace dropped."""
+    name = model.strip().lower()
+    for prefix in ("registry.ollama.ai/", "library/"):
+        name = name.removeprefix(prefix)
+    last = name.rpartition("/")[2]
+    return name if ":" in last else f"{name}:latest"
+
+
+def lane_of(settings: LaneSettings, options: Options) -> Lane:
+    """The lane a call belongs to: the settings' load-time options, overridden by the call's own.
+
+    Raises:
+        BadOption: a load-time option of the call is neither a whole number nor a boolean.
+    """
+    load: dict[str, LoadValue] = {}
+    for name in LOAD_OPTIONS:
+        value: object = options[name] if name in options else getattr(settings, name)
+        if value is None:
+            continue
+        if not isinstance(value, (int, bool)):
+            raise BadOption(name, value)
+        load[name] = value
+    return Lane(canonical(settings.model), tuple(sorted(load.items())), settings.shift)
+
+
+def call_options(options: Options) -> Options:
+    """A call's options without the load-time ones, which its lane carries."""
+    return {name: value for name, value in options.items() if name not in LOAD_OPTIONS}
+
+
+class LaneBook:
+    """Lanes by the name people give them, else by model; a plain model name needs no entry."""
+
+    def __init__(self, lanes: Mapping[str, LaneSettings]) -> None:
+        self._named = dict(lanes)
+        self._told: set[Lane] = set()
+        self._by_model = {canonical(lane.model): lane for lane in reversed(list(lanes.values()))}
+
+    def settings(self, name: str) -> LaneSettings:
+        """What a lane name or a model name stands for."""
+        named = self._named.get(name) or self._by_model.get(canonical(name))
+        return named or LaneSettings(model=name)
+
+    def split(self, settings: LaneSettings, options: Options) -> tuple[Lane, Options]:
+        """The lane of a call and the options that are the call's own.
+
+        A lane that differs from the settings' is said in the log, once: it makes servers reload the model.
+        """
+        if not options:
+            return lane_of(settings, options), options
+        lane = lane_of(settings, options)
+        usual = lane_of(settings, {})
+        if lane != usual and lane not in self._told and len(self._told) < _LANES_TOLD:
+            self._told.add(lane)
+            _log.warning(
+                "%s differs from its lane %s in load-time options: each change between them reloads the model",
+                lane,
+                usual,
+            )
+        return lane, call_options(options)

@@ -1,0 +1,137 @@
+"""An event loop in a thread of its own, for callers that have none.
+
+Owns the thread, the loop, and the closing of what lives in it; or borrows a loop that somebody else runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from infrastructure.pool.errors import PoolClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
+
+T = TypeVar("T")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class WouldBlock(RuntimeError):
+    """The synchronous call was made from the very loop that is to carry it out; await the asynchronous form."""
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
+
+
+class Elsewhere(Protocol[R_co]):
+    """A resource that lives in an event loop, usable from any thread."""
+
+    def submit(self, work: Callable[[R_co], Coroutine[object, object, T]]) -> Future[T]:
+        """Start the work there; cancelling the future cancels the work."""
+        ...
+
+    def wait(self, future: Future[T]) -> T:
+        """Block until the future is done; if the wait is interrupted, cancel it."""
+        ...
+
+    def close(self) -> None:
+        """End what was begun by this object, and wait for it."""
+        ...
+
+
+class BorrowedLoop(Generic[R]):
+    """A resource in a loop that somebody else runs and closes."""
+
+    def __init__(self, resource: R, loop: asyncio.AbstractEventLoop) -> None:
+        self._resource = resource
+        self._loop = loop
+
+    def submit(self, work: Callable[[R], Coroutine[object, object, T]]) -> Future[T]:
+        """Start the work in that loop."""
+        return asyncio.run_coroutine_threadsafe(work(self._resource), self._loop)
+
+    def wait(self, future: Future[T]) -> T:
+        """Block until it is done."""
+        return _wait(future, self._loop)
+
+    def close(self) -> None:
+        """Nothing: it is not ours."""
+
+
+class LoopThread(Generic[R]):
+    """A resource in a loop and a thread of its own; both begin with the first work."""
+
+    def __init__(self, make: Callable[[], R], end: Callable[[R], Coroutine[object, object, None]]) -> None:
+        self._make = make
+        self._end = end
+        self._lock = threading.Lock()
+        self._begun: tuple[asyncio.AbstractEventLoop, threading.Thread, R] | None = None
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._closed = False
+
+    def submit(self, work: Callable[[R], Coroutine[object, object, T]]) -> Future[T]:
+        """Start the work in the loop.
+
+        Raises:
+            PoolClosed: the thread is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise PoolClosed
+            loop, _, resource = self._begun = self._begun or self._begin()
+        return asyncio.run_coroutine_threadsafe(self._known(work(resource)), loop)
+
+    def wait(self, future: Future[T]) -> T:
+        """Block until it is done."""
+        return _wait(future, self._begun[0] if self._begun else None)
+
+    def close(self) -> None:
+        """Close the resource, which ends all work, then the loop and the thread. Safe to repeat."""
+        with self._lock:
+            self._closed = True
+            begun, self._begun = self._begun, None
+        if begun is None:
+            return
+        loop, thread, resource = begun
+        try:
+            asyncio.run_coroutine_threadsafe(self._finish(resource), loop).result()
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def _begin(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread, R]:
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="corral-llm", daemon=True)
+        thread.start()
+        return loop, thread, self._make()
+
+    async def _known(self, work: Coroutine[object, object, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
+        self._tasks.add(task)
+        try:
+            return await work
+        finally:
+            self._tasks.discard(task)
+
+    async def _finish(self, resource: R) -> None:
+        await self._end(resource)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await asyncio.get_running_loop().shutdown_asyncgens()
+
+
+def _wait(future: Future[T], loop: asyncio.AbstractEventLoop | None) -> T:
+    if loop is not None and asyncio._get_running_loop() is loop:
+        future.cancel()
+        raise WouldBlock
+    try:
+        return future.result()
+    except BaseException:  # also KeyboardInterrupt: who no longer waits wants no answer
+        future.cancel()
+        raise

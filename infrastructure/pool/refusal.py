@@ -1,0 +1,61 @@
+"""Why a waiting call can be served nowhere.
+
+Owns the choice of the error once every server has been looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infrastructure.pool.errors import ModelNowhere, NoServerAvailable
+from infrastructure.pool.lanes import canonical
+from infrastructure.pool.states import Health
+from infrastructure.transport.errors import OllamaError, PhaseTimeout, ServerUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the look at one server showed."""
+
+    label: str
+    health: Health
+    models: tuple[str, ...] | None = None
+    """Names of what it holds, or held when it was last seen."""
+    error: OllamaError | None = None
+    """Why it is down."""
+
+
+def refusal(model: str, servers: Sequence[Found]) -> OllamaError:
+    """The error for a call whose model no reachable server holds.
+
+    1. The only server is there, but will not have us: its own error says more than ours.
+    2. No server can be reached, or the only ones that hold the model cannot: `NoServerAvailable`.
+    3. Else the model is missing: `ModelNowhere`, with what is there and who could not be asked.
+    """
+    if len(servers) == 1 and (error := servers[0].error) and not _unreached(error):
+        return error
+    down = reasons_of(servers)
+    held_by_lost = any(
+        canonical(model) in map(canonical, found.models or ()) for found in servers if found.health is not Health.UP
+    )
+    if len(down) == len(servers) or held_by_lost:
+        return NoServerAvailable(down, model.removesuffix(":latest"))
+    available = sorted({name for found in servers if found.health is Health.UP for name in found.models or ()})
+    return ModelNowhere(model.removesuffix(":latest"), available, down)
+
+
+def reasons_of(servers: Sequence[Found]) -> dict[str, str]:
+    """What is wrong with each server that is not up, by label."""
+    return {found.label: _reason(found) for found in servers if found.health is not Health.UP}
+
+
+def _unreached(error: OllamaError) -> bool:
+    return isinstance(error, ServerUnreachable | PhaseTimeout)
+
+
+def _reason(found: Found) -> str:
+    return str(found.error).removeprefix(f"{found.label}: ") if found.error else found.health.value

@@ -1,0 +1,322 @@
+"""One call from its place in the queue to its last chunk.
+
+Owns the order of things: wait for a slot, send, pass chunks on, close, free the slot; and what follows a failure, a
+cancellation or a lost slot at each point. Runs in its caller's task: there is no task of its own and no queue between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from infrastructure.pool.calls import CallUpdate, Reply
+from infrastructure.pool.errand import Errand, by_deadline, phases_left, request_options
+from infrastructure.pool.errors import DeadlinePassed, PoolClosed, Preempted
+from infrastructure.pool.failures import after_failure, may_try_elsewhere
+from infrastructure.pool.states import CallState
+from infrastructure.transport.errors import OllamaError, Partial, Phase, PhaseTimeout, StreamBroken
+from infrastructure.transport.window import check_window
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from agents.model import ToolCall
+    from infrastructure.pool.asks import Chunks
+    from infrastructure.pool.dispatcher import Dispatcher
+    from infrastructure.pool.ticket import Slot, Ticket
+    from infrastructure.transport.messages import Chunk
+
+
+class _SlotTaken(Exception):
+    """The slot was taken while the caller was busy with the last chunk."""
+
+
+class Run:
+    """Carries out one errand. `chunks` may be used once; `reply` is there when it has ended well."""
+
+    def __init__(self, errand: Errand, dispatcher: Dispatcher) -> None:
+        self.errand = errand
+        self.reply: Reply | None = None
+        self._pool = dispatcher
+        self._slot: Slot | None = None
+        self._stream: Chunks | None = None
+        self._reader: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self._taken = False
+        self._cancelled_reader = False
+        self._end_with: OllamaError | None = None
+        self._last_error: OllamaError | None = None
+        self._loaded: bool | None = None
+        self._where: str | None = None
+        self._sent_at = 0.0
+        self._first_byte_at: float | None = None
+        self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._tool_calls: list[ToolCall] = []
+        self.ticket: Ticket
+
+    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """The answer's chunks, the last one with `final`. With `whole` only that one.
+
+        Raises:
+            OllamaError: of the pool or of the wire; nothing else comes from here, apart from what `watch` raises.
+        """
+        self.ticket = self._pool.admit(self.errand.lane, self.errand.call)
+        self._pool.register(self)
+        final: Chunk | None = None
+        try:
+            self._tell()
+            while self.reply is None:
+                await self._take_turn()
+                try:
+                    async for chunk in await self._open():
+                        self._note(chunk)
+                        if chunk.final is not None:
+                            final = chunk
+                        elif not self.errand.whole:
+                            self._reader = None
+                            self.ticket.begun = True
+                            yield chunk
+                            self._resume()
+                    self._done(final)
+                except (asyncio.CancelledError, GeneratorExit, _SlotTaken, OllamaError) as end:
+                    self._ended_early(end)
+                finally:
+                    self._reader = None
+                    self._stop(CallState.FAILED)
+                    await self._close()
+        finally:
+            self._pool.forget(self)
+        if final is not None:
+            yield final
+
+    def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
+        """The scheduler took the slot: close, free it, then fail with the error, or go on if None."""
+        self._slot = slot
+        self._taken = True
+        self._end_with = error
+        if self._reader is not None:
+            self._cancelled_reader = True
+            self._reader.cancel()
+        else:  # the caller is busy with a chunk and may stay so for long
+            self._pool.background.start(self._close(), "close a stream whose slot was taken")
+
+    def tell_position(self, position: int) -> None:
+        """Tell whoever watches how many calls go before this one."""
+        if self.errand.watch is not None:
+            self.errand.watch(self._update(position))
+
+    # ------------------------------------------------------------------------------------ the way forward
+    async def _take_turn(self) -> None:
+        if self.ticket.state is CallState.PREEMPTED:
+            if self._pool.closed:
+                self.ticket.become(CallState.FAILED)
+                raise PoolClosed
+            self._pool.return_preempted(self.ticket)
+            self._tell()
+        try:
+            self._slot = await self._pool.turn(self.ticket)
+        except OllamaError as error:
+            self._count_end(CallState.FAILED)
+            if self._last_error is None:
+                raise
+            raise after_failure(self._last_error, error) from self._last_error
+        except asyncio.CancelledError:
+            self._count_end(CallState.CANCELLED)
+            raise
+
+    async def _open(self) -> AsyncIterator[Chunk]:
+        server, self._where = self._server, self._label
+        self._taken = self._cancelled_reader = False
+        self._loaded = self._pool.scheduler.servers[server].loaded(self.errand.lane) > 0
+        self._tell()
+        self._pool.scheduler.advance(self.ticket, CallState.CONNECTING)
+        self._tell()
+        self._sent_at = self._pool.clock()
+        stream = self.errand.ask.send(
+            self._pool.inventory.client(server),
+            request_options(self.errand, self._pool, server),
+            phases_left(self.errand, self._pool, self.ticket.enqueued_at),
+            self._on_phase,
+        )
+        self._read_as_current_task()
+        chunks = await stream.__aenter__()
+        self._stream = stream
+        if self.ticket.state is CallState.CONNECTING:
+            self._on_phase(Phase.FIRST_BYTE)
+        return chunks
+
+    def _on_phase(self, phase: Phase) -> None:
+        if phase is Phase.FIRST_BYTE and self.ticket.state is CallState.CONNECTING:
+            self._pool.scheduler.advance(self.ticket, CallState.WAITING)
+            self._tell()
+
+    def _note(self, chunk: Chunk) -> None:
+        if self._first_byte_at is None:
+            self._first_byte()
+        if chunk.text:
+            self._text.append(chunk.text)
+        if chunk.thinking:
+            self._thinking.append(chunk.thinking)
+        if chunk.tool_calls:
+            self._tool_calls += chunk.tool_calls
+
+    def _first_byte(self) -> None:
+        self._first_byte_at = self._pool.clock()
+        self._pool.scheduler.advance(self.ticket, CallState.STREAMING)
+        self._pool.scheduler.answered(self.ticket, self._server)
+        if self.errand.ask.size:
+            self._pool.inventory.learn_window(self._server, self.errand.lane)
+        self._tell()
+
+    def _resume(self) -> None:
+        if self._taken:
+            raise _SlotTaken
+        self._read_as_current_task()
+
+    def _read_as_current_task(self) -> None:
+        task = asyncio.current_task()
+        self._reader = task
+        self._cancelling = task.cancelling() if task else 0
+
+    # ----------------------------------------------------------------------------------------- the ends
+    def _done(self, final: Chunk | None) -> None:
+        if final is None or final.final is None:
+            raise StreamBroken(self._partial, "the answer ended without its last line", server=self._label)
+        pool, metrics, ask = self._pool, final.final.metrics, self.errand.ask
+        if ask.size:
+            pool.figures.learn(self.errand.lane.model, ask.size, ask.turns, metrics.prompt_tokens)
+            check_window(metrics, pool.inventory.window(self._server, self.errand.lane), server=self._label)
+        now = pool.clock()
+        first_byte = (self._first_byte_at or now) - self._sent_at
+        pool.figures.served(self._server, self.errand.lane, metrics, first_byte)
+        pool.scheduler.served(now - self._sent_at)
+        self.reply = Reply(
+            text="".join(self._text),
+            thinking="".join(self._thinking),
+            tool_calls=tuple(self._tool_calls),
+            finish=final.final.finish,
+            metrics=metrics,
+            model=self.errand.model,
+            server=self._label,
+            attempts=self.ticket.attempts,
+            queued_seconds=self.ticket.queued_seconds,
+            first_byte_seconds=first_byte,
+            seconds=now - self.ticket.enqueued_at,
+        )
+        pool.scheduler.end(self.ticket)  # the server is done with it, whatever becomes of the connection
+        self._slot = None
+        self._count_end(CallState.DONE)
+        pool.pump()
+
+    def _ended_early(self, end: BaseException) -> None:
+        """An attempt ended without its last chunk: arrange another one, or raise."""
+        if isinstance(end, OllamaError):
+            self._failed(end)
+        elif isinstance(end, GeneratorExit):
+            self._stop(CallState.CANCELLED)
+            raise end
+        elif isinstance(end, asyncio.CancelledError) and self._is_callers():
+            raise end
+        else:
+            self._go_on_or_fail()
+
+    def _failed(self, error: OllamaError) -> None:
+        """Arrange another attempt, or raise."""
+        if self._taken:
+            if self._is_callers():  # the transport may have turned our cancellation into an error of its own
+                raise asyncio.CancelledError from error
+            self._go_on_or_fail()
+            return
+        pool, server = self._pool, self._server
+        pool.blame(server, self.errand.lane, error)
+        moves = self.ticket.attempts - 1
+        first_byte_seen = self._first_byte_at is not None
+        if not pool.closed and may_try_elsewhere(error, first_byte_seen=first_byte_seen, moves=moves):
+            self._last_error = error
+            pool.move(self.ticket, server)
+            self._tell()
+            return
+        self._stop(CallState.FAILED)
+        if isinstance(error, PhaseTimeout) and error.phase is Phase.TOTAL and by_deadline(self.errand, pool):
+            raise DeadlinePassed(pool.clock() - self.ticket.enqueued_at, self._partial) from error
+        raise error
+
+    def _is_callers(self) -> bool:
+        """Whether a cancellation came from outside, not only from the pool that took the slot."""
+        task = asyncio.current_task()
+        if self._taken and not self._cancelled_reader:
+            return False
+        if self._cancelled_reader and task is not None and task.uncancel() <= self._cancelling:
+            return False
+        self._stop(CallState.CANCELLED)
+        return True
+
+    def _go_on_or_fail(self) -> None:
+        """The slot was taken: begin anew if nobody has had a part of the answer, else raise."""
+        if self._end_with is not None:
+            self._count_end(CallState.FAILED)
+            raise self._end_with
+        if self.ticket.begun:
+            self.ticket.become(CallState.FAILED)
+            self._count_end(CallState.FAILED)
+            raise Preempted(self._partial)
+        self._tell()
+        self._first_byte_at = None
+        for collected in (self._text, self._thinking, self._tool_calls):
+            collected.clear()
+
+    def _stop(self, state: CallState) -> None:
+        """End a call in flight; nothing happens to one that is not."""
+        if self.ticket.state is CallState.PREEMPTED and state is CallState.CANCELLED:
+            self.ticket.become(state)
+        elif self.ticket.state.holds_slot and self.ticket.slot is self._slot:
+            self._pool.scheduler.stop(self.ticket, state)
+        else:
+            return
+        self._count_end(state)
+
+    async def _close(self) -> None:
+        """Close the stream, then free the slot. Whoever comes first does it, the other has nothing to do."""
+        stream, self._stream = self._stream, None
+        slot, self._slot = self._slot, None
+        try:
+            if stream is not None:
+                await stream.__aexit__(None, None, None)
+        finally:
+            if slot is not None:
+                self._pool.free(slot)
+
+    def _count_end(self, state: CallState) -> None:
+        self._pool.counts[state.value] += 1
+        self._tell()
+
+    # ---------------------------------------------------------------------------------------- what is told
+    @property
+    def _server(self) -> str:
+        assert self._slot is not None, "only while the call holds a slot"
+        return self._slot.server
+
+    @property
+    def _label(self) -> str:
+        return self._pool.servers[self._server].label
+
+    @property
+    def _partial(self) -> Partial:
+        return Partial("".join(self._text), "".join(self._thinking))
+
+    def _tell(self) -> None:
+        if self.errand.watch is not None:
+            waits = self.ticket.state is CallState.QUEUED
+            self.errand.watch(self._update(self._pool.position(self.ticket) if waits else None))
+
+    def _update(self, position: int | None) -> CallUpdate:
+        return CallUpdate(
+            state=self.ticket.state,
+            server=self._where if self.ticket.attempts else None,
+            position=position,
+            attempt=self.ticket.attempts,
+            loaded=self._loaded,
+            seconds=self._pool.clock() - self.ticket.enqueued_at,
+            reply=self.reply,
+        )

@@ -1,0 +1,121 @@
+"""Every state a call, a slot and a server can be in, and the only ways from one to the next.
+
+Owns the tables. `step` is the one door through which a state changes, so a way that is not in a table is a bug that
+shows itself at once.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Band(StrEnum):
+    """Whose turn it is: a person waiting, a job that may take its time, a guess that may turn out useless."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+    SPECULATIVE = "speculative"
+
+    @property
+    def order(self) -> int:
+        """Smaller goes first."""
+        return _ORDER[self]
+
+
+_ORDER = {Band.INTERACTIVE: 0, Band.BATCH: 1, Band.SPECULATIVE: 2}
+
+
+class CallState(StrEnum):
+    """The life of a call. Only the first three that follow QUEUED and STREAMING hold a slot."""
+
+    QUEUED = "queued"
+    PLACED = "placed"
+    """A slot is its own; nothing has been sent."""
+    CONNECTING = "connecting"
+    WAITING = "waiting"
+    """Sent, and no byte back yet: the server queues, loads the model or evaluates the prompt."""
+    STREAMING = "streaming"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PREEMPTED = "preempted"
+    """Its slot was taken for a higher band: it is queued again, or fails if the caller has had a part already."""
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether a call in this state is in flight."""
+        return self in _IN_FLIGHT
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can follow."""
+        return not CALL_STEPS[self]
+
+
+_IN_FLIGHT = frozenset({CallState.PLACED, CallState.CONNECTING, CallState.WAITING, CallState.STREAMING})
+
+_ENDS = frozenset({CallState.FAILED, CallState.CANCELLED, CallState.PREEMPTED})
+
+CALL_STEPS: Mapping[CallState, frozenset[CallState]] = {
+    CallState.QUEUED: frozenset({CallState.PLACED, CallState.FAILED, CallState.CANCELLED}),
+    # An attempt that failed before its first byte goes back to the queue, to be placed elsewhere.
+    CallState.PLACED: frozenset({CallState.CONNECTING, CallState.QUEUED}) | _ENDS,
+    CallState.CONNECTING: frozenset({CallState.WAITING, CallState.QUEUED}) | _ENDS,
+    # A call that has no stream (an embedding) is done without streaming.
+    CallState.WAITING: frozenset({CallState.STREAMING, CallState.DONE, CallState.QUEUED}) | _ENDS,
+    CallState.STREAMING: frozenset({CallState.DONE}) | _ENDS,
+    CallState.PREEMPTED: frozenset({CallState.QUEUED, CallState.FAILED, CallState.CANCELLED}),
+    CallState.DONE: frozenset(),
+    CallState.FAILED: frozenset(),
+    CallState.CANCELLED: frozenset(),
+}
+
+
+class SlotState(StrEnum):
+    """A slot is given back only when the connection is closed: until then the server may still be at work."""
+
+    FREE = "free"
+    BUSY = "busy"
+    CANCELLING = "cancelling"
+
+
+SLOT_STEPS: Mapping[SlotState, frozenset[SlotState]] = {
+    SlotState.FREE: frozenset({SlotState.BUSY}),
+    SlotState.BUSY: frozenset({SlotState.FREE, SlotState.CANCELLING}),
+    SlotState.CANCELLING: frozenset({SlotState.FREE}),
+}
+
+
+class Health(StrEnum):
+    """What is known of a server. Nothing is known of any until the first call."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    DOWN = "down"
+
+
+class BadTransition(RuntimeError):
+    """A state was left for one that cannot follow it; this is a defect of the pool."""
+
+    def __init__(self, before: StrEnum, after: StrEnum) -> None:
+        self.before = before
+        self.after = after
+        super().__init__(f"{type(before).__name__} cannot go from {before} to {after}")
+
+
+State = TypeVar("State", bound=StrEnum)
+
+
+def step(table: Mapping[State, frozenset[State]], before: State, after: State) -> State:
+    """The state after, if the table has that way.
+
+    Raises:
+        BadTransition: it has not.
+    """
+    if after not in table[before]:
+        raise BadTransition(before, after)
+    return after

@@ -1,0 +1,61 @@
+"""A call as the scheduler sees it.
+
+Owns what is remembered of one call from its first wait to its end, and the slot it may hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from infrastructure.pool.states import CALL_STEPS, SLOT_STEPS, CallState, SlotState, step
+
+if TYPE_CHECKING:
+    from infrastructure.pool.calls import Call
+    from infrastructure.pool.lanes import Lane
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One parallel place for a lane on a server."""
+
+    server: str
+    lane: Lane
+    state: SlotState = SlotState.FREE
+    ticket: Ticket | None = None
+    """The call in it; a cancelling slot keeps none of a call that was pre-empted, since that one moves on."""
+
+    def become(self, state: SlotState) -> None:
+        """Change the state, along the table only."""
+        self.state = step(SLOT_STEPS, self.state, state)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Ticket:
+    """One call. Numbers are given in order of arrival and kept when the call is queued again."""
+
+    number: int
+    lane: Lane
+    call: Call
+    enqueued_at: float
+    expires_at: float
+    """When it is given up if it still waits: its deadline or the queue limit, whichever is first."""
+    state: CallState = CallState.QUEUED
+    slot: Slot | None = None
+    excluded: frozenset[str] = field(default_factory=frozenset[str])
+    """Servers that have failed it."""
+    begun: bool = False
+    """Whether the caller has had a part of the answer: then it can no longer move."""
+    attempts: int = 0
+    queued_since: float = 0
+    queued_seconds: float = 0
+    """In the queue, all waits together."""
+
+    def become(self, state: CallState) -> None:
+        """Change the state, along the table only."""
+        self.state = step(CALL_STEPS, self.state, state)
+
+
+def number_of(ticket: Ticket) -> int:
+    """The key of the order of arrival."""
+    return ticket.number

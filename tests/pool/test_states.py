@@ -1,0 +1,54 @@
+"""The tables of states."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from infrastructure.pool.states import CALL_STEPS, SLOT_STEPS, BadTransition, Band, CallState, SlotState, step
+
+ALLOWED = {
+    ("queued", "placed"),
+    ("queued", "failed"),
+    ("queued", "cancelled"),
+    ("placed", "connecting"),
+    ("connecting", "waiting"),
+    ("waiting", "streaming"),
+    ("waiting", "done"),
+    ("streaming", "done"),
+    ("preempted", "queued"),
+    ("preempted", "failed"),
+    ("preempted", "cancelled"),
+    *product(("placed", "connecting", "waiting"), ("queued",)),
+    *product(("placed", "connecting", "waiting", "streaming"), ("failed", "cancelled", "preempted")),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(CallState, CallState)))
+def test_a_call_goes_only_the_ways_of_its_table(before: CallState, after: CallState):
+    if (before, after) in ALLOWED:
+        assert step(CALL_STEPS, before, after) is after
+    else:
+        with pytest.raises(BadTransition):
+            step(CALL_STEPS, before, after)
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(SlotState, SlotState)))
+def test_a_slot_is_freed_through_its_table_only(before: SlotState, after: SlotState):
+    allowed = {("free", "busy"), ("busy", "free"), ("busy", "cancelling"), ("cancelling", "free")}
+    if (before, after) in allowed:
+        assert step(SLOT_STEPS, before, after) is after
+    else:
+        with pytest.raises(BadTransition):
+            step(SLOT_STEPS, before, after)
+
+
+def test_every_state_of_a_call_can_be_reached_and_left_or_is_final():
+    reached = {after for ways in CALL_STEPS.values() for after in ways}
+    assert reached == set(CallState)
+    assert {state for state in CallState if state.final} == {CallState.DONE, CallState.FAILED, CallState.CANCELLED}
+
+
+def test_bands_are_ordered_by_urgency():
+    assert sorted(Band, key=lambda band: band.order) == [Band.INTERACTIVE, Band.BATCH, Band.SPECULATIVE]
