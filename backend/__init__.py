@@ -1,0 +1,1 @@
+"""SPEAK. Doors for people and programs; no logic."""

@@ -1,0 +1,87 @@
+"""The application as FastAPI has it: routes, guards, the lifespan.
+
+Owns their order. Outermost first: security headers, problems, the guard, the refusal while shutting down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware import Middleware
+
+from backend.bootstrap import Application
+from backend.dependencies import Doorway
+from backend.problems import Problem, Problems, add_problems
+from backend.routers import health, metrics, page, pool, runs, signin
+from backend.security.guard import PUBLIC_PATHS, Guard, GuardMiddleware
+from backend.security.headers import SecurityHeaders
+from backend.security.token import open_keys
+from backend.stopping import RefuseNewWork, Stopping
+
+OpenApplication = Callable[[], AbstractAsyncContextManager[Application]]
+
+
+def create_app(
+    open_application: OpenApplication, *, guard: Guard | None = None, stopping: Stopping | None = None
+) -> FastAPI:
+    """The HTTP door to an application.
+
+    Args:
+        open_application: Opens it, when the server starts; what it returns closes it, when the server has ended.
+        guard: Who may enter; by default loopback names, and a cookie of the usual port.
+        stopping: Told when the server goes down.
+    """
+    doorway = Doorway(guard or Guard(port=8765), stopping or Stopping())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with open_application() as application:
+            app.state.application = application
+            app.state.page = await asyncio.to_thread(page.page_files)
+            keys = await asyncio.to_thread(open_keys, application.directory.token)
+            doorway.guard.open_with(keys, application.epoch)
+            yield
+
+    app = FastAPI(
+        title="Corral",
+        summary="Turns the Ollama servers you own into a code-generation engine.",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,  # both would load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(Problems),
+            Middleware(GuardMiddleware, guard=doorway.guard),
+            Middleware(RefuseNewWork, stopping=doorway.stopping),
+        ],
+    )
+    app.state.doorway = doorway
+    add_problems(app)
+    for module in (runs, pool, health, metrics, signin, page):
+        app.include_router(module.router)
+    app.openapi = lambda: _document(app)
+    return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with what FastAPI cannot know: the guard, and the shape of refusals."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        components["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer", "description": "The file `token` of the data directory."}
+        }
+        document["security"] = [{"token": []}]
+        for path in PUBLIC_PATHS & document["paths"].keys():
+            for operation in document["paths"][path].values():
+                operation["security"] = []
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,171 @@
+"""The application: every concrete part named, opened in order, closed in reverse.
+
+Owns the wiring. The server, each command, the worker and the tests all enter `open_application`; this is the only file
+that names concrete parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from infrastructure.checkpoints import CheckpointStore, open_checkpointer
+from infrastructure.config.settings import Settings
+from infrastructure.connection_pool import OllamaConnectionPool
+from infrastructure.engine import EngineParts, TaskOrchestrator
+from infrastructure.events.log import EventLog, SqliteEventLog
+from infrastructure.sandbox import Level, Sandbox, open_sandbox
+from infrastructure.storage.blobs import BlobStore
+from infrastructure.storage.calls import CallReader, CallStore
+from infrastructure.storage.control import ControlStore
+from infrastructure.storage.database import Database, ReadOnlyDatabase
+from infrastructure.storage.directory import DataDirectory
+from infrastructure.storage.lock import EngineLock, Holder, read_holder
+from infrastructure.storage.runs import RunReader, RunStore
+from infrastructure.workflow.graph import compile_codegen_graph
+from infrastructure.workflow.values import STORED_TYPES
+
+OpenSandbox = Callable[[], Awaitable[Sandbox]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """Everything that is open."""
+
+    settings: Settings
+    directory: DataDirectory
+    pool: OllamaConnectionPool
+    engine: TaskOrchestrator
+    log: EventLog
+    runs: RunStore
+    calls: CallStore
+    blobs: BlobStore
+    control: ControlStore
+    checkpoints: CheckpointStore
+    open_sandbox: OpenSandbox
+    lock: EngineLock
+    epoch: str
+    """Which engine this is, of those that have held the data directory: when it took the lock."""
+
+    async def announce(self, address: str) -> None:
+        """Say in the engine's lock where this application listens; an empty address takes that back."""
+        await asyncio.to_thread(self.lock.announce, address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readers:
+    """What may be read without the lock, while somebody else holds it."""
+
+    directory: DataDirectory
+    database: ReadOnlyDatabase
+    runs: RunReader
+    calls: CallReader
+    blobs: BlobStore
+    control: ControlStore
+
+    def holder(self) -> Holder | None:
+        """Who holds the engine's lock."""
+        return read_holder(self.directory.lock)
+
+
+@asynccontextmanager
+async def open_application(
+    settings: Settings,
+    *,
+    verb: str = "run",
+    on_wait: Callable[[Holder | None], None] = lambda holder: None,
+    pool: OllamaConnectionPool | None = None,
+    sandbox: OpenSandbox | None = None,
+) -> AsyncGenerator[Application]:
+    """Open the whole application on the settings' data directory.
+
+    Args:
+        settings: All of them.
+        verb: What the person ran, for others who wait for the lock.
+        on_wait: Told who holds the lock, before this waits for it.
+        pool: Instead of one made from the settings; it is closed here all the same.
+        sandbox: Instead of the one the settings choose.
+
+    Raises:
+        StorageError: the data directory cannot be used.
+    """
+    directory = DataDirectory(settings.paths.data)
+    await asyncio.to_thread(directory.prepare)
+    async with AsyncExitStack() as stack:
+        lock = stack.enter_context(EngineLock(directory.lock, verb=verb))
+        await lock.wait(on_wait=on_wait)
+        database = await stack.enter_async_context(Database(directory.database))
+        log = SqliteEventLog(database)
+        stack.push_async_callback(log.aclose)
+        checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
+        runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
+        control = ControlStore(directory.control)
+        pool = await stack.enter_async_context(
+            pool or OllamaConnectionPool(settings.servers, lanes=settings.lanes, settings=settings.pool)
+        )
+        opener = sandbox or _opened_once(settings)
+        parts = EngineParts(
+            settings=settings,
+            pool=pool,
+            open_sandbox=opener,
+            graph=compile_codegen_graph(checkpointer=checkpoints),
+            log=log,
+            runs=runs,
+            calls=calls,
+            blobs=blobs,
+            control=control,
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+        )
+        engine = await stack.enter_async_context(TaskOrchestrator(parts))
+        yield Application(
+            settings=settings,
+            directory=directory,
+            pool=pool,
+            engine=engine,
+            log=log,
+            runs=runs,
+            calls=calls,
+            blobs=blobs,
+            control=control,
+            checkpoints=checkpoints,
+            open_sandbox=opener,
+            lock=lock,
+            epoch=lock.epoch,
+        )
+
+
+@asynccontextmanager
+async def open_readers(settings: Settings) -> AsyncGenerator[Readers]:
+    """Open what can be read beside a running engine.
+
+    Raises:
+        StorageError: there is no data directory yet, or it cannot be read.
+    """
+    directory = DataDirectory(settings.paths.data)
+    async with ReadOnlyDatabase(directory.database) as database:
+        yield Readers(
+            directory=directory,
+            database=database,
+            runs=RunReader(database),
+            calls=CallReader(database),
+            blobs=BlobStore(directory.blobs),
+            control=ControlStore(directory.control),
+        )
+
+
+def _opened_once(settings: Settings) -> OpenSandbox:
+    """The sandbox is chosen and checked when the first run needs it, once."""
+    opened: list[Sandbox] = []
+
+    async def opener() -> Sandbox:
+        if not opened:
+            wanted = settings.sandbox
+            level = "auto" if wanted.level == "auto" else Level(wanted.level)
+            opened.append(await open_sandbox(level, at_once=wanted.at_once, extra_read=wanted.read))
+        return opened[0]
+
+    return opener

@@ -1,0 +1,122 @@
+"""The verbs by name, and what becomes of whatever goes wrong in one.
+
+Owns the table of verbs. A verb is named by a string, so that its module, and all that it needs, is imported when it is
+the one that runs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from backend.cli.console import Terminal, log_shown, open_terminal, silence_stdout
+from backend.cli.errors import Explained, Refused, explain, failure_document, unknown_usage
+from backend.cli.tokens import normal, output_of, verb_of
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_PIPE_CLOSED = 141
+
+_WORK = Group("Work", sort_key=1)
+_RUNS = Group("Runs", sort_key=2)
+_HOUSE = Group("House", sort_key=3)
+
+VERBS: tuple[tuple[str, str, Group], ...] = (
+    ("run", "Give a task, get a tested patch.", _WORK),
+    ("batch", "Work through a file of jobs; killed, the same command goes on.", _WORK),
+    ("demo", "Watch sample tasks being solved, without a model.", _WORK),
+    ("runs", "List the runs.", _RUNS),
+    ("show", "Show one run: its task, steps, tests and patch.", _RUNS),
+    ("follow", "Follow a run's events, from the first or from a given one.", _RUNS),
+    ("cancel", "Stop a run for good.", _RUNS),
+    ("resume", "Go on with a run that was interrupted or waits for an answer.", _RUNS),
+    ("apply", "Put a run's patch into the folder it came from, or on a new branch.", _RUNS),
+    ("serve", "Serve the page and the API.", _HOUSE),
+    ("doctor", "Check this machine, and say how to mend what is wrong.", _HOUSE),
+    ("config", "Show or change the settings, and say where each comes from.", _HOUSE),
+    ("clean", "Remove what old runs left behind.", _HOUSE),
+    ("sim", "Run a simulated Ollama server.", _HOUSE),
+)
+
+_HELP = """Turns the Ollama servers you own into a code-generation engine.
+
+Exit codes: 0 done or unverified, 1 the result failed, 2 usage or settings, 3 environment (no Ollama, no model, no
+sandbox), 4 a budget ran out, 5 a person is needed, 130 interrupted. `corral --version` says which this is.
+"""
+_NAMES = tuple(verb for verb, _, _ in VERBS)
+
+
+def build_app() -> App:
+    """The parser with all verbs; none of them imported."""
+    app = App(
+        name="corral",
+        help=_HELP,
+        version_flags=(),
+        default_parameter=Parameter(negative=(), show_default=False),
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    for order, (verb, told, group) in enumerate(VERBS):
+        app.command(f"backend.cli.{verb}:{verb}", name=verb, help=told, group=group, sort_key=order)
+    return app
+
+
+def run_command(arguments: Sequence[str], terminal: Terminal | None = None) -> int:
+    """Parse and run one command; whatever goes wrong becomes a message and an exit code.
+
+    Args:
+        arguments: What follows the program's name.
+        terminal: Where output goes; the process's own when None.
+    """
+    tokens = normal(arguments)
+    verb = verb_of(tokens)
+    terminal = terminal or open_terminal()
+    try:
+        if verb and verb not in _NAMES:  # the parser would import every verb to look for a similar one
+            raise _unknown(verb)
+        with log_shown(terminal, debug=_debugging()):
+            return _exit_code(build_app()(tokens, console=terminal.out, error_console=terminal.err))
+    except BrokenPipeError:
+        silence_stdout()
+        return EXIT_PIPE_CLOSED
+    except KeyboardInterrupt:
+        return _tell(Explained("KeyboardInterrupt", "interrupted", "", EXIT_INTERRUPTED), tokens, terminal)
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else EXIT_USAGE
+    except Exception as error:  # noqa: BLE001 - the outermost edge: a person never sees a traceback
+        return _report(error, tokens, terminal)
+
+
+def _unknown(verb: str) -> Refused:
+    near = difflib.get_close_matches(verb, _NAMES, n=1)
+    meant = f"Did you mean `corral {near[0]}`? " if near else ""
+    return Refused(f"there is no command {verb!r}", f"{meant}`corral --help` lists the commands.")
+
+
+def _exit_code(returned: object) -> int:
+    return returned if isinstance(returned, int) else 0
+
+
+def _debugging() -> bool:
+    return os.environ.get("CORRAL_DEBUG") == "1"
+
+
+def _report(error: Exception, tokens: Sequence[str], terminal: Terminal) -> int:
+    known = unknown_usage(error, tokens) if isinstance(error, CycloptsError) else explain(error)
+    if _debugging():
+        traceback.print_exception(error, file=sys.stderr)
+    return _tell(known, tokens, terminal)
+
+
+def _tell(known: Explained, tokens: Sequence[str], terminal: Terminal) -> int:
+    if output_of(tokens) != "text":
+        terminal.data(failure_document(verb_of(tokens), known))
+    terminal.problem(known.message, known.hint)
+    return known.exit_code

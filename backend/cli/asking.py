@@ -1,0 +1,71 @@
+"""Asking the person at the terminal a yes or no.
+
+Owns the wording and the waiting for a line, which a first Ctrl-C must be able to end: no thread sits in `input()`.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+
+from backend.cli.console import Terminal
+from backend.cli.progress import Progress
+from infrastructure.events.catalogue import ApprovalAsked
+
+ReadLine = Callable[[], Awaitable[str | None]]
+"""One line of the person's, without its end; None at the end of input."""
+
+
+async def ask_approval(
+    asked: ApprovalAsked, terminal: Terminal, progress: Progress, read_line: ReadLine | None = None
+) -> tuple[bool, str] | None:
+    """Show what the run wants to go on with, and wait for the answer.
+
+    Returns:
+        The answer and, for a no, its reason. None when input ended: nobody is there.
+    """
+    read_line = read_line or read_stdin_line
+    with progress.paused():
+        if asked.gate == "patch":
+            terminal.err.print()
+            for line in asked.question.splitlines():
+                terminal.say(line, _colour(line))
+        else:
+            terminal.say(f"\n{asked.question}")
+        while True:
+            terminal.err.print(f"Go on with this {asked.gate}? [y]es, [n]o: ", end="")
+            line = await read_line()
+            if line is None:
+                terminal.err.print()
+                return None
+            answer, _, reason = line.strip().partition(" ")
+            if answer.lower() in ("y", "yes"):
+                return True, ""
+            if answer.lower() in ("n", "no"):
+                return False, reason.strip()
+            terminal.say("Type y or n; a reason may follow the n.")
+
+
+async def read_stdin_line() -> str | None:
+    """The next line of a terminal, which hands over whole lines; cancelling leaves it unread."""
+    loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def readable() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(descriptor, readable)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(descriptor)
+    line = os.read(descriptor, 1 << 16)
+    return line.decode("utf-8", "replace").rstrip("\r\n") if line else None
+
+
+def _colour(line: str) -> str:
+    if line.startswith(("+++", "---")):
+        return "bold"
+    return {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")

@@ -1,0 +1,167 @@
+"""Where words go: data to stdout, everything else to stderr.
+
+Owns both consoles and what is safe to show: model text may hold control characters, which a terminal would obey.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import unicodedata
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+_KEPT = {"\n", "\t"}
+_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_JOINERS = {"\u200d", "\ufe0f"}
+"""Parts of ordinary emoji and scripts; harmless."""
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """The two streams of a command, and whether a person can be asked.
+
+    Attributes:
+        out: Data.
+        err: Progress, questions, warnings, errors.
+        interactive: Whether a person sits at standard input and sees `err`.
+    """
+
+    out: Console
+    err: Console
+    interactive: bool = False
+
+    def data(self, value: object) -> None:
+        """Print one JSON document, a line."""
+        self.raw(orjson.dumps(value, default=_plain).decode() + "\n")
+
+    def raw(self, text: str) -> None:
+        """Write data as it is, without markup or wrapping; on a terminal control characters are shown, not sent."""
+        shown = visible(text) if self.out.is_terminal else text
+        self.out.file.write(shown)
+        self.out.file.flush()
+
+    def patch(self, text: str) -> None:
+        """Print a patch: in colour on a terminal, byte for byte elsewhere."""
+        if self.out.is_terminal and not self.out.no_color:
+            for line in text.splitlines():
+                self.out.print(_coloured(line), soft_wrap=True)
+        else:
+            self.raw(text)
+
+    def print_data(self, text: str, style: str = "") -> None:
+        """One line for people on stdout."""
+        self.out.print(Text(visible(text), style=style), soft_wrap=True)
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line on stderr."""
+        self.err.print(Text(visible(text), style=style), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """A warning on stderr."""
+        self.say(f"warning: {text}", "yellow")
+
+    def problem(self, message: str, hint: str = "") -> None:
+        """What went wrong, and what to do next, on stderr."""
+        self.say(f"error: {message}", "red")
+        if hint:
+            self.say(f"  → {hint}")
+
+
+def open_terminal(out: IO[str] | None = None, err: IO[str] | None = None) -> Terminal:
+    """The process's own streams, or the given ones.
+
+    `NO_COLOR` (https://no-color.org) and a stream that is no terminal mean no colour. `FORCE_COLOR` is not read, so
+    that what is piped is always plain.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    plain = bool(os.environ.get("NO_COLOR"))
+    consoles = [
+        Console(
+            file=file,
+            force_terminal=_is_terminal(file),
+            no_color=plain or None,
+            markup=False,
+            emoji=False,
+            highlight=False,
+            legacy_windows=False,
+        )
+        for file in (out or sys.stdout, err or sys.stderr)
+    ]
+    asks = _is_terminal(sys.stdin) and consoles[1].is_terminal
+    return Terminal(consoles[0], consoles[1], asks)
+
+
+def visible(text: str) -> str:
+    """The text with every character a terminal would obey, or that turns its order around, written as its number."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if _harmless(char) else f"\\u{ord(char):04x}" for char in text.replace("\r\n", "\n"))
+
+
+@contextmanager
+def log_shown(terminal: Terminal, *, debug: bool) -> Generator[None]:
+    """Let warnings of the log reach the person meanwhile: a line each, the traceback only when debugging."""
+    root, handler = logging.getLogger(), _LogHandler(terminal, debug=debug)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+class _LogHandler(logging.Handler):
+    """Writes log records as the rest of the terminal's lines."""
+
+    def __init__(self, terminal: Terminal, *, debug: bool) -> None:
+        super().__init__(logging.WARNING)
+        self._terminal, self._debug = terminal, debug
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line; what raised it, by its name."""
+        said = record.getMessage()
+        if self._debug:
+            said = self.format(record)
+        elif record.exc_info and record.exc_info[1] is not None:
+            said += f" ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
+        self._terminal.warn(said)
+
+
+def silence_stdout() -> None:
+    """After the reader has gone: what Python flushes at exit goes nowhere instead of raising again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _harmless(char: str) -> bool:
+    return char in _KEPT or char in _JOINERS or unicodedata.category(char) not in _UNSAFE
+
+
+def _is_terminal(stream: IO[str] | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _coloured(line: str) -> Text:
+    style = "bold" if line.startswith(("+++", "---")) else _STYLES.get(line[:1], "")
+    return Text(visible(line), style=style)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    dump = getattr(value, "model_dump", None)
+    if dump is None:
+        raise TypeError(f"no JSON for {type(value).__name__}")
+    return dump(mode="json", by_alias=True)

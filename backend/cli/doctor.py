@@ -1,0 +1,35 @@
+"""`corral doctor`: what is right here, what is not, and what to type about it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from backend.cli.checkup import examine
+from backend.cli.console import Terminal, open_terminal
+from backend.cli.errors import ENVIRONMENT
+from backend.cli.findings import Finding
+from backend.cli.options import NO_OPTIONS, Common, Document, settings_of
+
+_MARKS = {"good": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "red")}
+
+
+def doctor(*, output: Document = "text", common: Common = NO_OPTIONS) -> int:
+    """Check Python, git, disk, sandbox, servers and models; exit 3 when something is missing."""
+    findings = asyncio.run(examine(settings_of(common)))
+    exit_code = ENVIRONMENT if any(finding.state == "bad" for finding in findings) else 0
+    terminal = open_terminal()
+    if output == "text":
+        _print(findings, terminal)
+    else:
+        terminal.data({"ok": exit_code == 0, "exit_code": exit_code, "checks": [asdict(each) for each in findings]})
+    return exit_code
+
+
+def _print(findings: Sequence[Finding], terminal: Terminal) -> None:
+    for finding in findings:
+        mark, style = _MARKS[finding.state]
+        terminal.print_data(f"{mark} {finding.name}: {finding.said}", style)
+        if finding.fix:
+            terminal.print_data(f"    fix: {finding.fix}")
+    wrong = sum(finding.state == "bad" for finding in findings)
+    terminal.print_data("ready to run" if not wrong else f"{wrong} to mend before a run can succeed")

@@ -1,0 +1,105 @@
+"""Progress on stderr: a live view on a terminal, a line an event elsewhere, nothing when asked for quiet.
+
+Owns `Progress` and how one is chosen. What is kept on the screen is the same lines in both forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.live import Live
+
+from backend.cli.console import Terminal
+from backend.cli.live import LiveView
+from backend.cli.render import Line, lines_of
+from infrastructure.events.catalogue import Event
+
+
+class Progress(Protocol):
+    """Shows what happens while it happens. It owns the screen from `shown` on until that is left."""
+
+    def event(self, event: Event) -> None:
+        """Something happened."""
+        ...
+
+    def line(self, line: Line) -> None:
+        """Something to say that is no event."""
+        ...
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Leave the screen to a question."""
+        ...
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def event(self, event: Event) -> None:
+        """Nothing."""
+
+    def line(self, line: Line) -> None:
+        """Nothing."""
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Nothing to pause."""
+        yield
+
+
+class Plain:
+    """A line an event."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def event(self, event: Event) -> None:
+        """Print its lines, if it has any."""
+        for line in lines_of(event):
+            self.line(line)
+
+    def line(self, line: Line) -> None:
+        """Print it."""
+        self._terminal.say(line.text, line.style)
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Nothing to pause."""
+        yield
+
+
+class Lively(Plain):
+    """The same lines, and below them what is under way."""
+
+    def __init__(self, terminal: Terminal, live: Live, view: LiveView) -> None:
+        super().__init__(terminal)
+        self._live, self._view = live, view
+
+    def event(self, event: Event) -> None:
+        """Take it in, and print its lines above the view."""
+        self._view.feed(event)
+        super().event(event)
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Take the view off the screen for a while."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
+
+
+@contextmanager
+def shown(terminal: Terminal, *, quiet: bool) -> Generator[Progress]:
+    """The progress that fits the terminal."""
+    if quiet:
+        yield Quiet()
+    elif not terminal.err.is_terminal:
+        yield Plain(terminal)
+    else:
+        view = LiveView()
+        with Live(view, console=terminal.err, transient=True, refresh_per_second=8, redirect_stdout=False) as live:
+            yield Lively(terminal, live, view)

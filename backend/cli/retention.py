@@ -1,0 +1,154 @@
+"""Which old things may go, and their removal.
+
+Owns the decision (pure) and its order: what names a thing goes before the thing, so that a crash leaves nothing that
+points nowhere. Runs that can still go on lose nothing.
+"""
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+from langchain_core.runnables import RunnableConfig
+from pydantic import BaseModel
+
+from backend.cli.store import Store
+from infrastructure.config.settings import RetentionSettings
+from infrastructure.ids import RunId
+from infrastructure.storage.runs import RunReader, RunRecord, RunState
+
+_PAGE = 500
+_SHA = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaning:
+    """What goes.
+
+    Attributes:
+        trees: Runs whose working trees go, and names of folders that belong to no run.
+        text_before: The streamed text of runs that ended before this goes.
+        runs: Runs that are forgotten altogether.
+    """
+
+    trees: tuple[str, ...]
+    text_before: datetime
+    runs: tuple[RunId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What went; bytes of trees and of contents."""
+
+    trees: int = 0
+    tree_bytes: int = 0
+    texts: int = 0
+    runs: int = 0
+    blob_bytes: int = 0
+
+
+def plan_cleaning(
+    records: Iterable[RunRecord], folders: Iterable[str], retention: RetentionSettings, now: datetime
+) -> Cleaning:
+    """Decide by the age of what has ended.
+
+    Args:
+        records: All runs.
+        folders: Names of the folders with working trees.
+        retention: The limits, in days.
+        now: The time.
+    """
+    ended = {record.run: record.ended for record in records if record.state is RunState.FINISHED and record.ended}
+    known = {record.run for record in records}
+    trees = [
+        name
+        for name in sorted(folders)
+        if name not in known or _old(ended.get(RunId(name)), min(retention.trees_days, retention.runs_days), now)
+    ]
+    return Cleaning(
+        trees=tuple(trees),
+        text_before=now - timedelta(days=retention.tokens_days),
+        runs=tuple(run for run, instant in ended.items() if _old(instant, retention.runs_days, now)),
+    )
+
+
+async def all_runs(runs: RunReader) -> tuple[RunRecord, ...]:
+    """Every run there is."""
+    found: list[RunRecord] = []
+    while page := await runs.list(_PAGE, found[-1].run if found else None):
+        found += page
+    return tuple(found)
+
+
+def tree_folders(trees: Path) -> dict[str, int]:
+    """The folders with working trees, and the bytes in each. Blocking."""
+    if not trees.is_dir():
+        return {}
+    return {folder.name: _size(folder) for folder in trees.iterdir() if folder.is_dir()}
+
+
+async def clean_up(store: Store, cleaning: Cleaning) -> Removed:
+    """Remove what was decided on, and then every content that nothing names any more."""
+    sizes = await asyncio.to_thread(tree_folders, store.directory.trees)
+    for run in cleaning.runs:
+        await store.runs.remove(run)
+        await store.checkpoints.adelete_thread(run)
+    for name in cleaning.trees:
+        await asyncio.to_thread(shutil.rmtree, store.directory.tree(name))
+    texts = await store.log.prune_text(cleaning.text_before)
+    return Removed(
+        trees=len(cleaning.trees),
+        tree_bytes=sum(sizes.get(name, 0) for name in cleaning.trees),
+        texts=texts,
+        runs=len(cleaning.runs),
+        blob_bytes=await store.blobs.sweep(await _named_contents(store)),
+    )
+
+
+def shas_in(value: object) -> Iterator[str]:
+    """Every SHA-256 that a value of the graph's state holds, however deep."""
+    if isinstance(value, str):
+        if _SHA.fullmatch(value):
+            yield value
+    elif isinstance(value, Mapping):
+        yield from _shas_of(cast("Mapping[object, object]", value).values())
+    elif isinstance(value, BaseModel):
+        yield from _shas_of(getattr(value, name) for name in type(value).model_fields)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from _shas_of(getattr(value, field.name) for field in fields(value))
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from _shas_of(cast("Iterable[object]", value))
+
+
+def _shas_of(values: Iterable[object]) -> Iterator[str]:
+    for value in values:
+        yield from shas_in(value)
+
+
+async def _named_contents(store: Store) -> frozenset[str]:
+    """What the calls and the checkpoints of the runs that stay name, in all steps and all candidates."""
+    named = set(await store.calls.request_blobs())
+    for record in await all_runs(store.runs):
+        async for value in _values_of(store, record.thread):
+            named.update(shas_in(value))
+    return frozenset(named)
+
+
+async def _values_of(store: Store, thread: str) -> AsyncIterator[object]:
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    async for checkpoint in store.checkpoints.alist(config):
+        yield checkpoint.checkpoint["channel_values"]
+        for _, _, written in checkpoint.pending_writes or ():
+            yield written
+
+
+def _old(ended: datetime | None, days: float, now: datetime) -> bool:
+    return ended is not None and now - ended >= timedelta(days=days)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())

@@ -1,0 +1,79 @@
+"""`corral show`: one run, its task, steps, tests and patch."""
+
+import asyncio
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from backend.bootstrap import Readers
+from backend.cli.console import Terminal, open_terminal
+from backend.cli.errors import Refused
+from backend.cli.options import NO_OPTIONS, Common, Document, RunArgument, again, settings_of
+from backend.cli.outcome import document_of
+from backend.cli.reading import events_of, open_run, result_of
+from backend.cli.render import lines_of, next_steps, step, verdict
+from backend.cli.runs import summary
+from infrastructure.events.catalogue import TextStreamed
+from infrastructure.storage.runs import RunRecord, RunState
+
+
+def show(
+    run: RunArgument,
+    /,
+    *,
+    patch: Annotated[bool, Parameter(help="Only the patch, for `git apply` or a file.")] = False,
+    output: Document = "text",
+    common: Common = NO_OPTIONS,
+) -> int:
+    """Show one run: its task, steps, tests and patch."""
+    asyncio.run(_show(run, common, open_terminal(), only_patch=patch, as_document=output != "text"))
+    return 0
+
+
+async def _show(asked: str, common: Common, terminal: Terminal, *, only_patch: bool, as_document: bool) -> None:
+    async with open_run(settings_of(common), asked) as (readers, record):
+        if only_patch:
+            _print_patch(record, terminal)
+        elif as_document:
+            await _print_document(readers, record, terminal)
+        else:
+            await _print_text(readers, record, terminal, again(common))
+
+
+def _print_patch(record: RunRecord, terminal: Terminal) -> None:
+    result = result_of(record)
+    if result is None or not result.patch:
+        raise Refused(f"run {record.run} has no patch", f"`corral show {record.run}` says how it ended.")
+    terminal.patch(result.patch)
+
+
+async def _print_document(readers: Readers, record: RunRecord, terminal: Terminal) -> None:
+    events = [
+        document_of(stored)
+        async for stored in events_of(readers, record.run)
+        if not isinstance(stored.event, TextStreamed)
+    ]
+    terminal.data({**summary(record), "result": result_of(record), "events": events})
+
+
+async def _print_text(readers: Readers, record: RunRecord, terminal: Terminal, options: str) -> None:
+    terminal.print_data(f"run {record.run}: {record.status or record.state}", "bold")
+    async for stored in events_of(readers, record.run):
+        for line in lines_of(stored.event):
+            terminal.print_data(line.text, line.style)
+    result = result_of(record)
+    if result is not None:
+        if result.answer:
+            terminal.raw(f"\n{result.answer.rstrip()}\n")
+        if result.patch:
+            terminal.raw("\n")
+            terminal.patch(result.patch)
+            terminal.raw("\n")
+        for line in (*verdict(result), *next_steps(result, options)):
+            terminal.print_data(line.text, line.style)
+    elif record.state is RunState.WAITING:
+        terminal.print_data(record.reason)
+        terminal.print_data(step("resume", record.run, options, "to answer and go on").text)
+    elif record.state is RunState.INTERRUPTED:
+        terminal.print_data(f"interrupted: {record.reason}")
+        terminal.print_data(step("resume", record.run, options, "goes on from there").text)

@@ -1,0 +1,68 @@
+"""`corral sim`: a simulated Ollama server in this terminal."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from pydantic import ValidationError
+
+from backend.cli.console import Terminal, open_terminal
+from backend.cli.errors import Refused
+from infrastructure.simulator import Simulator, SimulatorSettings, read_tasks, run_simulator
+
+
+def sim(
+    *,
+    host: Annotated[str, Parameter(help="Address to listen on; 127.0.0.1.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="Port to listen on; 0, the default, takes a free one.")] = 0,
+    tasks: Annotated[Path | None, Parameter(help="JSON Lines file of tasks that its oracle can solve.")] = None,
+    first_time_right: Annotated[float, Parameter(help="Share of the tasks that need no repair; 1.")] = 1.0,
+    seed: Annotated[int, Parameter(help="Same seed, same answers; 0.")] = 0,
+    slots: Annotated[int, Parameter(help="Calls answered at once by a model (OLLAMA_NUM_PARALLEL); 1.")] = 1,
+    num_ctx: Annotated[int, Parameter(help="Window of a model in tokens; 32768.")] = 32768,
+    time_scale: Annotated[float, Parameter(help="Multiplies every duration; 0 makes all instant; 1.")] = 1.0,
+    server_version: Annotated[Literal["0.32.15", "0.24.0"], Parameter(help="Which Ollama it acts as.")] = "0.32.15",
+) -> int:
+    """Run a simulated Ollama server until Ctrl-C. Its models: oracle, echo, random, schema, embedder."""
+    terminal = open_terminal()
+    if tasks is not None:
+        _check(tasks)
+    try:
+        settings = SimulatorSettings(
+            host=host,
+            port=port,
+            tasks=tasks,
+            first_time_right=first_time_right,
+            seed=seed,
+            num_parallel=slots,
+            num_ctx=num_ctx,
+            time_scale=time_scale,
+            version=server_version,
+        )
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        option = "--" + str(wrong["loc"][0]).replace("_", "-").replace("num-parallel", "slots")
+        raise Refused(f"{option}: {wrong['msg']}", "`corral sim --help` lists the options.") from None
+    try:
+        asyncio.run(run_simulator(settings, ready=lambda simulator: _announce(simulator, terminal)))
+    except OSError as error:
+        raise Refused(f"{host}:{port}: {error.strerror or error}", "Choose another --port.", exit_code=3) from None
+    return 0
+
+
+def _announce(simulator: Simulator, terminal: Terminal) -> None:
+    terminal.say("simulated Ollama: no model answers here", "yellow")
+    terminal.raw(f"{simulator.url}\n")
+    terminal.say(f'  → OLLAMA_HOST={simulator.url} corral run "…" --model oracle    uses it; Ctrl-C ends it')
+
+
+def _check(tasks: Path) -> None:
+    try:
+        read_tasks(tasks)
+    except OSError as error:
+        raise Refused(f"{tasks}: {error.strerror}", "Name a file of tasks, one JSON object a line.") from None
+    except (ValidationError, UnicodeDecodeError):
+        raise Refused(
+            f"{tasks} holds a line that is no task", 'A line is like {"id": "1", "prompt": "…", "files": {}}.'
+        ) from None

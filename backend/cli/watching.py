@@ -1,0 +1,139 @@
+"""Following one run to its end or rest, with progress, questions and Ctrl-C.
+
+Owns the loop that `run`, `resume` and `demo` share. Who watches decides nothing: the run is the engine's.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Protocol
+
+from backend.cli.interrupts import interruptible
+from backend.cli.progress import Progress
+from backend.cli.render import WARN, Line
+from infrastructure.events.catalogue import ApprovalAsked, ApprovalGiven, RunFinished
+from infrastructure.events.log import Stored
+from infrastructure.ids import RunId
+from infrastructure.running.errors import RunNotWaiting
+from infrastructure.tasks import RunResult
+
+BY_USER = "stopped by its user"
+LOOK_AGAIN_SECONDS = 0.05
+_TRIES = 100
+
+
+class Watchable(Protocol):
+    """What of the engine is needed here."""
+
+    def follow(self, run: RunId, after: int = 0) -> AsyncGenerator[Stored]:
+        """A run's events, until it is finished or rests."""
+        ...
+
+    async def result(self, run: RunId) -> RunResult:
+        """Its result, when it has one."""
+        ...
+
+    async def answer(self, run: RunId, approval: str, approved: bool, reason: str = "") -> None:
+        """Answer an approval."""
+        ...
+
+    async def interrupt(self, run: RunId, reason: str) -> None:
+        """Stop a run where it can go on."""
+        ...
+
+
+Asker = Callable[[ApprovalAsked], Awaitable[tuple[bool, str] | None]]
+OnStored = Callable[[Stored], None]
+
+
+async def watch(
+    engine: Watchable,
+    run: RunId,
+    progress: Progress,
+    *,
+    after: int = 0,
+    ask: Asker | None = None,
+    on_stored: OnStored = lambda stored: None,
+) -> RunResult:
+    """Show a run until it is finished or rests, and return what came of it.
+
+    Args:
+        engine: Runs it.
+        run: The run.
+        progress: Where it is shown.
+        after: Events up to this number were seen before.
+        ask: Asks the person; None where nobody can be asked, so that the engine ends the run at a gate.
+        on_stored: Told of every event first.
+    """
+    async with asyncio.TaskGroup() as beside:
+        watcher = _Watcher(engine, run, progress, ask, beside)
+        with interruptible(watcher.stop):
+            ending = beside.create_task(engine.result(run))
+            while True:
+                over = ending.done()
+                async with aclosing(engine.follow(run, after)) as stream:
+                    async for stored in stream:
+                        after = stored.seq
+                        on_stored(stored)
+                        watcher.see(stored)
+                if over:
+                    break
+                # A run that was only just resumed still rests by its events: its stream ends before it has begun.
+                await asyncio.wait([ending], timeout=LOOK_AGAIN_SECONDS)
+        watcher.forget_question()
+    return ending.result()
+
+
+class _Watcher:
+    """The two things that may go on beside: stopping and asking."""
+
+    def __init__(
+        self, engine: Watchable, run: RunId, progress: Progress, ask: Asker | None, beside: asyncio.TaskGroup
+    ) -> None:
+        self._engine, self._run, self._progress, self._ask = engine, run, progress, ask
+        self._beside = beside
+        self._question: asyncio.Task[None] | None = None
+
+    def stop(self) -> None:
+        """The first Ctrl-C."""
+        self._progress.line(Line("stopping at a step; Ctrl-C again ends this at once", WARN))
+        self.forget_question()
+        self._beside.create_task(self._engine.interrupt(self._run, BY_USER))
+
+    def see(self, stored: Stored) -> None:
+        """Take an event in."""
+        event = stored.event
+        if not isinstance(event, RunFinished):  # the verdict says it, and more
+            self._progress.event(event)
+        match event:
+            case ApprovalAsked() if self._ask is not None:
+                self.forget_question()
+                self._question = self._beside.create_task(self._put(self._ask, event))
+            case ApprovalGiven():
+                self.forget_question()
+            case _:
+                pass
+
+    def forget_question(self) -> None:
+        """Take back what was asked: it is answered, or will not be."""
+        if self._question is not None:
+            self._question.cancel()
+            self._question = None
+
+    async def _put(self, ask: Asker, asked: ApprovalAsked) -> None:
+        answer = await ask(asked)
+        if answer is None:
+            await self._engine.interrupt(self._run, "nobody answered")
+            return
+        self._question = None  # from here on it is the engine's: an event that follows must not take it back
+        await self._answer(asked.approval, *answer)
+
+    async def _answer(self, approval: str, approved: bool, reason: str) -> None:
+        """Hand the answer over. The question is told a moment before the run is ready for its answer."""
+        for _ in range(_TRIES):
+            try:
+                return await self._engine.answer(self._run, approval, approved, reason)
+            except RunNotWaiting:
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        await self._engine.answer(self._run, approval, approved, reason)
+        return None

@@ -1,0 +1,216 @@
+"""Errors as answers: one table from exceptions to statuses, one shape (RFC 9457).
+
+Owns the table and both places where an exception becomes an answer: FastAPI's own refusals, and everything else at the
+outermost edge, so that what a middleware refuses looks like what a route refuses.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.security.errors import (
+    BodyTooLarge,
+    EntryRefused,
+    ForeignHost,
+    ForeignOrigin,
+    NotJson,
+    NoToken,
+    NotOpenYet,
+    TooManyAttempts,
+    WrongPassword,
+)
+from backend.stopping import ShuttingDown, TooManyStreams
+from infrastructure.events.log import UnreadableEvent
+from infrastructure.pool.errors import PoolSaturated
+from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
+from infrastructure.storage.errors import DiskFull, StorageError
+from infrastructure.storage.runs import AmbiguousRun, IllegalMove, KeyReused, UnknownRun
+from infrastructure.transport.errors import CloudModelRefused, OllamaError
+from infrastructure.workflow.lanes import NoModel
+from infrastructure.workspace.errors import NotADirectory
+
+MEDIA_TYPE = "application/problem+json"
+
+_logger = logging.getLogger(__name__)
+
+
+class NoPatch(Exception):
+    """The run has no patch yet."""
+
+    hint = "Follow its events; a run that only answers a question never has one."
+
+
+class NoBatch(Exception):
+    """There is no such batch."""
+
+
+class NoPage(Exception):
+    """There is nothing here."""
+
+
+STATUSES: Mapping[type[Exception], int] = {
+    # at the door
+    NoToken: 401,
+    WrongPassword: 401,
+    ForeignHost: 403,
+    ForeignOrigin: 403,
+    BodyTooLarge: 413,
+    NotJson: 415,
+    TooManyAttempts: 429,
+    NotOpenYet: 503,
+    ShuttingDown: 503,
+    TooManyStreams: 429,
+    # the task
+    TaskRefused: 422,
+    NotADirectory: 422,
+    CloudModelRefused: 422,
+    NoModel: 503,
+    # the run
+    UnknownRun: 404,
+    AmbiguousRun: 404,
+    NoPatch: 404,
+    NoBatch: 404,
+    NoPage: 404,
+    RunIsOver: 409,
+    RunNotWaiting: 409,
+    IllegalMove: 409,
+    KeyReused: 409,
+    UnreadableEvent: 500,
+    # the machine and the servers
+    PoolSaturated: 429,
+    OllamaError: 503,
+    DiskFull: 507,
+    StorageError: 503,
+}
+"""By the nearest class. What is not here is a bug of ours: 500, and its traceback in the log."""
+
+
+class Problem(BaseModel):
+    """What went wrong, and what to do next."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "example": {
+                "type": "about:corral/UnknownRun",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "no run 'abc'",
+                "hint": "GET /api/v1/runs lists the runs.",
+            }
+        },
+    )
+
+    type: str
+    """`about:corral/` and the error's class."""
+    title: str
+    status: int
+    detail: str
+    hint: str = ""
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The refusals of a route, for the OpenAPI document; those that every route has are added."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
+        for status in sorted({401, 403, *statuses})
+    }
+
+
+def status_of(error: BaseException) -> int | None:
+    """The status of the nearest class that has one."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), None)
+
+
+def problem_of(error: BaseException) -> Problem:
+    """An error as it is told; one that is not in the table tells nothing of itself."""
+    status = status_of(error)
+    if status is None:
+        return _problem("InternalError", 500, "something went wrong in Corral", "The log says what.")
+    hint = str(getattr(error, "hint", "") or getattr(error, "fix", ""))
+    return _problem(type(error).__name__, status, str(error) or str(type(error).__doc__), hint)
+
+
+def answer_to(error: BaseException) -> Response:
+    """The answer to a request that failed so."""
+    headers: dict[str, str] = {}
+    if isinstance(error, NoToken):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, BodyTooLarge):
+        headers["Connection"] = "close"  # the rest of the body is not read
+    if (seconds := getattr(error, "retry_after", None)) is not None:
+        headers["Retry-After"] = str(max(1, round(seconds)))
+    return _response(problem_of(error), headers)
+
+
+def add_problems(app: FastAPI) -> None:
+    """Let FastAPI's own refusals take our shape, and describe it in the OpenAPI document."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+class Problems:
+    """The outermost edge: an error that nobody answered becomes an answer. Pure ASGI."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; answer what is raised, unless the answer has begun."""
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            if scope["type"] != "http" or begun:
+                raise  # uvicorn cuts the connection, which is all that can still be said
+            if status_of(error) is None:
+                _logger.exception("%s %s failed", scope["method"], scope["path"])
+            await answer_to(error)(scope, receive, send)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    problems = cast("RequestValidationError", error).errors()
+    return _response(_problem("InvalidRequest", 422, "; ".join(map(_told, problems)), "See /openapi.json."))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    refused = cast("HTTPException", error)
+    if isinstance(refused.__cause__, EntryRefused):  # raised while the body was read
+        return answer_to(refused.__cause__)
+    phrase = HTTPStatus(refused.status_code).phrase
+    name = {404: "NoPage", 405: "MethodNotAllowed"}.get(refused.status_code, phrase.title().replace(" ", ""))
+    return _response(_problem(name, refused.status_code, str(refused.detail) or phrase, ""), refused.headers)
+
+
+def _told(problem: Mapping[str, Any]) -> str:
+    """Where and what, without the value: it may be long, or secret."""
+    where = ".".join(str(part) for part in cast("Sequence[object]", problem.get("loc", ())))
+    return f"{where}: {problem.get('msg', '')}" if where else str(problem.get("msg", ""))
+
+
+def _problem(name: str, status: int, detail: str, hint: str) -> Problem:
+    return Problem(
+        type=f"about:corral/{name}", title=HTTPStatus(status).phrase, status=status, detail=detail, hint=hint
+    )
+
+
+def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    body = problem.model_dump_json().encode("utf-8", "replace")
+    return Response(body, problem.status, headers=headers, media_type=MEDIA_TYPE)

@@ -1,0 +1,141 @@
+"""The guard at the door: every request passes `Guard.check` before anything of it is read.
+
+Owns the order of the checks and the list of paths that are open to everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.security.addresses import comes_from_elsewhere, is_own_host, is_own_origin
+from backend.security.codes import Codes
+from backend.security.errors import BodyTooLarge, ForeignHost, ForeignOrigin, NotJson, NoToken, NotOpenYet
+from backend.security.passwords import Password
+from backend.security.token import COOKIE_SECONDS, Keys
+
+PUBLIC_PATHS = frozenset({"/health/live", "/health/ready", "/signin"})
+"""Open without a token. Everything else wants it, a path that does not exist included."""
+FORM_PATHS = frozenset({"/signin"})
+"""Filled in by a browser's form."""
+BODY_BYTES = 10_000_000
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Guard:
+    """Decides who may enter. Closed until `open_with`."""
+
+    def __init__(self, *, port: int, hosts: Collection[str] = (), password: str | None = None) -> None:
+        """A guard.
+
+        Args:
+            port: Names the cookie: cookies are shared by all ports of a host.
+            hosts: Further names of this server.
+            password: What a browser signs in with, instead of one-time codes.
+        """
+        self.cookie_name = f"corral_{port}"
+        self.password = None if password is None else Password(password)
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._keys: Keys | None = None
+        self._codes: Codes | None = None
+
+    def open_with(self, keys: Keys, epoch: str) -> None:
+        """Let in who has a key; codes are good that were made for this epoch."""
+        self._keys, self._codes = keys, Codes(keys, epoch)
+
+    def spend(self, code: str) -> bool:
+        """Whether a one-time code lets its bearer in; never where there is a password, and never twice."""
+        return self.password is None and self._codes is not None and self._codes.spend(code)
+
+    def cookie_header(self) -> str:
+        """The `Set-Cookie` of a browser that has signed in."""
+        return self._cookie(self._opened().cookie(), COOKIE_SECONDS)
+
+    def farewell_header(self) -> str:
+        """The `Set-Cookie` of one that leaves."""
+        return self._cookie("", 0)
+
+    def check(self, method: str, path: str, headers: Mapping[str, str]) -> None:
+        """Let a request pass.
+
+        Raises:
+            EntryRefused: it must not; the class says why.
+        """
+        host = headers.get("host", "")
+        if not is_own_host(host, self._hosts):
+            raise ForeignHost
+        origin = headers.get("origin")
+        if origin is not None and not is_own_origin(origin, host):
+            raise ForeignOrigin
+        if comes_from_elsewhere(method, headers.get("sec-fetch-site", ""), headers.get("sec-fetch-mode", "")):
+            raise ForeignOrigin
+        if path not in PUBLIC_PATHS and not self._knows(headers):
+            raise NoToken
+        _check_body(method, path, headers)
+
+    def _knows(self, headers: Mapping[str, str]) -> bool:
+        keys = self._opened()
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme:  # what a program says of itself is not mended by a cookie
+            return scheme.lower() == "bearer" and keys.is_token(token.strip())
+        return keys.is_cookie(_cookie_of(headers.get("cookie", ""), self.cookie_name))
+
+    def _opened(self) -> Keys:
+        if self._keys is None:
+            raise NotOpenYet
+        return self._keys
+
+    def _cookie(self, value: str, seconds: int) -> str:
+        return f"{self.cookie_name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict"
+
+
+class GuardMiddleware:
+    """Asks the guard, and counts the bytes of a body that does not say how long it is. Pure ASGI."""
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self._app, self._guard = app, guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what may enter.
+
+        Raises:
+            EntryRefused: it must not.
+        """
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close", "code": 1008})  # there are no sockets yet
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+        self._guard.check(scope["method"], scope["path"], Headers(scope=scope))
+        left = BODY_BYTES
+
+        async def receiving() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise BodyTooLarge
+            return message
+
+        return await self._app(scope, receiving, send)
+
+
+def _check_body(method: str, path: str, headers: Mapping[str, str]) -> None:
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > BODY_BYTES:
+        raise BodyTooLarge
+    empty = length == "0" and "transfer-encoding" not in headers
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    wanted = "application/x-www-form-urlencoded" if path in FORM_PATHS else "application/json"
+    if method not in _BODILESS and not empty and kind != wanted:
+        raise NotJson("" if wanted == "application/json" else f"This route takes {wanted}.")
+
+
+def _cookie_of(header: str, name: str) -> str:
+    try:
+        found = SimpleCookie(header).get(name)
+    except CookieError:
+        return ""
+    return found.value if found else ""

@@ -1,0 +1,77 @@
+/**
+ * Asking the server. Owns the routes the page uses and what a refusal becomes.
+ */
+
+/** What the server, or the way to it, refused. */
+export class Problem extends Error {
+  /** @param {number} status 0 when no answer came @param {string} detail @param {string} [hint] */
+  constructor(status, detail, hint = "") {
+    super(detail);
+    this.status = status;
+    this.hint = hint;
+  }
+
+  /** Whether the browser must sign in again. */
+  get signedOut() {
+    return this.status === 401;
+  }
+}
+
+/** @param {string} run */
+const runPath = (run) => `/api/v1/runs/${encodeURIComponent(run)}`;
+
+/** @param {string} [before] the `next` of the page before */
+export const listRuns = (before = "") => get(`/api/v1/runs?limit=50${before ? `&before=${encodeURIComponent(before)}` : ""}`);
+/** @param {string} run */
+export const getRun = (run) => get(runPath(run));
+export const getPool = () => get("/api/v1/pool");
+export const listBatches = () => get("/api/v1/batches");
+/** @param {string} batch */
+export const getBatch = (batch) => get(`/api/v1/batches/${encodeURIComponent(batch)}`);
+/** @param {string} run */
+export const patchPath = (run) => `${runPath(run)}/patch`;
+/** @param {string} run @returns {Promise<string>} */
+export const getPatch = async (run) => (await answered(patchPath(run), {})).text();
+/** @param {string} run @param {"cancel" | "interrupt" | "resume"} what */
+export const steer = (run, what) => post(`${runPath(run)}/${what}`, {});
+/** @param {string} run @param {{approval: string, approved: boolean, reason: string}} answer */
+export const answerApproval = (run, answer) => post(`${runPath(run)}/answer`, answer);
+/** @param {Record<string, unknown>} task @param {string} key the same for the same wish, so that asking twice starts one run */
+export const startRun = (task, key) => post("/api/v1/runs", task, { "Idempotency-Key": key });
+export const signOut = () => post("/signout", {});
+
+/** A key that nobody else has. `crypto.randomUUID` wants https or loopback; this does not. */
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param {string} path @returns {Promise<any>} */
+async function get(path) {
+  return (await answered(path, { headers: { Accept: "application/json" } })).json();
+}
+
+/** @param {string} path @param {unknown} body @param {Record<string, string>} [headers] @returns {Promise<any>} */
+async function post(path, body, headers = {}) {
+  const sent = { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
+  const text = await (await answered(path, sent)).text();
+  return text ? JSON.parse(text) : null;
+}
+
+/** @param {string} path @param {RequestInit} sent */
+async function answered(path, sent) {
+  let answer;
+  try {
+    answer = await fetch(path, { ...sent, redirect: "manual" });
+  } catch {
+    throw new Problem(0, "the server cannot be reached", "It may be restarting; this page tries again by itself.");
+  }
+  if (!answer.ok && answer.type !== "opaqueredirect") throw await problemOf(answer);
+  return answer;
+}
+
+/** @param {Response} answer */
+async function problemOf(answer) {
+  if (!(answer.headers.get("Content-Type") ?? "").includes("json")) return new Problem(answer.status, answer.statusText);
+  const { detail, title, hint } = await answer.json();
+  return new Problem(answer.status, detail || title || answer.statusText, hint || "");
+}

@@ -1,0 +1,76 @@
+/**
+ * A run's question to a person, and the answer. Owns the card; yes and no are one key each.
+ */
+
+import { answerApproval } from "./api.js";
+import { diffElement } from "./diff.js";
+import { fill, h } from "./dom.js";
+import { visible } from "./format.js";
+
+/** The card of a question, empty while there is none. */
+export class ApprovalCard {
+  /** @param {string} run @param {(error: unknown) => void} failed told what went wrong */
+  constructor(run, failed) {
+    this.run = run;
+    this.failed = failed;
+    this.approval = /** @type {import("./state.js").Approval | null} */ (null);
+    this.seq = 0;
+    this.busy = false;
+    this.reason = h("input", { type: "text", name: "reason", autocomplete: "off", maxlength: "2000" });
+    this.yes = h("button", { type: "button", class: "yes", on: { click: () => this.answer(true) } }, "Approve ", h("kbd", {}, "a"));
+    this.no = h("button", { type: "button", class: "no", on: { click: () => this.answer(false) } }, "Decline ", h("kbd", {}, "n"));
+    this.element = h("section", { class: "approval", hidden: true, "aria-label": "Approval" });
+  }
+
+  /** @param {import("./state.js").Approval | null} approval @param {number} seq of the newest event */
+  show(approval, seq) {
+    if (approval?.approval === this.approval?.approval && Boolean(approval) === !this.element.hidden) return;
+    this.approval = approval;
+    this.seq = seq;
+    this.#ready(true);
+    this.element.hidden = !approval;
+    this.reason.value = "";
+    if (approval) fill(this.element, ...this.#content(approval));
+  }
+
+  /** @param {boolean} approved */
+  async answer(approved) {
+    if (!this.approval || this.busy) return;
+    this.#ready(false);
+    try {
+      await answerApproval(this.run, { approval: this.approval.approval, approved, reason: this.reason.value.trim() });
+    } catch (error) {
+      this.#ready(true);
+      this.failed(error);
+    }
+  }
+
+  /** @param {boolean} ready */
+  #ready(ready) {
+    this.busy = !ready;
+    this.yes.disabled = this.no.disabled = !ready;
+  }
+
+  /** @param {import("./state.js").Approval} approval */
+  #content(approval) {
+    const patch = approval.gate === "patch";
+    return [
+      h("h2", {}, patch ? "Do you want this patch?" : "Go on with this plan?"),
+      h(
+        "p",
+        { class: "dim" },
+        patch
+          ? "Yes keeps it with the run; nothing in your folder is touched until it is applied. No ends the run; the patch is kept all the same."
+          : "Yes goes on to tests and code. No ends the run.",
+      ),
+      h(
+        "div",
+        { class: "answers" },
+        this.yes,
+        this.no,
+        h("label", { class: "reason" }, h("span", {}, "Reason, if you like"), this.reason),
+      ),
+      patch ? diffElement(approval.question) : h("pre", { class: "plan" }, visible(approval.question)),
+    ];
+  }
+}

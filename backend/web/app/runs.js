@@ -1,0 +1,170 @@
+/**
+ * The list of runs: newest first, searched, and kept up to date. Owns which runs are known and how one is shown in short.
+ */
+
+import { listRuns } from "./api.js";
+import { runAddress } from "./address.js";
+import { fill, h, mark, say } from "./dom.js";
+import { ago, shortened, visible } from "./format.js";
+import { TONES } from "./words.js";
+
+/** @typedef {{run: string, task: string, repo: string, state: string, status: string, created: string, reason: string}} Summary */
+
+const REFRESH = 3000;
+/** @type {Record<string, (run: Summary) => boolean>} */
+const FILTERS = {
+  all: () => true,
+  "at work": (run) => run.state === "running" || run.state === "queued",
+  "needs you": (run) => run.state === "waiting" || run.state === "interrupted",
+  ended: (run) => run.state === "finished",
+};
+/** @type {Record<string, [string, string, string]>} sign, word and tone of a state */
+const STATES = {
+  queued: ["○", "queued", "dim"],
+  running: ["◐", "at work", "live"],
+  waiting: ["?", "needs you", "warn"],
+  interrupted: ["■", "interrupted", "warn"],
+};
+const SIGNS = { good: "✓", warn: "!", bad: "✕", dim: "·" };
+
+/** How a run is shown in short. @param {Summary} run @returns {{sign: string, word: string, tone: string}} */
+export function looksOf(run) {
+  const known = STATES[run.state];
+  if (known) return { sign: known[0], word: known[1], tone: known[2] };
+  const tone = TONES[run.status] ?? "bad";
+  return { sign: SIGNS[/** @type {keyof typeof SIGNS} */ (tone)] ?? "·", word: run.status, tone };
+}
+
+/** Whether a run is looked for. @param {Summary} run @param {string} search @param {string} filter */
+export function isWanted(run, search, filter) {
+  const text = `${run.task} ${run.repo} ${run.run} ${run.state} ${run.status}`.toLowerCase();
+  return (FILTERS[filter] ?? FILTERS.all)(run) && search.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+}
+
+/** The newest page put over what is known; newest first. @param {Summary[]} known @param {Summary[]} page */
+export function merged(known, page) {
+  const all = new Map([...known, ...page].map((run) => [run.run, run]));
+  return [...all.values()].sort((a, b) => (a.run < b.run ? 1 : -1)); // ids are in the order of time
+}
+
+/** The list on the page. */
+export class RunList {
+  /** @param {import("./main.js").Shell} shell */
+  constructor(shell) {
+    this.shell = shell;
+    /** @type {Summary[]} */
+    this.runs = [];
+    /** @type {string | null | undefined} of the oldest page; null at the end, undefined before the first */
+    this.next = undefined;
+    this.selected = "";
+    this.filter = "all";
+    /** @type {Map<string, HTMLElement & {update: (run: Summary, now: number) => void}>} */
+    this.items = new Map();
+    this.search = h("input", { type: "search", placeholder: "Search runs", "aria-label": "Search the runs listed", autocomplete: "off", on: { input: () => this.#draw() } });
+    this.chips = Object.keys(FILTERS).map((name) => h("button", { type: "button", class: "chip", "data-filter": name, on: { click: () => this.#choose(name) } }, name));
+    this.list = h("ol", { class: "runs" });
+    this.older = h("button", { type: "button", class: "more", hidden: true, on: { click: () => this.#loadOlder() } }, "older runs");
+    this.empty = h("p", { class: "empty", hidden: true });
+    this.element = h(
+      "nav",
+      { class: "rail", "aria-label": "Runs" },
+      h("div", { class: "search" }, this.search, h("kbd", { "aria-hidden": "true" }, "/")),
+      h("div", { class: "chips" }, ...this.chips),
+      this.list,
+      this.empty,
+      this.older,
+    );
+    this.timer = setInterval(() => this.refresh(), REFRESH);
+    document.addEventListener("visibilitychange", () => this.refresh());
+    this.#draw();
+    this.refresh();
+  }
+
+  /** Ask for the newest runs. */
+  async refresh() {
+    if (document.hidden || this.shell.signedOut) return;
+    try {
+      const page = await listRuns();
+      if (this.next === undefined) this.next = page.next;
+      this.runs = merged(this.runs, page.runs);
+      this.shell.reached();
+      this.#draw();
+    } catch (error) {
+      this.shell.problem(error, { quiet: true });
+    }
+  }
+
+  /** @param {string} run */
+  select(run) {
+    this.selected = run;
+    this.#draw();
+  }
+
+  /** Move the focus along the list. @param {1 | -1} way */
+  move(way) {
+    const links = [...this.list.querySelectorAll("a")];
+    const at = links.indexOf(/** @type {any} */ (document.activeElement));
+    const from = at >= 0 ? at : links.findIndex((link) => link.getAttribute("aria-current") === "page");
+    links[Math.min(links.length - 1, Math.max(0, from + way))]?.focus();
+  }
+
+  async #loadOlder() {
+    try {
+      const page = await listRuns(this.next ?? "");
+      this.next = page.next;
+      this.runs = merged(this.runs, page.runs);
+      this.#draw();
+    } catch (error) {
+      this.shell.problem(error);
+    }
+  }
+
+  /** @param {string} name */
+  #choose(name) {
+    this.filter = name;
+    this.#draw();
+  }
+
+  #draw() {
+    const now = Date.now();
+    const wanted = this.runs.filter((run) => isWanted(run, this.search.value, this.filter));
+    const elements = wanted.map((run) => this.#item(run, now));
+    if (elements.some((element, at) => this.list.children[at] !== element) || this.list.children.length !== elements.length) {
+      const focused = document.activeElement;
+      fill(this.list, ...elements);
+      if (focused instanceof HTMLElement && this.list.contains(focused)) focused.focus();
+    }
+    for (const chip of this.chips) mark(chip, "aria-pressed", String(chip.dataset.filter === this.filter));
+    this.empty.hidden = wanted.length > 0;
+    say(this.empty, this.runs.length ? "None of the runs listed is like that." : this.next === undefined ? "…" : "No run yet.");
+    this.older.hidden = !this.next;
+  }
+
+  /** @param {Summary} run @param {number} now */
+  #item(run, now) {
+    let item = this.items.get(run.run);
+    if (!item) this.items.set(run.run, (item = newItem(run)));
+    item.update(run, now);
+    const link = /** @type {Element} */ (item.firstElementChild);
+    if (run.run === this.selected) mark(link, "aria-current", "page");
+    else link.removeAttribute("aria-current");
+    return item;
+  }
+}
+
+/** @param {Summary} first */
+function newItem(first) {
+  const sign = h("span", { class: "sign", "aria-hidden": "true" });
+  const task = h("span", { class: "task" }, shortened(visible(first.task), 120));
+  const about = h("span", { class: "dim about" });
+  const repo = visible(first.repo.split("/").filter(Boolean).at(-1) ?? "/");
+  const link = h("a", { href: runAddress(first.run), title: visible(first.repo) }, sign, task, about);
+  const item = h("li", {}, link);
+  item.update = (/** @type {Summary} */ run, /** @type {number} */ now) => {
+    const looks = looksOf(run);
+    mark(item, "data-tone", looks.tone);
+    say(sign, looks.sign);
+    say(about, `${looks.word} · ${repo} · ${ago(Date.parse(run.created), now)}`);
+  };
+  return item;
+}

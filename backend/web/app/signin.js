@@ -1,0 +1,23 @@
+/**
+ * What is shown when the browser is no longer signed in: how to come back in.
+ */
+
+import { h } from "./dom.js";
+
+/** @returns {HTMLElement} */
+export function signedOutElement() {
+  return h(
+    "article",
+    { class: "card signedout" },
+    h("h1", {}, "You are signed out"),
+    h("p", {}, "Make a one-time address in a terminal of the machine that runs Corral, and open it here:"),
+    h("pre", {}, h("code", {}, "corral signin")),
+    h("p", { class: "dim" }, "`corral serve` prints one, too, when it starts. An address is good for five minutes and one use."),
+    h(
+      "form",
+      { method: "post", action: "/signin", class: "password" },
+      h("label", {}, h("span", {}, "Or, where this server has a password"), h("input", { type: "password", name: "password", required: true, autocomplete: "current-password" })),
+      h("button", { class: "yes" }, "Sign in"),
+    ),
+  );
+}

@@ -1,0 +1,115 @@
+"""A simulated server that knows the sample tasks, and commands run against it in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blockbuster import BlockBuster
+
+from backend.cli.app import run_command
+from backend.cli.demo import simulator_settings
+from backend.cli.sampling import DemoPlace, Samples, commit_samples, read_samples, write_samples
+from infrastructure.simulator import Simulator, SimulatorSettings
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one JSON document on stdout."""
+        (line,) = self.out.splitlines()
+        return json.loads(line)
+
+
+@dataclass
+class Corral:
+    """The command line with a data directory and a server of its own."""
+
+    capsys: pytest.CaptureFixture[str]
+    data: Path
+    server: str
+    extra: list[str] = field(default_factory=list[str])
+
+    @property
+    def options(self) -> list[str]:
+        return ["--data", str(self.data), "--server", self.server]
+
+    def __call__(self, verb: str, *arguments: str) -> Done:
+        self.capsys.readouterr()
+        code = run_command([verb, *arguments, *self.options])
+        said = self.capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+
+def serve(settings: SimulatorSettings) -> Iterator[str]:
+    """Run a simulator in a thread of its own; yields its address."""
+    ready, urls = threading.Event(), list[str]()
+    loop = asyncio.new_event_loop()
+    over = asyncio.Event()
+
+    async def main() -> None:
+        async with Simulator(settings) as simulator:
+            urls.append(simulator.url)
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield urls[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="session")
+def samples() -> Samples:
+    return read_samples()
+
+
+@pytest.fixture
+def place(tmp_path: Path, samples: Samples) -> DemoPlace:
+    """A fresh sample repository."""
+    place = DemoPlace(tmp_path)
+    write_samples(samples, place)
+    asyncio.run(commit_samples(place))
+    return place
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, samples: Samples) -> Iterator[str]:
+    """The address of a server that knows the sample tasks and takes no time."""
+    place = DemoPlace(tmp_path_factory.mktemp("answers"))
+    write_samples(samples, place)
+    yield from serve(simulator_settings(place).model_copy(update={"time_scale": 0.0}))
+
+
+@pytest.fixture
+def corral(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    blocking_calls: BlockBuster,
+) -> Corral:
+    for call in ("os.stat", "os.mkdir"):  # the data directory is made before anything else goes on
+        blocking_calls.functions[call].can_block_in("infrastructure/storage/directory.py", "prepare")
+    for name in [name for name in os.environ if name.startswith("CORRAL_")]:
+        monkeypatch.delenv(name)
+    return Corral(capsys, tmp_path / "data", server)

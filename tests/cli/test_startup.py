@@ -1,0 +1,106 @@
+"""What a command must not import before it needs it, and what the program says of itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.cli.app import VERBS, build_app
+
+HEAVY = (
+    "langgraph",
+    "langchain_core",
+    "httpx",
+    "pydantic",
+    "pydantic_settings",
+    "fastapi",
+    "aiosqlite",
+    "infrastructure",
+)
+
+pytestmark = pytest.mark.slow
+
+
+def imported_by(code: str, cwd: Path) -> set[str]:
+    """The top-level modules in memory after this code; what it prints goes to stderr."""
+    program = f"import sys\nout, sys.stdout = sys.stdout, sys.stderr\n{code}\nprint(*sys.modules, file=out)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=cwd, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "backend.cli", *arguments],
+        capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+
+
+def test_version_is_said_before_the_parser_is_imported(repository_root: Path) -> None:
+    modules = imported_by("from backend.cli.__main__ import main\nassert main(['--version']) == 0", repository_root)
+    assert not modules & {"cyclopts", "rich", *HEAVY}
+
+
+def test_help_imports_nothing_heavy(repository_root: Path) -> None:
+    modules = imported_by("from backend.cli.__main__ import main\nassert main(['--help']) == 0", repository_root)
+    assert "cyclopts" in modules
+    assert not modules & set(HEAVY)
+
+
+def test_usage_error_imports_nothing_heavy(repository_root: Path) -> None:
+    modules = imported_by("from backend.cli.__main__ import main\nassert main(['nonsense']) == 2", repository_root)
+    assert not modules & set(HEAVY)
+
+
+def test_help_names_every_verb(repository_root: Path) -> None:
+    done = run("--help", cwd=repository_root)
+    assert done.returncode == 0
+    for verb, told, _ in VERBS:
+        assert verb in done.stdout
+        assert told[:30] in done.stdout
+
+
+@pytest.mark.parametrize("verb", [verb for verb, _, _ in VERBS])
+def test_verb_can_be_imported_and_has_a_help_page(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    build_app()([verb, "--help"])
+    assert f"corral {verb}" in capsys.readouterr().out
+
+
+def test_unknown_option_exits_2_and_says_what_to_type(repository_root: Path) -> None:
+    done = run("run", "--bogus", cwd=repository_root)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Unknown option: --bogus" in done.stderr
+    assert "corral run --help" in done.stderr
+
+
+def test_unexpected_error_shows_no_traceback_unless_debugging(repository_root: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, backend.cli.app as app\n"
+        "def broken(): raise ZeroDivisionError('boom')\n"
+        "app.build_app = lambda: (lambda *a, **k: broken())\n"
+        "sys.exit(app.run_command(['runs']))\n"
+    )
+    for debug in ("", "1"):
+        environment = {**os.environ, "CORRAL_DEBUG": debug}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            cwd=repository_root,
+            env=environment,
+            check=False,
+        )
+        assert done.returncode == 3
+        assert "error: unexpected ZeroDivisionError: boom" in done.stderr
+        assert ("Traceback" in done.stderr) == bool(debug)
+
+
+def test_reader_that_went_away_is_no_error(repository_root: Path) -> None:
+    shell = f"{sys.executable} -m backend.cli config show | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=repository_root, check=False)
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)

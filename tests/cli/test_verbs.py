@@ -1,0 +1,286 @@
+"""The verbs around a run: listing, showing, following, applying, cancelling, cleaning; doctor and config."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from backend.cli.app import run_command
+from backend.cli.sampling import DemoPlace, Samples
+from tests.cli.conftest import Corral
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def run(corral: Corral, place: DemoPlace, samples: Samples) -> str:
+    """A finished run of the first sample task."""
+    task = samples.task[0]
+    tests = ["--tests", str(place.repository / task.tests[0])]
+    done = corral(
+        "run", task.prompt, "--repo", str(place.repository), *tests, "--model", "oracle", "--output", "json"
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return done.document["run"]
+
+
+@pytest.fixture
+def waiting(corral: Corral, place: DemoPlace, samples: Samples) -> str:
+    """A run that waits for a person."""
+    done = corral(
+        "run", samples.task[0].prompt, "--repo", str(place.repository), "--model", "oracle",
+        "--approve", "plan", "--output", "json",
+    )  # fmt: skip
+    assert done.code == 5, done.err
+    return done.document["run"]
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def test_no_runs_yet_is_no_error(corral: Corral) -> None:
+    done = corral("runs")
+    assert (done.code, done.out) == (0, "")
+    assert "corral run" in done.err
+    assert corral("runs", "--output", "json").document == []
+
+
+def test_runs_are_listed_for_people_and_programs(corral: Corral, run: str, waiting: str) -> None:
+    assert [line.split()[:2] for line in corral("runs").out.splitlines()] == [[waiting, "needs_input"], [run, "done"]]
+    newest, oldest = corral("runs", "--output", "json").document
+    assert (newest["run"], newest["state"]) == (waiting, "waiting")
+    assert (oldest["run"], oldest["status"], oldest["judge"]) == (run, "done", "given")
+    lines = corral("runs", "--output", "ndjson", "--limit", "1").out.splitlines()
+    assert [json.loads(line)["run"] for line in lines] == [waiting]
+
+
+def test_show_tells_task_steps_tests_and_patch(corral: Corral, run: str) -> None:
+    done = corral("show", run)
+    assert done.code == 0
+    for said in ("task: Write slugify", "plan: ", "try 1: tests: 4 passed", "diff --git a/text.py", "done: 3 tests"):
+        assert said in done.out
+
+
+def test_show_as_a_document_has_result_and_events_without_streamed_text(corral: Corral, run: str) -> None:
+    document = corral("show", run, "--output", "json").document
+    assert document["result"]["status"] == "done"
+    kinds = [event["kind"] for event in document["events"]]
+    assert kinds[0] == "run.created"
+    assert kinds[-1] == "run.finished"
+    assert "call.text" not in kinds
+
+
+def test_shown_patch_is_one_that_git_applies(corral: Corral, run: str, place: DemoPlace) -> None:
+    patch = corral("show", run, "--patch").out
+    subprocess.run(["git", "apply", "-"], input=patch, text=True, cwd=place.repository, check=True)
+    assert "re.sub" in (place.repository / "text.py").read_text()
+
+
+def test_run_may_be_named_by_its_beginning(corral: Corral, run: str) -> None:
+    assert corral("show", run[:20]).out.startswith(f"run {run}: done")
+
+
+@pytest.mark.parametrize("verb", ["show", "follow", "cancel", "resume", "apply"])
+def test_unknown_run_exits_2_with_and_without_a_database(corral: Corral, run: str, tmp_path: Path, verb: str) -> None:
+    for data in (corral.data, tmp_path / "empty"):
+        corral.data = data
+        done = corral(verb, "0nosuchrun")
+        assert done.code == 2
+        assert "no run '0nosuchrun'" in done.err
+        assert "corral runs" in done.err
+
+
+@pytest.mark.parametrize("verb", ["show", "follow", "cancel", "resume", "apply"])
+def test_beginning_of_several_runs_exits_2_and_names_them(corral: Corral, run: str, waiting: str, verb: str) -> None:
+    done = corral(verb, "0")
+    assert done.code == 2
+    assert run in done.err
+    assert waiting in done.err
+
+
+def test_follow_prints_a_finished_runs_events_and_ends(corral: Corral, run: str) -> None:
+    lines = [json.loads(line) for line in corral("follow", run, "--output", "ndjson").out.splitlines()]
+    assert [line["seq"] for line in lines] == list(range(1, len(lines) + 1))
+    rest = corral("follow", run, "--output", "ndjson", "--after", str(len(lines) - 1)).out.splitlines()
+    assert [json.loads(line)["kind"] for line in rest] == ["run.finished"]
+    assert "plan: " in corral("follow", run).out
+
+
+def test_follow_ends_at_a_question_nobody_answers_and_says_what_to_type(corral: Corral, waiting: str) -> None:
+    done = corral("follow", waiting)
+    assert done.code == 0
+    assert f"→ corral resume {waiting}" in done.err
+
+
+def test_follow_has_no_single_document(corral: Corral, run: str) -> None:
+    done = corral("follow", run, "--output", "json")
+    assert done.code == 2
+    assert "--output ndjson" in done.err
+
+
+# --------------------------------------------------------------------------------------------- steering
+
+
+def test_waiting_run_is_cancelled_for_good(corral: Corral, waiting: str) -> None:
+    assert corral("cancel", waiting).code == 0
+    assert corral("runs", "--output", "json").document[0]["status"] == "cancelled"
+    for verb in ("cancel", "resume"):
+        done = corral(verb, waiting)
+        assert done.code == 2
+        assert "is over (cancelled)" in done.err
+
+
+def test_apply_is_harmless_twice_and_recorded(corral: Corral, run: str, place: DemoPlace) -> None:
+    assert "applied: text.py" in corral("apply", run).err
+    assert "re.sub" in (place.repository / "text.py").read_text()
+    assert "as wanted before: text.py" in corral("apply", run).err
+    assert corral("show", run).out.count("applied in the folder: text.py") == 1
+
+
+def test_apply_over_a_changed_file_changes_nothing_and_names_it(corral: Corral, run: str, place: DemoPlace) -> None:
+    (place.repository / "text.py").write_text("mine\n")
+    done = corral("apply", run)
+    assert done.code == 1
+    assert "text.py: it was changed since the run began" in done.err
+    assert f"corral apply {run} --branch" in done.err
+    assert (place.repository / "text.py").read_text() == "mine\n"
+
+
+def test_apply_on_a_branch_leaves_the_folder_alone(corral: Corral, run: str, place: DemoPlace) -> None:
+    before = (place.repository / "text.py").read_text()
+    assert corral("apply", run, "--branch", "slug").code == 0
+    assert (place.repository / "text.py").read_text() == before
+    show = subprocess.run(
+        ["git", "show", "slug:text.py"], capture_output=True, text=True, cwd=place.repository, check=True
+    )
+    assert "re.sub" in show.stdout
+
+
+@pytest.mark.parametrize(("branch", "said"), [("main", "exists already"), ("not..valid", "not a valid branch name")])
+def test_branch_that_cannot_be_made_exits_2(corral: Corral, run: str, branch: str, said: str) -> None:
+    done = corral("apply", run, "--branch", branch)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_run_without_a_patch_cannot_be_applied(corral: Corral, waiting: str) -> None:
+    done = corral("apply", waiting)
+    assert done.code == 2
+    assert "has no patch" in done.err
+
+
+# --------------------------------------------------------------------------------------------- cleaning
+
+
+def test_clean_leaves_what_is_not_old(corral: Corral, run: str) -> None:
+    done = corral("clean", "--output", "json")
+    assert done.document == {
+        "dry_run": False, "trees": 0, "tree_bytes": 0, "texts": 0, "runs": 0, "blob_bytes": 0,
+    }  # fmt: skip
+    assert corral("apply", run).code == 0
+
+
+def test_dry_run_says_what_clean_then_removes(
+    corral: Corral, run: str, waiting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORRAL_RETENTION__TREES_DAYS", "0")
+    monkeypatch.setenv("CORRAL_RETENTION__TOKENS_DAYS", "0")
+    said = corral("clean", "--dry-run", "--output", "json").document
+    assert (said["trees"], said["runs"]) == (1, 0)
+    assert said["texts"] > 0
+    assert (corral.data / "trees" / run).is_dir()
+    gone = corral("clean", "--output", "json").document
+    assert {**gone, "dry_run": True} == said
+    assert not (corral.data / "trees" / run).exists()
+    assert (corral.data / "trees" / waiting).is_dir()
+    applied = corral("apply", run)
+    assert applied.code == 2
+    assert "git apply" in applied.err
+    assert corral("show", run, "--patch").out.startswith("diff --git")
+    assert corral("resume", waiting).code == 5
+
+
+def test_old_run_is_forgotten_and_others_keep_their_contents(
+    corral: Corral, run: str, waiting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORRAL_RETENTION__RUNS_DAYS", "0")
+    assert corral("clean", "--output", "json").document["runs"] == 1
+    assert [each["run"] for each in corral("runs", "--output", "json").document] == [waiting]
+    assert corral("show", run).code == 2
+    assert corral("resume", waiting).code == 5
+
+
+def test_clean_of_nothing_makes_nothing(corral: Corral) -> None:
+    assert corral("clean").code == 0
+    assert not corral.data.exists()
+
+
+# --------------------------------------------------------------------------------------------- the house
+
+
+def test_doctor_finds_a_server_fit_to_work(corral: Corral) -> None:
+    done = corral("doctor")
+    assert done.code == 0, done.out
+    assert "✓ server 127.0.0.1" in done.out
+    assert "✓ sandbox: " in done.out or "! sandbox: " in done.out
+
+
+def test_doctor_exits_3_with_a_fix_where_no_server_answers(corral: Corral) -> None:
+    corral.server = "http://127.0.0.1:1"
+    document = corral("doctor", "--output", "json").document
+    assert (document["ok"], document["exit_code"]) == (False, 3)
+    (bad,) = [check for check in document["checks"] if check["state"] == "bad"]
+    assert bad["name"] == "server 127.0.0.1:1"
+    assert "ollama serve" in bad["fix"]
+
+
+def test_doctor_looks_at_the_models_that_the_settings_name(corral: Corral, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORRAL_MODEL", "oracle")
+    monkeypatch.setenv("CORRAL_ROLES", '{"coder": "absent:7b"}')
+    document = corral("doctor", "--output", "json").document
+    states = {check["name"].partition(" on ")[0]: check for check in document["checks"]}
+    assert states["context of oracle"]["state"] in ("good", "warning")
+    assert states["model absent:7b"]["fix"] == "ollama pull absent:7b"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "corral.toml"
+
+
+def test_setting_is_written_and_shown_with_its_origin(capsys: pytest.CaptureFixture[str], file: Path) -> None:
+    file.write_text("# mine\nmodel = 'old'\n")
+    assert run_command(["config", "set", "model", "qwen2.5-coder:7b", "--config", str(file)]) == 0
+    assert file.read_text().startswith("# mine\n")
+    assert tomllib.loads(file.read_text())["model"] == "qwen2.5-coder:7b"
+    capsys.readouterr()
+    assert run_command(["config", "show", "--origin", "--config", str(file)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("model ")]
+    assert line.split()[1] == '"qwen2.5-coder:7b"'
+    assert str(file) in line
+
+
+def test_wrong_setting_exits_2_and_says_what_was_meant(capsys: pytest.CaptureFixture[str], file: Path) -> None:
+    file.write_text("")
+    assert run_command(["config", "set", "modle", "x", "--config", str(file)]) == 2
+    assert "model" in capsys.readouterr().err
+    assert file.read_text() == ""
+
+
+def test_secrets_are_not_shown(capsys: pytest.CaptureFixture[str], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text('[[servers]]\nurl = "http://gpu:1"\ntoken = "hush-hush"\n')
+    for arguments in ([], ["--output", "json"], ["--origin"]):
+        assert run_command(["config", "show", "--config", str(file), *arguments]) == 0
+        said = capsys.readouterr()
+        assert "hush-hush" not in said.out + said.err
+        assert "gpu" in said.out
+
+
+def test_where_names_the_file_and_the_data(capsys: pytest.CaptureFixture[str], file: Path, tmp_path: Path) -> None:
+    file.write_text("")
+    assert run_command(["config", "where", "--config", str(file), "--data", str(tmp_path / "d")]) == 0
+    assert capsys.readouterr().out == f"settings  {file}\ndata      {tmp_path / 'd'}\n"
