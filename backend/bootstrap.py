@@ -20,12 +20,12 @@ from infrastructure.engine import EngineParts, TaskOrchestrator
 from infrastructure.events.log import EventLog, SqliteEventLog
 from infrastructure.sandbox import Level, Sandbox, open_sandbox
 from infrastructure.storage.blobs import BlobStore
-from infrastructure.storage.calls import CallReader, CallStore
+from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
-from infrastructure.storage.database import Database, ReadOnlyDatabase
+from infrastructure.storage.database import Database
 from infrastructure.storage.directory import DataDirectory
-from infrastructure.storage.lock import EngineLock, Holder, read_holder
-from infrastructure.storage.runs import RunReader, RunStore
+from infrastructure.storage.lock import EngineLock, Holder
+from infrastructure.storage.runs import RunStore
 from infrastructure.workflow.graph import compile_codegen_graph
 from infrastructure.workflow.values import STORED_TYPES
 
@@ -54,22 +54,6 @@ class Application:
     async def announce(self, address: str) -> None:
         """Say in the engine's lock where this application listens; an empty address takes that back."""
         await asyncio.to_thread(self.lock.announce, address)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Readers:
-    """What may be read without the lock, while somebody else holds it."""
-
-    directory: DataDirectory
-    database: ReadOnlyDatabase
-    runs: RunReader
-    calls: CallReader
-    blobs: BlobStore
-    control: ControlStore
-
-    def holder(self) -> Holder | None:
-        """Who holds the engine's lock."""
-        return read_holder(self.directory.lock)
 
 
 @asynccontextmanager
@@ -135,25 +119,6 @@ async def open_application(
             open_sandbox=opener,
             lock=lock,
             epoch=lock.epoch,
-        )
-
-
-@asynccontextmanager
-async def open_readers(settings: Settings) -> AsyncGenerator[Readers]:
-    """Open what can be read beside a running engine.
-
-    Raises:
-        StorageError: there is no data directory yet, or it cannot be read.
-    """
-    directory = DataDirectory(settings.paths.data)
-    async with ReadOnlyDatabase(directory.database) as database:
-        yield Readers(
-            directory=directory,
-            database=database,
-            runs=RunReader(database),
-            calls=CallReader(database),
-            blobs=BlobStore(directory.blobs),
-            control=ControlStore(directory.control),
         )
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from backend.bootstrap import Readers, open_application
+from backend.bootstrap import open_application
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.options import NO_OPTIONS, Common, RunArgument, settings_of
 from backend.cli.reading import open_run
+from backend.readers import Readers
 from infrastructure.config.settings import Settings
 from infrastructure.events.log import follow_file
 from infrastructure.ids import RunId

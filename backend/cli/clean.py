@@ -8,12 +8,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from backend.bootstrap import open_readers
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.options import NO_OPTIONS, Common, Document, settings_of
 from backend.cli.retention import Cleaning, Removed, all_runs, clean_up, plan_cleaning, tree_folders
 from backend.cli.run import say_who_holds
 from backend.cli.store import open_store
+from backend.readers import open_readers
 from infrastructure.config.settings import Settings
 from infrastructure.storage.errors import MissingDatabase
 

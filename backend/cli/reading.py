@@ -6,7 +6,7 @@ Owns how a stored run becomes a result and how its events are read in pages.
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
-from backend.bootstrap import Readers, open_readers
+from backend.readers import Readers, open_readers
 from infrastructure.config.settings import Settings
 from infrastructure.events.log import Stored, read_file
 from infrastructure.ids import RunId

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from backend.bootstrap import open_readers
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import Refused
 from backend.cli.options import NO_OPTIONS, Common, OutputOption, settings_of
 from backend.cli.render import shortened
+from backend.readers import open_readers
 from infrastructure.config.settings import Settings
 from infrastructure.storage.errors import MissingDatabase
 from infrastructure.storage.runs import RunRecord

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from backend.bootstrap import Readers
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import Refused
 from backend.cli.options import NO_OPTIONS, Common, Document, RunArgument, again, settings_of
@@ -13,6 +12,7 @@ from backend.cli.outcome import document_of
 from backend.cli.reading import events_of, open_run, result_of
 from backend.cli.render import lines_of, next_steps, step, verdict
 from backend.cli.runs import summary
+from backend.readers import Readers
 from infrastructure.events.catalogue import TextStreamed
 from infrastructure.storage.runs import RunRecord, RunState
 

@@ -13,13 +13,13 @@ export function baselineOf(tests, after) {
 
 /** @param {TestRun | null} before @param {TestRun} after @returns {Turned | null} null where there is nothing to compare */
 export function turned(before, after) {
-  if (!before || after.crashed) return null;
+  if (!before || before.crashed || after.crashed) return null;
   const was = new Set(before.failing);
   const is = new Set(after.failing);
   return {
-    green: before.crashed ? [] : before.failing.filter((test) => !is.has(test)),
+    green: before.failing.filter((test) => !is.has(test)),
     red: after.failing.filter((test) => was.has(test)),
-    broken: before.crashed ? [] : after.failing.filter((test) => !was.has(test)),
+    broken: after.failing.filter((test) => !was.has(test)),
   };
 }
 

@@ -10,9 +10,9 @@ export function signedOutElement() {
     "article",
     { class: "card signedout" },
     h("h1", {}, "You are signed out"),
-    h("p", {}, "Make a one-time address in a terminal of the machine that runs Corral, and open it here:"),
-    h("pre", {}, h("code", {}, "corral signin")),
-    h("p", { class: "dim" }, "`corral serve` prints one, too, when it starts. An address is good for five minutes and one use."),
+    h("p", {}, "Get a one-time address in a terminal of the machine that runs Corral, and open it in this browser:"),
+    h("pre", {}, h("code", {}, "corral serve")),
+    h("p", { class: "dim" }, "While the server runs, the same command prints another address and ends. Each is good for five minutes and one use."),
     h(
       "form",
       { method: "post", action: "/signin", class: "password" },
