@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from benchmarks.measuring import interleaved, ratios, summary
+from benchmarks.measuring import cpu_seconds, interleaved, ratios, summary
 
 ROUNDS = 15
 COMMANDS = {
@@ -23,11 +23,10 @@ def main() -> str:
     wall: dict[str, list[float]] = {name: [] for name in COMMANDS}
 
     def run(name: str) -> float:
-        before, started = os.times(), time.perf_counter()
+        before, started = cpu_seconds(resource.RUSAGE_CHILDREN), time.perf_counter()
         subprocess.run(COMMANDS[name], check=True, stdout=subprocess.DEVNULL)
         wall[name].append(time.perf_counter() - started)
-        after = os.times()
-        return (after.children_user - before.children_user) + (after.children_system - before.children_system)
+        return cpu_seconds(resource.RUSAGE_CHILDREN) - before
 
     cpu = interleaved({name: (lambda name=name: run(name)) for name in COMMANDS}, ROUNDS)
     lines = ["| command | CPU s | over the floor | wall s |", "|---|---|---|---|"]

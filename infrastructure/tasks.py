@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from infrastructure.config.settings import BudgetSettings
 from infrastructure.pool.states import Band
@@ -51,6 +52,9 @@ class TaskSpec(BaseModel):
     """A gate ends the run as `needs_input` instead of waiting."""
     client: str = "default"
     band: Band = Band.INTERACTIVE
+    guest: SkipJsonSchema[bool] = False
+    """It came through a door, so nobody's process waits for it: the next engine goes on with it by itself. The door
+    sets it, whatever was sent."""
 
 
 class TestTotals(BaseModel):

@@ -139,6 +139,19 @@ class Paths(Frozen):
     config: Path = Field(default_factory=lambda: user_config_path("corral") / "corral.toml")
 
 
+class ServeSettings(Frozen):
+    """The HTTP door."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Another than loopback needs a password."""
+    port: int = Field(default=8765, ge=0, le=65535)
+    """0 takes a free one."""
+    password: SecretStr | None = Field(default=None, min_length=8)
+    """What a browser is asked for instead of a one-time address."""
+    hosts: tuple[str, ...] = ()
+    """Further names it is reached by, as the `Host` header has them: that of a proxy, or of this machine."""
+
+
 class RetentionSettings(Frozen):
     """What `corral clean` removes, in days since a run ended."""
 
@@ -162,6 +175,7 @@ class Settings(Frozen):
     sandbox: SandboxSettings = SandboxSettings()
     paths: Paths = Field(default_factory=Paths)
     retention: RetentionSettings = RetentionSettings()
+    serve: ServeSettings = ServeSettings()
 
     def lane_of(self, name: str) -> LaneSettings:
         """The lane a name stands for: an entry of `lanes`, else the model of that name as the server has it."""

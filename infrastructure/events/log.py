@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,6 +48,8 @@ class Stored:
     """When it happened; aware, in UTC."""
     execution: int
     event: AnyEvent
+    body: str = field(default="", compare=False, repr=False)
+    """The event as the table has it, in JSON, so that a door need not write it again; empty where there is no table."""
 
 
 class UnreadableEvent(Exception):
@@ -224,7 +226,7 @@ def _insertion(run: RunId, at: datetime, execution: int, event: AnyEvent) -> _Wo
             " (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5) RETURNING seq",
             (run, instant, execution, event.kind, body),
         ).fetchone()
-        return Stored(run, row[0], from_text(instant), execution, event)
+        return Stored(run, row[0], from_text(instant), execution, event, body)
 
     return work
 
@@ -262,7 +264,7 @@ def _stored(row: _Row) -> Stored:
         event = ANY_EVENT.validate_json(body)
     except ValidationError as error:
         raise UnreadableEvent(run, seq, kind) from error
-    return Stored(RunId(run), seq, from_text(at), execution, event)
+    return Stored(RunId(run), seq, from_text(at), execution, event, body)
 
 
 def _finished_before(connection: sqlite3.Connection, limit: str) -> list[str]:

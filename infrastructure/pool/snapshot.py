@@ -5,14 +5,11 @@ Owns the shape only: frozen values without references into the pool, safe to kee
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from infrastructure.pool.figures import LaneFigures
-    from infrastructure.pool.states import Band, Health
+from infrastructure.pool.figures import LaneFigures
+from infrastructure.pool.states import Band, Health
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,8 +149,8 @@ class _Process(asyncio.SubprocessProtocol):
         self.closed.set()
 
     def feed(self, stdin: bytes) -> None:
-        pipe = self.transport.get_pipe_transport(0)
-        if isinstance(pipe, asyncio.WriteTransport):
+        pipe = self._input
+        if pipe is not None:
             pipe.write(stdin)
             pipe.close()
 
@@ -187,9 +187,14 @@ class _Process(asyncio.SubprocessProtocol):
             return False
         return True
 
+    @property
+    def _input(self) -> asyncio.WriteTransport | None:
+        # uvloop's pipes are no instances of asyncio's classes, so they are taken at their word.
+        return cast("asyncio.WriteTransport | None", self.transport.get_pipe_transport(0))
+
     def close(self) -> None:
-        pipe = self.transport.get_pipe_transport(0)
-        if isinstance(pipe, asyncio.WriteTransport) and pipe.get_write_buffer_size():
+        pipe = self._input
+        if pipe is not None and pipe.get_write_buffer_size():
             pipe.abort()  # close() would wait for input that nobody reads any more; a closed pipe has none left
         self.transport.close()
 

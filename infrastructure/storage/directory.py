@@ -43,6 +43,11 @@ class DataDirectory:
         return self.root / "control.db"
 
     @property
+    def token(self) -> Path:
+        """What programs enter the HTTP door with."""
+        return self.root / "token"
+
+    @property
     def blobs(self) -> Path:
         """Content by its sha256."""
         return self.root / "blobs"

@@ -41,6 +41,11 @@ class Holder(BaseModel):
     born: int | None = None
     """When its process began, in the kernel's ticks since boot: a pid alone may be somebody else's by now."""
 
+    @property
+    def epoch(self) -> str:
+        """A name for this holding of the lock, which no other has."""
+        return f"{self.started.isoformat()} {self.pid}"
+
 
 class EngineLock:
     """The lock of one data directory. Closing it, or the end of the process, lets go."""
@@ -55,6 +60,11 @@ class EngineLock:
     def held(self) -> bool:
         """Whether this object holds it."""
         return self._descriptor is not None
+
+    @property
+    def epoch(self) -> str:
+        """Which holding of the lock this is; empty when it is not held."""
+        return self._holder.epoch if self._holder else ""
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free; True when this object holds it. Touches the disk: on a loop, use a thread.

@@ -72,6 +72,14 @@ class RunRecord:
     """Why it waits or was interrupted."""
 
 
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """The name a caller gave its request, and what it asked for."""
+
+    key: str
+    sha: str
+
+
 class RunChanges(TypedDict, total=False):
     """What may be written along with a new state."""
 
@@ -110,6 +118,15 @@ class RunExists(RunError):
         super().__init__(f"run {run} exists already")
 
 
+class KeyReused(RunError):
+    """The request's key stands for another request."""
+
+    def __init__(self, key: str, run: RunId) -> None:
+        self.key, self.run = key, run
+        self.hint = "Use a new key for a new request."
+        super().__init__(f"the key {key!r} was used for another request: run {run}")
+
+
 class IllegalMove(RunError):
     """A run cannot go from its state to the one asked for."""
 
@@ -119,6 +136,7 @@ class IllegalMove(RunError):
 
 
 _MATCHES = 8
+_NO_REQUEST = RequestKey("", "")
 _ID = re.compile(r"[0-9A-Za-z._-]+")
 _COLUMNS = (
     "run, thread, task, repo, request_json, state, status, judge, result_json, created, started, ended, execution,"
@@ -156,6 +174,23 @@ class RunReader:
         sql = f"SELECT {_COLUMNS} FROM runs WHERE state <> 'finished' ORDER BY run"
         return await self._database.read(lambda connection: tuple(map(_record, connection.execute(sql))))
 
+    async def keyed(self, request: RequestKey) -> RunId | None:
+        """The run that this request began before; None when it is new.
+
+        Raises:
+            KeyReused: the key stands for another request.
+        """
+        return await self._database.read(lambda connection: _keyed(connection, request))
+
+    async def counts(self) -> Mapping[tuple[RunState, str], int]:
+        """How many runs there are, by state and status."""
+
+        def work(connection: sqlite3.Connection) -> dict[tuple[RunState, str], int]:
+            rows = connection.execute("SELECT state, status, COUNT(*) FROM runs GROUP BY state, status")
+            return {(RunState(state), status): count for state, status, count in rows}
+
+        return await self._database.read(work)
+
 
 class RunStore(RunReader):
     """Reads and changes the table; the holder's."""
@@ -165,11 +200,21 @@ class RunStore(RunReader):
         self._writing = database
         self._now = now
 
-    async def create(self, *, run: RunId, thread: str, task: str, repo: str, request_json: str) -> RunRecord:
-        """Keep a new run, queued.
+    async def create(
+        self,
+        *,
+        run: RunId,
+        thread: str,
+        task: str,
+        repo: str,
+        request_json: str,
+        request: RequestKey | None = None,
+    ) -> RunRecord:
+        """Keep a new run, queued. A request that began one before gives that one.
 
         Raises:
             RunExists: the id is taken.
+            KeyReused: the request's key stands for another request.
         """
         record = RunRecord(
             run=run,
@@ -184,7 +229,10 @@ class RunStore(RunReader):
         def work(connection: sqlite3.Connection) -> RunRecord:
             if connection.execute("SELECT 1 FROM runs WHERE run = ?", (run,)).fetchone():
                 raise RunExists(run)
-            _insert(connection, record)
+            before = _keyed(connection, request) if request else None
+            if before is not None:
+                return _exactly(connection, before)
+            _insert(connection, record, request or _NO_REQUEST)
             return record
 
         return await self._writing.write(work)
@@ -287,6 +335,14 @@ def _find(connection: sqlite3.Connection, asked: str) -> RunRecord:
     return _record(exact)
 
 
+def _keyed(connection: sqlite3.Connection, request: RequestKey) -> RunId | None:
+    sql = "SELECT run, request_sha FROM runs WHERE request_key = ? AND request_key <> ''"
+    row: tuple[RunId, str] | None = connection.execute(sql, (request.key,)).fetchone()
+    if row is not None and row[1] != request.sha:
+        raise KeyReused(request.key, row[0])
+    return row[0] if row else None
+
+
 def _exactly(connection: sqlite3.Connection, run: RunId) -> RunRecord:
     row = connection.execute(f"SELECT {_COLUMNS} FROM runs WHERE run = ?", (run,)).fetchone()
     if row is None:
@@ -294,9 +350,10 @@ def _exactly(connection: sqlite3.Connection, run: RunId) -> RunRecord:
     return _record(row)
 
 
-def _insert(connection: sqlite3.Connection, record: RunRecord) -> None:
+def _insert(connection: sqlite3.Connection, record: RunRecord, request: RequestKey) -> None:
     connection.execute(
-        "INSERT INTO runs (run, thread, task, repo, request_json, state, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO runs (run, thread, task, repo, request_json, state, created, request_key, request_sha)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             record.run,
             record.thread,
@@ -305,6 +362,8 @@ def _insert(connection: sqlite3.Connection, record: RunRecord) -> None:
             record.request_json,
             record.state,
             to_text(record.created),
+            request.key,
+            request.sha,
         ),
     )
 

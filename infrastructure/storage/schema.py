@@ -50,6 +50,12 @@ MIGRATIONS: tuple[Migration, ...] = (
         ) STRICT
         """,
     ),
+    (
+        # What a caller named its request by, so that asking again gives the same run; it goes when the run goes.
+        "ALTER TABLE runs ADD COLUMN request_key TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
+        "CREATE UNIQUE INDEX runs_keys ON runs (request_key) WHERE request_key <> ''",
+    ),
 )
 
 

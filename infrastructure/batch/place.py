@@ -1,0 +1,86 @@
+"""The folder of a batch: which file lies where, and its name for others.
+
+Owns the names under `--out`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlace:
+    """Where each thing of a batch lies. `root` is absolute."""
+
+    root: Path
+
+    @property
+    def id(self) -> str:
+        """The batch's id: the same folder is the same batch."""
+        return hashlib.sha256(str(self.root).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.root.name or "batch"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the command that works here."""
+        return self.root / ".lock"
+
+    @property
+    def records(self) -> Path:
+        """One line a job and sample, and only of the jobs and settings of the last command."""
+        return self.root / "records.jsonl"
+
+    @property
+    def superseded(self) -> Path:
+        """Records of jobs or settings that have changed since."""
+        return self.root / "records.superseded.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        """By which key a run was begun for which job and sample."""
+        return self.root / "runs.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The summary."""
+        return self.root / "report.json"
+
+    @property
+    def samples(self) -> Path:
+        """Solutions of HumanEval problems, in the form that evalplus scores."""
+        return self.root / "samples.jsonl"
+
+    @property
+    def patches(self) -> Path:
+        """A file a patch."""
+        return self.root / "patches"
+
+    @property
+    def work(self) -> Path:
+        """A folder a job that has no repository of its own."""
+        return self.root / "work"
+
+    def patch(self, job: str, sample: int) -> Path:
+        """The file of one patch."""
+        return self.patches / f"{file_name(job, sample)}.diff"
+
+    def prepare(self) -> None:
+        """Make the folders. Blocking."""
+        for folder in (self.patches, self.work):
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def file_name(job: str, sample: int = 0) -> str:
+    """A job's id, and a sample's number from the second on, as a file name."""
+    name = _UNSAFE.sub("-", job)
+    name = f"-{name[1:]}" if name.startswith(".") else name
+    return f"{name}-{sample}" if sample else name

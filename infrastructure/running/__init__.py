@@ -1,0 +1,1 @@
+"""What the engine runs a graph with: models over the pool, recorded calls, results, resources."""

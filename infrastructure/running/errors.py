@@ -1,0 +1,50 @@
+"""Why a task is not taken, and what an error means for a run.
+
+Owns `TaskRefused` (nothing was started) and the one table from an error to its exit code and hint.
+"""
+
+from __future__ import annotations
+
+from infrastructure.judge.runner import TestCommandNotStarted
+from infrastructure.tasks import ErrorInfo
+from infrastructure.transport.errors import CloudModelRefused
+
+USAGE_EXIT = 2
+ENVIRONMENT_EXIT = 3
+
+
+class TaskRefused(Exception):
+    """The task cannot be taken as it is; nothing was started."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class RunNotWaiting(Exception):
+    """Nobody asked this question, or it was answered already."""
+
+    def __init__(self, run: str, approval: str) -> None:
+        super().__init__(f"run {run} does not wait for an answer to {approval!r}")
+        self.hint = f"See what it waits for with `corral show {run}`."
+
+
+class RunIsOver(Exception):
+    """The run has ended, so it cannot go on."""
+
+    def __init__(self, run: str, status: str) -> None:
+        super().__init__(f"run {run} is over ({status})")
+        self.hint = f"See it with `corral show {run}`, or start the task again."
+
+
+def error_info(error: BaseException) -> ErrorInfo:
+    """An error as a result tells it: its class, its words, what to do next."""
+    hint = getattr(error, "hint", "") or getattr(error, "fix", "")
+    return ErrorInfo.model_validate(
+        {"class": type(error).__name__, "message": str(error) or type(error).__name__, "hint": str(hint)}
+    )
+
+
+def exit_code_of(error: BaseException) -> int:
+    """2 for what the user can say otherwise, 3 for what the environment lacks."""
+    return USAGE_EXIT if isinstance(error, (TestCommandNotStarted, CloudModelRefused)) else ENVIRONMENT_EXIT

@@ -1,0 +1,91 @@
+"""A run that this engine holds: its task, why it was stopped, and the result others wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from infrastructure.events.log import Stored
+from infrastructure.ids import RunId
+from infrastructure.tasks import RunResult, TaskSpec
+
+
+class StopKind(StrEnum):
+    """Why a run's task is cancelled."""
+
+    CANCEL = "cancel"
+    """For good."""
+    INTERRUPT = "interrupt"
+    """It goes on later, from its last step."""
+
+
+@dataclass(slots=True, eq=False)
+class LiveRun:
+    """One run in the hands of the engine, over all its executions here."""
+
+    run: RunId
+    spec: TaskSpec
+    done: asyncio.Future[RunResult]
+    """Resolved when it is finished, interrupted, or ends for want of an answer."""
+    task: asyncio.Task[None] | None = None
+    stop: StopKind | None = None
+    reason: str = ""
+    ending: bool = False
+    """Whether its outcome is being written down, which nothing stops."""
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the log says that this execution has begun: a follower must not take the last one's end for it."""
+    unlogged: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its end could not be written, so that nobody waits for a last event that cannot come."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it is being executed; one that waits for a person is not."""
+        return self.task is not None and not self.task.done()
+
+    def begin(self, spec: TaskSpec, task: asyncio.Task[None]) -> None:
+        """A further execution."""
+        self.spec, self.task = spec, task
+        self.stop, self.reason, self.ending = None, "", False
+        self.begun = asyncio.Event()
+
+    def stop_now(self, kind: StopKind, reason: str) -> None:
+        """Cancel its task, unless it ends already; the first reason rules."""
+        if self.task is None or self.task.done() or self.ending:
+            return
+        if self.stop is None:
+            self.stop, self.reason = kind, reason
+        self.task.cancel()
+
+    async def rests(self) -> None:
+        """Wait until it is not being executed."""
+        if self.task is not None:
+            await asyncio.wait([self.task])
+
+    def broke(self, error: BaseException) -> None:
+        """Say that an execution broke, which is a fault of the engine's own: nobody is left waiting."""
+        self.begun.set()
+        self.unlogged.set()
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+async def next_event(events: AsyncIterator[Stored], live: LiveRun | None) -> Stored | None:
+    """The next event; None at the end, or when the news comes that the last one cannot be written."""
+    arriving = asyncio.ensure_future(_one(events))
+    waiting: list[asyncio.Future[Any]] = [arriving]
+    if live is not None:
+        waiting.append(asyncio.ensure_future(live.unlogged.wait()))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return arriving.result() if arriving.done() else None
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.wait(waiting)
+
+
+async def _one(events: AsyncIterator[Stored]) -> Stored | None:
+    return await anext(events, None)

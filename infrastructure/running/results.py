@@ -1,0 +1,112 @@
+"""A run's result: read from the last state of its graph, its calls and its error.
+
+Owns the one place where a status becomes a document and an exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from infrastructure.events.catalogue import RunFinished
+from infrastructure.ids import RunId
+from infrastructure.storage.blobs import Blobs
+from infrastructure.storage.calls import CallTotals
+from infrastructure.tasks import EXIT_CODES, ErrorInfo, Judge, RunResult, Status, TestTotals
+from infrastructure.workflow.evidence import counts_of, load_report
+from infrastructure.workflow.routing import best
+from infrastructure.workflow.state import CodegenState
+from infrastructure.workflow.values import Candidate, FileRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an execution ended, beside what the state says: a status that overrules it, or an error."""
+
+    status: Status | None = None
+    reason: str = ""
+    error: ErrorInfo | None = None
+    exit_code: int | None = None
+
+
+async def result_of(
+    run: RunId,
+    values: Mapping[str, object],
+    totals: CallTotals,
+    blobs: Blobs,
+    ending: Ending,
+    *,
+    seconds: float,
+    simulated: bool,
+) -> RunResult:
+    """The document of a run that has ended. The best candidate's patch is kept whatever the status."""
+    state = cast("CodegenState", values)
+    chosen = state.get("chosen") or best(state.get("tried", ()))
+    status: Status = ending.status or state.get("status", "error")
+    judge: Judge = state.get("judge") or (chosen.judge if chosen else "none")
+    exit_code = EXIT_CODES[status] if ending.exit_code is None else ending.exit_code
+    return RunResult(
+        run=run,
+        status=status,
+        judge=judge,
+        exit_code=exit_code,
+        answer=state.get("answer", ""),
+        patch=await _patch_text(chosen, blobs),
+        files=tuple(ref.path for ref in (chosen.files if chosen else ())),
+        tests=await _totals(chosen, blobs),
+        attempts=chosen.attempts if chosen else 0,
+        candidates=len(state.get("tried", ())),
+        model_calls=totals.calls,
+        prompt_tokens=totals.prompt_tokens,
+        completion_tokens=totals.completion_tokens,
+        seconds=round(seconds, 3),
+        reason=ending.reason or state.get("reason", ""),
+        simulated=simulated,
+        error=ending.error,
+    )
+
+
+def finished_event(result: RunResult) -> RunFinished:
+    """The last event of a run."""
+    error = result.error
+    return RunFinished(
+        status=result.status,
+        judge=result.judge,
+        exit_code=result.exit_code,
+        seconds=result.seconds,
+        error_class=error.error_class if error else "",
+        error_message=error.message if error else "",
+        hint=error.hint if error else "",
+    )
+
+
+def blobs_in(values: Mapping[str, object]) -> frozenset[str]:
+    """Every hash that a state names, so that retention keeps what it points to."""
+    found: set[str] = set()
+    state = cast("CodegenState", values)
+    for candidate in state.get("tried", ()):
+        found.update(_shas(candidate.files), {candidate.patch, candidate.report})
+    baseline, written = state.get("baseline"), state.get("written")
+    if baseline is not None:
+        found.update({baseline.plan, baseline.report})
+    if written is not None:
+        found.update(_shas(written.files), {written.plan, written.report})
+    return frozenset(found - {""})
+
+
+def _shas(files: tuple[FileRef, ...]) -> set[str]:
+    return {ref.sha for ref in files if ref.sha}
+
+
+async def _patch_text(chosen: Candidate | None, blobs: Blobs) -> str:
+    if chosen is None or not chosen.patch:
+        return ""
+    return (await blobs.get(chosen.patch)).decode("utf-8", "replace")
+
+
+async def _totals(chosen: Candidate | None, blobs: Blobs) -> TestTotals:
+    if chosen is None or not chosen.report:
+        return TestTotals()
+    counts = counts_of(await load_report(blobs, chosen.report))
+    return TestTotals(**counts.model_dump())

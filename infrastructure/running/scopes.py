@@ -1,0 +1,93 @@
+"""A run's scope, made by the engine: recorded, budgeted from where earlier executions stopped, its race resumed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from infrastructure.config.settings import Settings
+from infrastructure.events.catalogue import CandidateEnded
+from infrastructure.events.log import EventLog, Stored
+from infrastructure.ids import RunId
+from infrastructure.running.recorder import StoredRecorder
+from infrastructure.sandbox import Sandbox
+from infrastructure.storage.blobs import Blobs
+from infrastructure.storage.calls import CallStore
+from infrastructure.tasks import TaskSpec
+from infrastructure.workflow.budget import Budget
+from infrastructure.workflow.ports import ModelSource
+from infrastructure.workflow.race import Race
+from infrastructure.workflow.scope import RunScope
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeMaker:
+    """What every run's scope is made of."""
+
+    settings: Settings
+    log: EventLog
+    calls: CallStore
+    blobs: Blobs
+
+    def trees_of(self, run: RunId) -> Path:
+        """The folder of a run's snapshot and throw-away trees."""
+        return self.settings.paths.data / "trees" / run
+
+    async def make(self, run: RunId, spec: TaskSpec, source: ModelSource, sandbox: Sandbox) -> RunScope:
+        """A scope that goes on where the run's earlier executions stopped."""
+        totals = await self.calls.totals(run)
+        history = await self._history(run)
+        return RunScope(
+            run=run,
+            trees=self.trees_of(run),
+            source=source,
+            recorder=StoredRecorder(run, self.calls, self.blobs),
+            budget=Budget(
+                limits=spec.budget or self.settings.run.budget,
+                now=time.monotonic,
+                started=time.monotonic() - history.seconds,
+                calls=totals.calls,
+                tokens=totals.tokens,
+            ),
+            race=Race(history.winners),
+            sandbox=sandbox,
+            blobs=self.blobs,
+            client=spec.client,
+            band=spec.band,
+            sandbox_settings=self.settings.sandbox,
+        )
+
+    async def seconds_of(self, run: RunId) -> float:
+        """How long all executions of a run took, by its log; waiting for a person between two does not count."""
+        return (await self._history(run)).seconds
+
+    async def _history(self, run: RunId) -> _History:
+        """Who had won before a crash, and what the time budget has been charged already."""
+        history = _History()
+        after = 0
+        while page := await self.log.read(run, after, _PAGE):
+            for stored in page:
+                history.add(stored)
+            after = page[-1].seq
+        return history
+
+
+@dataclass(slots=True)
+class _History:
+    winners: dict[int, int] = field(default_factory=dict[int, int])
+    spans: dict[int, tuple[datetime, datetime]] = field(default_factory=dict[int, tuple[datetime, datetime]])
+
+    def add(self, stored: Stored) -> None:
+        first, _ = self.spans.get(stored.execution, (stored.at, stored.at))
+        self.spans[stored.execution] = (first, stored.at)
+        event = stored.event
+        if isinstance(event, CandidateEnded) and event.outcome == "done" and event.candidate is not None:
+            self.winners.setdefault(event.round, event.candidate)
+
+    @property
+    def seconds(self) -> float:
+        return sum((last - first).total_seconds() for number, (first, last) in self.spans.items() if number)

@@ -1,0 +1,183 @@
+"""How a step asks a model: recorded, counted, watched.
+
+Owns `StepModel`, the `LanguageModel` a role is handed: it takes a recorded answer where there is one, counts the
+budget, turns the pool's updates and the stream into events, and records the answer before anybody uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+
+from agents.model import Completion, LanguageModel, Question
+from infrastructure.events.catalogue import (
+    CallCompleted,
+    CallFailed,
+    CallPlaced,
+    CallQueued,
+    CallReplayed,
+    CallRestarted,
+    CallWaiting,
+    Event,
+    TextStreamed,
+)
+from infrastructure.local_llm import Delta, Restarted, TextDelta
+from infrastructure.pool.calls import Call, CallUpdate
+from infrastructure.pool.errors import PoolError
+from infrastructure.pool.states import CallState
+from infrastructure.transport.errors import OllamaError
+from infrastructure.workflow.budget import Budget
+from infrastructure.workflow.ports import Answered, CallRecorder, ModelSource, StepKey
+
+MERGE_SECONDS = 0.05
+"""Pieces of text that arrive within this time become one event."""
+
+Emit = Callable[[Event], None]
+
+
+def question_sha(question: Question, model: str) -> str:
+    """SHA-256 over all that decides an answer."""
+    # ASCII, since a file name in a prompt may hold bytes that UTF-8 cannot say.
+    said = json.dumps([model, asdict(question)], sort_keys=True, default=str)
+    return hashlib.sha256(said.encode("ascii")).hexdigest()
+
+
+class StepModel(LanguageModel):
+    """A language model bound to one step of one run."""
+
+    def __init__(
+        self,
+        *,
+        role: str,
+        step: str,
+        call: Call,
+        source: ModelSource,
+        recorder: CallRecorder,
+        budget: Budget,
+        emit: Emit,
+    ) -> None:
+        self._role = role
+        self._step = step
+        self._call = call
+        self._source = source
+        self._recorder = recorder
+        self._budget = budget
+        self._emit = emit
+        self._asked = 0
+
+    async def answer(self, question: Question) -> Completion:
+        """Take the recorded answer, or ask, record, and only then return.
+
+        Raises:
+            BudgetExhausted: nothing was sent.
+            OllamaError: what the server or the wire did.
+            PoolError: what the pool refused.
+        """
+        sha = question_sha(question, self._source.model_of(self._role))
+        key = StepKey(step=self._step, ordinal=self._asked, request_sha=sha)
+        self._asked += 1
+        call_id = f"{key.step}#{key.ordinal}"
+        known = await self._recorder.recall(key)
+        if known is not None:
+            self._emit(CallReplayed(call=call_id, role=self._role, answer_sha=_text_sha(known)))
+            return known
+        self._budget.begin_call()
+        answered = await self._ask(call_id, question)
+        await self._recorder.record(key, self._role, question, answered)
+        completion = answered.completion
+        self._budget.end_call(completion.prompt_tokens + completion.completion_tokens)
+        self._emit(_completed(call_id, self._role, sha, answered))
+        return completion
+
+    async def _ask(self, call_id: str, question: Question) -> Answered:
+        stream = _Stream(call_id, self._role, self._emit)
+        watch = partial(_tell, call_id, self._role, self._source.model_of(self._role), self._emit)
+        clock = asyncio.timeout(self._budget.seconds_left())
+        try:
+            async with clock:
+                return await self._source.ask(self._role, question, self._call, stream.feed, watch)
+        except TimeoutError:
+            if clock.expired():
+                self._budget.end_seconds()
+            raise
+        except (OllamaError, PoolError) as error:
+            failed = CallFailed(
+                call=call_id, role=self._role, error_class=type(error).__name__, error_message=str(error)
+            )
+            self._emit(failed)
+            raise
+        finally:
+            stream.flush()
+
+
+class _Stream:
+    """Merges what streams in, so that the log sees at most twenty events a second of one call."""
+
+    def __init__(self, call_id: str, role: str, emit: Emit) -> None:
+        self._call = call_id
+        self._role = role
+        self._emit = emit
+        self._parts: list[str] = []
+        self._thinking = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def feed(self, delta: Delta) -> None:
+        if isinstance(delta, Restarted):
+            self._parts.clear()
+            self._emit(CallRestarted(call=self._call, role=self._role, reason="the stream broke; asked again"))
+            return
+        thinking = not isinstance(delta, TextDelta)
+        if thinking is not self._thinking:
+            self.flush()
+            self._thinking = thinking
+        self._parts.append(delta.text)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(MERGE_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._parts:
+            text = "".join(self._parts)
+            self._parts.clear()
+            self._emit(TextStreamed(call=self._call, role=self._role, text=text, thinking=self._thinking))
+
+
+def _tell(call_id: str, role: str, model: str, emit: Emit, update: CallUpdate) -> None:
+    match update.state:
+        case CallState.QUEUED:
+            emit(CallQueued(call=call_id, role=role, model=model, ahead=update.position or 0))
+        case CallState.PLACED:
+            emit(CallPlaced(call=call_id, role=role, server=update.server or ""))
+        case CallState.WAITING:
+            emit(CallWaiting(call=call_id, role=role, server=update.server or "", loading=update.loaded is False))
+        case _:
+            return
+
+
+def _completed(call_id: str, role: str, sha: str, answered: Answered) -> CallCompleted:
+    completion = answered.completion
+    return CallCompleted(
+        call=call_id,
+        role=role,
+        model=completion.model,
+        server=answered.server,
+        prompt_sha=sha,
+        answer_sha=_text_sha(completion),
+        finish=completion.finish,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+        queued_seconds=answered.queued_seconds,
+        load_seconds=answered.load_seconds,
+        prompt_seconds=answered.prompt_seconds,
+        decode_seconds=answered.decode_seconds,
+    )
+
+
+def _text_sha(completion: Completion) -> str:
+    return hashlib.sha256(completion.text.encode("utf-8", "surrogatepass")).hexdigest()

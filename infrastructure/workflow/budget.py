@@ -1,0 +1,74 @@
+"""What a run may use, and what it has used.
+
+Owns the count. A spent budget is a value that ends the run with the best so far, never an error a person sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from infrastructure.config.settings import BudgetSettings
+
+BudgetName = Literal["calls", "tokens", "seconds"]
+
+
+class BudgetExhausted(Exception):
+    """A budget of the run is spent."""
+
+    def __init__(self, budget: BudgetName, limit: float) -> None:
+        super().__init__(budget, limit)
+        self.budget: BudgetName = budget
+        self.limit = limit
+
+
+@dataclass(slots=True)
+class Budget:
+    """Counts calls, tokens and seconds against their limits.
+
+    Attributes:
+        limits: What may be used.
+        now: A clock in seconds.
+        started: When the run began on that clock, moved back by what earlier executions used.
+        calls: Model calls so far, recorded ones of earlier executions included.
+        tokens: Prompt and completion tokens so far.
+    """
+
+    limits: BudgetSettings
+    now: Callable[[], float]
+    started: float
+    calls: int = 0
+    tokens: int = 0
+    spent: BudgetName | None = None
+    """The budget that ran out, once one has."""
+
+    def check(self) -> None:
+        """Raise `BudgetExhausted` when the next call would be over."""
+        if self.calls >= self.limits.calls:
+            self._end("calls", self.limits.calls)
+        if self.tokens >= self.limits.tokens:
+            self._end("tokens", self.limits.tokens)
+        if self.now() - self.started >= self.limits.seconds:
+            self._end("seconds", self.limits.seconds)
+
+    def begin_call(self) -> None:
+        """Count a call that is about to be sent, or raise `BudgetExhausted`."""
+        self.check()
+        self.calls += 1
+
+    def end_call(self, tokens: int) -> None:
+        """Count the tokens of a finished call."""
+        self.tokens += tokens
+
+    def end_seconds(self) -> NoReturn:
+        """Say that the time ran out while a call was waited for."""
+        self._end("seconds", self.limits.seconds)
+
+    def seconds_left(self) -> float:
+        """Time left, never below zero."""
+        return max(0.0, self.limits.seconds - (self.now() - self.started))
+
+    def _end(self, budget: BudgetName, limit: float) -> NoReturn:
+        self.spent = budget
+        raise BudgetExhausted(budget, limit)

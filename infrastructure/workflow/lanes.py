@@ -1,0 +1,67 @@
+"""Which lane answers for a role.
+
+Owns the order: the task's own model, the role's setting, the common setting; and the pure choice of a model where
+nobody named one: the loaded one, else the largest, of those that complete text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infrastructure.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model that a server has: `size` in bytes, `completes` False for one that only embeds."""
+
+    name: str
+    size: int
+    loaded: bool
+    completes: bool = True
+
+
+class NoModel(Exception):
+    """No server has a model that completes text, and none was named."""
+
+    hint = "Get one with `ollama pull qwen2.5-coder:7b`, or name one with --model."
+
+    def __str__(self) -> str:
+        return "no server has a model that completes text"
+
+
+def choose_model(offers: Sequence[Offer]) -> str:
+    """The loaded model, else the largest; ties by name, so that the choice is the same each time.
+
+    Raises:
+        NoModel: there is none.
+    """
+    usable = [offer for offer in offers if offer.completes]
+    if not usable:
+        raise NoModel
+    return min(usable, key=lambda offer: (not offer.loaded, -offer.size, offer.name)).name
+
+
+@dataclass(frozen=True, slots=True)
+class RoleLanes:
+    """Role to lane name."""
+
+    settings: Settings
+    model: str | None
+
+    def of(self, role: str) -> str:
+        """The lane of a role.
+
+        Raises:
+            NoModel: nobody named one.
+        """
+        lane = self.model or self.settings.roles.get(role) or self.settings.model
+        if not lane:
+            raise NoModel
+        return lane
+
+    @property
+    def complete(self) -> bool:
+        """Whether every role has a lane without choosing one."""
+        return bool(self.model or self.settings.model)

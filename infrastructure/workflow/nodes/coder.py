@@ -1,0 +1,57 @@
+"""`coder`: one candidate, run as a subgraph of its own, in a race with the others of its plan."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+from infrastructure.events.catalogue import CandidateEnded, CandidateStarted
+from infrastructure.workflow.state import CandidateState, CoderWrites
+from infrastructure.workflow.steps import Step
+from infrastructure.workflow.values import Candidate, CandidateStart, Outcome
+
+
+class CandidateGraph(Protocol):
+    """The compiled subgraph of one candidate."""
+
+    async def ainvoke(self, state: CandidateState, /) -> object:
+        """Run it to its end; the last state."""
+        ...
+
+
+class CoderNode:
+    """The node function, bound to the compiled subgraph."""
+
+    def __init__(self, candidate: CandidateGraph) -> None:
+        self._candidate = candidate
+
+    async def __call__(self, start: CandidateStart, step: Step) -> CoderWrites:
+        """Run the candidate. Losing the race is a value; any other cancellation goes on up."""
+        step.emit(CandidateStarted())
+        race = step.scope.race
+        final = await race.run(start.round, start.number, self._run(start))
+        if final is None:
+            ended = Candidate(start.number, start.round, Outcome.LOST, "another candidate passed first", 0)
+        else:
+            ended = _candidate(start, final)
+            if ended.outcome is Outcome.DONE and not race.won(start.round, start.number):
+                ended = Candidate(start.number, start.round, Outcome.LOST, "another candidate passed first", 0)
+        step.emit(CandidateEnded(outcome=ended.outcome, attempts=ended.attempts, reason=ended.reason))
+        return {"tried": (ended,)}
+
+    async def _run(self, start: CandidateStart) -> CandidateState:
+        return cast("CandidateState", await self._candidate.ainvoke({"start": start}))
+
+
+def _candidate(start: CandidateStart, final: CandidateState) -> Candidate:
+    return Candidate(
+        number=start.number,
+        round=start.round,
+        outcome=Outcome(final.get("outcome") or "failed"),
+        reason=final.get("reason", "") or "it was not finished",
+        attempts=final.get("attempt", 0),
+        files=final.get("contents", ()),
+        patch=final.get("patch", ""),
+        report=final.get("report", ""),
+        failing=final.get("failing", 0),
+        judge=final.get("judge", "none"),
+    )

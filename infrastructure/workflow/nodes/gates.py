@@ -1,0 +1,75 @@
+"""`approve_plan`, `approve_patch`: a person says yes or no, where that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Required
+
+from langgraph.types import interrupt
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
+
+from agents.codegen import Plan
+from infrastructure.events.catalogue import ApprovalAsked, ApprovalGiven
+from infrastructure.workflow.state import GateWrites
+from infrastructure.workflow.steps import Step
+from infrastructure.workflow.values import Candidate, Gate
+
+
+class Decision(BaseModel):
+    """A person's answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    approved: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What a person is asked: `approval` names it, so that an old answer is never taken for a new question."""
+
+    approval: str
+    gate: Gate
+    question: str
+
+
+class PlanGateReads(TypedDict, total=False):
+    """The plan."""
+
+    task: Required[str]
+    run: str
+    round: int
+    plan: Required[Plan]
+
+
+class PatchGateReads(TypedDict, total=False):
+    """The patch."""
+
+    task: Required[str]
+    run: str
+    round: int
+    chosen: Required[Candidate]
+
+
+async def approve_plan_node(state: PlanGateReads, step: Step) -> GateWrites:
+    """Ask whether to go on with the plan."""
+    plan = state["plan"]
+    lines = [plan.summary, *(f"{number}. {text}" for number, text in enumerate(plan.steps, 1))]
+    return _ask(step, Approval(f"plan:{state.get('round', 1)}", "plan", "\n".join(lines)))
+
+
+async def approve_patch_node(state: PatchGateReads, step: Step) -> GateWrites:
+    """Ask whether the patch is wanted."""
+    chosen = state["chosen"]
+    patch = (await step.scope.blobs.get(chosen.patch)).decode("utf-8", "replace")
+    return _ask(step, Approval(f"patch:{chosen.number}", "patch", patch))
+
+
+def _ask(step: Step, approval: Approval) -> GateWrites:
+    """The node runs again from its first line when the answer is there: the question is told each time."""
+    step.emit(ApprovalAsked(approval=approval.approval, gate=approval.gate, question=approval.question))
+    asked = {"approval": approval.approval, "gate": approval.gate, "question": approval.question}
+    decision = Decision.model_validate(interrupt(asked))
+    step.emit(ApprovalGiven(approval=approval.approval, approved=decision.approved, reason=decision.reason))
+    return {} if decision.approved else {"declined": approval.gate}

@@ -1,0 +1,132 @@
+"""`run_tests`: the candidate's files tried in the sandbox, and what the tests say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Required
+
+from typing_extensions import TypedDict
+
+from agents.codegen.tester import is_test_path
+from infrastructure.judge.discovery import TestPlan, plan_written
+from infrastructure.judge.reports import TestReport
+from infrastructure.judge.runner import run_tests
+from infrastructure.judge.verdict import Verdict, judge
+from infrastructure.workflow.evidence import (
+    contents_of,
+    judge_contents,
+    keep_report,
+    load_plan,
+    maybe_report,
+    tests_ran,
+)
+from infrastructure.workflow.material import snapshot_of
+from infrastructure.workflow.steps import Step
+from infrastructure.workflow.trial import candidate_tree
+from infrastructure.workflow.values import CandidateStart, FileRef, JudgeKind
+from infrastructure.workspace.manifest import Snapshot
+from infrastructure.workspace.trees import Tree
+
+
+class RunTestsReads(TypedDict, total=False):
+    """The candidate's files and its patch."""
+
+    start: Required[CandidateStart]
+    attempt: int
+    contents: tuple[FileRef, ...]
+    patch: str
+
+
+class RunTestsWrites(TypedDict):
+    """What the tests said."""
+
+    report: str
+    outcome: str
+    reason: str
+    judge: JudgeKind
+    failing: int
+    repairable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A verdict, and the reports it rests on."""
+
+    verdict: Verdict
+    after: TestReport | None
+    written: TestReport | None = None
+
+    @property
+    def telling(self) -> TestReport | None:
+        """The report that shows why: the written tests' where the verdict rests on them, else the judge's."""
+        if self.written is not None and (self.verdict.judge == "written" or self.after is None):
+            return self.written
+        return self.after
+
+
+async def run_tests_node(state: RunTestsReads, step: Step) -> RunTestsWrites:
+    """Run the judge's tests, and those written from the plan where the judge's prove nothing."""
+    snapshot = await snapshot_of(step.scope)
+    async with candidate_tree(step.scope, snapshot, state["start"].number, state.get("contents", ())) as tree:
+        tried = await _try(state, step, snapshot, tree)
+    telling, verdict = tried.telling, tried.verdict
+    return {
+        "report": await keep_report(step.scope.blobs, telling) if telling is not None else "",
+        "outcome": verdict.status,
+        "reason": verdict.reason,
+        "judge": verdict.judge,
+        "failing": len(telling.red) if telling is not None else 0,
+        "repairable": verdict.repairable,
+    }
+
+
+async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree) -> _Tried:
+    start, blobs = state["start"], step.scope.blobs
+    baseline = await maybe_report(blobs, start.baseline.report)
+    after = await _run_judge(state, step, snapshot, tree)
+    decide = partial(
+        judge, baseline, after, patch_empty=not state.get("patch"), judge=start.baseline.judge, task_kind=start.kind
+    )
+    verdict = decide()
+    if verdict.status == "done" or verdict.broken or not state.get("patch"):
+        return _Tried(verdict, after)
+    if start.kind == "tests":
+        new = await _run_new_tests(state, step, snapshot)
+        return _Tried(decide(written_baseline=new), after, new)
+    if start.written is None:
+        return _Tried(verdict, after)
+    before = await maybe_report(blobs, start.written.report)
+    tests, plan = await contents_of(step.scope, start.written.files), await load_plan(blobs, start.written.plan)
+    written = await _run_written(state, step, snapshot, tree, tests, plan)
+    return _Tried(decide(written_baseline=before, written_after=written), after, written)
+
+
+async def _run_judge(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree) -> TestReport | None:
+    start = state["start"]
+    if not start.baseline.plan:
+        return None
+    plan = await load_plan(step.scope.blobs, start.baseline.plan)
+    files = await judge_contents(step.scope, snapshot, start.baseline)
+    report = await run_tests(step.scope.sandbox, tree, plan, files, limits=step.scope.limits)
+    step.emit(tests_ran(report, state.get("attempt", 1), "judge", str(step.scope.sandbox.level)))
+    return report
+
+
+async def _run_new_tests(state: RunTestsReads, step: Step, snapshot: Snapshot) -> TestReport | None:
+    """The tests that a patch adds, on the untouched code: that is what a task for tests is judged by."""
+    new = [ref for ref in state.get("contents", ()) if ref.path not in snapshot.files and is_test_path(ref.path)]
+    if not new:
+        return None
+    tests = await contents_of(step.scope, new)
+    return await _run_written(state, step, snapshot, Tree(snapshot.root), tests, await plan_written(snapshot, tests))
+
+
+async def _run_written(
+    state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree, tests: Mapping[str, bytes], plan: TestPlan
+) -> TestReport:
+    files = {**await judge_contents(step.scope, snapshot, state["start"].baseline), **tests}
+    report = await run_tests(step.scope.sandbox, tree, plan, files, limits=step.scope.limits)
+    step.emit(tests_ran(report, state.get("attempt", 1), "written", str(step.scope.sandbox.level)))
+    return report

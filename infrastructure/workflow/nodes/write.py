@@ -1,0 +1,89 @@
+"""`write`: the coder answers, first or after a failure."""
+
+from __future__ import annotations
+
+from typing import Required
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from agents.answers.changes import EditAnswer, FileAnswer
+from agents.codegen import CODER, CoderQuestion, Diagnosis, Repair
+from agents.codegen.coder import CodeAnswer
+from agents.errors import UnusableAnswer
+from infrastructure.events.catalogue import EditsRejected
+from infrastructure.workflow.evidence import failing_of, shown_tests
+from infrastructure.workflow.material import snapshot_of, source_files, stored_files
+from infrastructure.workflow.steps import Step
+from infrastructure.workflow.values import CandidateStart, FileRef
+
+REPLY: TypeAdapter[tuple[FileAnswer | EditAnswer, ...]] = TypeAdapter(tuple[FileAnswer | EditAnswer, ...])
+"""The form in which the coder's changes are kept between two steps."""
+
+
+class WriteReads(TypedDict, total=False):
+    """The candidate so far."""
+
+    start: Required[CandidateStart]
+    attempt: int
+    contents: tuple[FileRef, ...]
+    rejected: str
+    report: str
+    diagnosis: Diagnosis | None
+
+
+class WriteWrites(TypedDict):
+    """The coder's changes, by their hash in the content store, or why there are none."""
+
+    attempt: int
+    reply: str
+    rejected: str
+
+
+async def write_node(state: WriteReads, step: Step) -> WriteWrites:
+    """Ask the coder. An answer that cannot be read, twice, spends the attempt."""
+    start = state["start"]
+    attempt = state.get("attempt", 0) + 1
+    question = await _question(state, step)
+    try:
+        answer = await CODER.ask(step.model("coder", f"write:{start.number}:{attempt}"), question)
+    except UnusableAnswer as problem:
+        step.emit(EditsRejected(attempt=attempt, reason=problem.reason))
+        return {"attempt": attempt, "reply": "", "rejected": f"{problem.reason}\n{problem.hint}".strip()}
+    return {"attempt": attempt, "reply": await _keep(step, answer), "rejected": ""}
+
+
+async def _question(state: WriteReads, step: Step) -> CoderQuestion:
+    start = state["start"]
+    snapshot = await snapshot_of(step.scope)
+    return CoderQuestion(
+        task=start.task,
+        plan=start.plan,
+        files=await source_files(snapshot, start.files),
+        tests=await shown_tests(step.scope, snapshot, start.baseline),
+        variant=start.variant,
+        repair=await _repair(state, step),
+    )
+
+
+async def _repair(state: WriteReads, step: Step) -> Repair | None:
+    """After a rejected answer its reason stands for the diagnosis; after red tests the debugger's does."""
+    rejected = state.get("rejected", "")
+    if rejected:
+        return Repair(
+            diagnosis=f"Your last answer could not be used: {rejected}",
+            failing="The tests were not run.",
+            previous=await stored_files(step.scope, state.get("contents", ())),
+        )
+    if not state.get("report"):
+        return None
+    diagnosis = state.get("diagnosis")
+    return Repair(
+        diagnosis="" if diagnosis is None else f"{diagnosis.cause}\n{diagnosis.fix}",
+        failing=await failing_of(step.scope, state.get("report", "")),
+        previous=await stored_files(step.scope, state.get("contents", ())),
+    )
+
+
+async def _keep(step: Step, answer: CodeAnswer) -> str:
+    return await step.scope.blobs.put(REPLY.dump_json(answer))

@@ -1,0 +1,78 @@
+"""What the graph's steps need of the world, as ports, and the values that cross them.
+
+Owns `ModelSource` (who answers a role) and `CallRecorder` (what was answered before). The sandbox, the content store
+and the workspace have their own seams in their own rooms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from agents.model import Completion, Question
+from infrastructure.local_llm import Delta
+from infrastructure.pool.calls import Call, Watch
+
+OnDelta: TypeAlias = Callable[[Delta], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A completion and what it took; seconds."""
+
+    completion: Completion
+    server: str = ""
+    queued_seconds: float = 0.0
+    load_seconds: float = 0.0
+    prompt_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    started: datetime | None = None
+
+
+class ModelSource(Protocol):
+    """Answers for every role. Cancelling `ask` stops the generation; errors are the pool's and the wire's own."""
+
+    def model_of(self, role: str) -> str:
+        """The model that answers for a role."""
+        ...
+
+    async def ask(self, role: str, question: Question, call: Call, on_delta: OnDelta, watch: Watch) -> Answered:
+        """Ask the role's model. Deltas and states are told while it goes on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepKey:
+    """Which question of a run: the step that asks (`planner:1`, `write:2:1`), and its number in that step."""
+
+    step: str
+    ordinal: int
+    request_sha: str
+
+
+class CallRecorder(Protocol):
+    """Remembers answers, so that a step that runs again after a crash takes them instead of asking anew.
+
+    `record` returns only when the answer is safe; if it fails, the answer must not be used.
+    """
+
+    async def recall(self, key: StepKey) -> Completion | None:
+        """The recorded answer to exactly this question of this step, if there is one."""
+        ...
+
+    async def record(self, key: StepKey, role: str, question: Question, answered: Answered) -> None:
+        """Keep an answer."""
+        ...
+
+
+class ForgetfulRecorder(CallRecorder):
+    """Keeps nothing: for a graph that runs without the engine."""
+
+    async def recall(self, key: StepKey) -> Completion | None:
+        """Nothing is ever known."""
+        return None
+
+    async def record(self, key: StepKey, role: str, question: Question, answered: Answered) -> None:
+        """Nothing is kept."""

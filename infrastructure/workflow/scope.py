@@ -1,0 +1,136 @@
+"""What one run's steps act with: models, trees, sandbox, store, budget, race.
+
+Owns `RunScope`, the context the graph is run with, and `Scopes`, which makes one where a stranger runs the graph
+without the engine. A scope belongs to one run and is never stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infrastructure.config.settings import BudgetSettings, SandboxSettings
+from infrastructure.pool.calls import Call
+from infrastructure.pool.states import Band
+from infrastructure.sandbox import Limits, Sandbox
+from infrastructure.storage.blobs import Blobs, MemoryBlobs
+from infrastructure.workflow.asking import Emit, StepModel
+from infrastructure.workflow.budget import Budget
+from infrastructure.workflow.ports import CallRecorder, ForgetfulRecorder, ModelSource
+from infrastructure.workflow.race import Race
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunScope:
+    """The dependencies of one run.
+
+    Attributes:
+        run: The run's id.
+        trees: A folder of this run alone: its snapshot and the throw-away trees of its test runs.
+        source: Who answers the roles.
+        recorder: What was answered before.
+        budget: What may still be used.
+        race: Who has won among candidates.
+        sandbox: Where tests run.
+        blobs: Where files, reports and patches are kept.
+        client: For whom calls are made.
+        band: How urgent they are.
+        sandbox_settings: Limits of a test run, and further folders it may read.
+    """
+
+    run: str
+    trees: Path
+    source: ModelSource
+    recorder: CallRecorder
+    budget: Budget
+    race: Race
+    sandbox: Sandbox
+    blobs: Blobs
+    client: str = "default"
+    band: Band = Band.INTERACTIVE
+    sandbox_settings: SandboxSettings = field(default_factory=SandboxSettings)
+
+    def model(self, role: str, step: str, emit: Emit) -> StepModel:
+        """The model a role is handed in a step. `step` is the same when the step runs again after a crash."""
+        return StepModel(
+            role=role,
+            step=step,
+            call=Call(client=self.client, band=self.band, prefix=f"{self.run}/{role}"),
+            source=self.source,
+            recorder=self.recorder,
+            budget=self.budget,
+            emit=emit,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """What a test run may use."""
+        return Limits(
+            wall_seconds=self.sandbox_settings.seconds,
+            cpu_seconds=int(self.sandbox_settings.seconds) + 1,
+            processes=self.sandbox_settings.processes,
+            memory_bytes=self.sandbox_settings.memory_bytes,
+        )
+
+
+class Scopes:
+    """Makes and keeps a scope for each run of a graph that is used without the engine.
+
+    Args:
+        open_source: Finds out who answers the roles, once, when the first run needs it.
+        open_sandbox: Opens the sandbox, likewise.
+        budget: What each run may use.
+        trees: Where trees go; a temporary folder when None, removed when the graph is.
+    """
+
+    def __init__(
+        self,
+        open_source: Callable[[], Awaitable[ModelSource]],
+        open_sandbox: Callable[[], Awaitable[Sandbox]],
+        *,
+        budget: BudgetSettings | None = None,
+        trees: Path | None = None,
+    ) -> None:
+        self._open_source = open_source
+        self._open_sandbox = open_sandbox
+        self._budget = budget or BudgetSettings()
+        self._trees = trees
+        self._blobs = MemoryBlobs()
+        self._scopes: dict[str, RunScope] = {}
+        self._opened: tuple[ModelSource, Sandbox] | None = None
+        self._opening = asyncio.Lock()
+
+    @property
+    def blobs(self) -> Blobs:
+        """Where the files and patches of these runs are."""
+        return self._blobs
+
+    async def of(self, run: str) -> RunScope:
+        """The scope of a run, made on first use."""
+        async with self._opening:
+            if self._opened is None:
+                self._opened = (await self._open_source(), await self._open_sandbox())
+            if self._trees is None:
+                self._trees = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="corral-"))
+                weakref.finalize(self, shutil.rmtree, self._trees, ignore_errors=True)
+            if run not in self._scopes:
+                self._scopes[run] = self._make(run, self._trees, *self._opened)
+        return self._scopes[run]
+
+    def _make(self, run: str, trees: Path, source: ModelSource, sandbox: Sandbox) -> RunScope:
+        return RunScope(
+            run=run,
+            trees=trees / run,
+            source=source,
+            recorder=ForgetfulRecorder(),
+            budget=Budget(limits=self._budget, now=time.monotonic, started=time.monotonic()),
+            race=Race(),
+            sandbox=sandbox,
+            blobs=self._blobs,
+        )

@@ -1,0 +1,199 @@
+"""What flows: the state of the graph, what each node reads of it, and what it writes.
+
+Owns the reducers. A node declares a narrow TypedDict, so the type checker refuses an undeclared write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Required
+
+from typing_extensions import TypedDict
+
+from agents.codegen import Diagnosis, Intent, Plan, Reflection, Research, Review
+from infrastructure.workflow.values import (
+    Baseline,
+    Candidate,
+    CandidateStart,
+    FileRef,
+    Gate,
+    JudgeKind,
+    Status,
+    Written,
+)
+
+
+def by_number(known: Sequence[Candidate], new: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Keep one candidate a number, the later; ordered by number, so that arrival order never shows."""
+    merged = {each.number: each for each in (*known, *new)}
+    return tuple(merged[number] for number in sorted(merged))
+
+
+def first_said(known: str, new: str) -> str:
+    """Keep the first that was said: several candidates can find the budget spent in the same step."""
+    return known or new
+
+
+class CodegenInput(TypedDict, total=False):
+    """What a run starts with. Only `task` is needed; `repo` is the current directory when it is not there."""
+
+    task: Required[str]
+    repo: str
+    run: str
+    candidates: int
+    repairs: int
+    rounds: int
+    approve: Sequence[Gate]
+    test_command: str
+    tests: Sequence[str]
+
+
+class CodegenState(CodegenInput, total=False):
+    """Everything a run knows."""
+
+    intent: Intent
+    answer: str
+    research: Research
+    baseline: Baseline
+    round: int
+    plan: Plan
+    reflection: Reflection
+    written: Written
+    tried: Annotated[tuple[Candidate, ...], by_number]
+    chosen: Candidate
+    review: Review
+    objected: bool
+    declined: Gate
+    spent: Annotated[str, first_said]
+    status: Status
+    judge: JudgeKind
+    reason: str
+    patch: str
+    files: tuple[FileRef, ...]
+
+
+class CodegenOutput(TypedDict, total=False):
+    """What a run ends with. `patch` is the hash of the patch text, `files` the changed files as they are after it."""
+
+    status: Status
+    judge: JudgeKind
+    reason: str
+    answer: str
+    patch: str
+    files: tuple[FileRef, ...]
+
+
+class CandidateState(TypedDict, total=False):
+    """Everything one candidate knows.
+
+    `contents` holds the files changed so far against the snapshot; a tree on disk is made from it for each test
+    run and thrown away, so a step that runs again after a crash starts from the same state.
+    """
+
+    start: Required[CandidateStart]
+    attempt: int
+    reply: str
+    rejected: str
+    contents: tuple[FileRef, ...]
+    report: str
+    outcome: Literal["", "done", "unverified", "failed"]
+    reason: str
+    judge: JudgeKind
+    failing: int
+    patch: str
+    repairable: bool
+    diagnosis: Diagnosis | None
+    spent: Annotated[str, first_said]
+
+
+class SnapshotWrites(TypedDict):
+    """A run's settings filled in, once."""
+
+    run: str
+    repo: str
+    candidates: int
+    repairs: int
+    rounds: int
+    approve: Sequence[Gate]
+
+
+class IntentWrites(TypedDict):
+    """What the task asks for."""
+
+    intent: Intent
+
+
+class ResponderWrites(TypedDict):
+    """The answer to a question; nothing when the budget did not suffice for one."""
+
+    answer: str
+    status: Status
+    judge: JudgeKind
+    reason: str
+
+
+class BaselineWrites(TypedDict):
+    """The judge."""
+
+    baseline: Baseline
+
+
+class ResearcherWrites(TypedDict):
+    """The files that matter."""
+
+    research: Research
+
+
+class PlannerWrites(TypedDict):
+    """A plan, and which round it opens."""
+
+    plan: Plan
+    round: int
+
+
+class GateWrites(TypedDict, total=False):
+    """A gate writes only when it was answered no."""
+
+    declined: Gate
+
+
+class TesterWrites(TypedDict, total=False):
+    """Tests from the plan; nothing when none could be written."""
+
+    written: Written
+
+
+class CoderWrites(TypedDict):
+    """One ended candidate."""
+
+    tried: tuple[Candidate, ...]
+
+
+class ChooseWrites(TypedDict, total=False):
+    """The best so far; nothing when there is none."""
+
+    chosen: Candidate
+    spent: str
+
+
+class ReviewerWrites(TypedDict):
+    """What the reviewer says, and whether it objects for the first time."""
+
+    review: Review
+    objected: bool
+
+
+class ReflectorWrites(TypedDict):
+    """What the next plan must do differently."""
+
+    reflection: Reflection
+
+
+class DeliverWrites(TypedDict, total=False):
+    """The end."""
+
+    status: Status
+    judge: JudgeKind
+    reason: str
+    patch: str
+    files: tuple[FileRef, ...]

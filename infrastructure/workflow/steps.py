@@ -1,0 +1,162 @@
+"""Turning a function into a step of the graph.
+
+Owns what every step has in common: its dependencies found, its beginning and end told as events, a spent budget
+turned from an error into the value `spent`, so that the run goes on to its end with the best so far.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from langgraph.errors import GraphBubbleUp
+from langgraph.runtime import Runtime
+
+from infrastructure.events.catalogue import (
+    BudgetSpent,
+    Event,
+    NodeCompleted,
+    NodeFailed,
+    NodeStarted,
+    NodeWaiting,
+    Noted,
+)
+from infrastructure.ids import new_run_id
+from infrastructure.workflow.asking import Emit, StepModel
+from infrastructure.workflow.budget import BudgetExhausted
+from infrastructure.workflow.scope import RunScope, Scopes
+from infrastructure.workflow.values import CandidateStart
+
+Update: TypeAlias = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which candidate and which round a step belongs to; 0 and None for the run as a whole."""
+
+    round: int = 0
+    candidate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a node's function is given beside the state.
+
+    Attributes:
+        scope: The run's dependencies.
+        emit: Tells an event, marked with the step it happened in.
+    """
+
+    scope: RunScope
+    emit: Emit
+
+    def model(self, role: str, key: str) -> StepModel:
+        """The model for a role; `key` names the question's place in the run, the same after a crash."""
+        return self.scope.model(role, key, self.emit)
+
+    def note(self, text: str) -> None:
+        """Tell a person something that is no failure."""
+        self.emit(Noted(text=text))
+
+
+class NodeFunction(Protocol):
+    """A node: reads a part of the state, acts or asks, returns what it writes."""
+
+    def __call__(self, state: Any, step: Step, /) -> Awaitable[Any]:
+        """Run the step."""
+        ...
+
+
+class Nodes:
+    """Adds functions to a graph as nodes.
+
+    Args:
+        graph: The graph being built.
+        scopes: Where a scope comes from when the graph is run without a context.
+    """
+
+    def __init__(self, graph: Any, scopes: Scopes | None) -> None:
+        self._graph = graph  # LangGraph's own type of it is partly unknown to a strict checker
+        self._scopes = scopes
+
+    def add(self, name: str, function: NodeFunction, reads: type, *, when_spent: bool = False) -> None:
+        """Add a node.
+
+        Args:
+            name: Its name, as events show it.
+            function: What it does.
+            reads: The part of the state it is given.
+            when_spent: Whether it runs although a budget is spent: what asks no model, and a person's own decision.
+        """
+
+        async def run(state: Any, runtime: Runtime[RunScope | None]) -> Update:
+            return await _run(name, function, when_spent, state, runtime, self._scopes)
+
+        self._graph.add_node(name, run, input_schema=reads)
+
+
+async def _run(
+    name: str,
+    function: NodeFunction,
+    when_spent: bool,
+    state: Any,
+    runtime: Runtime[RunScope | None],
+    scopes: Scopes | None,
+) -> Update:
+    scope, added = await _scope_of(state, runtime, scopes)
+    emit = _emitter(name, _where(state), runtime)
+    if scope.budget.spent and not when_spent:
+        return {**added, "spent": scope.budget.spent}
+    emit(NodeStarted())
+    began = time.monotonic()
+    try:
+        written: Update = await function(state, Step(scope, emit))
+    except BudgetExhausted as spent:
+        emit(BudgetSpent(budget=spent.budget, limit=spent.limit))
+        written = {"spent": spent.budget}
+    except GraphBubbleUp:
+        emit(NodeWaiting())
+        raise
+    except Exception as error:
+        emit(NodeFailed(error_class=type(error).__name__, error_message=str(error)))
+        raise
+    emit(NodeCompleted(seconds=time.monotonic() - began))
+    return {**added, **written}
+
+
+async def _scope_of(state: Any, runtime: Runtime[RunScope | None], scopes: Scopes | None) -> tuple[RunScope, Update]:
+    if runtime.context is not None:
+        return runtime.context, {}
+    if scopes is None:
+        raise RuntimeError("the graph was built for an engine; give it a RunScope as context")
+    start = _start_of(state)
+    run = start.run if start is not None else str(state.get("run") or "")
+    if run:
+        return await scopes.of(run), {}
+    run = new_run_id()
+    return await scopes.of(run), {"run": run}
+
+
+def _start_of(state: Any) -> CandidateStart | None:
+    if isinstance(state, CandidateStart):
+        return state
+    start = state.get("start")
+    return start if isinstance(start, CandidateStart) else None
+
+
+def _where(state: Any) -> Where:
+    start = _start_of(state)
+    if start is not None:
+        return Where(start.round, start.number)
+    return Where(int(state.get("round") or 0))
+
+
+def _emitter(name: str, where: Where, runtime: Runtime[RunScope | None]) -> Emit:
+    writer = runtime.stream_writer
+
+    def emit(event: Event) -> None:
+        writer(event.model_copy(update={"node": name, "candidate": where.candidate, "round": where.round}))
+
+    return emit

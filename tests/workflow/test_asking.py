@@ -1,0 +1,189 @@
+"""How a step asks: recorded before it is used, counted, watched, and told in an order that can be relied on."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from agents.model import Completion, Message, Question
+from infrastructure.config.settings import BudgetSettings
+from infrastructure.events.catalogue import CallCompleted, CallFailed, CallReplayed, CallRestarted, TextStreamed
+from infrastructure.local_llm import Restarted, TextDelta, ThinkingDelta
+from infrastructure.pool.calls import Call
+from infrastructure.transport.errors import StreamBroken
+from infrastructure.workflow.asking import StepModel, question_sha
+from infrastructure.workflow.budget import Budget, BudgetExhausted
+from infrastructure.workflow.ports import Answered, CallRecorder, ForgetfulRecorder, ModelSource
+from infrastructure.workflow.scripted import ScriptedSource
+from tests.workflow.scenario import Moment
+
+QUESTION = Question(messages=(Message("user", "hi"),))
+
+
+class Kept(CallRecorder):
+    """Keeps answers in memory; `fails` makes keeping fail."""
+
+    def __init__(self) -> None:
+        self.kept: dict[object, Completion] = {}
+        self.fails: Exception | None = None
+
+    async def recall(self, key):
+        return self.kept.get(key)
+
+    async def record(self, key, role, question, answered):
+        if self.fails is not None:
+            raise self.fails
+        self.kept[key] = answered.completion
+
+
+class Telling(ModelSource):
+    """Tells deltas and then answers, or fails."""
+
+    def __init__(self, *deltas: object, error: Exception | None = None) -> None:
+        self._deltas, self._error = deltas, error
+
+    def model_of(self, role: str) -> str:
+        return "m"
+
+    async def ask(self, role, question, call, on_delta, watch):
+        for delta in self._deltas:
+            on_delta(delta)
+        if self._error is not None:
+            raise self._error
+        return Answered(completion=Completion(text="end"))
+
+
+def asking(source, recorder=None, budget=None):
+    events = []
+    model = StepModel(
+        role="coder", step="write:1:1", call=Call(), source=source, recorder=recorder or ForgetfulRecorder(),
+        budget=budget or Budget(limits=BudgetSettings(), now=Moment(), started=1000.0), emit=events.append,
+    )  # fmt: skip
+    return model, events
+
+
+async def test_call_is_told_from_the_queue_to_its_completion():
+    model, events = asking(ScriptedSource({"coder": ["hello"]}))
+    assert (await model.answer(QUESTION)).text == "hello"
+    kinds = [event.kind for event in events]
+    assert kinds == ["call.queued", "call.placed", "call.waiting", "call.text", "call.completed"]
+    assert {event.call for event in events} == {"write:1:1#0"}
+
+
+async def test_questions_of_a_step_are_numbered():
+    model, events = asking(ScriptedSource({"coder": ["one", "two"]}))
+    await model.answer(QUESTION)
+    await model.answer(QUESTION)
+    assert [event.call for event in events if isinstance(event, CallCompleted)] == ["write:1:1#0", "write:1:1#1"]
+
+
+async def test_recorded_answer_is_taken_without_asking_or_paying():
+    recorder, source = Kept(), ScriptedSource({"coder": ["first", "never"]})
+    await asking(source, recorder)[0].answer(QUESTION)
+    budget = Budget(limits=BudgetSettings(calls=1), now=Moment(), started=1000.0)
+    again, events = asking(source, recorder, budget)
+    assert (await again.answer(QUESTION)).text == "first"
+    assert [type(event) for event in events] == [CallReplayed]
+    assert (budget.calls, budget.tokens, len(source.calls)) == (0, 0, 1)
+
+
+async def test_another_question_of_the_same_step_is_not_given_the_recorded_answer():
+    recorder, source = Kept(), ScriptedSource({"coder": ["first", "second"]})
+    await asking(source, recorder)[0].answer(QUESTION)
+    other = dataclasses.replace(QUESTION, messages=(Message("user", "something else"),))
+    assert (await asking(source, recorder)[0].answer(other)).text == "second"
+
+
+async def test_answer_that_could_not_be_recorded_is_not_used():
+    recorder = Kept()
+    recorder.fails = OSError("disk full")
+    model, events = asking(ScriptedSource({"coder": ["lost"]}), recorder)
+    with pytest.raises(OSError, match="disk full"):
+        await model.answer(QUESTION)
+    assert not any(isinstance(event, CallCompleted) for event in events)
+
+
+async def test_spent_budget_sends_nothing():
+    source = ScriptedSource({"coder": ["one", "two"]})
+    model, events = asking(source, budget=Budget(limits=BudgetSettings(calls=1), now=Moment(), started=1000.0))
+    await model.answer(QUESTION)
+    before = len(events)
+    with pytest.raises(BudgetExhausted):
+        await model.answer(QUESTION)
+    assert (len(source.calls), len(events)) == (1, before)
+
+
+async def test_call_that_outlasts_the_budget_is_stopped():
+    class Endless(Telling):
+        stopped = False
+
+        async def ask(self, role, question, call, on_delta, watch):
+            on_delta(TextDelta("and so on"))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.stopped = True
+
+    source = Endless()
+    clock = Moment()
+    budget = Budget(limits=BudgetSettings(seconds=1), now=clock, started=clock() - 0.999)
+    model, events = asking(source, budget=budget)
+    with pytest.raises(BudgetExhausted) as spent:
+        await model.answer(QUESTION)
+    assert (spent.value.budget, source.stopped) == ("seconds", True)
+    assert [event.text for event in events] == ["and so on"], "what had come is told"
+
+
+async def test_timeout_of_the_call_itself_is_not_taken_for_the_budget():
+    model, _ = asking(Telling(error=TimeoutError("its own")))
+    with pytest.raises(TimeoutError, match="its own"):
+        await model.answer(QUESTION)
+
+
+async def test_pieces_that_arrive_together_are_one_event_and_thinking_is_apart():
+    model, events = asking(Telling(ThinkingDelta("hm"), ThinkingDelta("m"), TextDelta("a"), TextDelta("b")))
+    await model.answer(QUESTION)
+    texts = [(event.text, event.thinking) for event in events if isinstance(event, TextStreamed)]
+    assert texts == [("hmm", True), ("ab", False)]
+
+
+async def test_restarted_stream_is_told_and_what_was_not_shown_yet_is_dropped():
+    model, events = asking(Telling(TextDelta("half"), Restarted("broke"), TextDelta("whole")))
+    await model.answer(QUESTION)
+    assert [type(event) for event in events] == [CallRestarted, TextStreamed, CallCompleted]
+    assert events[1].text == "whole"
+
+
+async def test_failed_call_is_told_with_its_error():
+    model, events = asking(Telling(TextDelta("half"), error=StreamBroken(message="it broke")))
+    with pytest.raises(StreamBroken):
+        await model.answer(QUESTION)
+    assert {type(event) for event in events} == {TextStreamed, CallFailed}
+    failed = next(event for event in events if isinstance(event, CallFailed))
+    assert (failed.error_class, failed.call) == ("StreamBroken", "write:1:1#0")
+
+
+def test_everything_that_decides_an_answer_is_in_the_hash():
+    one = question_sha(QUESTION, "m")
+    assert one == question_sha(Question(messages=(Message("user", "hi"),)), "m")
+    others = [
+        dataclasses.replace(QUESTION, messages=(Message("user", "ho"),)),
+        dataclasses.replace(QUESTION, messages=(Message("system", "hi"),)),
+        dataclasses.replace(QUESTION, format={"type": "object"}),
+        dataclasses.replace(QUESTION, think=True),
+        dataclasses.replace(QUESTION, options={"temperature": 0.1}),
+    ]
+    assert len({one, question_sha(QUESTION, "n"), *(question_sha(other, "m") for other in others)}) == 7
+
+
+def test_order_of_options_does_not_change_the_hash():
+    one, two = ({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    assert question_sha(dataclasses.replace(QUESTION, options=one), "m") == question_sha(
+        dataclasses.replace(QUESTION, options=two), "m"
+    )
+
+
+def test_half_a_character_has_a_hash_too():
+    assert question_sha(Question(messages=(Message("user", "\udcff"),)), "m")
