@@ -107,7 +107,8 @@ def request_key(
     """The name the caller gave its request, if it gave one."""
     if idempotency_key is None:
         return None
-    return RequestKey(idempotency_key, hashlib.sha256(task.model_dump_json().encode()).hexdigest())
+    asked = task.model_dump_json(exclude_defaults=True)  # so that a later version's new fields change nothing
+    return RequestKey(idempotency_key, hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest())
 
 
 Run = Annotated[RunRecord, Depends(run_of)]

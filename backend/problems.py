@@ -14,8 +14,9 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.security.errors import (
@@ -30,6 +31,7 @@ from backend.security.errors import (
     WrongPassword,
 )
 from backend.stopping import ShuttingDown, TooManyStreams
+from infrastructure.batch.registry import UnknownBatch
 from infrastructure.events.log import UnreadableEvent
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
@@ -48,10 +50,6 @@ class NoPatch(Exception):
     """The run has no patch yet."""
 
     hint = "Follow its events; a run that only answers a question never has one."
-
-
-class NoBatch(Exception):
-    """There is no such batch."""
 
 
 class NoPage(Exception):
@@ -79,7 +77,7 @@ STATUSES: Mapping[type[Exception], int] = {
     UnknownRun: 404,
     AmbiguousRun: 404,
     NoPatch: 404,
-    NoBatch: 404,
+    UnknownBatch: 404,
     NoPage: 404,
     RunIsOver: 409,
     RunNotWaiting: 409,
@@ -182,7 +180,14 @@ class Problems:
                 raise  # uvicorn cuts the connection, which is all that can still be said
             if status_of(error) is None:
                 _logger.exception("%s %s failed", scope["method"], scope["path"])
-            await answer_to(error)(scope, receive, send)
+            answer = RedirectResponse("/signin", 303) if _opens_page(error, scope) else answer_to(error)
+            await answer(scope, receive, send)
+
+
+def _opens_page(error: Exception, scope: Scope) -> bool:
+    """Whether a person has opened the page without having signed in."""
+    asked = scope["method"] == "GET" and scope["path"] == "/" and "text/html" in Headers(scope=scope).get("accept", "")
+    return asked and isinstance(error, NoToken)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -194,6 +199,8 @@ async def _http(request: Request, error: Exception) -> Response:
     refused = cast("HTTPException", error)
     if isinstance(refused.__cause__, EntryRefused):  # raised while the body was read
         return answer_to(refused.__cause__)
+    if refused.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI could not read the body: too deep, or no Unicode
+        return _response(_problem("InvalidRequest", 422, "the body cannot be read as JSON", "See /openapi.json."))
     phrase = HTTPStatus(refused.status_code).phrase
     name = {404: "NoPage", 405: "MethodNotAllowed"}.get(refused.status_code, phrase.title().replace(" ", ""))
     return _response(_problem(name, refused.status_code, str(refused.detail) or phrase, ""), refused.headers)

@@ -7,9 +7,8 @@ the run's sequence numbers, so a reader that was cut off goes on where it was.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Protocol
 
 import orjson
@@ -21,7 +20,6 @@ from infrastructure.engine import TaskOrchestrator
 from infrastructure.events.log import PAGE, EventLog, Stored
 from infrastructure.ids import RunId
 from infrastructure.storage.runs import RunReader, RunState
-from infrastructure.storage.times import to_text
 
 HEARTBEAT_SECONDS = 15.0
 """A comment as often, so that proxies and browsers do not take silence for the end."""
@@ -30,7 +28,6 @@ BEAT = b": beat\n\n"
 END = b"event: end\ndata: {}\n\n"
 SERVER_SHUTDOWN = b"event: server-shutdown\ndata: {}\n\n"
 EVENT_STREAM = "text/event-stream"
-_LINE_ENDS = re.compile(r"[\r\n]")
 
 
 class EventSource(Protocol):
@@ -55,9 +52,9 @@ class EventSource(Protocol):
 def event_json(stored: Stored) -> bytes:
     """An event with where it stands, on one line. The log's own JSON is passed on as it is."""
     body = stored.body or stored.event.model_dump_json()
-    if _LINE_ENDS.search(body):  # JSON has none, but the table may have been written by another hand
+    if "\n" in body or "\r" in body:  # JSON has none, but the table may have been written by another hand
         body = orjson.dumps(orjson.loads(body)).decode()
-    at = to_text(stored.at).replace("+00:00", "Z")  # as the other routes write it
+    at = stored.at.isoformat(timespec="microseconds").replace("+00:00", "Z")  # as the other routes write it
     place = f'{{"run":"{stored.run}","seq":{stored.seq},"at":"{at}","execution":{stored.execution},'
     return (place + body.lstrip()[1:]).encode()
 
@@ -90,10 +87,10 @@ class EventStream:
         async for frames in self._stored():
             yield frames
         events = self._source.engine.follow(self._run, self._after, ends_when_interrupted=False)
-        async with aclosing(_Beating(events, self._stopping)) as beating:
-            async for stored in beating:
-                self._after = stored.seq if stored else self._after
-                yield event_frame(stored) if stored else BEAT
+        async with aclosing(_Arrivals(events, self._stopping)) as arrivals:
+            while (arrived := await arrivals.take()) is not None:
+                self._after = arrived[-1].seq if arrived else self._after
+                yield b"".join(map(event_frame, arrived)) or BEAT
         async for frames in self._stored():  # what came while it was told to end
             yield frames
         if (await self._source.runs.get(self._run)).state is RunState.FINISHED:
@@ -154,44 +151,52 @@ class EventStreamResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-class _Beating:
-    """Events as they come, None when for a while none came; ends with them, or when the server shuts down."""
+class _Arrivals:
+    """Events as they come: as many at a time as have come, and none when for a while none came.
+
+    A task collects them, at most `PAGE` ahead of the reader, so that a burst costs one wake-up and not one an event.
+    """
 
     def __init__(self, events: AsyncGenerator[Stored], stopping: Stopping) -> None:
         self._events = events
+        self._ready: list[Stored] = []
+        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._collecting = asyncio.ensure_future(self._collect())
         self._settled = asyncio.ensure_future(stopping.settled())
-        self._arriving: asyncio.Future[Stored | None] | None = None
+        for task in (self._collecting, self._settled):
+            task.add_done_callback(lambda done: self._news.set())
 
-    def __aiter__(self) -> _Beating:
-        return self
-
-    async def __anext__(self) -> Stored | None:
-        if self._arriving is None:
-            self._arriving = asyncio.ensure_future(_one(self._events))
-        await asyncio.wait(
-            {self._arriving, self._settled}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
-        if self._arriving.done():
-            stored, self._arriving = self._arriving.result(), None
-            if stored is None:
-                raise StopAsyncIteration
-            return stored
-        if self._settled.done():
-            raise StopAsyncIteration
-        return None
+    async def take(self) -> list[Stored] | None:
+        """What has come; None after the last, and when the server shuts down."""
+        silence = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            silence.cancel()
+        self._news.clear()
+        taken, self._ready = self._ready, []
+        self._room.set()
+        if not taken and self._collecting.done():
+            self._collecting.result()
+            return None
+        if taken and (self._collecting.done() or self._settled.done()):
+            self._news.set()  # so that the next time tells the end
+        return taken if taken or not self._settled.done() else None
 
     async def aclose(self) -> None:
-        """Stop waiting, and let go of the events."""
-        self._settled.cancel()
-        if self._arriving is not None:
-            self._arriving.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._arriving
+        """Stop collecting, and let go of the events."""
+        for task in (self._collecting, self._settled):
+            task.cancel()
+        await asyncio.wait({self._collecting, self._settled})
         await self._events.aclose()
 
-
-async def _one(events: AsyncIterator[Stored]) -> Stored | None:
-    return await anext(events, None)
+    async def _collect(self) -> None:
+        async for stored in self._events:
+            self._ready.append(stored)
+            self._news.set()
+            if len(self._ready) >= PAGE:
+                self._room.clear()
+                await self._room.wait()
 
 
 async def _gone(receive: Receive) -> None:

@@ -53,6 +53,17 @@ class Place:
         return self.root / "data"
 
 
+@dataclass(frozen=True)
+class Kill:
+    """When to kill: so many seconds after the command started, or after it began its first run."""
+
+    seconds: float
+    after_first_run: bool
+
+    def __str__(self) -> str:
+        return f"{'work' if self.after_first_run else 'start'}+{self.seconds:.1f}"
+
+
 @dataclass
 class Found:
     """What is there at the end."""
@@ -88,16 +99,24 @@ class Found:
         return [said for said, right in checks.items() if not right]
 
 
-async def kill_and_finish(place: Place, jobs: int, url: str, waits: Sequence[float], at_once: int = 2) -> Found:
-    """Start the command, kill it after each of these seconds, let the last one finish, and look at what there is."""
+def random_kills(seed: int, number: int, longest: float) -> list[Kill]:
+    """Instants, the same for the same seed; every third may hit a command that has not begun a run yet."""
+    chance = random.Random(seed)
+    return [Kill(chance.uniform(0.0, longest), after_first_run=bool(each % 3)) for each in range(1, number + 1)]
+
+
+async def kill_and_finish(place: Place, jobs: int, url: str, kills: Sequence[Kill], at_once: int = 2) -> Found:
+    """Start the command and kill it, again and again; let the last one finish, and look at what there is."""
     found = Found(jobs)
-    for wait in waits:
+    for kill in kills:
         process = await _start(place, url, at_once)
+        if kill.after_first_run:
+            await _first_run(process)
         try:
-            await asyncio.wait_for(process.communicate(), wait)
+            await asyncio.wait_for(process.communicate(), kill.seconds)
         except TimeoutError:
             process.kill()
-            await process.wait()
+            await process.communicate()
             found.kills += 1
             found.after_kills.append(_count(place.out / "records.jsonl"))
     process = await _start(place, url, at_once)
@@ -133,15 +152,15 @@ async def main() -> int:
     place = Place(Path(tempfile.mkdtemp(prefix="corral-batch-kill-")))
     try:
         write_jobs(place, problems)
-        waits = [random.Random(options.seed + number).uniform(0.5, options.longest) for number in range(options.kills)]
+        kills = random_kills(options.seed, options.kills, options.longest)
         settings = SimulatorSettings(
             tasks=place.tasks, first_time_right=0.5, seed=SEED, num_parallel=2, load_seconds=0, time_scale=0.001
         )
         started = time.monotonic()
         async with Simulator(settings) as simulator:
-            found = await kill_and_finish(place, len(problems), simulator.url, waits)
+            found = await kill_and_finish(place, len(problems), simulator.url, kills)
             asked = len(simulator.truth.requests)
-        _print(found, waits, asked, time.monotonic() - started)
+        _print(found, kills, asked, time.monotonic() - started)
         return 1 if found.faults else 0
     finally:
         shutil.rmtree(place.root, ignore_errors=True)
@@ -158,9 +177,9 @@ def _oracle_task(problem: Problem) -> dict[str, object]:
     }
 
 
-def _print(found: Found, waits: Sequence[float], asked: int, seconds: float) -> None:
+def _print(found: Found, kills: Sequence[Kill], asked: int, seconds: float) -> None:
     calls = sum(record["model_calls"] for record in found.records)
-    print(f"{found.kills} kills, after {', '.join(f'{wait:.1f}' for wait in waits)} s; {seconds:.0f} s in all")
+    print(f"{found.kills} kills at {', '.join(map(str, kills))} s; {seconds:.0f} s in all")
     print(f"records: {len(found.records)} of {found.jobs}; runs: {found.finished_runs}, others: {found.other_runs}")
     print(f"records after each kill: {', '.join(map(str, found.after_kills))}; runs that went on: {found.resumed}")
     print(f"model calls: {calls} counted, {asked} asked (the rest was cut off by a kill)")
@@ -177,13 +196,21 @@ def _options() -> argparse.Namespace:
     named = os.environ.get("CORRAL_HUMANEVAL")
     parser.add_argument("file", type=Path, nargs="?", default=Path(named) if named else None)
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--longest", type=float, default=6.0, help="seconds before a kill, at most")
+    parser.add_argument("--longest", type=float, default=5.0, help="seconds before a kill, at most")
     parser.add_argument("--seed", type=int, default=1, help="of the instants")
     parser.add_argument("--limit", type=int, default=None, help="the first N problems only")
     options = parser.parse_args()
     if options.file is None or not options.file.is_file():
         parser.error("name the problems' file, or set CORRAL_HUMANEVAL to it")
     return options
+
+
+async def _first_run(process: asyncio.subprocess.Process) -> None:
+    """Read until a run is going, or to the end."""
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if line.rstrip().endswith((b": begun", b": going on")):
+            return
 
 
 async def _start(place: Place, url: str, at_once: int) -> asyncio.subprocess.Process:

@@ -80,6 +80,7 @@ class TaskOrchestrator:
         self._parts = parts
         self._scopes = ScopeMaker(settings=parts.settings, log=parts.log, calls=parts.calls, blobs=parts.blobs)
         self._live: dict[RunId, LiveRun] = {}
+        self._unkept: dict[RunId, RunResult] = {}  # of runs whose end the disk had no room for
         self._requests = Requests(parts.control, cancel=self.cancel, answer=self.answer)
 
     async def __aenter__(self) -> Self:
@@ -148,6 +149,8 @@ class TaskOrchestrator:
         live = self._live.get(run)
         if live is not None:
             return await asyncio.shield(live.done)
+        if run in self._unkept:
+            return self._unkept[run]
         record = await self._parts.runs.get(run)
         if record.result_json:
             return RunResult.model_validate_json(record.result_json)
@@ -224,6 +227,7 @@ class TaskOrchestrator:
     # ----------------------------------------------------------------------------------- executing
     async def _launch(self, run: RunId, spec: TaskSpec, given: Command[object] | None) -> None:
         """Begin an execution, and wait until the log says so."""
+        self._unkept.pop(run, None)
         loop = asyncio.get_running_loop()
         live = self._live.get(run)
         if live is None:
@@ -300,14 +304,19 @@ class TaskOrchestrator:
         result = await self._result(run, ending)
         try:
             await self._parts.runs.finish(run, result.status, result.judge, result.model_dump_json())
-        except StorageError as error:
-            result = _not_kept(result, error)
-        try:
             await self._tell(run, execution, finished_event(result))
-        except StorageError:
+        except StorageError as error:
+            if (await self._state_of(run)) is not RunState.FINISHED:
+                result = self._unkept[run] = _not_kept(result, error)
             if run in self._live:
                 self._live[run].unlogged.set()
         self._settle(run, result)
+
+    async def _state_of(self, run: RunId) -> RunState | None:
+        try:
+            return (await self._parts.runs.get(run)).state
+        except StorageError:
+            return None
 
     async def _tell(self, run: RunId, execution: int, event: RunFinished | RunInterrupted) -> None:
         """Append the last event. An event lost before is told of first, once, which is no reason to lose this one."""

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs what some tests need beside Python, where that is possible: bubblewrap (the sandbox) and nghttpx (an HTTP/2
-# proxy). Where it is not, those tests skip and say why.
+# Installs what some tests need beside Python, where that is possible: bubblewrap (the sandbox), nghttpx (an HTTP/2
+# proxy), and Chromium (the page). Where it is not, those tests skip and say why.
 set -u
 missing=()
 command -v bwrap >/dev/null || missing+=(bubblewrap)
 command -v nghttpx >/dev/null || missing+=(nghttp2-proxy)
+command -v chromium >/dev/null || missing+=(chromium)
 [ ${#missing[@]} -eq 0 ] && exit 0
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"; } >/dev/null 2>&1 \

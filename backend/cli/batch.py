@@ -102,7 +102,7 @@ async def _batch(
 
 
 def _runs(app: Application) -> EngineRuns:
-    return EngineRuns(engine=app.engine, pool=app.pool, runs=app.runs, log=app.log, settings=app.settings)
+    return EngineRuns(engine=app.engine, pool=app.pool, runs=app.runs, log=app.log)
 
 
 def _stopper(stop: asyncio.Event, progress: BatchProgress) -> Callable[[], None]:

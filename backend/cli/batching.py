@@ -1,6 +1,6 @@
 """How a batch looks while it goes on and when it is over: words for its news, one live line, the summary.
 
-Owns the words. What is kept on the screen is the same lines on a terminal and elsewhere; only the live line is added.
+Owns the words. On a terminal the live line says how the batch stands, so the lines above it need not.
 """
 
 from __future__ import annotations
@@ -29,21 +29,20 @@ from infrastructure.batch import (
     WentOn,
 )
 
-_STYLES = {"done": GOOD, "unverified": WARN, "cancelled": WARN, "needs_input": WARN, "budget": WARN}
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+_UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 class BatchProgress:
-    """Shows the news; nothing when asked for quiet."""
+    """Shows the news; nothing when asked for quiet. `live` tells that it is drawn below them."""
 
-    def __init__(self, terminal: Terminal | None) -> None:
-        self._terminal = terminal
+    def __init__(self, terminal: Terminal | None, *, live: bool = False) -> None:
+        self._terminal, self._live = terminal, live
         self.tally: Tally | None = None
 
     def news(self, news: News | Opened, tally: Tally) -> None:
         """Print what happened, and remember how the batch stands."""
         self.tally = tally
-        for line in lines_of(news, tally):
+        for line in lines_of(news, tally, live=self._live):
             self.line(line)
 
     def line(self, line: Line) -> None:
@@ -60,23 +59,25 @@ class BatchProgress:
 @contextmanager
 def show_batch(terminal: Terminal, *, quiet: bool) -> Generator[BatchProgress]:
     """The progress that fits the terminal."""
-    progress = BatchProgress(None if quiet else terminal)
-    if quiet or not terminal.err.is_terminal:
+    live = terminal.err.is_terminal and not quiet
+    progress = BatchProgress(None if quiet else terminal, live=live)
+    if not live:
         yield progress
         return
     with Live(progress, console=terminal.err, transient=True, refresh_per_second=4, redirect_stdout=False):
         yield progress
 
 
-def lines_of(news: News | Opened, tally: Tally) -> tuple[Line, ...]:
-    """What to print of one piece of news."""
+def lines_of(news: News | Opened, tally: Tally, *, live: bool = False) -> tuple[Line, ...]:
+    """What to print of one piece of news; `live` where a live line says how the batch stands."""
     match news:
         case Opened():
             return _opened(news)
         case Began():
-            return (Line(f"{news.ticket.label}: {'going on' if news.again else 'begun'}", DIM),)
+            begun = Line(f"{news.ticket.label}: {'going on' if news.again else 'begun'}", DIM)
+            return () if live else (begun,)
         case Ended():
-            return (_ended(news.ticket.label, news.record, tally),)
+            return (_ended(news.ticket.label, news.record, "" if live else f" ({standing(tally)})"),)
         case Rested():
             return (Line(f"{news.ticket.label}: interrupted; the same command goes on with it", WARN),)
         case Retried():
@@ -102,11 +103,10 @@ def standing(tally: Tally) -> str:
 
 def duration(seconds: float) -> str:
     """A time as people say it, in at most two units."""
-    for size, name in _UNITS:
+    for size, name, smaller, small in _UNITS:
         if seconds >= size:
             whole, rest = divmod(round(seconds), size)
-            smaller = dict(zip([unit for _, unit in _UNITS], [(3600, "h"), (60, "min"), (1, "s")], strict=True))[name]
-            return f"{whole} {name} {rest // smaller[0]} {smaller[1]}"
+            return f"{whole} {name} {rest // smaller} {small}"
     return f"{seconds:.0f} s"
 
 
@@ -117,9 +117,10 @@ def summary(report: BatchReport) -> tuple[Line, ...]:
     for each in report.pass_at:
         value, low, high = (f"{100 * share:.1f}" for share in (each.value, each.low, each.high))
         lines.append(Line(f"pass@{each.k}: {value} % (95 % interval {low} to {high} %, {each.jobs:,} jobs)"))
+    repairs = f"{report.repairs:,} {'repair' if report.repairs == 1 else 'repairs'}"
     lines.append(
         Line(
-            f"{report.repairs:,} repairs · {report.model_calls:,} model calls ·"
+            f"{repairs} · {report.model_calls:,} model calls ·"
             f" {report.prompt_tokens:,} + {report.completion_tokens:,} tokens · {report.seconds:,.1f} s of runs"
         )
     )
@@ -136,7 +137,7 @@ def next_lines(report: BatchReport, place: BatchPlace) -> tuple[Line, ...]:
     again = sum(report.statuses.get(status, 0) for status in ("error", "cancelled", "needs_input"))
     if report.missing or again:
         lines.append(Line(f"  → the same command goes on: {report.missing:,} to do, {again:,} to run again"))
-    if set(report.statuses) - {"done", "unverified"}:
+    if report.failed:
         lines.append(Line("  → corral show RUN    shows what was tried; a record has its run"))
     if report.statuses.get("unverified"):
         lines.append(Line("warning: no given test shows that the unverified ones are right; read them first", WARN))
@@ -155,8 +156,11 @@ def _opened(opened: Opened) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _ended(label: str, record: Record, tally: Tally) -> Line:
+def _ended(label: str, record: Record, stands: str) -> Line:
     tries = f", {record.attempts} {'try' if record.attempts == 1 else 'tries'}" if record.attempts else ""
-    why = f": {shortened(record.reason)}" if record.reason and record.status != "done" else ""
-    text = f"{label}: {record.status} in {record.seconds:.1f} s{tries} ({standing(tally)}){why}"
-    return Line(text, _STYLES.get(record.status, BAD))
+    why = f": {shortened(record.reason)}" if record.reason and record.verdict != "passed" else ""
+    if record.status == "done" and record.verdict == "failed":
+        why = ": it was answered as a question, and nothing shows that its tests pass"
+    text = f"{label}: {record.status} in {record.seconds:.1f} s{tries}{stands}{why}"
+    style = GOOD if record.verdict == "passed" else BAD if record.verdict == "failed" else WARN
+    return Line(text, style)

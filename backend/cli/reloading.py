@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import agents
@@ -39,7 +40,11 @@ def start_again(descriptor: int) -> None:
 
 
 def _stamps(roots: Sequence[Path]) -> Mapping[Path, int]:
-    return {path: path.stat().st_mtime_ns for root in roots for path in root.rglob("*.py")}
+    stamps: dict[Path, int] = {}
+    for path in (path for root in roots for path in root.rglob("*.py")):
+        with suppress(FileNotFoundError):  # an editor has just put another in its place
+            stamps[path] = path.stat().st_mtime_ns
+    return stamps
 
 
 def _compile(changed: Sequence[Path]) -> bool:

@@ -14,7 +14,7 @@ from backend.stopping import ShuttingDown
 router = APIRouter(prefix="/health", tags=["health"])
 
 
-class Health(BaseModel):
+class Well(BaseModel):
     """That it is well."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"example": {"status": "ok"}})
@@ -22,15 +22,15 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-@router.get("/live", response_model=Health, responses=answers())
+@router.get("/live", response_model=Well, responses=answers())
 async def live() -> object:
     """Whether the process lives."""
-    return Health()
+    return Well()
 
 
-@router.get("/ready", response_model=Health, responses=answers(503))
+@router.get("/ready", response_model=Well, responses=answers(503))
 async def ready(door: Door) -> object:
     """Whether it takes work: not while it shuts down. A missing Ollama is no reason: it may come."""
     if door.stopping.begun:
         raise ShuttingDown(ShuttingDown.__doc__)
-    return Health()
+    return Well()

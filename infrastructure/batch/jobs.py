@@ -102,6 +102,11 @@ class Entry:
     solution: str = ""
     """The file that is the solution of a HumanEval problem; empty for other jobs."""
 
+    @property
+    def has_tests(self) -> bool:
+        """Whether the job itself says what judges it."""
+        return bool(self.job.tests or self.job.test_command)
+
 
 @dataclass(slots=True)
 class _Reading:

@@ -11,7 +11,7 @@ from infrastructure.batch.place import BatchPlace
 from infrastructure.batch.records import Record
 from infrastructure.batch.report import BatchReport, samples_of
 from infrastructure.batch.runner import Ticket
-from infrastructure.batch.runs import VERDICTS, RunOutcome
+from infrastructure.batch.runs import RunOutcome, verdict_of
 from infrastructure.storage.directory import write_durably
 from infrastructure.tasks import RunResult
 
@@ -25,7 +25,7 @@ def record_of(ticket: Ticket, outcome: RunOutcome, params: Params) -> Record:
         job_id=entry.job.id,
         task_id=entry.job.id if entry.solution else "",
         sample_index=ticket.sample,
-        verdict=VERDICTS.get(result.status),
+        verdict=verdict_of(result, has_tests=entry.has_tests),
         repairs=max(0, result.attempts - 1),
         model=", ".join(outcome.models),
         host=", ".join(outcome.servers),

@@ -17,7 +17,7 @@ from pydantic import Field, JsonValue, ValidationError
 from infrastructure.batch.errors import UnreadableLine
 from infrastructure.batch.lines import JsonLines, read_lines, replace_lines
 from infrastructure.batch.place import BatchPlace
-from infrastructure.batch.runs import VERDICTS, Verdict
+from infrastructure.batch.runs import FINAL, Verdict
 from infrastructure.tasks import RunResult, Status
 
 
@@ -67,6 +67,7 @@ class Told:
     sample: int
     run: str
     status: Status
+    verdict: Verdict | None
     attempts: int
     model_calls: int
     prompt_tokens: int
@@ -78,7 +79,7 @@ class Told:
     @property
     def final(self) -> bool:
         """Whether it has a verdict."""
-        return self.status in VERDICTS
+        return self.status in FINAL
 
 
 def told_of(record: Record) -> Told:
@@ -89,6 +90,7 @@ def told_of(record: Record) -> Told:
         sample=record.sample_index,
         run=record.run,
         status=record.status,
+        verdict=record.verdict,
         attempts=record.attempts,
         model_calls=record.model_calls,
         prompt_tokens=record.prompt_tokens,

@@ -35,7 +35,7 @@ class BatchView(BaseModel):
     """`waiting` for a server; `interrupted` by its user or a kill, so that the same command goes on; `stopped` by an
     error that every job would meet."""
     done: int = 0
-    """Done or unverified."""
+    """Passed or unverified."""
     failed: int = 0
     """With any other record."""
     running: int = 0

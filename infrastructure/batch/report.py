@@ -48,8 +48,10 @@ class BatchReport(BaseModel):
     missing: int
     """Without a record yet."""
     statuses: dict[str, int]
+    failed: int
+    """Records that are neither passed nor unverified."""
     pass_at: tuple[PassAt, ...]
-    """A sample passes when it is done: its given or found tests show it. Unverified is no pass."""
+    """A sample passes when given or found tests show that it is done. Unverified is no pass."""
     repairs: int
     model_calls: int
     prompt_tokens: int
@@ -67,7 +69,7 @@ def report_on(records: Sequence[Told], *, batch: str, name: str, out: str, jobs:
     """The report on the records of a batch, one a job and sample."""
     statuses = Counter(str(told.status) for told in records)
     missing = jobs - len(records)
-    clean = not missing and set(statuses) <= {"done", "unverified"}
+    clean = not missing and all(told.verdict in ("passed", "unverified") for told in records)
     return BatchReport(
         batch=batch,
         name=name,
@@ -76,6 +78,7 @@ def report_on(records: Sequence[Told], *, batch: str, name: str, out: str, jobs:
         records=len(records),
         missing=missing,
         statuses=dict(sorted(statuses.items())),
+        failed=sum(told.verdict not in ("passed", "unverified") for told in records),
         pass_at=_pass_at(records),
         repairs=sum(max(0, told.attempts - 1) for told in records),
         model_calls=sum(told.model_calls for told in records),
@@ -111,7 +114,7 @@ def _pass_at(records: Iterable[Told]) -> tuple[PassAt, ...]:
     judged: dict[str, list[bool]] = {}
     for told in records:
         if told.final:
-            judged.setdefault(told.job, []).append(told.status == "done")
+            judged.setdefault(told.job, []).append(told.verdict == "passed")
     most = min((len(samples) for samples in judged.values()), default=0)
     return tuple(_averaged(judged, k) for k in _KS if k <= most)
 

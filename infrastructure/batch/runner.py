@@ -15,7 +15,7 @@ from infrastructure.batch.errors import BatchStopped
 from infrastructure.batch.jobs import Entry
 from infrastructure.batch.ledger import Intent, Ledger
 from infrastructure.batch.records import Record
-from infrastructure.batch.runs import VERDICTS, RunOutcome, Runs, after_result
+from infrastructure.batch.runs import FINAL, RunOutcome, Runs, after_result
 from infrastructure.ids import RunId, new_run_id
 from infrastructure.pool.errors import NoServerAvailable
 from infrastructure.running.errors import ENVIRONMENT_EXIT, USAGE_EXIT, TaskRefused, error_info
@@ -188,7 +188,7 @@ class BatchRunner:
         known = None if key is None else await runs.known(key)
         if known is not None and known.finished:
             outcome = await runs.outcome(known.run)
-            if outcome.result.status in VERDICTS:
+            if outcome.result.status in FINAL:
                 return outcome  # killed between the end of the run and its record
             key = known = None
         spec = await self._desk.spec_of(ticket)

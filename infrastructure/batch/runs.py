@@ -15,12 +15,7 @@ from infrastructure.tasks import RunResult, Status, TaskSpec
 
 Verdict = Literal["passed", "unverified", "failed"]
 
-VERDICTS: dict[Status, Verdict] = {
-    "done": "passed",
-    "unverified": "unverified",
-    "failed": "failed",
-    "budget": "failed",
-}
+FINAL: frozenset[Status] = frozenset({"done", "unverified", "failed", "budget"})
 """Statuses that finish a job for good. The others say nothing of the job, and run again with the next command."""
 
 _MAY_PASS = frozenset(
@@ -106,6 +101,21 @@ class Runs(Protocol):
     def slots(self) -> int:
         """Parallel places of all servers together, at least 1."""
         ...
+
+
+def verdict_of(result: RunResult, *, has_tests: bool) -> Verdict | None:
+    """What a result says of its job; None when it says nothing.
+
+    A run that took the job for a question and answered it is done, but no test shows anything: where the job gave
+    tests, that is a failure.
+    """
+    if result.status not in FINAL:
+        return None
+    if result.status == "done" and result.judge in ("given", "found"):
+        return "passed"
+    if result.status == "unverified" or (result.status == "done" and not has_tests):
+        return "unverified"
+    return "failed"
 
 
 def after_result(result: RunResult, tries: int) -> Literal["record", "again", "stop"]:

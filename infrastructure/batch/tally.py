@@ -24,27 +24,25 @@ class Tally:
     total: int
     now: Callable[[], float]
     running: int = 0
+    done: int = 0
+    """Passed or unverified."""
     statuses: Counter[str] = field(default_factory=Counter[str])
     _ends: deque[float] = field(default_factory=lambda: deque[float](maxlen=_WINDOW))
 
     def begin(self, finished: Iterable[Told]) -> None:
         """Take in what earlier commands finished, and start the clock."""
-        self.statuses.update(told.status for told in finished)
+        for told in finished:
+            self._count(told)
         self._ends.append(self.now())
 
-    def ended(self, status: str) -> None:
+    def ended(self, told: Told) -> None:
         """One more is through."""
-        self.statuses[status] += 1
+        self._count(told)
         self._ends.append(self.now())
-
-    @property
-    def done(self) -> int:
-        """With a result that can be used."""
-        return self.statuses["done"] + self.statuses["unverified"]
 
     @property
     def failed(self) -> int:
-        """Over, without one."""
+        """Over, and neither."""
         return self.over - self.done
 
     @property
@@ -65,3 +63,7 @@ class Tally:
         """Until the last record, at this rate; None before there is one."""
         rate = self.rate_per_hour
         return None if rate is None else (self.total - self.over) / rate * 3600
+
+    def _count(self, told: Told) -> None:
+        self.statuses[told.status] += 1
+        self.done += told.verdict in ("passed", "unverified")

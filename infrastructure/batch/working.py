@@ -241,7 +241,7 @@ class _Work:
                 self._running.add(news.ticket.identity)
             case Ended():
                 self._running.discard(news.ticket.identity)
-                self._tally.ended(news.record.status)
+                self._tally.ended(told_of(news.record))
             case Rested() | Retried():
                 self._running.discard(news.ticket.identity)
             case Waiting():

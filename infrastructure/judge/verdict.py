@@ -115,7 +115,8 @@ def _judge_new_tests(written: TestReport | None) -> Verdict:
         reason = written.crashed or f"{len(written.red)} of {len(written.outcomes)} are red"
         if not written.red and written.crashed is None:
             reason = "none of them passed"
-        return Verdict(status="failed", judge="written", reason=f"The new tests do not pass on the untouched code: {reason}.")
+        said = f"The new tests do not pass on the untouched code: {reason}."
+        return Verdict(status="failed", judge="written", reason=said)
     return Verdict(
         status="unverified", judge="written", reason=f"{len(written.passed)} new tests pass on the untouched code."
     )

@@ -5,7 +5,11 @@ Owns `TaskRefused` (nothing was started) and the one table from an error to its 
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 from infrastructure.judge.runner import TestCommandNotStarted
+from infrastructure.storage.errors import from_system
 from infrastructure.tasks import ErrorInfo
 from infrastructure.transport.errors import CloudModelRefused
 
@@ -39,6 +43,8 @@ class RunIsOver(Exception):
 
 def error_info(error: BaseException) -> ErrorInfo:
     """An error as a result tells it: its class, its words, what to do next."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = from_system(error, Path(str(error.filename or ".")))  # a tree had no room; the advice is the same
     hint = getattr(error, "hint", "") or getattr(error, "fix", "")
     return ErrorInfo.model_validate(
         {"class": type(error).__name__, "message": str(error) or type(error).__name__, "hint": str(hint)}

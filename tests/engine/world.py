@@ -74,7 +74,8 @@ def paced(folder: Path, *tasks: Mapping[str, object], tokens_per_second: float =
 def settings_of(folder: Path, simulators: Sequence[Simulator], **run: object) -> Settings:
     return Settings(
         servers=tuple(
-            ServerSettings(url=each.url, slots=4, name=f"gpu{number}") for number, each in enumerate(simulators)
+            ServerSettings(url=each.url, slots=each.settings.num_parallel, name=f"gpu{number}")
+            for number, each in enumerate(simulators)
         ),
         model="oracle",
         paths=Paths(data=folder / "data"),

@@ -30,8 +30,6 @@ export const listBatches = () => get("/api/v1/batches");
 export const getBatch = (batch) => get(`/api/v1/batches/${encodeURIComponent(batch)}`);
 /** @param {string} run */
 export const patchPath = (run) => `${runPath(run)}/patch`;
-/** @param {string} run @returns {Promise<string>} */
-export const getPatch = async (run) => (await answered(patchPath(run), {})).text();
 /** @param {string} run @param {"cancel" | "interrupt" | "resume"} what */
 export const steer = (run, what) => post(`${runPath(run)}/${what}`, {});
 /** @param {string} run @param {{approval: string, approved: boolean, reason: string}} answer */

@@ -6,6 +6,7 @@ import { answerApproval } from "./api.js";
 import { diffElement } from "./diff.js";
 import { fill, h } from "./dom.js";
 import { visible } from "./format.js";
+import { TONES } from "./words.js";
 
 /** The card of a question, empty while there is none. */
 export class ApprovalCard {
@@ -14,7 +15,6 @@ export class ApprovalCard {
     this.run = run;
     this.failed = failed;
     this.approval = /** @type {import("./state.js").Approval | null} */ (null);
-    this.seq = 0;
     this.busy = false;
     this.reason = h("input", { type: "text", name: "reason", autocomplete: "off", maxlength: "2000" });
     this.yes = h("button", { type: "button", class: "yes", on: { click: () => this.answer(true) } }, "Approve ", h("kbd", {}, "a"));
@@ -22,15 +22,15 @@ export class ApprovalCard {
     this.element = h("section", { class: "approval", hidden: true, "aria-label": "Approval" });
   }
 
-  /** @param {import("./state.js").Approval | null} approval @param {number} seq of the newest event */
-  show(approval, seq) {
-    if (approval?.approval === this.approval?.approval && Boolean(approval) === !this.element.hidden) return;
+  /** @param {import("./state.js").Run} state */
+  show(state) {
+    const { approval } = state;
+    if (approval === this.approval) return;
     this.approval = approval;
-    this.seq = seq;
     this.#ready(true);
     this.element.hidden = !approval;
     this.reason.value = "";
-    if (approval) fill(this.element, ...this.#content(approval));
+    if (approval) fill(this.element, ...this.#content(approval, state));
   }
 
   /** @param {boolean} approved */
@@ -51,8 +51,8 @@ export class ApprovalCard {
     this.yes.disabled = this.no.disabled = !ready;
   }
 
-  /** @param {import("./state.js").Approval} approval */
-  #content(approval) {
+  /** @param {import("./state.js").Approval} approval @param {import("./state.js").Run} state */
+  #content(approval, state) {
     const patch = approval.gate === "patch";
     return [
       h("h2", {}, patch ? "Do you want this patch?" : "Go on with this plan?"),
@@ -70,7 +70,19 @@ export class ApprovalCard {
         this.no,
         h("label", { class: "reason" }, h("span", {}, "Reason, if you like"), this.reason),
       ),
+      patch && evidence(state),
       patch ? diffElement(approval.question) : h("pre", { class: "plan" }, visible(approval.question)),
     ];
   }
+}
+
+/** What speaks for and against a patch. @param {import("./state.js").Run} state */
+function evidence({ chosen, review }) {
+  return h(
+    "ul",
+    { class: "evidence" },
+    chosen && h("li", {}, h("span", { class: "chip", "data-tone": TONES[chosen.status] ?? "bad" }, chosen.status), ` ${visible(chosen.reason)}`),
+    review && h("li", {}, h("span", { class: "chip", "data-tone": review.verdict === "approve" ? "good" : "warn" }, `review: ${review.verdict}`), ` ${visible(review.summary)}`),
+    ...(review?.objections ?? []).map((/** @type {string} */ each) => h("li", { "data-tone": "warn" }, visible(each))),
+  );
 }

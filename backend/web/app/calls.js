@@ -99,7 +99,7 @@ function callOf(state, event) {
     return known;
   }
   if (known) Object.assign(known.entry, { replaced: true, version: state.version });
-  const call = /** @type {Call} */ ({
+  const call = /** @type {Call} */ (/** @type {unknown} */ ({
     id: event.call,
     role: event.role,
     node: event.node,
@@ -120,7 +120,7 @@ function callOf(state, event) {
     promptTokens: 0,
     completionTokens: 0,
     seconds: null,
-  });
+  }));
   call.entry = addEntry(state, event, { call });
   state.calls.set(event.call, call);
   return call;

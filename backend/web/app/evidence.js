@@ -41,11 +41,3 @@ export function chosenOf(state) {
   same.sort((a, b) => b.round - a.round || a.number - b.number);
   return same[0]?.number ?? null;
 }
-
-/** The last run of the tests that a candidate's outcome rests on. @param {import("./state.js").Run} state @param {number | null} candidate */
-export function lastTestsOf(state, candidate) {
-  const own = [...state.tests.values()].filter((each) => each.candidate === candidate && each.attempt > 0);
-  const newest = Math.max(0, ...own.map((each) => each.attempt));
-  const last = own.filter((each) => each.attempt === newest);
-  return last.find((each) => each.suite === "judge") ?? last[0] ?? null;
-}

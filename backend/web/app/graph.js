@@ -16,8 +16,8 @@ import { TONES } from "./words.js";
 /** @typedef {{wide: import("./shape.js").Cell, narrow: import("./shape.js").Cell}} Places */
 
 const SIZES = {
-  wide: { column: 108, row: 58, width: 94, height: 32 },
-  narrow: { column: 92, row: 56, width: 84, height: 34 },
+  wide: { column: 116, row: 54, width: 104, height: 30, lines: 1 },
+  narrow: { column: 92, row: 60, width: 84, height: 38, lines: 2 },
 };
 
 /** One drawing of steps and arrows, which changes in place. */
@@ -54,7 +54,7 @@ class Drawing {
     say(step.count, visits > 1 ? `×${visits}` : "");
     say(step.rate, rate >= 0.5 ? `${rate.toFixed(0)} tok/s` : note);
     const often = visits > 1 ? `, ${visits} times` : "";
-    mark(step.element, "aria-label", `${node}: ${SIGNS[state]?.word ?? state}${often}`);
+    mark(step.element, "aria-label", `${node.replace("_", " ")}: ${SIGNS[state]?.word ?? state}${often}`);
   }
 
   /** @param {Set<string>} pairs */
@@ -69,9 +69,10 @@ class Drawing {
   #step(node, cell, choose) {
     const { width, height } = this.size;
     const [x, y] = this.#middle(cell);
-    const sign = svg("text", { x: x - width / 2 + 11, y: y + 4, class: "sign", "text-anchor": "middle" });
+    const left = x - width / 2;
+    const sign = svg("text", { x: left + 11, y: y + 4, class: "sign", "text-anchor": "middle" });
     const count = svg("text", { x: x + width / 2 - 2, y: y - height / 2 - 4, class: "count", "text-anchor": "end" });
-    const rate = svg("text", { x, y: y + height / 2 + 11, class: "rate", "text-anchor": "middle" });
+    const rate = svg("text", { x: left + 2, y: y - height / 2 - 4, class: "rate" });
     const pressed = (/** @type {KeyboardEvent} */ event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
@@ -80,13 +81,22 @@ class Drawing {
     const element = svg(
       "g",
       { class: "step", tabindex: "0", role: "button", "data-node": node, on: { click: () => choose(node), keydown: pressed } },
-      svg("rect", { x: x - width / 2, y: y - height / 2, width, height, rx: 8 }),
+      svg("rect", { x: left, y: y - height / 2, width, height, rx: 8 }),
       sign,
-      svg("text", { x: x + 8, y: y + 4, class: "name", "text-anchor": "middle" }, node.replace("_", " ")),
+      this.#name(node, left + 21, y),
       count,
       rate,
     );
     return { element, sign, count, rate };
+  }
+
+  /** A name of two words takes two lines where there is little room. @param {string} node @param {number} x @param {number} y */
+  #name(node, x, y) {
+    const words = node.split("_");
+    const lines = this.size.lines > 1 ? words : [words.join(" ")];
+    const first = y + 4 - (lines.length - 1) * 6;
+    const spans = lines.flatMap((line, at) => [at ? " " : "", svg("tspan", { x, y: first + at * 12 }, line)]);
+    return svg("text", { class: "name" }, ...spans);
   }
 
   /** @param {Record<string, Places>} steps @param {import("./shape.js").Edge} edge @param {"wide" | "narrow"} size */
@@ -177,7 +187,7 @@ function ratesOf(run, now) {
   return rates;
 }
 
-/** What is said under a step. @param {Run} run @param {string} node */
+/** What is said over a step. @param {Run} run @param {string} node */
 function noteOf(run, node) {
   const visit = lastOf(run.lane, node);
   if (visit?.state === "waiting") return "asks you";

@@ -28,7 +28,18 @@ export class Log {
       this.earlier,
       this.list,
     );
-    this.#reset();
+    this.wanted = "";
+    /** @type {import("./state.js").Run | null} */
+    this.run = null;
+    /** @type {(entry: Entry) => boolean} */
+    this.takes = () => true;
+    /** @type {Shown[]} */
+    this.shown = [];
+    this.first = 0; // of the entries on the page
+    this.next = -1; // behind the last one; below 0 before anything was drawn
+    this.rows = 0;
+    this.most = ROWS;
+    this.version = -1;
   }
 
   /**
@@ -56,16 +67,7 @@ export class Log {
   }
 
   #reset() {
-    this.wanted = "";
-    /** @type {(entry: Entry) => boolean} */
-    this.takes = () => true;
-    /** @type {Shown[]} */
-    this.shown = [];
-    this.first = 0; // of the entries on the page
-    this.next = -1; // behind the last one; below 0 before anything was drawn
-    this.rows = 0;
-    this.most = ROWS;
-    this.version = -1;
+    Object.assign(this, { shown: [], first: 0, next: -1, rows: 0, most: ROWS, version: -1 });
     fill(this.list);
   }
 
@@ -199,7 +201,10 @@ class CallText {
   constructor(call) {
     this.call = call;
     this.element = h("div", { class: "answer" });
-    this.#restart();
+    this.restarts = call.restarts;
+    /** @type {{node: Text, shown: number}[]} */
+    this.texts = [];
+    this.rows = 0;
   }
 
   /** Bring it up to date; the number of its rows. */
@@ -215,10 +220,7 @@ class CallText {
   }
 
   #restart() {
-    this.restarts = this.call.restarts;
-    /** @type {{node: Text, shown: number}[]} */
-    this.texts = [];
-    this.rows = 0;
+    Object.assign(this, { restarts: this.call.restarts, texts: [], rows: 0 });
     fill(this.element);
   }
 
@@ -227,7 +229,7 @@ class CallText {
     let known = this.texts[at];
     if (!known) {
       known = this.texts[at] = { node: document.createTextNode(""), shown: Math.max(0, part.text.length - CHARACTERS) };
-      const held = h("pre", { class: part.thinking ? "thinking" : "text" }, known.node);
+      const held = h("pre", { class: part.thinking ? "thinking" : "written" }, known.node);
       if (part.thinking) this.element.append(h("p", { class: "label" }, "thinking"));
       if (known.shown) this.element.append(this.#whole(part, held));
       this.element.append(held);

@@ -16,6 +16,8 @@ import { StartView } from "./start.js";
 /** @typedef {{element: HTMLElement, update: (place: any) => void, close: () => void, key?: (key: string) => boolean}} View */
 
 const VIEWS = { runs: StartView, run: RunView, batches: BatchesView, batch: BatchesView, pool: PoolView };
+/** No answer, too busy, restarting: what is asked again anyway need not be told. */
+const COMES_BACK = new Set([0, 429, 503]);
 const ALOUD_EVERY = 2000;
 const NOTICE_STAYS = 8000;
 
@@ -53,8 +55,9 @@ export class Shell {
     if (open === this.open) return this.view?.update(place);
     this.view?.close();
     this.open = open;
-    this.view = new VIEWS[place.view](this, place);
-    fill(this.main, this.view.element);
+    const view = new VIEWS[place.view](this, place);
+    this.view = view;
+    fill(this.main, view.element);
     this.main.scrollTop = 0;
   }
 
@@ -75,8 +78,7 @@ export class Shell {
   problem(error, { quiet = false } = {}) {
     if (!(error instanceof Problem)) throw error;
     if (error.signedOut) return this.#signOut();
-    if (quiet && error.status === 0) return mark(document.body, "data-unreached", "true");
-    if (quiet) return;
+    if (quiet && COMES_BACK.has(error.status)) return mark(document.body, "data-unreached", "true");
     this.#notice(error.message, error.hint);
   }
 

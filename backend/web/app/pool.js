@@ -34,6 +34,7 @@ export class PoolWatch {
       if (said === this.drawn) return;
       this.drawn = said;
       this.pool = pool;
+      this.shell.reached();
       fill(this.element, stripOf(pool));
       this.also?.(pool);
     } catch (error) {
@@ -130,7 +131,8 @@ function serverDetails(server) {
 /** @param {any} model */
 function loadedRow(model) {
   const share = model.size ? Math.round((model.size_vram / model.size) * 100) : 0;
-  return [visible(model.model), gibibytes(model.size), share < 100 ? `${share} %: a part runs on the CPU` : "100 %", model.context_length ?? "not told"];
+  const where = share >= 100 ? "all" : share ? `${share} %; the rest runs on the CPU` : "none; it runs on the CPU";
+  return [visible(model.model), gibibytes(model.size), where, model.context_length ?? "not told"];
 }
 
 /** @param {any} lane */

@@ -3,7 +3,7 @@
  */
 
 import { ApprovalCard } from "./approval.js";
-import { getPatch, getRun, Problem } from "./api.js";
+import { getRun, Problem } from "./api.js";
 import { runAddress } from "./address.js";
 import { Head } from "./head.js";
 import { diffElement, stepHunk } from "./diff.js";
@@ -18,6 +18,10 @@ import { newsOf } from "./news.js";
 
 /** @typedef {import("./main.js").Shell} Shell */
 
+/** Events that change how the run stands in the list. */
+const TURNS = new Set(["run.started", "run.interrupted", "run.finished", "approval.asked"]);
+/** Milliseconds. */
+const NEW = 5000;
 const TABS = { log: "Log", diff: "Diff", tests: "Tests", timeline: "Timeline" };
 
 /** One run on the page. */
@@ -32,7 +36,7 @@ export class RunView {
     /** @type {import("./stream.js").Link} */
     this.linkNow = "connecting";
     this.skew = Infinity; // how far this machine's clock is ahead of the server's, in milliseconds
-    this.patch = { key: "", text: "" };
+    this.patch = "";
     this.drawn = "";
     this.loaded = false;
     this.graph = new Graph((chosen) => this.#choose(chosen));
@@ -110,9 +114,15 @@ export class RunView {
   #event(event) {
     if (!fold(this.state, event)) return;
     this.skew = Math.min(this.skew, Date.now() - this.state.at);
-    if (Date.now() - this.skew - this.state.at < 5000) this.shell.tell(newsOf(this.state, event));
-    if (["run.finished", "run.interrupted", "work.patch_delivered"].includes(event.kind)) this.#load();
+    if (this.#isNew()) this.shell.tell(newsOf(this.state, event));
+    if (event.kind === "run.finished") this.#load();
+    if (TURNS.has(event.kind) && this.#isNew()) this.shell.list.refresh();
     this.soon();
+  }
+
+  /** Whether the newest event has just happened, and is not an old one that is read again. */
+  #isNew() {
+    return this.now - this.state.at < NEW;
   }
 
   /** @param {import("./stream.js").Link} link */
@@ -145,18 +155,11 @@ export class RunView {
     try {
       this.view = await getRun(this.state.run);
       this.loaded = true;
-      if (this.state.delivered || this.view.result?.patch) await this.#loadPatch();
+      this.patch = this.view.result?.patch ?? "";
     } catch (error) {
       this.shell.problem(error);
     }
     this.soon();
-  }
-
-  async #loadPatch() {
-    const key = this.state.delivered?.sha || "result";
-    if (this.patch.key === key) return;
-    const text = this.view?.result?.patch || (await getPatch(this.state.run));
-    this.patch = { key, text };
   }
 
   /** @param {import("./graph.js").Chosen} chosen */
@@ -184,8 +187,8 @@ export class RunView {
 
   #draw() {
     const { state, now } = this;
-    this.head.show({ state, view: this.view, link: this.linkNow, now, patch: this.patch.text });
-    this.approval.show(state.approval, state.seq);
+    this.head.show({ state, view: this.view, link: this.linkNow, now, patch: this.patch });
+    this.approval.show(state);
     this.graph.show(state, now, this.chosen);
     this.#drawTabs();
     this.#drawPanel(now);
@@ -220,7 +223,7 @@ export class RunView {
       return this.log.show(state, now, this.chosen);
     }
     const running = tab === "timeline" && state.phase === "running";
-    const key = { diff: `${this.patch.key} ${state.approval?.approval ?? ""} ${state.phase}`, tests: `${state.tests.size} ${state.chosen?.status ?? ""} ${state.phase} ${state.execution}` }[tab];
+    const key = { diff: `${this.patch.length} ${state.approval?.approval ?? ""} ${state.phase}`, tests: `${state.tests.size} ${state.chosen?.status ?? ""} ${state.phase} ${state.execution}` }[tab];
     const drawn = `${tab} ${key ?? state.version}`;
     if (drawn === this.drawn && !running) return;
     this.drawn = drawn;
@@ -230,7 +233,7 @@ export class RunView {
   }
 
   #diff() {
-    if (this.patch.text) return diffElement(this.patch.text);
+    if (this.patch) return diffElement(this.patch);
     if (this.state.approval?.gate === "patch") return h("p", { class: "empty" }, "The patch is shown above, where you are asked about it.");
     const over = this.state.phase === "finished";
     return h("p", { class: "empty" }, over ? "This run has no patch." : "There is no patch yet. It comes when a candidate was chosen.");

@@ -142,8 +142,8 @@ export class RunList {
 
   /** @param {Summary} run @param {number} now */
   #item(run, now) {
-    let item = this.items.get(run.run);
-    if (!item) this.items.set(run.run, (item = newItem(run)));
+    const item = this.items.get(run.run) ?? newItem(run);
+    this.items.set(run.run, item);
     item.update(run, now);
     const link = /** @type {Element} */ (item.firstElementChild);
     if (run.run === this.selected) mark(link, "aria-current", "page");

@@ -13,7 +13,7 @@ export class StartView {
   /** @param {import("./main.js").Shell} shell @param {import("./address.js").Place} place */
   constructor(shell, place) {
     this.shell = shell;
-    this.key = newKey();
+    this.wish = newKey();
     this.button = h("button", { type: "submit", class: "yes big" }, "Start");
     this.models = h("datalist", { id: "models" });
     this.repos = h("datalist", { id: "repos" });
@@ -61,7 +61,7 @@ export class StartView {
   }
 
   #changed() {
-    this.key = newKey(); // another wish
+    this.wish = newKey(); // another wish
     remember(this.#draft());
   }
 
@@ -108,7 +108,7 @@ export class StartView {
     event.preventDefault();
     this.button.disabled = true;
     try {
-      const { run } = await startRun(taskOf(this.#draft()), this.key);
+      const { run } = await startRun(taskOf(this.#draft()), this.wish);
       remember({ ...this.#draft(), task: "" });
       this.shell.list.refresh();
       location.hash = runAddress(run);

@@ -50,7 +50,7 @@ import { addEntry, visitOf } from "./entries.js";
  * @property {Approval | null} approval
  * @property {string} answer
  * @property {{status: string, reason: string} | null} chosen
- * @property {RunEvent | null} delivered
+ * @property {RunEvent | null} review the reviewer's word on the chosen patch
  * @property {string} intent
  */
 
@@ -79,7 +79,7 @@ export function newRun(run) {
     approval: null,
     answer: "",
     chosen: null,
-    delivered: null,
+    review: null,
     intent: "",
   };
 }
@@ -150,8 +150,8 @@ const FOLDS = {
     const key = `${candidate ?? ""} ${round} ${attempt} ${suite}`;
     state.tests.set(key, { candidate, round, attempt, suite, counts, failing, crashed, seconds, sandbox });
   },
-  "work.patch_chosen": (state, e) => (state.chosen = { status: e.status, reason: e.reason }),
-  "work.patch_delivered": (state, e) => (state.delivered = e),
+  "work.patch_chosen": (state, e) => Object.assign(state, { chosen: { status: e.status, reason: e.reason }, review: null }),
+  "work.patch_reviewed": (state, e) => (state.review = e),
   "approval.asked": (state, e) => {
     rest(state, "waiting", "");
     state.approval = { approval: e.approval, gate: e.gate, question: e.question };

@@ -1,0 +1,132 @@
+"""A browser's way in: a one-time address or a password, then a cookie."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from backend.security.codes import mint
+from backend.security.guard import Guard
+from backend.security.token import Keys
+from tests.backend.site import BASE, Site, site_over
+from tests.engine.world import repository, settings_of
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded", "Origin": BASE}
+
+
+def code_of(site: Site) -> str:
+    return mint(Keys(site.token), site.application.epoch)
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Site]:
+    """A site with a password. Its server is never asked, so there is none."""
+    guard = Guard(port=8765, password="correct horse")
+    async with site_over(settings_of(tmp_path, []), repository(tmp_path / "repo"), guard) as site:
+        yield site
+
+
+async def test_a_one_time_address_gives_a_cookie_that_opens_every_route(site: Site) -> None:
+    async with site.stranger() as browser:
+        answer = await browser.get("/signin", params={"code": code_of(site)})
+        assert answer.status_code == 200
+        assert 'url=/"' in answer.text
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("corral_8765=")
+        assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+        assert site.token not in cookie
+        assert (await browser.get("/api/v1/pool")).status_code == 200
+
+
+async def test_a_code_is_taken_once_only(site: Site) -> None:
+    code = code_of(site)
+    async with site.stranger() as first, site.stranger() as second:
+        assert (await first.get("/signin", params={"code": code})).status_code == 200
+        answer = await second.get("/signin", params={"code": code})
+        assert answer.status_code == 401
+        assert "set-cookie" not in answer.headers
+        assert (await second.get("/api/v1/pool")).status_code == 401
+
+
+async def test_a_cookie_outlives_the_engine_and_a_code_does_not(site: Site, tmp_path: Path) -> None:
+    code = code_of(site)
+    keys = Keys(site.token)
+    site.guard.open_with(keys, "the next engine")
+    async with site.stranger({"Cookie": f"corral_8765={keys.cookie()}"}) as browser:
+        assert (await browser.get("/api/v1/pool")).status_code == 200
+        assert (await browser.get("/signin", params={"code": code})).status_code == 401
+
+
+async def test_a_wrong_token_is_not_mended_by_a_cookie(site: Site) -> None:
+    keys = Keys(site.token)
+    headers = {"Cookie": f"corral_8765={keys.cookie()}", "Authorization": "Bearer nonsense"}
+    async with site.stranger(headers) as browser:
+        assert (await browser.get("/api/v1/pool")).status_code == 401
+
+
+async def test_a_cookie_of_another_port_is_not_looked_at(site: Site) -> None:
+    keys = Keys(site.token)
+    async with site.stranger({"Cookie": f"corral_9999={keys.cookie()}"}) as browser:
+        assert (await browser.get("/api/v1/pool")).status_code == 401
+
+
+async def test_signing_out_takes_the_cookie_back(site: Site) -> None:
+    async with site.stranger() as browser:
+        await browser.get("/signin", params={"code": code_of(site)})
+        answer = await browser.post("/signout")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
+        assert (await browser.get("/api/v1/pool")).status_code == 401
+
+
+async def test_who_opens_the_page_without_a_cookie_is_sent_to_the_sign_in(site: Site) -> None:
+    async with site.stranger({"Accept": "text/html,*/*;q=0.8"}) as browser:
+        answer = await browser.get("/")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
+        assert (await browser.get("/api/v1/pool")).status_code == 401
+        await browser.get("/signin", params={"code": code_of(site)})
+        answer = await browser.get("/")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/html")
+
+
+async def test_without_a_password_nobody_signs_in_with_one(site: Site) -> None:
+    async with site.stranger(FORM) as browser:
+        answer = await browser.post("/signin", content="password=")
+        assert (answer.status_code, answer.json()["type"]) == (401, "about:corral/NoToken")
+
+
+async def test_the_password_opens_and_is_the_only_way_in(guarded: Site) -> None:
+    async with guarded.stranger(FORM) as browser:
+        answer = await browser.get("/signin", params={"code": code_of(guarded)})
+        assert 'type="password"' in answer.text
+        assert "set-cookie" not in answer.headers
+        answer = await browser.post("/signin", content="password=correct+horse")
+        assert answer.status_code == 200
+        assert (await browser.get("/api/v1/pool", headers=without_form(browser))).status_code == 200
+
+
+async def test_a_wrong_password_asks_again_and_ten_are_too_many(guarded: Site) -> None:
+    async with guarded.stranger(FORM) as browser:
+        for _ in range(10):
+            answer = await browser.post("/signin", content="password=guess")
+            assert answer.status_code == 401
+            assert "set-cookie" not in answer.headers
+        answer = await browser.post("/signin", content="password=correct+horse")
+        assert (answer.status_code, answer.json()["type"]) == (429, "about:corral/TooManyAttempts")
+        assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_the_form_may_be_sent_by_our_own_page_only(guarded: Site) -> None:
+    async with guarded.stranger({**FORM, "Origin": "https://evil.example"}) as browser:
+        answer = await browser.post("/signin", content="password=correct+horse")
+        assert answer.status_code == 403
+    async with guarded.stranger() as browser:
+        # With no-referrer the browser would say `Origin: null` of the form, and be refused.
+        assert (await browser.get("/signin")).headers["referrer-policy"] == "same-origin"
+
+
+def without_form(browser: httpx.AsyncClient) -> dict[str, str]:
+    return {"Content-Type": "application/json"}

@@ -1,0 +1,44 @@
+"""What an error means for a run: its class, its words, what to do next, the exit code."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from infrastructure.judge.runner import TestCommandNotStarted as NotStarted
+from infrastructure.running.errors import TaskRefused, error_info, exit_code_of
+from infrastructure.sandbox import Level, NoSandbox
+from infrastructure.storage.errors import DiskFull
+from infrastructure.tasks import EXIT_CODES
+from infrastructure.transport.errors import CloudModelRefused, StreamBroken
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "hint", "code"),
+    [
+        (NotStarted("nope", "not found"), "TestCommandNotStarted", "Check the command", 2),
+        (CloudModelRefused("big:cloud"), "CloudModelRefused", "", 2),
+        (NoSandbox({Level.BUBBLEWRAP: "no namespaces"}, "Install bubblewrap."), "NoSandbox", "Install bubblewrap.", 3),
+        (StreamBroken(), "StreamBroken", "ask again", 3),
+        (DiskFull(Path("corral.db"), "full"), "DiskFull", "corral clean", 3),
+        (OSError(errno.ENOSPC, "No space left on device", "tree/calc.py"), "DiskFull", "corral clean", 3),
+        (OSError(errno.ENOSPC, "No space left on device"), "DiskFull", "corral clean", 3),
+        (PermissionError(errno.EACCES, "no", "x"), "PermissionError", "", 3),
+        (TaskRefused("the task is empty", "Say what."), "TaskRefused", "Say what.", 3),
+        (ValueError(), "ValueError", "", 3),
+    ],
+)
+def test_error_is_told_with_what_to_do(error, name, hint, code):
+    info = error_info(error)
+    assert info.error_class == name
+    assert info.message
+    assert hint in info.hint
+    assert exit_code_of(error) == code
+
+
+def test_every_status_has_its_exit_code():
+    assert EXIT_CODES == {
+        "done": 0, "unverified": 0, "failed": 1, "error": 3, "budget": 4, "needs_input": 5, "cancelled": 130,
+    }  # fmt: skip

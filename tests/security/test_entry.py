@@ -1,0 +1,196 @@
+"""Token, cookie, codes, password, Host and Origin: each decision by itself, with a clock in the test's hand."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from backend.security.addresses import comes_from_elsewhere, is_loopback_host, is_own_host, is_own_origin
+from backend.security.codes import CODE_SECONDS, Codes, mint
+from backend.security.errors import ForeignHost, NotOpenYet, TooManyAttempts, WrongPassword
+from backend.security.guard import Guard
+from backend.security.passwords import ATTEMPTS, WITHIN_SECONDS, Password
+from backend.security.token import COOKIE_SECONDS, Keys, open_keys
+from infrastructure.storage.errors import StorageError
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_the_token_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "token"
+    first = open_keys(path)
+    assert len(first.token) >= 43
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    assert open_keys(path).token == first.token
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_token_that_a_crash_cut_off_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("abc")
+    assert len(open_keys(path).token) >= 43
+    assert path.read_text() == open_keys(path).token
+
+
+async def test_commands_that_come_first_at_once_agree_on_one_token(tmp_path: Path) -> None:
+    keys = await asyncio.gather(*(asyncio.to_thread(open_keys, tmp_path / "token") for _ in range(16)))
+    assert len({each.token for each in keys}) == 1
+
+
+def test_a_token_that_cannot_be_read_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "token").mkdir()
+    with pytest.raises(StorageError):
+        open_keys(tmp_path / "token")
+
+
+def test_a_cookie_is_not_the_token_and_ends_by_itself() -> None:
+    clock = Clock()
+    keys = Keys("t" * 43, clock)
+    cookie = keys.cookie()
+    assert keys.token not in cookie
+    assert keys.is_cookie(cookie)
+    assert not keys.is_token(cookie)
+    clock.time += COOKIE_SECONDS
+    assert not keys.is_cookie(cookie)
+
+
+@pytest.mark.parametrize("cookie", ["", ".", "9999999999", "9999999999.", "x.y", "ä.ö", "9999999999." + "0" * 64])
+def test_what_is_no_cookie_is_none(cookie: str) -> None:
+    assert not Keys("t" * 43).is_cookie(cookie)
+
+
+def test_a_cookies_end_cannot_be_moved() -> None:
+    keys = Keys("t" * 43, Clock())
+    until, _, mark = keys.cookie().partition(".")
+    assert not keys.is_cookie(f"{int(until) + 1}.{mark}")
+
+
+def test_a_code_is_good_once() -> None:
+    keys = Keys("t" * 43, Clock())
+    codes = Codes(keys, "epoch")
+    first, second = mint(keys, "epoch"), mint(keys, "epoch")
+    assert first != second
+    assert codes.spend(first)
+    assert not codes.spend(first)
+    assert codes.spend(second)
+
+
+def test_a_code_is_good_for_five_minutes() -> None:
+    clock = Clock()
+    keys = Keys("t" * 43, clock)
+    codes, code = Codes(keys, "epoch"), mint(keys, "epoch")
+    clock.time += CODE_SECONDS
+    assert not codes.spend(code)
+
+
+def test_a_code_is_for_one_engine_so_a_restart_does_not_make_it_good_again() -> None:
+    keys = Keys("t" * 43, Clock())
+    assert not Codes(keys, "later").spend(mint(keys, "epoch"))
+
+
+@pytest.mark.parametrize("code", ["", "-", "x-y-z", "9999999999-00-" + "0" * 32, "ß"])
+def test_what_nobody_minted_is_no_code(code: str) -> None:
+    assert not Codes(Keys("t" * 43), "epoch").spend(code)
+
+
+def test_a_code_of_another_token_is_none() -> None:
+    assert not Codes(Keys("t" * 43), "epoch").spend(mint(Keys("u" * 43), "epoch"))
+
+
+def test_after_ten_wrong_passwords_even_the_right_one_waits_a_minute() -> None:
+    clock = Clock()
+    password = Password("correct horse", clock)
+    password.check("correct horse")
+    for _ in range(ATTEMPTS):
+        with pytest.raises(WrongPassword):
+            password.check("guess")
+    with pytest.raises(TooManyAttempts) as refused:
+        password.check("correct horse")
+    assert refused.value.retry_after == WITHIN_SECONDS
+    clock.time += WITHIN_SECONDS
+    password.check("correct horse")
+
+
+@pytest.mark.parametrize("header", ["127.0.0.1:8765", "localhost", "LocalHost:1", "[::1]:8765", "127.1.2.3", "box:80"])
+def test_own_hosts(header: str) -> None:
+    assert is_own_host(header, {"box"})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.nip.io",
+        "localhost:8765@evil.example",
+        "evil.example#localhost",
+        "localhost/",
+        "localhost:",
+        " localhost",
+        "127.0.0.1:8765, evil.example",
+        "10.0.0.5",
+        "0.0.0.0",
+        "boxer",
+        "[::1",
+    ],
+)
+def test_foreign_hosts(header: str) -> None:
+    assert not is_own_host(header, {"box"})
+
+
+@pytest.mark.parametrize(
+    ("origin", "own"),
+    [
+        ("http://localhost:8765", True),
+        ("https://localhost:8765", True),
+        ("http://localhost:3000", False),
+        ("http://localhost", False),
+        ("http://localhost:8765.evil.example", False),
+        ("http://evil.example", False),
+        ("null", False),
+        ("", False),
+        ("file://", False),
+    ],
+)
+def test_an_origin_is_ours_only_when_it_is_the_very_same(origin: str, own: bool) -> None:
+    assert is_own_origin(origin, "localhost:8765") is own
+
+
+@pytest.mark.parametrize(
+    ("method", "site", "mode", "elsewhere"),
+    [
+        ("GET", "", "", False),
+        ("POST", "same-origin", "cors", False),
+        ("GET", "none", "navigate", False),
+        ("GET", "cross-site", "navigate", False),
+        ("POST", "cross-site", "navigate", True),
+        ("GET", "same-site", "no-cors", True),
+        ("DELETE", "same-site", "cors", True),
+    ],
+)
+def test_another_site_may_only_open_the_page(method: str, site: str, mode: str, elsewhere: bool) -> None:
+    assert comes_from_elsewhere(method, site, mode) is elsewhere
+
+
+@pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("0.0.0.0", False), ("::", False)])
+def test_which_addresses_are_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback_host(host) is loopback
+
+
+def test_a_guard_lets_nobody_in_before_it_has_keys() -> None:
+    guard = Guard(port=1)
+    with pytest.raises(NotOpenYet):
+        guard.check("GET", "/", {"host": "localhost"})
+    with pytest.raises(ForeignHost):
+        guard.check("GET", "/", {"host": "evil.example"})
+    assert not guard.spend("x")

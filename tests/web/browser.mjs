@@ -1,0 +1,307 @@
+// The page as a person uses it, in Chromium: sign in, start a run, follow it live, reload, a second tab, approve, stop.
+// `test_browser.py` starts the server and says in CORRAL_BROWSER where it is.
+
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { connect, createServer } from "node:net";
+import { after, before, test } from "node:test";
+
+const told = JSON.parse(process.env.CORRAL_BROWSER);
+const fetched = createRequire(`${told.modules}/`);
+const { chromium } = fetched("playwright-core");
+const axe = fetched("axe-core").source;
+
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
+const WAIT = 40_000;
+
+let browser;
+let context;
+/** What no page may do: report to the console, break, ask another host, break the policy. */
+const wrong = [];
+const seen = new Set();
+
+before(async () => {
+  browser = await chromium.launch({ executablePath: told.chromium, args: FLAGS });
+  context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  context.setDefaultTimeout(WAIT);
+  context.on("weberror", (error) => wrong.push(`error ${error.error().stack}`));
+  context.on("console", (message) => {
+    if (message.type() === "error" || /Content.Security.Policy/i.test(message.text())) wrong.push(`console ${message.text()}`);
+  });
+  await context.route(/.*/, (route) => {
+    seen.add(new URL(route.request().url()).origin);
+    return route.continue();
+  });
+  await context.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (event) => console.error(`Content-Security-Policy: ${event.violatedDirective} ${event.blockedURI}`));
+  });
+});
+
+after(async () => {
+  await browser?.close();
+});
+
+/** A new tab. @param {string} [hash] */
+async function tab(hash = "#/") {
+  const page = await context.newPage();
+  await page.goto(`${told.address}/${hash}`);
+  return page;
+}
+
+/** Start a run by its form; its id. */
+async function start(page, task, { approve = [], candidates = "" } = {}) {
+  await page.goto(`${told.address}/#/`);
+  await page.fill("[name=task]", task);
+  await page.fill("[name=repo]", told.repository);
+  await page.fill("[name=candidates]", candidates);
+  for (const gate of ["plan", "patch"]) await page.locator(`[name=approve][value=${gate}]`).setChecked(approve.includes(gate));
+  await page.click("text=Start");
+  await page.waitForURL(/#\/runs\//);
+  return decodeURIComponent(page.url().split("#/runs/")[1].split("?")[0]);
+}
+
+const status = (page) => page.locator(".chip.status");
+const isAsked = (page, what) => page.locator(".approval h2", { hasText: what }).waitFor();
+const isStatus = (page, word) => page.locator(".chip.status", { hasText: new RegExp(`^${word}$`) }).waitFor();
+/** Which steps are drawn, with their state and number of visits. */
+const steps = (page) => page.locator(".graph.wide .step").evaluateAll((all) => all.map((step) => step.getAttribute("aria-label")));
+/** The words of the log, without times. */
+const log = (page) => page.locator(".log .entry > .text, .log .entry > summary > .text").allTextContents();
+
+test("a stranger is told how to come in, and sees nothing", async () => {
+  const stranger = await browser.newContext();
+  const page = await stranger.newPage();
+  const answer = await page.goto(`${told.address}/api/v1/runs`);
+  assert.equal(answer.status(), 401);
+  await page.goto(`${told.address}/signin`);
+  await page.getByText("corral serve").waitFor();
+  await stranger.close();
+});
+
+test("the one-time address signs in, once", async () => {
+  const page = await context.newPage();
+  await page.goto(told.signin);
+  await page.waitForURL(`${told.address}/`);
+  await page.getByText("Give a task, get a tested patch").waitFor();
+  const stranger = await browser.newContext();
+  const late = await stranger.newPage();
+  assert.equal((await late.goto(told.signin)).status(), 401);
+  await stranger.close();
+  await page.close();
+});
+
+test("a run is started, reloaded half-way, followed in a second tab, approved there, and ends the same in both", async () => {
+  const first = await tab();
+  const run = await start(first, told.tasks[2], { approve: ["plan", "patch"], candidates: "2" });
+  await first.locator(".banner").getByText("simulated").waitFor();
+  await isAsked(first, "Go on with this plan?");
+  const before = { steps: await steps(first), log: await log(first) };
+  assert.ok(before.steps.includes("approve plan: waits for a person"));
+  assert.ok(before.steps.includes("planner: done"));
+
+  await first.reload();
+  await isAsked(first, "Go on with this plan?");
+  await first.waitForFunction((length) => document.querySelectorAll(".log .entry").length >= length, before.log.length);
+  assert.deepEqual({ steps: await steps(first), log: await log(first) }, before);
+
+  await first.keyboard.press("a");
+  await first.locator(".graph.wide [data-node=coder][data-state=running]").waitFor();
+  await first.locator(".entry.call[data-state=streaming] pre").first().waitFor();
+  const second = await tab(`#/runs/${run}`);
+  await isAsked(second, "Do you want this patch?");
+  await second.locator(".approval .added .code", { hasText: "def split(cents, people):" }).waitFor();
+  await second.bringToFront();
+  await second.locator(".approval").getByRole("button", { name: "Approve" }).click();
+  for (const page of [second, first]) {
+    await page.bringToFront();
+    await isStatus(page, "done");
+    await page.locator(".verdict .next").waitFor();
+  }
+  assert.deepEqual(await steps(first), await steps(second));
+  assert.deepEqual(await log(first), await log(second));
+  assert.ok((await steps(first)).includes("approve patch: done"));
+
+  await first.keyboard.press("2");
+  await first.locator("#panel .diff .file").first().waitFor();
+  assert.match(first.url(), /tab=diff/);
+  await first.keyboard.press("3");
+  await first.getByText("Before: the untouched code").waitFor();
+  await first.locator(".testrun", { hasText: "chosen" }).getByText(/\d+ now pass/).first().waitFor();
+  await first.keyboard.press("4");
+  await first.locator(".timeline .visit").first().waitFor();
+  await first.close();
+  await second.close();
+});
+
+test("text of a person or a model is shown, never obeyed", async () => {
+  const page = await tab();
+  const task = `<img src=x onerror="document.title='broken'"><script>document.title='broken'</script> ${told.tasks[0]}`;
+  await start(page, task);
+  await page.locator("h1.task", { hasText: "<img src=x onerror=" }).waitFor();
+  await page.locator(".runs .task", { hasText: "<img" }).first().waitFor();
+  assert.equal(await page.locator("main img, main script, .rail img").count(), 0);
+  assert.doesNotMatch(await page.title(), /^broken/);
+  await page.close();
+});
+
+test("a lost network loses nothing", async () => {
+  const line = await relay();
+  const page = await context.newPage();
+  const direct = await tab();
+  const run = await start(direct, told.tasks[1]);
+  await page.goto(`${line.address}/#/runs/${run}`);
+  await page.locator(".graph.wide [data-state=running]").first().waitFor();
+  line.cut();
+  await page.locator(".link[data-link=retrying]").waitFor();
+  await direct.locator(".verdict .next").waitFor();
+  await line.mend();
+  await page.locator(".verdict .next").waitFor();
+  assert.deepEqual(await log(page), await log(direct));
+  assert.deepEqual(await steps(page), await steps(direct));
+  await page.close();
+  await direct.close();
+  line.cut();
+  forget(/ERR_(CONNECTION|SOCKET|EMPTY|INCOMPLETE|NETWORK)/);
+});
+
+test("a run is paused, gone on with, and cancelled by the keyboard", async () => {
+  const page = await tab();
+  await start(page, told.tasks[0], { approve: ["plan"] });
+  await isAsked(page, "Go on with this plan?");
+  await page.keyboard.press(".");
+  await page.keyboard.press("Enter"); // the first choice: pause
+  await isStatus(page, "interrupted");
+  await page.getByRole("button", { name: "Go on" }).click();
+  await isAsked(page, "Go on with this plan?");
+  await page.keyboard.press(".");
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await isStatus(page, "cancelled");
+  await page.close();
+});
+
+test("a declined patch ends the run, and the patch is kept", async () => {
+  const page = await tab();
+  await start(page, told.tasks[0], { approve: ["patch"] });
+  await isAsked(page, "Do you want this patch?");
+  await page.fill("[name=reason]", "an a and an n are letters here");
+  await page.locator("main").focus();
+  await page.keyboard.press("n");
+  await isStatus(page, "cancelled");
+  await page.getByText("answered no: an a and an n are letters here").waitFor();
+  await page.keyboard.press("2");
+  await page.locator("#panel .diff .file").first().waitFor();
+  await page.close();
+});
+
+test("the list is searched and walked by the keyboard, and the sheet of keys opens", async () => {
+  const page = await tab();
+  await page.locator(".runs a").nth(2).waitFor();
+  await page.keyboard.press("/");
+  await page.keyboard.type("receipt");
+  await page.waitForFunction(() => document.querySelectorAll(".runs a").length === 1);
+  await page.keyboard.press("Escape");
+  await page.locator("main").focus();
+  await page.keyboard.press("j");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/#\/runs\//);
+  await page.keyboard.press("?");
+  await page.getByRole("heading", { name: "Keys" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("dialog").waitFor({ state: "detached" });
+  await page.close();
+});
+
+test("a step of the graph shows its own part of the log, and the address says so", async () => {
+  const page = await tab();
+  await page.locator(".runs a").first().click();
+  await page.locator(".graph.wide [data-node=planner]").click();
+  await page.waitForURL(/node=planner/);
+  await page.locator(".filter").getByText("only planner").waitFor();
+  const where = await page.locator(".log .where").allTextContents();
+  assert.deepEqual([...new Set(where)], ["planner"]);
+  await page.close();
+});
+
+test("batches and the pool are shown", async () => {
+  const page = await tab("#/batches");
+  await page.getByText("164 of 164 jobs").waitFor();
+  await page.getByRole("link", { name: "humaneval" }).click();
+  await page.waitForURL(/#\/batches\/3f2c9a7be401/);
+  await page.goto(`${told.address}/#/pool`);
+  await page.getByRole("heading", { name: "simulated" }).waitFor();
+  await page.locator(".strip .server", { hasText: "oracle" }).waitFor();
+  await page.close();
+});
+
+for (const scheme of ["light", "dark"]) {
+  for (const width of [1440, 390]) {
+    test(`the page has no serious fault of accessibility and fits its width (${scheme}, ${width})`, async () => {
+      const page = await tab();
+      await page.emulateMedia({ colorScheme: scheme });
+      await page.setViewportSize({ width, height: 900 });
+      await page.locator(".runs a", { hasText: "receipt" }).first().waitFor();
+      const run = await page.locator(".runs a", { hasText: "receipt" }).first().getAttribute("href");
+      for (const hash of ["#/", run, `${run}?tab=diff`, `${run}?tab=tests`, `${run}?tab=timeline`, "#/batches", "#/pool"]) {
+        await page.goto(`${told.address}/${hash}`);
+        await page.locator("main h1").first().waitFor();
+        if (hash.startsWith(run)) await page.locator(".verdict .next").waitFor();
+        assert.deepEqual(await faults(page), [], `${hash} ${scheme} ${width}`);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wide <= 0, `${hash} is ${wide} pixels too wide at ${width}`);
+      }
+      await page.close();
+    });
+  }
+}
+
+test("who is signed out meanwhile is told how to come back in", async () => {
+  const page = await tab();
+  const cookies = await context.cookies();
+  await context.clearCookies();
+  await page.getByText("You are signed out").waitFor();
+  await page.locator(".signedout").getByText("corral serve", { exact: true }).waitFor();
+  await context.addCookies(cookies);
+  await page.close();
+  forget(/401/);
+});
+
+test("no page reported an error, broke the policy, or asked another host", () => {
+  assert.deepEqual(wrong, []);
+  assert.deepEqual([...seen].filter((origin) => new URL(origin).hostname !== new URL(told.address).hostname), []);
+  assert.ok(seen.has(told.address));
+});
+
+/** A line to the server that can be cut and mended. */
+async function relay() {
+  const { hostname, port } = new URL(told.address);
+  const open = new Set();
+  const kept = (socket) => open.add(socket.on("error", () => socket.destroy()).on("close", () => open.delete(socket)));
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    for (const [one, other] of [[near, far], [far, near]]) kept(one).has(one) && one.pipe(other);
+    near.on("close", () => far.destroy());
+    far.on("close", () => near.destroy());
+  });
+  const listen = (at) => new Promise((resolve) => server.listen(at, hostname, resolve));
+  await listen(0);
+  const at = server.address().port;
+  const cut = () => {
+    server.close();
+    for (const socket of open) socket.destroy();
+  };
+  return { address: `http://${hostname}:${at}`, cut, mend: () => listen(at) };
+}
+
+/** Errors that a test made on purpose. @param {RegExp} expected */
+function forget(expected) {
+  wrong.splice(0, wrong.length, ...wrong.filter((each) => !expected.test(each)));
+}
+
+/** Serious faults that axe finds. */
+async function faults(page) {
+  await page.evaluate(axe); // by the driver, which the page's policy does not bind
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return violations
+    .filter((each) => ["serious", "critical"].includes(each.impact))
+    .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.target.join(" ")).join(", ")}`);
+}
