@@ -19,7 +19,7 @@ SECONDS = 180
 async def main() -> int:
     OUT.mkdir(exist_ok=True)
     modules = await driver()
-    with tempfile.TemporaryDirectory(prefix="corral-pictures-") as folder:
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
         async with served(Path(folder), TOKENS_PER_SECOND) as site:
             told = {
                 "address": site.address,

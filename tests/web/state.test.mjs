@@ -181,7 +181,7 @@ test("an approval waits, is answered by a later execution, and its step is one v
   fold(state, next("node.completed", { node: "approve_patch", round: 1, seconds: 1 }));
   assert.equal(state.approval, null);
   assert.deepEqual(seen(state.lane), ["approve_patch done"]);
-  assert.ok(said(state).includes("a person is asked about the patch"));
+  assert.deepEqual(said(state), ["a person is asked about the patch", "answered yes"]);
 });
 
 test("an interruption stops what was under way", () => {

@@ -95,9 +95,10 @@ export function fold(state, event) {
   state.version += 1;
   state.heard = state.at;
   state.at = Date.parse(event.at) || state.at;
+  const answered = event.kind === "run.started" && state.phase === "waiting"; // it goes on, and the answer says so
   FOLDS[event.kind]?.(state, event);
   if (event.kind.startsWith("call.")) calls.take(state, event);
-  for (const line of linesOf(event)) addEntry(state, event, line);
+  if (!answered) for (const line of linesOf(event)) addEntry(state, event, line);
   return true;
 }
 
