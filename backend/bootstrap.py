@@ -62,6 +62,7 @@ async def open_application(
     *,
     verb: str = "run",
     on_wait: Callable[[Holder | None], None] = lambda holder: None,
+    lock: EngineLock | None = None,
     pool: OllamaConnectionPool | None = None,
     sandbox: OpenSandbox | None = None,
 ) -> AsyncGenerator[Application]:
@@ -71,6 +72,7 @@ async def open_application(
         settings: All of them.
         verb: What the person ran, for others who wait for the lock.
         on_wait: Told who holds the lock, before this waits for it.
+        lock: The engine's lock, where the caller holds it already; it is let go at the end.
         pool: Instead of one made from the settings; it is closed here all the same.
         sandbox: Instead of the one the settings choose.
 
@@ -80,7 +82,7 @@ async def open_application(
     directory = DataDirectory(settings.paths.data)
     await asyncio.to_thread(directory.prepare)
     async with AsyncExitStack() as stack:
-        lock = stack.enter_context(EngineLock(directory.lock, verb=verb))
+        lock = stack.enter_context(lock or EngineLock(directory.lock, verb=verb))
         await lock.wait(on_wait=on_wait)
         database = await stack.enter_async_context(Database(directory.database))
         log = SqliteEventLog(database)

@@ -5,7 +5,6 @@ Owns the way from a request to the open application, and the two readings of a r
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -18,7 +17,7 @@ from backend.stopping import Stopping
 from infrastructure.engine import TaskOrchestrator
 from infrastructure.running.errors import RunIsOver, TaskRefused
 from infrastructure.storage.runs import RequestKey, RunRecord, RunState
-from infrastructure.tasks import TaskSpec
+from infrastructure.tasks import TaskSpec, request_of
 
 RUN_EXAMPLE = "0199c0de-7c1a-7b3e-9f10-3a5d8e2b4c61"
 TASK_EXAMPLE: dict[str, JsonValue] = {
@@ -105,10 +104,7 @@ def request_key(
     ] = None,
 ) -> RequestKey | None:
     """The name the caller gave its request, if it gave one."""
-    if idempotency_key is None:
-        return None
-    asked = task.model_dump_json(exclude_defaults=True)  # so that a later version's new fields change nothing
-    return RequestKey(idempotency_key, hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest())
+    return None if idempotency_key is None else request_of(idempotency_key, task)
 
 
 Run = Annotated[RunRecord, Depends(run_of)]

@@ -355,14 +355,24 @@ class TaskOrchestrator:
         for record in await self._parts.runs.unfinished():
             if record.state in (RunState.RUNNING, RunState.QUEUED):
                 record = await self._left_behind(record)
-            spec = TaskSpec.model_validate_json(record.request_json)
-            if spec.guest and record.state is RunState.INTERRUPTED and record.reason in (SHUT_DOWN, _PROCESS_ENDED):
-                await self._launch(record.run, spec, None)
+            if passes_on(record):
+                await self._launch(record.run, TaskSpec.model_validate_json(record.request_json), None)
 
     async def _left_behind(self, record: RunRecord) -> RunRecord:
         moved = await self._parts.runs.set_state(record.run, RunState.INTERRUPTED, reason=_PROCESS_ENDED)
         await self._parts.log.append(record.run, record.execution, RunInterrupted(reason=_PROCESS_ENDED))
         return moved
+
+
+def passes_on(record: RunRecord) -> bool:
+    """Whether an interrupted run of a guest goes on by itself with the next holder, since nobody meant to stop it."""
+    waits = record.state is RunState.INTERRUPTED and record.reason in (SHUT_DOWN, _PROCESS_ENDED)
+    return (waits or record.state in (RunState.RUNNING, RunState.QUEUED)) and is_guests(record)
+
+
+def is_guests(record: RunRecord) -> bool:
+    """Whether a run was handed over by a guest."""
+    return TaskSpec.model_validate_json(record.request_json).guest
 
 
 def _resting(reason: str) -> Ending:

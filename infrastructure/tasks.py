@@ -6,6 +6,7 @@ are validated.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -14,6 +15,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from infrastructure.config.settings import BudgetSettings
 from infrastructure.pool.states import Band
+from infrastructure.storage.runs import RequestKey
 
 Status: TypeAlias = Literal["done", "unverified", "failed", "budget", "needs_input", "cancelled", "error"]
 Judge: TypeAlias = Literal["given", "found", "written", "none"]
@@ -106,3 +108,12 @@ class RunResult(BaseModel):
     """Why the run has this status, in one sentence."""
     simulated: bool = False
     error: ErrorInfo | None = None
+
+
+def request_of(key: str, spec: TaskSpec) -> RequestKey:
+    """The name a caller gave its request, with what it asked for. Whose guest asks makes no difference.
+
+    Defaults are left out, so that a later version's new fields change nothing.
+    """
+    asked = spec.model_copy(update={"guest": False}).model_dump_json(exclude_defaults=True)
+    return RequestKey(key, hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest())

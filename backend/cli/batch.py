@@ -7,14 +7,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from backend.bootstrap import Application, open_application
+from backend.attach.seat import Seat
 from backend.cli.batching import BatchProgress, next_lines, show_batch, summary
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import Refused
 from backend.cli.interrupts import interruptible
 from backend.cli.options import NO_OPTIONS, Common, OutputOption, settings_of
 from backend.cli.render import WARN, Line
-from backend.cli.run import MOST_CANDIDATES, say_who_holds
+from backend.cli.run import MOST_CANDIDATES, open_seat
 from backend.cli.tokens import Output
 from infrastructure.batch import (
     BatchError,
@@ -82,8 +82,9 @@ async def _batch(
     *,
     quiet: bool,
 ) -> int:
-    async with open_application(settings, verb="batch", on_wait=say_who_holds(terminal)) as app:
-        await app.open_sandbox()  # without one every job would fail
+    async with open_seat(settings, "batch", terminal) as seat:
+        if seat.application is not None:
+            await seat.application.open_sandbox()  # without one every job would fail
         stop = asyncio.Event()
         with (
             show_batch(terminal, quiet=quiet or output == "ndjson") as progress,
@@ -97,12 +98,12 @@ async def _batch(
                 on_news=_teller(progress, terminal, output),
                 stop=stop,
             )
-            report = await work_on(order, _runs(app), BatchRegistry(app.directory))
+            report = await work_on(order, _runs(seat, settings), BatchRegistry(seat.directory))
     return _conclude(report, place, terminal, output)
 
 
-def _runs(app: Application) -> EngineRuns:
-    return EngineRuns(engine=app.engine, pool=app.pool, runs=app.runs, log=app.log)
+def _runs(seat: Seat, settings: Settings) -> EngineRuns:
+    return EngineRuns(engine=seat, places=sum(server.slots for server in settings.servers))
 
 
 def _stopper(stop: asyncio.Event, progress: BatchProgress) -> Callable[[], None]:

@@ -111,6 +111,8 @@ RULES: Mapping[str, Rule] = {
     "TaskRefused": Rule(USAGE),
     "RunNotWaiting": Rule(USAGE),
     "RunIsOver": Rule(USAGE),
+    "HolderGone": Rule(ENVIRONMENT, "Run it again."),
+    "HolderRefused": Rule(ENVIRONMENT),
     "TestCommandNotStarted": Rule(USAGE),
     # what a model said
     "AgentError": Rule(ENVIRONMENT, "Try it again, or with another --model."),

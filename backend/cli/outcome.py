@@ -8,14 +8,15 @@ from pathlib import Path
 
 import aiofiles
 
-from backend.bootstrap import Application
+from backend.attach.seat import Seat
 from backend.cli.applying import apply_result
 from backend.cli.console import Terminal
 from backend.cli.errors import FAILED, Refused, explain
 from backend.cli.render import Line, next_steps, step, verdict
 from backend.cli.tokens import Output
-from infrastructure.events.catalogue import PatchApplied
 from infrastructure.events.log import Stored
+from infrastructure.ids import RunId
+from infrastructure.storage.control import ControlStore
 from infrastructure.storage.errors import StorageError
 from infrastructure.storage.runs import RunState
 from infrastructure.tasks import ErrorInfo, RunResult
@@ -50,15 +51,15 @@ def document_of(stored: Stored) -> dict[str, object]:
     }
 
 
-async def conclude(result: RunResult, app: Application, terminal: Terminal, output: Output, delivery: Delivery) -> int:
+async def conclude(result: RunResult, seat: Seat, terminal: Terminal, output: Output, delivery: Delivery) -> int:
     """Deliver and print a result, and return the exit code.
 
     A delivery that fails changes the exit code and is told in `error`; the run's own status stays.
     """
-    resumable = (await app.runs.get(result.run)).state is RunState.INTERRUPTED
+    resumable = (await seat.record_of(result.run)).state is RunState.INTERRUPTED
     applied = False
     try:
-        applied = await _deliver(result, app, terminal, delivery)
+        applied = await _deliver(result, seat, terminal, delivery)
     except (Refused, WorkspaceError, StorageError) as error:
         known = explain(error)
         told = {"class": known.error_class, "message": known.message, "hint": known.hint}
@@ -77,7 +78,7 @@ def conflict_lines(conflict: Conflict) -> list[str]:
     return [f"{file.path}: {file.reason}" for file in conflict.files]
 
 
-async def _deliver(result: RunResult, app: Application, terminal: Terminal, delivery: Delivery) -> bool:
+async def _deliver(result: RunResult, seat: Seat, terminal: Terminal, delivery: Delivery) -> bool:
     """Write the patch's file and apply it, as asked; whether it was applied."""
     if not result.patch:
         return False
@@ -88,7 +89,7 @@ async def _deliver(result: RunResult, app: Application, terminal: Terminal, deli
     if result.status not in ("done", "unverified"):
         terminal.warn(f"not applied, since the run ended as {result.status}")
         return False
-    applied = await apply_result(result, app.directory, app.control)
+    applied = await apply_result(result, seat.directory, ControlStore(seat.directory.control))
     if isinstance(applied, Conflict):
         raise Refused(
             f"the patch was not applied: {'; '.join(conflict_lines(applied))}",
@@ -96,8 +97,7 @@ async def _deliver(result: RunResult, app: Application, terminal: Terminal, deli
             f"or take it on a branch: corral apply {result.run} --branch NAME{delivery.again}",
             FAILED,
         )
-    record = await app.runs.get(result.run)
-    await app.log.append(record.run, record.execution, PatchApplied(files=applied.files))
+    await seat.note_applied(RunId(result.run), applied.files)
     terminal.say(f"applied: {', '.join(applied.files) or 'nothing was left to change'}", "green")
     return True
 

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from backend.bootstrap import Application, open_application
+from backend.attach.seat import Seat
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.options import NO_OPTIONS, Common, OutputOption, RunArgument, again, settings_of
 from backend.cli.outcome import Delivery
 from backend.cli.reading import open_run
-from backend.cli.run import say_who_holds, see_through
+from backend.cli.run import open_seat, see_through
 from backend.cli.tokens import Output
 from infrastructure.config.settings import Settings
 from infrastructure.ids import RunId
@@ -57,15 +57,15 @@ async def _resume(
     async with open_run(settings, asked) as (_, record):
         if record.state is RunState.FINISHED:
             raise RunIsOver(record.run, record.status)
-    async with open_application(settings, verb="resume", on_wait=say_who_holds(terminal)) as app:
-        after = await _last_seq(app, record.run)
-        await app.engine.resume(record.run, no_input=no_input)
-        return await see_through(app, record.run, terminal, output, delivery, quiet=quiet, after=after)
+    async with open_seat(settings, "resume", terminal) as seat:
+        after = await _last_seq(seat, record.run)
+        await seat.resume(record.run, no_input=no_input)
+        return await see_through(seat, record.run, terminal, output, delivery, quiet=quiet, after=after)
 
 
-async def _last_seq(app: Application, run: RunId) -> int:
+async def _last_seq(seat: Seat, run: RunId) -> int:
     """The number of the last event so far: what comes after it is new."""
     after = 0
-    while page := await app.log.read(run, after, _PAGE):
+    while page := await seat.events_of(run, after, _PAGE):
         after = page[-1].seq
     return after

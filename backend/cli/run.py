@@ -7,7 +7,7 @@ from typing import Annotated, Literal, cast
 
 from cyclopts import Parameter
 
-from backend.bootstrap import Application, open_application
+from backend.attach.seat import Seat
 from backend.cli.asking import ask_approval
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import Refused
@@ -70,15 +70,14 @@ def run(
 async def _run(
     spec: TaskSpec, settings: Settings, terminal: Terminal, output: Output, delivery: Delivery, *, quiet: bool
 ) -> int:
-    async with open_application(settings, verb="run", on_wait=say_who_holds(terminal)) as app:
-        run = await app.engine.start(spec)
-        return await see_through(
-            app, run, terminal, output, delivery, quiet=quiet, chosen_model=await _chosen_model(app, run, spec)
-        )
+    async with open_seat(settings, "run", terminal) as seat:
+        run = await seat.start(spec)
+        chosen = await _chosen_model(seat, run, spec, settings)
+        return await see_through(seat, run, terminal, output, delivery, quiet=quiet, chosen_model=chosen)
 
 
 async def see_through(
-    app: Application,
+    seat: Seat,
     run: RunId,
     terminal: Terminal,
     output: Output,
@@ -94,7 +93,7 @@ async def see_through(
         if chosen_model:
             progress.line(Line(f"model: {chosen_model}, since none was named; --model names another"))
         result = await watch(
-            app.engine,
+            seat,
             run,
             progress,
             after=after,
@@ -103,7 +102,7 @@ async def see_through(
             if output == "ndjson"
             else lambda stored: None,
         )
-    return await conclude(result, app, terminal, output, delivery)
+    return await conclude(result, seat, terminal, output, delivery)
 
 
 def asker(
@@ -111,6 +110,25 @@ def asker(
 ) -> Callable[[ApprovalAsked], "asyncio.Future[tuple[bool, str] | None]"]:
     """Asks the person at this terminal."""
     return lambda asked: asyncio.ensure_future(ask_approval(asked, terminal, progress))
+
+
+def open_seat(settings: Settings, verb: str, terminal: Terminal) -> Seat:
+    """A seat at the engine that tells the person where it is."""
+
+    def on_guest(holder: Holder) -> None:
+        terminal.say(f"the engine is held by `corral {holder.verb}` (process {holder.pid}); this joins it as a guest")
+
+    def on_stay(runs: int) -> None:
+        many = "a run of a guest" if runs == 1 else f"{runs} runs of guests"
+        terminal.say(f"staying for {many}; Ctrl-C hands the engine to one of them", "yellow")
+
+    return Seat(
+        settings,
+        verb=verb,
+        on_guest=on_guest,
+        on_hold=lambda: terminal.say("the holder is gone; this process holds the engine now"),
+        on_stay=on_stay,
+    )
 
 
 def say_who_holds(terminal: Terminal) -> Callable[[Holder | None], None]:
@@ -159,9 +177,9 @@ def _count(candidates: int | None) -> int | None:
     return candidates
 
 
-async def _chosen_model(app: Application, run: RunId, spec: TaskSpec) -> str:
+async def _chosen_model(seat: Seat, run: RunId, spec: TaskSpec, settings: Settings) -> str:
     """The model that was chosen because nobody named one; empty where somebody did."""
-    if spec.model or app.settings.model:
+    if spec.model or settings.model:
         return ""
-    record = await app.runs.get(run)
+    record = await seat.record_of(run)
     return TaskSpec.model_validate_json(record.request_json).model or ""

@@ -123,9 +123,13 @@ async def interrupt_run(engine: Engine, record: UnfinishedRun) -> None:
 
 
 @router.post("/{run}/resume", status_code=status.HTTP_202_ACCEPTED, responses=answers(404, 409, 422, 503))
-async def resume_run(engine: Engine, record: Run) -> None:
+async def resume_run(
+    engine: Engine,
+    record: Run,
+    no_input: Annotated[bool, Query(description="Whether a gate ends it, since nobody can be asked.")] = False,
+) -> None:
     """Go on with a run from its last step. One that waits for an answer asks again."""
-    await engine.resume(record.run)
+    await engine.resume(record.run, no_input=no_input)
 
 
 @router.post("/{run}/answer", status_code=status.HTTP_202_ACCEPTED, responses=answers(404, 409, 415, 422, 503))

@@ -3,32 +3,70 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from infrastructure.batch.runs import KnownRun, RunOutcome
-from infrastructure.connection_pool import OllamaConnectionPool
-from infrastructure.engine import TaskOrchestrator
 from infrastructure.events.catalogue import CallCompleted, CallReplayed
-from infrastructure.events.log import EventLog, Stored
+from infrastructure.events.log import Stored
 from infrastructure.ids import RunId
-from infrastructure.storage.runs import RequestKey, RunState, RunStore
-from infrastructure.tasks import TaskSpec
+from infrastructure.storage.runs import RequestKey, RunRecord, RunState
+from infrastructure.tasks import RunResult, TaskSpec
 
 _PAGE = 1000
+
+
+class BatchEngine(Protocol):
+    """What a batch asks of the engine, which this process holds or is a guest of."""
+
+    async def ready(self) -> None:
+        """Return when a server answers.
+
+        Raises:
+            NoServerAvailable: none does.
+        """
+        ...
+
+    async def keyed(self, request: RequestKey) -> RunId | None:
+        """The run that a request began."""
+        ...
+
+    async def record_of(self, run: str) -> RunRecord:
+        """The run as the table has it."""
+        ...
+
+    async def start(self, spec: TaskSpec, request: RequestKey | None = None) -> RunId:
+        """Begin a task."""
+        ...
+
+    async def resume(self, run: RunId, *, no_input: bool = False) -> None:
+        """Go on with a run."""
+        ...
+
+    async def result(self, run: RunId) -> RunResult:
+        """What came of it."""
+        ...
+
+    async def interrupt(self, run: RunId, reason: str) -> None:
+        """Stop it at a step."""
+        ...
+
+    async def events_of(self, run: RunId, after: int = 0, limit: int = _PAGE) -> tuple[Stored, ...]:
+        """A page of its events."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRuns:
     """Begins runs through the engine and reads what came of them from its tables."""
 
-    engine: TaskOrchestrator
-    pool: OllamaConnectionPool
-    runs: RunStore
-    log: EventLog
+    engine: BatchEngine
+    places: int
+    """Parallel places of all servers together."""
 
     async def known(self, key: RequestKey) -> KnownRun | None:
         """By the runs table, which alone says what is finished."""
-        run = await self.runs.keyed(key)
-        return None if run is None else KnownRun(run, (await self.runs.get(run)).state is RunState.FINISHED)
+        run = await self.engine.keyed(key)
+        return None if run is None else KnownRun(run, (await self.engine.record_of(run)).state is RunState.FINISHED)
 
     async def ensure(self, key: RequestKey, spec: TaskSpec) -> RunId:
         """Begin it, or go on with it."""
@@ -36,14 +74,14 @@ class EngineRuns:
         if known is None:
             return await self.engine.start(spec, key)
         if not known.finished:
-            await self.pool.models()  # without a server it would go on to end as an error
+            await self.engine.ready()  # without a server it would go on to end as an error
             await self.engine.resume(known.run, no_input=True)
         return known.run
 
     async def outcome(self, run: RunId) -> RunOutcome:
         """Wait for the result, and add what the run's events say."""
         result = await self.engine.result(run)
-        record = await self.runs.get(run)
+        record = await self.engine.record_of(run)
         if record.state is RunState.INTERRUPTED and result.status == "cancelled":
             return RunOutcome(result=result, resting=True)
         figures = await self._figures(run)
@@ -66,11 +104,11 @@ class EngineRuns:
 
     def slots(self) -> int:
         """Of one lane, over all servers."""
-        return max(1, sum(server.slots for server in self.pool.snapshot().servers))
+        return max(1, self.places)
 
     async def _figures(self, run: RunId) -> _Figures:
         figures, after = _Figures(), 0
-        while page := await self.log.read(run, after, _PAGE):
+        while page := await self.engine.events_of(run, after, _PAGE):
             for stored in page:
                 figures.add(stored)
             after = page[-1].seq

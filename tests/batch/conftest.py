@@ -114,8 +114,25 @@ class Workshop:
         return [json.loads(line) for line in self.place.records.read_text().splitlines()]
 
 
+class HeldEngine:
+    """A batch's engine over an application that is open in this process."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self.start = app.engine.start
+        self.resume = app.engine.resume
+        self.result = app.engine.result
+        self.interrupt = app.engine.interrupt
+        self.keyed = app.runs.keyed
+        self.record_of = app.runs.get
+        self.events_of = app.log.read
+
+    async def ready(self) -> None:
+        await self._app.pool.models()
+
+
 def engine_runs(app: Application) -> EngineRuns:
-    return EngineRuns(engine=app.engine, pool=app.pool, runs=app.runs, log=app.log)
+    return EngineRuns(engine=HeldEngine(app), places=sum(server.slots for server in app.settings.servers))
 
 
 @asynccontextmanager

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from infrastructure.sandbox import NoSandbox, open_sandbox
 
 
-@pytest.fixture(autouse=True)
-async def _sandbox_there() -> None:
-    """These tests run generated code, so they need a place where that is held."""
+def _why_not() -> str:
     try:
-        await open_sandbox("auto")
+        asyncio.run(open_sandbox("auto"))
     except NoSandbox as why:
-        pytest.skip(str(why))
+        return str(why)
+    return ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sandbox_there() -> None:
+    """These tests run generated code, so they need a place where that is held."""
+    if reason := _why_not():
+        pytest.skip(reason)

@@ -1,0 +1,127 @@
+"""A guest of the engine's holder: its tasks and its answers go to the holder's door, over loopback.
+
+Owns the requests, and how a refusal there becomes an error here. What a run does is read from the data directory, which
+both share: so a guest sees the same events, in the same order, whoever holds the engine by then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+
+import httpx
+
+from infrastructure.ids import RunId
+from infrastructure.pool.errors import NoServerAvailable
+from infrastructure.running.errors import RunNotWaiting, TaskRefused
+from infrastructure.tasks import TaskSpec
+from infrastructure.transport.errors import CloudModelRefused
+from infrastructure.workflow.lanes import NoModel
+from infrastructure.workspace.errors import NotADirectory
+
+TIMEOUT_SECONDS = 30.0
+"""For one answer: a holder that chooses a model asks its servers first."""
+_PREFIX = "/api/v1/runs"
+
+
+class HolderGone(Exception):
+    """Nobody listens at the holder's address any more, or it is shutting down."""
+
+
+class HolderRefused(Exception):
+    """The holder does not take this. `error_class` is the class of the error it met, `hint` what to do."""
+
+    def __init__(self, error_class: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.error_class = error_class
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What a guest asks of the holder. Every method raises `HolderGone` or `HolderRefused`."""
+
+    address: str
+    token: str
+
+    async def start(self, spec: TaskSpec, key: str) -> RunId:
+        """Hand a task over. The same key and task give the same run, so asking again is harmless."""
+        try:
+            answer = await self._post("", spec.model_dump(mode="json", exclude_defaults=True), {"Idempotency-Key": key})
+        except HolderRefused as refused:
+            raise _as_here(refused, spec) from refused
+        return RunId(str(answer["run"]))
+
+    async def resume(self, run: RunId, *, no_input: bool) -> None:
+        """Go on with a run."""
+        await self._post(f"/{run}/resume?no_input={'true' if no_input else 'false'}", None)
+
+    async def interrupt(self, run: RunId) -> None:
+        """Stop a run at a step."""
+        await self._post(f"/{run}/interrupt", None)
+
+    async def answer(self, run: RunId, approval: str, approved: bool, reason: str) -> None:
+        """Answer what a run waits for.
+
+        Raises:
+            RunNotWaiting: it does not wait for that, or not yet.
+        """
+        try:
+            await self._post(f"/{run}/answer", {"approval": approval, "approved": approved, "reason": reason})
+        except HolderRefused as refused:
+            if refused.error_class == RunNotWaiting.__name__:
+                raise RunNotWaiting(run, approval) from refused
+            raise
+
+    async def _post(
+        self, path: str, body: dict[str, object] | None, headers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        # Loopback: no proxy of the environment is ever asked.
+        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+            try:
+                answer = await client.post(
+                    f"{self.address}{_PREFIX}{path}",
+                    json=body,
+                    headers={"Authorization": f"Bearer {self.token}", **(headers or {})},
+                )
+            except httpx.TransportError as error:
+                raise HolderGone(str(error)) from error
+        return _read(answer)
+
+
+def _as_here(refused: HolderRefused, spec: TaskSpec) -> Exception:
+    """The error that starting the task here would have raised, where callers tell it from others."""
+    match refused.error_class:
+        case "TaskRefused":
+            return TaskRefused(str(refused), refused.hint)
+        case "NotADirectory":
+            return NotADirectory(spec.repo)
+        case "NoModel":
+            return NoModel()
+        case "CloudModelRefused":
+            return CloudModelRefused(spec.model or "")
+        case "NoServerAvailable":
+            return NoServerAvailable({"asked by the holder": str(refused)})
+        case _:
+            return refused
+
+
+def _read(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        document = cast("dict[str, Any]", answer.json()) if answer.content else {}
+    except ValueError:
+        document = {}
+    if answer.is_success:
+        return document
+    if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and _class_of(document) in ("", "ShuttingDown"):
+        raise HolderGone("it is shutting down")
+    raise HolderRefused(
+        _class_of(document) or f"Status{answer.status_code}",
+        str(document.get("detail") or document.get("title") or answer.reason_phrase),
+        str(document.get("hint") or ""),
+    )
+
+
+def _class_of(document: dict[str, Any]) -> str:
+    return str(document.get("type") or "").rpartition("/")[2]
