@@ -264,13 +264,13 @@ def address_of(host: str, port: int) -> str:
 
 
 def loop_name() -> str:
-    """Which event loop servers run on."""
-    return "uvloop" if uvloop is not None else "asyncio"
+    """Which event loop this runs on."""
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0]
 
 
-def run_in_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run to its end on uvloop where it is installed, else on asyncio's own loop."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop is not None else None) as runner:
+def run_in_loop(main: Callable[[], Coroutine[Any, Any, T]], *, fast: bool = True) -> T:
+    """Run to its end on uvloop where it is installed, else, and where it need not be fast, on asyncio's own loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if fast and uvloop is not None else None) as runner:
         return runner.run(main())
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import start, streaming
+from benchmarks import api, sse, start, streaming
 
 
 def main() -> None:
@@ -22,7 +22,9 @@ def main() -> None:
     print(f"| application imported | {figures['imported_mb']:.0f} |")
     print(f"| engine open and idle | {figures['idle_mb']:.0f} |")
     print(f"| CPU while idle, % of a core | {figures['cpu_percent']:.2f} |\n")
-    print("Streaming\n\n" + streaming.main())
+    print("Streaming\n\n" + streaming.main() + "\n")
+    print("Streaming to SSE clients\n\n" + sse.main() + "\n")
+    print("The API beside live runs\n\n" + api.main())
 
 
 if __name__ == "__main__":

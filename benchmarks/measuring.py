@@ -6,6 +6,9 @@ import random
 import resource
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+Figure = TypeVar("Figure")
 
 
 def cpu_seconds(who: int = resource.RUSAGE_SELF) -> float:
@@ -20,10 +23,10 @@ def resident_bytes() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-def interleaved(contenders: Mapping[str, Callable[[], float]], rounds: int, seed: int = 1) -> dict[str, list[float]]:
+def interleaved(contenders: Mapping[str, Callable[[], Figure]], rounds: int, seed: int = 1) -> dict[str, list[Figure]]:
     """Each contender once a round, in an order of its own each round."""
     order = random.Random(seed)
-    figures: dict[str, list[float]] = {name: [] for name in contenders}
+    figures: dict[str, list[Figure]] = {name: [] for name in contenders}
     for _ in range(rounds):
         names = list(contenders)
         order.shuffle(names)

@@ -365,9 +365,15 @@ class TaskOrchestrator:
 
 
 def passes_on(record: RunRecord) -> bool:
-    """Whether an interrupted run of a guest goes on by itself with the next holder, since nobody meant to stop it."""
-    waits = record.state is RunState.INTERRUPTED and record.reason in (SHUT_DOWN, _PROCESS_ENDED)
-    return (waits or record.state in (RunState.RUNNING, RunState.QUEUED)) and is_guests(record)
+    """Whether a guest's run goes on by itself with the next holder; one that waits for an answer then asks again."""
+    left = record.state in (RunState.RUNNING, RunState.QUEUED) or rests_unasked(record)
+    asks = record.state is RunState.WAITING and not record.result_json
+    return (left or asks) and is_guests(record)
+
+
+def rests_unasked(record: RunRecord) -> bool:
+    """Whether a run rests although nobody meant to stop it: its engine ended."""
+    return record.state is RunState.INTERRUPTED and record.reason in (SHUT_DOWN, _PROCESS_ENDED)
 
 
 def is_guests(record: RunRecord) -> bool:

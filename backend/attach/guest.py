@@ -14,7 +14,7 @@ import httpx
 
 from infrastructure.ids import RunId
 from infrastructure.pool.errors import NoServerAvailable
-from infrastructure.running.errors import RunNotWaiting, TaskRefused
+from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
 from infrastructure.tasks import TaskSpec
 from infrastructure.transport.errors import CloudModelRefused
 from infrastructure.workflow.lanes import NoModel
@@ -23,6 +23,8 @@ from infrastructure.workspace.errors import NotADirectory
 TIMEOUT_SECONDS = 30.0
 """For one answer: a holder that chooses a model asks its servers first."""
 _PREFIX = "/api/v1/runs"
+_NOT_NOW = ("", "ShuttingDown", "NotOpenYet")
+"""Why a door says 503 that will soon be another's, or open."""
 
 
 class HolderGone(Exception):
@@ -58,8 +60,12 @@ class Guest:
         await self._post(f"/{run}/resume?no_input={'true' if no_input else 'false'}", None)
 
     async def interrupt(self, run: RunId) -> None:
-        """Stop a run at a step."""
-        await self._post(f"/{run}/interrupt", None)
+        """Stop a run at a step. Nothing to do when it is not running."""
+        try:
+            await self._post(f"/{run}/interrupt", None)
+        except HolderRefused as refused:
+            if refused.error_class != RunIsOver.__name__:
+                raise
 
     async def answer(self, run: RunId, approval: str, approved: bool, reason: str) -> None:
         """Answer what a run waits for.
@@ -77,8 +83,8 @@ class Guest:
     async def _post(
         self, path: str, body: dict[str, object] | None, headers: dict[str, str] | None = None
     ) -> dict[str, Any]:
-        # Loopback: no proxy of the environment is ever asked.
-        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+        # Plain HTTP over loopback: no proxy of the environment is asked, and no certificates are read.
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=TIMEOUT_SECONDS) as client:
             try:
                 answer = await client.post(
                     f"{self.address}{_PREFIX}{path}",
@@ -100,11 +106,19 @@ def _as_here(refused: HolderRefused, spec: TaskSpec) -> Exception:
         case "NoModel":
             return NoModel()
         case "CloudModelRefused":
-            return CloudModelRefused(spec.model or "")
+            return CloudModelRefused(spec.model or "", hint=refused.hint)
         case "NoServerAvailable":
-            return NoServerAvailable({"asked by the holder": str(refused)})
+            return _no_server(refused)
         case _:
             return refused
+
+
+def _no_server(refused: HolderRefused) -> NoServerAvailable:
+    """The pool's own error, which says first what it is; what it said after that are its fields."""
+    error = NoServerAvailable({})
+    error.args = (str(refused).removeprefix(f"{NoServerAvailable.__doc__}".rstrip(".")).removeprefix(": "),)
+    error.hint = refused.hint
+    return error
 
 
 def _read(answer: httpx.Response) -> dict[str, Any]:
@@ -114,7 +128,7 @@ def _read(answer: httpx.Response) -> dict[str, Any]:
         document = {}
     if answer.is_success:
         return document
-    if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and _class_of(document) in ("", "ShuttingDown"):
+    if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and _class_of(document) in _NOT_NOW:
         raise HolderGone("it is shutting down")
     raise HolderRefused(
         _class_of(document) or f"Status{answer.status_code}",

@@ -9,24 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
 from types import TracebackType
 from typing import Self, TypeVar
 
-from backend.attach.guest import Guest, HolderGone
+from backend.attach.guest import Guest, HolderGone, HolderRefused
 from backend.bootstrap import Application, open_application
 from backend.readers import Readers, open_readers
 from backend.security.token import open_keys
 from infrastructure.config.settings import Settings
-from infrastructure.engine import INTERRUPTED_EXIT, passes_on
+from infrastructure.engine import INTERRUPTED_EXIT, is_guests, passes_on, rests_unasked
 from infrastructure.events.catalogue import PatchApplied
 from infrastructure.events.log import Stored, follow_file, read_file
 from infrastructure.ids import RunId
 from infrastructure.running.errors import RunIsOver
 from infrastructure.storage.directory import DataDirectory
+from infrastructure.storage.errors import MissingDatabase, OlderDatabase
 from infrastructure.storage.lock import EngineLock, Holder, read_holder
-from infrastructure.storage.runs import RequestKey, RunRecord, RunState
+from infrastructure.storage.runs import KeyReused, RequestKey, RunRecord, RunState
 from infrastructure.tasks import RunResult, TaskSpec, request_of
 
 LOOK_SECONDS = 0.1
@@ -34,14 +35,15 @@ LOOK_SECONDS = 0.1
 
 T = TypeVar("T")
 OnGuest = Callable[[Holder], None]
-OnStay = Callable[[int], None]
+OnStay = Callable[[int, Callable[[], None]], AbstractContextManager[None]]
+OpenDoor = Callable[[Application], AbstractAsyncContextManager[object]]
 
 
 class Seat:
     """The engine, wherever it is. Use it as an async context manager.
 
-    Leaving it as the holder waits until the guests' runs are done too, or until it is cancelled; they then go on
-    with whoever takes the lock next.
+    Leaving it as the holder waits until the guests' runs are done too, or until whoever was told of it wants to go;
+    they then go on with whoever takes the lock next.
     """
 
     def __init__(
@@ -51,16 +53,17 @@ class Seat:
         verb: str,
         on_guest: OnGuest = lambda holder: None,
         on_hold: Callable[[], None] = lambda: None,
-        on_stay: OnStay = lambda runs: None,
+        on_stay: OnStay = lambda runs, leave: nullcontext(),
     ) -> None:
         """A seat, not taken yet.
 
         Args:
             settings: All of them.
             verb: What the person ran, for others to see.
-            on_guest: Told whose guest this has become.
+            on_guest: Told whose guest this has become, and whose it becomes after that.
             on_hold: Told when this comes to hold the engine after it was a guest.
-            on_stay: Told for how many runs of guests this stays, when it could go.
+            on_stay: Told for how many runs of guests this stays, when it could go, and what to call to go all the
+                same; its context is open meanwhile.
         """
         self._settings = settings
         self._directory = DataDirectory(settings.paths.data)
@@ -71,6 +74,8 @@ class Seat:
         self._application: Application | None = None
         self._readers: Readers | None = None
         self._token = ""
+        self._host: str | None = None
+        self._wanted: dict[RunId, bool] = {}  # the runs that this seat began or went on with, and their `no_input`
         self._held = asyncio.Event()
         self._succeeding: asyncio.Task[None] | None = None
         self._fault: BaseException | None = None
@@ -107,13 +112,15 @@ class Seat:
 
         Args:
             spec: The task.
-            request: Its name, so that it is begun once whoever holds the engine; one is made where there is none.
+            request: Its name, so that it is begun once whoever holds the engine; one is made where there is none. What
+                was asked for is told by the task, here as at a holder's door.
         """
         key = request.key if request is not None else uuid.uuid4().hex
-        return await self._do(
-            lambda app: app.engine.start(spec, request or request_of(key, spec)),
-            lambda guest: guest.start(spec, key),
+        run = await self._do(
+            lambda app: app.engine.start(spec, request_of(key, spec)), lambda guest: guest.start(spec, key)
         )
+        self._wanted[run] = spec.no_input
+        return run
 
     async def resume(self, run: RunId, *, no_input: bool = False) -> None:
         """Go on with a run from its last step.
@@ -124,9 +131,16 @@ class Seat:
         record = await self.record_of(run)
         if record.state is RunState.FINISHED:
             raise RunIsOver(record.run, record.status)
-        await self._do(
-            lambda app: app.engine.resume(run, no_input=no_input), lambda guest: guest.resume(run, no_input=no_input)
-        )
+        try:
+            await self._do(
+                lambda app: app.engine.resume(run, no_input=no_input),
+                lambda guest: guest.resume(run, no_input=no_input),
+            )
+        except HolderRefused as refused:
+            if refused.error_class != RunIsOver.__name__:
+                raise
+            raise RunIsOver(run, (await self.record_of(run)).status) from refused
+        self._wanted[run] = no_input
 
     async def answer(self, run: RunId, approval: str, approved: bool, reason: str = "") -> None:
         """Answer what a run waits for.
@@ -157,9 +171,12 @@ class Seat:
             if self._application is not None:
                 return await self._application.engine.result(run)
             record = await self.record_of(run)
-            if record.result_json:
+            if record.result_json and record.state in (RunState.FINISHED, RunState.WAITING):
                 return RunResult.model_validate_json(record.result_json)
-            if record.state is RunState.INTERRUPTED and not passes_on(record):
+            if self._is_left(record):
+                with contextlib.suppress(RunIsOver):
+                    await self.resume(run, no_input=self._wanted[run])
+            elif record.state is RunState.INTERRUPTED and not passes_on(record):
                 return RunResult(
                     run=run, status="cancelled", judge="none", exit_code=INTERRUPTED_EXIT, reason=record.reason
                 )
@@ -181,10 +198,12 @@ class Seat:
             await self._application.pool.models()
 
     async def keyed(self, request: RequestKey) -> RunId | None:
-        """The run that a request began."""
-        if self._application is not None:
-            return await self._application.runs.keyed(request)
-        return await self._reading().runs.keyed(request)
+        """The run that a request began, by its key alone: whoever began it has compared what was asked for."""
+        runs = self._reading().runs if self._application is None else self._application.runs
+        try:
+            return await runs.keyed(request)
+        except KeyReused as known:
+            return known.run
 
     async def events_of(self, run: RunId, after: int = 0, limit: int = 1000) -> tuple[Stored, ...]:
         """A page of a run's events."""
@@ -211,28 +230,53 @@ class Seat:
     # ----------------------------------------------------------------------------------- where we sit
     async def _hold(self) -> None:
         """Open the application on the lock we have, and a door beside it for guests."""
+        importing = asyncio.ensure_future(asyncio.to_thread(_import_door))  # it takes as long as the rest together
         application = await self._stack.enter_async_context(
             open_application(self._settings, verb=self._verb, lock=self._lock)
         )
-        # FastAPI costs half a second to import, and a command that nobody visits should not wait for it.
-        from backend.server import open_door  # noqa: PLC0415
-
-        await self._stack.enter_async_context(open_door(application))
+        await self._stack.enter_async_context((await importing)(application))
+        for run in self._wanted:
+            await self._take_over(run, application)
         self._application = application
         self._held.set()
 
+    async def _take_over(self, run: RunId, application: Application) -> None:
+        """Go on with a run of ours that the engine does not go on with by itself, since no guest began it."""
+        record = await application.runs.get(run)
+        if self._is_left(record) or (record.state is RunState.WAITING and not is_guests(record)):
+            await application.engine.resume(run, no_input=self._wanted[run])
+
+    def _is_left(self, record: RunRecord) -> bool:
+        """Whether a run that this seat wants rests for no reason of its own, and nobody else goes on with it."""
+        return record.run in self._wanted and rests_unasked(record) and not is_guests(record)
+
     async def _sit_down(self) -> None:
+        """Be a guest; or hold the engine after all, when its holder has gone before there was anything to read."""
         self._token = (await asyncio.to_thread(open_keys, self._directory.token)).token
-        self._readers = await self._stack.enter_async_context(open_readers(self._settings))
-        holder = await asyncio.to_thread(read_holder, self._directory.lock)
-        if holder is not None:
-            self._on_guest(holder)
+        while self._readers is None:
+            holder = await asyncio.to_thread(read_holder, self._directory.lock)
+            try:
+                self._readers = await self._stack.enter_async_context(open_readers(self._settings))
+            except (MissingDatabase, OlderDatabase):
+                if holder is not None and holder.address:
+                    raise
+                # The holder has only just come and makes the database, or brings it up to date.
+                if await asyncio.to_thread(self._lock.try_acquire):
+                    return await self._hold()
+                await asyncio.sleep(LOOK_SECONDS)
+        self._greet(await asyncio.to_thread(read_holder, self._directory.lock))
         self._succeeding = asyncio.get_running_loop().create_task(self._succeed(), name="wait to hold the engine")
+        return None
+
+    def _greet(self, holder: Holder | None) -> None:
+        if holder is not None and holder.epoch != self._host:
+            self._host = holder.epoch
+            self._on_guest(holder)
 
     async def _succeed(self) -> None:
         """Take the lock when the holder goes. What stands in the way then is raised to whoever waits."""
         try:
-            await self._lock.wait(on_wait=lambda holder: None)
+            await self._lock.wait(on_wait=self._greet)
             self._on_hold()
             await self._hold()
         except Exception as error:  # noqa: BLE001 - raised by the next call of this seat, not swallowed
@@ -270,11 +314,32 @@ class Seat:
         application = self._application
         if application is None:
             return
-        while live := application.engine.manage_resources().live:
-            self._on_stay(len(live))
-            await asyncio.gather(*(application.engine.result(run) for run in live))
+        wants_to_go = asyncio.Event()
+        while (live := application.engine.manage_resources().live) and not wants_to_go.is_set():
+            with self._on_stay(len(live), wants_to_go.set):
+                ends = [asyncio.ensure_future(application.engine.result(run)) for run in live]
+                await _all_or(ends, wants_to_go)
 
     def _reading(self) -> Readers:
         if self._readers is None:
             raise RuntimeError("a seat is used inside its context")
         return self._readers
+
+
+def _import_door() -> OpenDoor:
+    """FastAPI and all that is behind it. In a thread, so that the loop goes on meanwhile."""
+    from backend.server import open_door  # noqa: PLC0415 - a guest needs none of it
+
+    return open_door
+
+
+async def _all_or(ends: Sequence[asyncio.Future[RunResult]], event: asyncio.Event) -> None:
+    """Wait for all, or for the event. How a guest's run ends is the guest's affair, also where it broke."""
+    all_done = asyncio.gather(*ends, return_exceptions=True)
+    told = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait([all_done, told], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        all_done.cancel()
+        told.cancel()
+        await asyncio.wait([all_done, told])

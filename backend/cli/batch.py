@@ -99,7 +99,7 @@ async def _batch(
                 stop=stop,
             )
             report = await work_on(order, _runs(seat, settings), BatchRegistry(seat.directory))
-    return _conclude(report, place, terminal, output)
+        return _conclude(report, place, terminal, output)  # before it stays for guests
 
 
 def _runs(seat: Seat, settings: Settings) -> EngineRuns:

@@ -156,8 +156,9 @@ def explain(error: BaseException) -> Explained:
     error = _single(error)
     if isinstance(error, Refused):
         return Explained("Refused", str(error), error.hint, error.exit_code)
-    rule = rule_of(*(kind.__name__ for kind in type(error).__mro__))
-    name = type(error).__name__
+    # What another command met, it tells by the name of its class.
+    name = str(getattr(error, "error_class", "")) or type(error).__name__
+    rule = rule_of(name, *(kind.__name__ for kind in type(error).__mro__))
     if rule is None:
         return Explained(name, f"unexpected {name}: {_one_line(str(error))}", _UNEXPECTED, ENVIRONMENT)
     if isinstance(error, OSError):

@@ -1,7 +1,8 @@
 """`corral run`: a task in, a tested patch out."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -11,6 +12,7 @@ from backend.attach.seat import Seat
 from backend.cli.asking import ask_approval
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import Refused
+from backend.cli.interrupts import interruptible
 from backend.cli.options import NO_OPTIONS, Common, OutputOption, again, settings_of
 from backend.cli.outcome import Delivery, conclude, document_of
 from backend.cli.progress import Progress, shown
@@ -118,9 +120,12 @@ def open_seat(settings: Settings, verb: str, terminal: Terminal) -> Seat:
     def on_guest(holder: Holder) -> None:
         terminal.say(f"the engine is held by `corral {holder.verb}` (process {holder.pid}); this joins it as a guest")
 
-    def on_stay(runs: int) -> None:
+    @contextmanager
+    def on_stay(runs: int, leave: Callable[[], None]) -> Generator[None]:
         many = "a run of a guest" if runs == 1 else f"{runs} runs of guests"
         terminal.say(f"staying for {many}; Ctrl-C hands the engine to one of them", "yellow")
+        with interruptible(leave):
+            yield
 
     return Seat(
         settings,

@@ -93,6 +93,7 @@ class _Watcher:
         self._engine, self._run, self._progress, self._ask = engine, run, progress, ask
         self._beside = beside
         self._question: asyncio.Task[None] | None = None
+        self._given: set[str] = set()
 
     def stop(self) -> None:
         """The first Ctrl-C."""
@@ -108,8 +109,10 @@ class _Watcher:
         match event:
             case ApprovalAsked() if self._ask is not None:
                 self.forget_question()
+                self._given.discard(event.approval)
                 self._question = self._beside.create_task(self._put(self._ask, event))
             case ApprovalGiven():
+                self._given.add(event.approval)
                 self.forget_question()
             case _:
                 pass
@@ -134,6 +137,8 @@ class _Watcher:
             try:
                 return await self._engine.answer(self._run, approval, approved, reason)
             except RunNotWaiting:
+                if approval in self._given:
+                    return None  # it was taken; its holder died before it could say so
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
         await self._engine.answer(self._run, approval, approved, reason)
         return None

@@ -15,24 +15,45 @@ from backend.security.errors import NoToken, WrongPassword
 
 router = APIRouter(tags=["sign-in"])
 
+# Only files that are open to everybody (`SIGN_IN_FILES`), and no inline style: the policy of every answer forbids it.
 _PAGE = """<!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-{head}<title>Corral: sign in</title>
+<meta name="color-scheme" content="light dark">
+{head}<title>Corral: {title}</title>
+<link rel="icon" href="/static/favicon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/static/css/page.css">
+</head>
+<body data-view="signedout">
+<header class="bar">
+<span class="brand"><img src="/static/favicon.svg" alt="" width="22" height="22">Corral</span>
+</header>
 <main>
-<h1>Corral</h1>
+<article class="card signedout">
+<h1>{title}</h1>
 {body}
+</article>
 </main>
+</body>
 </html>
 """
 _FORM = """<form method="post" action="/signin">
-<p><label>Password <input type="password" name="password" required autofocus autocomplete="current-password"></label>
-<button>Sign in</button></p>
-</form>"""
-_HOW = "<p>Run <code>corral serve</code> in a terminal of this machine, and open the address that it prints.</p>"
-_SPENT = "<p><strong>This address was used before, or is older than five minutes.</strong></p>"
-_IN = '<p>Signed in. <a href="/">Open the page</a></p>'
+<label><span>Password</span>
+<input type="password" name="password" required autofocus autocomplete="current-password"></label>
+<p class="actions"><button class="yes">Sign in</button></p>
+</form>
+<p class="dim">It was chosen when this server was started. There are no one-time addresses here.</p>"""
+_HOW = """<p>Get a one-time address in a terminal of the machine that runs Corral, and open it in this browser:</p>
+<pre><code>corral serve</code></pre>
+<p class="dim">While the server runs, the same command prints another address and ends.
+Each is good for five minutes and one use.</p>"""
+_SPENT = """<p role="alert" data-tone="warn"><strong>This address was used before, or is older than five minutes.
+</strong></p>
+"""
+_WRONG = '<p role="alert" data-tone="bad"><strong>{}</strong></p>\n'
+_IN = '<p><a href="/">Open the page</a></p>'
 # A page that sends itself on, not a redirect: a cookie that is SameSite=Strict would not go along when the address
 # was opened from another site, such as a terminal in a browser.
 _ON = '<meta http-equiv="refresh" content="0; url=/">\n'
@@ -63,7 +84,7 @@ async def sign_in_with_password(door: Door, request: Request) -> Response:
     try:
         door.guard.password.check(form.get("password", [""])[0])
     except WrongPassword as error:
-        return _html(f"<p><strong>{escape(str(error))}</strong></p>{_FORM}", 401)
+        return _html(_WRONG.format(escape(str(error))) + _FORM, 401)
     return _signed_in(door)
 
 
@@ -74,10 +95,10 @@ async def sign_out(door: Door) -> Response:
 
 
 def _signed_in(door: Door) -> Response:
-    answer = _html(_IN, head=_ON)
+    answer = _html(_IN, title="Signed in", head=_ON)
     answer.headers["Set-Cookie"] = door.guard.cookie_header()
     return answer
 
 
-def _html(body: str, status: int = 200, head: str = "") -> HTMLResponse:
-    return HTMLResponse(_PAGE.format(head=head, body=body), status, _HEADERS)
+def _html(body: str, status: int = 200, *, title: str = "Sign in", head: str = "") -> HTMLResponse:
+    return HTMLResponse(_PAGE.format(head=head, title=title, body=body), status, _HEADERS)

@@ -17,7 +17,9 @@ from backend.security.errors import BodyTooLarge, ForeignHost, ForeignOrigin, No
 from backend.security.passwords import Password
 from backend.security.token import COOKIE_SECONDS, Keys
 
-PUBLIC_PATHS = frozenset({"/health/live", "/health/ready", "/signin"})
+SIGN_IN_FILES = frozenset({"/static/css/page.css", "/static/favicon.svg"})
+"""What the sign-in page is drawn with. They hold nothing but looks."""
+PUBLIC_PATHS = frozenset({"/health/live", "/health/ready", "/signin"}) | SIGN_IN_FILES
 """Open without a token. Everything else wants it, a path that does not exist included."""
 FORM_PATHS = frozenset({"/signin"})
 """Filled in by a browser's form."""

@@ -4,7 +4,8 @@ Owns what counts as green. In the order in which the cases are decided:
 
 1. An empty patch: failed.
 2. A test that passed before and does not now, or is gone: failed. Likewise a run that no longer comes to its end.
-3. A judge test that was red passes, and 2 is not so: done.
+3. A judge test that was red passes, and 2 is not so: done. Where the user named the test files, they are the task: while
+   one of them is red it is failed.
 4. The task asks for tests: they must pass on the untouched code: unverified, else failed.
 5. The user gave tests, and none of them passes: failed, whatever else says so.
 6. Tests written from the plan: one that was not green on the snapshot passes and none is red: unverified; red now, or
@@ -52,6 +53,7 @@ def judge(
     written_baseline: TestReport | None = None,
     written_after: TestReport | None = None,
     task_kind: TaskKind = "code",
+    named: bool = False,
 ) -> Verdict:
     """Judge a patch.
 
@@ -63,6 +65,7 @@ def judge(
         written_baseline: Tests of this run's own on the untouched snapshot.
         written_after: The same with the patch.
         task_kind: Whether the task asks for code or for tests.
+        named: Whether the user named the judge's test files, so that all of them must pass.
     """
     if patch_empty:
         return Verdict(status="failed", judge=judge, reason="The patch is empty.")
@@ -72,6 +75,9 @@ def judge(
     if after is not None and after.crashed is not None and (baseline is None or baseline.crashed is None):
         return Verdict(status="failed", judge=judge, reason=f"The tests did not come to their end: {after.crashed}")
     gained = turned_green(baseline, after)
+    if named and gained and after is not None and after.red:
+        reason = f"{len(after.red)} of the given tests are red still."
+        return Verdict(status="failed", judge=judge, reason=reason, turned_green=gained)
     if gained and after is not None and after.crashed is None:
         return Verdict(status="done", judge=judge, reason=_gained_reason(gained), turned_green=gained)
     if task_kind == "tests":

@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -132,15 +132,6 @@ def _must_be_plain(path: str, found: os.stat_result, ours: bool) -> None:
         raise PathRefused(path, "it is not a regular file")
     if ours and found.st_nlink != 1:
         raise PathRefused(path, "it is linked to another file")
-
-
-def opener(root: Path, *, limit: int | None = None, ours: bool = False) -> Callable[[str, int], int]:
-    """An `opener` for `aiofiles.open`, so that a relative path is opened below the root and nowhere else."""
-
-    def open_beneath(path: str, _flags: int) -> int:
-        return open_file(root, path, limit=limit, ours=ours)
-
-    return open_beneath
 
 
 def read_file(root: Path, path: str, *, limit: int | None = None, ours: bool = False) -> bytes:

@@ -78,8 +78,7 @@ async def load_snapshot(into: Path) -> Snapshot:
         SnapshotUnfinished: There is none, or its manifest is damaged.
     """
     try:
-        async with aiofiles.open(into / MANIFEST, "rb") as file:
-            content = await file.read()
+        content = await in_thread(lambda _: (into / MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SnapshotUnfinished(into) from error
     return read_manifest(content, into, into / "base")

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import aiofiles
-
 from agents.answers.paths import folded, safe_path
 from agents.errors import UnusableAnswer
-from infrastructure.workspace.beneath import LINK, directory, git_mode, look_at, open_file, opener, parts_of, sha_of
+from infrastructure.workspace.beneath import LINK, directory, git_mode, look_at, open_file, parts_of, read_file, sha_of
 from infrastructure.workspace.copying import copy_files
 from infrastructure.workspace.errors import NotText, PathMissing, PathRefused, TooLarge
 from infrastructure.workspace.manifest import FileState, Snapshot
@@ -114,12 +112,8 @@ async def read_text(tree: Tree, path: str, limit: int = _READ_LIMIT) -> str:
 
 async def read_bytes(tree: Tree, path: str, limit: int = _READ_LIMIT) -> bytes:
     """Read a file whole. Raises as `read_text`, but takes any content."""
-    parts_of(path)  # before the opener, which NUL does not reach
-    async with aiofiles.open(path, "rb", opener=opener(tree.root, limit=limit, ours=True)) as file:
-        content = await file.read(limit + 1)
-    if len(content) > limit:
-        raise TooLarge(f"{path!r} holds more", f"{limit:,} bytes")
-    return content
+    # Not through aiofiles: a cancelled `open` of it leaves the file open until the collector finds it.
+    return await in_thread(lambda _: read_file(tree.root, path, limit=limit, ours=True))
 
 
 async def listing(tree: Tree) -> tuple[Entry, ...]:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ import pytest
 
 from backend.cli.app import run_command
 from backend.security.addresses import is_loopback_host
-from backend.server import NoPassword, address_of, check_host, listen, run_in_loop
+from backend.server import NoPassword, address_of, check_host, listen, loop_name, run_in_loop
 from infrastructure.config.settings import ServeSettings
 from infrastructure.processes import run_process
 from tests.backend.serving import follow, served
@@ -72,6 +73,14 @@ def test_programs_are_fed_on_the_servers_event_loop_too() -> None:
         return done.stdout
 
     assert run_in_loop(echo) == b"fed"
+
+
+def test_the_loop_that_is_named_is_the_one_that_runs() -> None:
+    async def name() -> str:
+        return loop_name()
+
+    assert run_in_loop(name, fast=False) == "asyncio"
+    assert run_in_loop(name) == ("uvloop" if find_spec("uvloop") else "asyncio")
 
 
 @SLOW

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 
 from backend.security.codes import mint
-from backend.security.guard import Guard
+from backend.security.guard import SIGN_IN_FILES, Guard
 from backend.security.token import Keys
 from tests.backend.site import BASE, Site, site_over
 from tests.engine.world import repository, settings_of
@@ -92,6 +93,34 @@ async def test_who_opens_the_page_without_a_cookie_is_sent_to_the_sign_in(site: 
         assert answer.headers["content-type"].startswith("text/html")
 
 
+async def test_a_program_that_asks_for_the_page_without_a_token_is_told_so(site: Site) -> None:
+    async with site.stranger({"Accept": "application/json"}) as program:
+        answer = await program.get("/")
+        assert (answer.status_code, answer.json()["type"]) == (401, "about:corral/NoToken")
+    async with site.stranger({"Accept": "text/html", "Host": "evil.example"}) as rebound:
+        answer = await rebound.get("/")
+        assert (answer.status_code, answer.json()["type"]) == (403, "about:corral/ForeignHost")
+
+
+async def test_everything_the_sign_in_page_is_drawn_with_is_open_to_a_stranger(site: Site) -> None:
+    async with site.stranger({"Accept": "text/html"}) as browser:
+        page = (await browser.get("/signin")).text
+        files = set(re.findall(r'<(?:link|img)[^>]*(?:href|src)="([^"]+)"', page))
+        assert {kind for file in files for kind in (".css", ".svg") if file.endswith(kind)} == {".css", ".svg"}
+        assert files == SIGN_IN_FILES
+        for file in files:
+            assert (await browser.get(file)).status_code == 200, file
+            assert (await browser.get(f"{file}/../../index.html")).status_code == 401
+        assert re.findall(r"<style|\sstyle=|<script|\son[a-z]+=", page) == []
+
+
+async def test_a_server_without_a_password_says_where_addresses_come_from_and_asks_for_none(site: Site) -> None:
+    async with site.stranger() as browser:
+        for answer in (await browser.get("/signin"), await browser.get("/signin", params={"code": "1-2-3"})):
+            assert "corral serve" in answer.text
+            assert "<form" not in answer.text
+
+
 async def test_without_a_password_nobody_signs_in_with_one(site: Site) -> None:
     async with site.stranger(FORM) as browser:
         answer = await browser.post("/signin", content="password=")
@@ -102,6 +131,7 @@ async def test_the_password_opens_and_is_the_only_way_in(guarded: Site) -> None:
     async with guarded.stranger(FORM) as browser:
         answer = await browser.get("/signin", params={"code": code_of(guarded)})
         assert 'type="password"' in answer.text
+        assert "corral serve" not in answer.text
         assert "set-cookie" not in answer.headers
         answer = await browser.post("/signin", content="password=correct+horse")
         assert answer.status_code == 200

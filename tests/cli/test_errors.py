@@ -19,6 +19,7 @@ from infrastructure.transport.errors import ModelNotFound
 
 PACKAGES = (
     "agents",
+    "backend.attach",
     "infrastructure.config",
     "infrastructure.events",
     "infrastructure.judge",

@@ -150,7 +150,7 @@ def test_follow_sees_what_another_process_does_as_it_happens(
     assert following.returncode == 0
 
 
-def test_second_command_waits_for_the_first_and_says_for_whom(
+def test_second_command_is_the_guest_of_the_first_and_ends_when_it_goes(
     started: Started, corral: Corral, place: DemoPlace, repository_root: Path
 ) -> None:
     started.until("call.text")
@@ -159,7 +159,7 @@ def test_second_command_waits_for_the_first_and_says_for_whom(
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository_root,
     )  # fmt: skip
     assert waiting.stderr is not None
-    assert f"`corral run` (process {started.process.pid}) works on this data directory" in waiting.stderr.readline()
+    assert f"held by `corral run` (process {started.process.pid})" in waiting.stderr.readline()
     started.process.send_signal(signal.SIGINT)
     started.end()
     out, err = waiting.communicate(timeout=PATIENCE)
@@ -167,7 +167,7 @@ def test_second_command_waits_for_the_first_and_says_for_whom(
     assert out.startswith("This is a simulated model.")
 
 
-def test_command_that_waits_ends_with_one_document_at_ctrl_c(
+def test_guest_ends_with_one_document_at_ctrl_c_and_its_host_goes_on(
     started: Started, corral: Corral, place: DemoPlace, repository_root: Path
 ) -> None:
     started.until("call.text")
@@ -176,12 +176,14 @@ def test_command_that_waits_ends_with_one_document_at_ctrl_c(
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository_root,
     )  # fmt: skip
     assert waiting.stderr is not None
-    assert "works on this data directory" in waiting.stderr.readline()
+    assert "joins it as a guest" in waiting.stderr.readline()
+    assert waiting.stderr.readline().startswith("run ")
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 130
     assert json.loads(out)["exit_code"] == 130
     assert "Traceback" not in err
+    assert started.process.poll() is None
 
 
 def test_task_is_read_from_standard_input(corral: Corral, place: DemoPlace, repository_root: Path) -> None:

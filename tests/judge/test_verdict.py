@@ -223,3 +223,21 @@ def test_nothing_turns_green_where_nothing_changed(one) -> None:
     assert all("::" in name or name == "t.py" for name in turned_green(one, again))
     if one is not None:
         assert not set(turned_green(one, again)) & (one.red & again.red)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "status", "gained"),
+    [
+        ("a- b-", "a+ b+", "done", ("a", "b")),
+        ("a- b-", "a+ b-", "failed", ("a",)),
+        ("a- b!", "a+ b!", "failed", ("a",)),
+        ("a- b+", "a+ b+", "done", ("a",)),
+        ("a- bs", "a+ bs", "done", ("a",)),
+    ],
+)
+def test_all_tests_of_files_that_the_user_named_must_pass(
+    before: str, after: str, status: str, gained: tuple[str, ...]
+) -> None:
+    verdict = judge(report(before), report(after), patch_empty=False, judge="given", named=True)
+    assert (verdict.status, verdict.turned_green) == (status, gained)
+    assert verdict.repairable

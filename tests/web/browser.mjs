@@ -70,11 +70,26 @@ const log = (page) => page.locator(".log .entry > .text, .log .entry > summary >
 
 test("a stranger is told how to come in, and sees nothing", async () => {
   const stranger = await browser.newContext();
-  const page = await stranger.newPage();
-  const answer = await page.goto(`${told.address}/api/v1/runs`);
+  const answer = await (await stranger.newPage()).goto(`${told.address}/api/v1/runs`);
   assert.equal(answer.status(), 401);
-  await page.goto(`${told.address}/signin`);
-  await page.getByText("corral serve").waitFor();
+  const page = await stranger.newPage();
+  const said = [];
+  page.on("console", (message) => said.push(message.text()));
+  await page.goto(`${told.address}/`);
+  assert.equal(page.url(), `${told.address}/signin`);
+  await page.getByText("corral serve", { exact: true }).waitFor();
+  assert.equal(await page.locator("[type=password]").count(), 0, "this server has no password");
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [1440, 390]) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 900 });
+      assert.deepEqual(await faults(page), [], `${colorScheme} ${width}`);
+      assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `too wide at ${width}`);
+    }
+  }
+  assert.equal(await page.locator(".card").evaluate((card) => getComputedStyle(card).borderTopWidth), "1px", "it is styled");
+  assert.ok(await page.locator("img").evaluate((image) => image.complete && image.naturalWidth > 0), "its picture is there");
+  assert.deepEqual(said, []);
   await stranger.close();
 });
 
@@ -259,7 +274,9 @@ test("who is signed out meanwhile is told how to come back in", async () => {
   const cookies = await context.cookies();
   await context.clearCookies();
   await page.getByText("You are signed out").waitFor();
-  await page.locator(".signedout").getByText("corral serve", { exact: true }).waitFor();
+  await page.locator(".signedout").getByRole("link", { name: "Sign in again" }).click();
+  await page.getByText("corral serve", { exact: true }).waitFor();
+  assert.equal(await page.locator("[type=password]").count(), 0, "this server has no password");
   await context.addCookies(cookies);
   await page.close();
   forget(/401/);

@@ -87,7 +87,13 @@ async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree)
     baseline = await maybe_report(blobs, start.baseline.report)
     after = await _run_judge(state, step, snapshot, tree)
     decide = partial(
-        judge, baseline, after, patch_empty=not state.get("patch"), judge=start.baseline.judge, task_kind=start.kind
+        judge,
+        baseline,
+        after,
+        patch_empty=not state.get("patch"),
+        judge=start.baseline.judge,
+        task_kind=start.kind,
+        named=bool(start.baseline.given),
     )
     verdict = decide()
     if verdict.status == "done" or verdict.broken or not state.get("patch"):
