@@ -91,7 +91,7 @@ class Guest:
                     json=body,
                     headers={"Authorization": f"Bearer {self.token}", **(headers or {})},
                 )
-            except httpx.TransportError as error:
+            except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError) as error:
                 raise HolderGone(str(error)) from error
         return _read(answer)
 

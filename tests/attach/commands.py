@@ -35,6 +35,7 @@ class Command:
         self.out: list[str] = []
         self.err: list[str] = []
         self._said = asyncio.Condition()
+        self._open = 2
         self._reading = asyncio.gather(self._read(process.stdout, self.out), self._read(process.stderr, self.err))
 
     @property
@@ -84,7 +85,7 @@ class Command:
     async def _until(self, found: Callable[[], str | None], what: str) -> str:
         async with self._said:
             while (line := found()) is None:
-                assert not self._reading.done(), f"it ended without {what!r}:\n{self.text}\n{self.out[-2:]}"
+                assert self._open, f"it ended without {what!r}:\n{self.text}\n{self.out[-2:]}"
                 await self._said.wait()
             return line
 
@@ -94,6 +95,9 @@ class Command:
             async with self._said:
                 into.append(line.decode().rstrip("\n"))
                 self._said.notify_all()
+        async with self._said:
+            self._open -= 1
+            self._said.notify_all()
 
 
 @dataclass
@@ -181,9 +185,10 @@ class Bench:
 
     async def until_rows(self, number: int) -> tuple[RunRecord, ...]:
         """Wait until there are so many runs."""
-        while len(rows := await self.rows()) < number:
+        while True:
+            if len(rows := await self.rows()) >= number:
+                return rows
             await asyncio.sleep(LOOK)
-        return rows
 
     async def row(self, run: str) -> RunRecord:
         async with open_readers(self.settings) as readers:

@@ -21,7 +21,7 @@ def most_at_once(made: Bench) -> int:
 async def test_second_run_is_a_guest_and_both_share_one_queue(tmp_path: Path) -> None:
     async with bench(tmp_path, num_parallel=1) as made:
         first = await made.run()
-        await first.event("call.started")
+        await first.event("call.text")
         second, third = await made.run(), await made.run()
         for guest in (second, third):
             said = await guest.says("joins it as a guest")
@@ -50,13 +50,13 @@ async def test_guest_prints_the_document_that_it_would_print_alone(tmp_path: Pat
         assert {name: value for name, value in guest.result.items() if name not in own} == {
             name: value for name, value in alone.result.items() if name not in own
         }
-        assert [name for name in guest.result] == [name for name in alone.result]
+        assert list(guest.result) == list(alone.result)
 
 
 async def test_guest_shows_the_same_events_in_the_same_order_as_the_log(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
         first = await made.run()
-        await first.event("call.started")
+        await first.event("call.text")
         guest = await made.run()
         await guest.ended()
         *seen, _ = guest.documents
@@ -69,7 +69,7 @@ async def test_holder_whose_run_is_done_stays_for_its_guest_and_says_so(tmp_path
         holder = await made.run(task=QUESTION, output="json")
         await made.held_by(holder)
         guest = await made.run()
-        await guest.event("call.started")
+        await guest.event("call.text")
         await holder.says("staying for a run of a guest")
         assert holder.out, "its own document is printed before it stays"
         assert await guest.ended() == 0
@@ -87,7 +87,7 @@ async def test_ctrl_c_while_it_stays_hands_over_and_keeps_its_own_exit_code(
         await made.held_by(holder)
         guest = await made.run()
         await holder.says("staying for a run of a guest")
-        await guest.event("call.started")
+        await guest.event("call.text")
         holder.send(number)
         assert await holder.ended() == 0, holder.text
         assert holder.result["status"] == "done"
@@ -103,9 +103,9 @@ async def test_ctrl_c_while_it_stays_hands_over_and_keeps_its_own_exit_code(
 async def test_ctrl_c_of_the_holders_own_run_leaves_the_guest_alone(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
         holder = await made.run()
-        await holder.event("call.started")
+        await holder.event("call.text")
         guest = await made.run()
-        await guest.event("call.started")
+        await guest.event("call.text")
         holder.send(signal.SIGINT)
         await holder.says("staying for a run of a guest")
         assert holder.result["exit_code"] == 130
@@ -118,10 +118,10 @@ async def test_ctrl_c_of_the_holders_own_run_leaves_the_guest_alone(tmp_path: Pa
 async def test_ctrl_c_of_a_guest_stops_its_own_run_only_and_resume_goes_on(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
         holder = await made.run()
-        await holder.event("call.started")
+        await holder.event("call.text")
         guest = await made.run()
         run = await guest.run()
-        await guest.event("call.started")
+        await guest.event("call.text")
         guest.send(signal.SIGINT)
         assert await guest.ended() == 130
         assert guest.result["exit_code"] == 130
@@ -136,7 +136,7 @@ async def test_ctrl_c_of_a_guest_stops_its_own_run_only_and_resume_goes_on(tmp_p
 async def test_guest_applies_its_patch_and_leaves_the_receipt(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
         holder = await made.run()
-        await holder.event("call.started")
+        await holder.event("call.text")
         guest = await made.run("--apply")
         await guest.says("joins it as a guest")
         assert await guest.ended() == 0, guest.text
@@ -167,7 +167,7 @@ async def test_guest_is_refused_as_it_would_be_alone(tmp_path: Path, name: str) 
         code = await alone.ended()
         assert code in (2, 3)
         holder = await made.run()
-        await holder.event("call.started")
+        await holder.event("call.text")
         guest = await made.command(*words)
         assert await guest.ended() == code, guest.text
         own = {"run", "seconds"}
