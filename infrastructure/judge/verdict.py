@@ -4,8 +4,8 @@ Owns what counts as green. In the order in which the cases are decided:
 
 1. An empty patch: failed.
 2. A test that passed before and does not now, or is gone: failed. Likewise a run that no longer comes to its end.
-3. A judge test that was red passes, and 2 is not so: done. Where the user named the test files, they are the task: while
-   one of them is red it is failed.
+3. A judge test that was red passes, and 2 is not so: done. Test files that the user named are the task: while one of
+   their tests is red, it is failed.
 4. The task asks for tests: they must pass on the untouched code: unverified, else failed.
 5. The user gave tests, and none of them passes: failed, whatever else says so.
 6. Tests written from the plan: one that was not green on the snapshot passes and none is red: unverified; red now, or
