@@ -16,6 +16,7 @@ every client must have got the whole answer.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import tempfile
@@ -37,7 +38,9 @@ ROUNDS = 6
 STRAGGLERS_SECONDS = 0.3
 QUESTION = "What is a corral, at length?"
 WARM_UP = "Say hello, shortly."
-ANSWERS = {QUESTION: " ".join(f"word{number}" for number in range(TOKENS)), WARM_UP: "Hello there, you."}
+# Short words of letters: the simulator makes one token, and so one line, of each.
+WORDS = ("".join(letters) for letters in itertools.product("abcdefghijkl", repeat=3))
+ANSWERS = {QUESTION: " ".join(itertools.islice(WORDS, TOKENS)), WARM_UP: "Hello there, you."}
 
 
 # ------------------------------------------------------------------------------------- the servers
