@@ -34,7 +34,7 @@ from benchmarks.measuring import interleaved, ratios, summary
 READERS = 8
 TOKENS = 1500
 TOKENS_PER_SECOND = 200
-ROUNDS = 6
+ROUNDS = 5
 STRAGGLERS_SECONDS = 0.3
 QUESTION = "What is a corral, at length?"
 WARM_UP = "Say hello, shortly."
