@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import api, sse, start, streaming
+from benchmarks import api, cancel, sse, start, streaming
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
     print(f"| application imported | {figures['imported_mb']:.0f} |")
     print(f"| engine open and idle | {figures['idle_mb']:.0f} |")
     print(f"| CPU while idle, % of a core | {figures['cpu_percent']:.2f} |\n")
+    print("A cancelled call\n\n" + cancel.main() + "\n")
     print("Streaming\n\n" + streaming.main() + "\n")
     print("Streaming to SSE clients\n\n" + sse.main() + "\n")
     print("The API beside live runs\n\n" + api.main())

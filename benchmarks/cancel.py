@@ -1,4 +1,4 @@
-"""How soon a call cancelled in decode gives its slot back: from our cancel to the free slot in the simulator's truth log.
+"""How soon a call cancelled in decode gives its slot back: from our cancel to the free slot, by the truth log.
 
 Pool and simulator share one event loop, so both speak of the same clock. `python -m benchmarks.cancel`
 """
