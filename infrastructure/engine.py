@@ -242,6 +242,7 @@ class TaskOrchestrator:
         if error is not None:
             self._live.pop(live.run, None)
             live.broke(error)
+        live.begun.set()  # an execution that ended before it had begun must not keep anybody waiting
 
     async def _execute(self, live: LiveRun, given: Command[object] | None) -> None:
         """One execution: to its end, its interruption, or its question. A run's errors end here, as its result."""

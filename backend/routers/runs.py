@@ -24,7 +24,8 @@ EVENT_EXAMPLE = {
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
-After = Annotated[int, Query(ge=0, description="Only events with a greater number.")]
+_MOST = 2**63 - 1  # what the table can compare
+After = Annotated[int, Query(ge=0, le=_MOST, description="Only events with a greater number.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -101,7 +102,7 @@ async def read_events(
     after: After = 0,
     limit: Limit = 500,
     accept: Annotated[str, Header()] = "",
-    last_event_id: Annotated[int | None, Header(ge=0)] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, le=_MOST)] = None,
 ) -> Response:
     """Read a run's events: a page of them, or the stream."""
     if EVENT_STREAM in accept:

@@ -5,6 +5,8 @@ runs with those of the snapshot: otherwise a new `conftest.py` could turn any re
 """
 
 import configparser
+import re
+import shlex
 import tomllib
 from pathlib import PurePosixPath
 
@@ -12,6 +14,16 @@ _ALWAYS = frozenset({"conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", 
 _AT_START = frozenset({"sitecustomize.py", "usercustomize.py"})
 _IN_PART = frozenset({"pyproject.toml", "setup.cfg", "tox.ini"})
 _TEST_FOLDERS = frozenset({"tests", "test"})
+_OTHER_TESTS = re.compile(r"(_test\.go|_spec\.rb|\.(test|spec)\.[cm]?[jt]sx?)$|(^|/)__tests__/")
+_PACKAGE = frozenset({"package.json"})
+_READ_BY = {
+    "make": frozenset({"Makefile", "makefile", "GNUmakefile"}),
+    "npm": _PACKAGE,
+    "yarn": _PACKAGE,
+    "pnpm": _PACKAGE,
+    "nox": frozenset({"noxfile.py"}),
+    "just": frozenset({"justfile", "Justfile"}),
+}
 
 
 def is_test_file(path: str) -> bool:
@@ -23,7 +35,26 @@ def is_test_file(path: str) -> bool:
 def belongs_to_judge(path: str) -> bool:
     """Whether a file of the snapshot is the judge's: a test, what lies beside tests, or what steers the runner."""
     parts = PurePosixPath(path).parts
-    return is_test_file(path) or steers(path) or bool(_TEST_FOLDERS.intersection(parts[:-1]))
+    return (
+        is_test_file(path)
+        or steers(path)
+        or bool(_TEST_FOLDERS.intersection(parts[:-1]))
+        or _OTHER_TESTS.search(path) is not None
+    )
+
+
+def named_by(command: str) -> frozenset[str]:
+    """The files by which a test command does what it does: those it names, and those its runner reads.
+
+    A patch may not change them: `make test` is green at once where the Makefile says so.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    runner = PurePosixPath(words[0]).name if words else ""
+    named = () if "-m" in words else words  # `python -m doctest calc.py` names what is tested, not what tests
+    return frozenset(word.removeprefix("./") for word in named) | _READ_BY.get(runner, frozenset())
 
 
 def steers(path: str) -> bool:
@@ -54,7 +85,7 @@ def _pytest_part(path: str, content: bytes | None) -> str:
     if path.endswith(".toml"):
         try:
             tool = tomllib.loads(text).get("tool", {})
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             return text  # unreadable is different from everything readable
         part: object = tool.get("pytest") if isinstance(tool, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         return repr(part) if part else ""  # pyright: ignore[reportUnknownArgumentType]

@@ -11,13 +11,13 @@ from typing_extensions import TypedDict
 from agents.answers.edits import Rejected, apply_edits
 from agents.codegen.coder import CodeAnswer
 from infrastructure.events.catalogue import EditsApplied, EditsRejected
-from infrastructure.judge.steering import belongs_to_judge
+from infrastructure.judge.steering import belongs_to_judge, named_by
 from infrastructure.workflow.material import snapshot_of
 from infrastructure.workflow.nodes.write import REPLY
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.syntax import syntax_error
 from infrastructure.workflow.trial import candidate_tree, patch_of
-from infrastructure.workflow.values import CandidateStart, FileRef
+from infrastructure.workflow.values import Baseline, CandidateStart, FileRef
 from infrastructure.workspace.errors import WorkspaceError
 from infrastructure.workspace.manifest import Snapshot
 from infrastructure.workspace.trees import Tree, read_text
@@ -55,7 +55,7 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
     applied = apply_edits(current, answer)
     if isinstance(applied, Rejected):
         return _rejected(step, attempt, f"{applied.path}: {applied.reason}\n{applied.hint}".strip())
-    texts = _without_judge(step, snapshot, applied.contents)
+    texts = _without_judge(step, snapshot, state["start"].baseline, applied.contents)
     if unreadable := await asyncio.to_thread(_unreadable, current, texts):
         return _rejected(step, attempt, unreadable)
     changed = [FileRef(path, await step.scope.blobs.put(text.encode())) for path, text in texts.items()]
@@ -74,9 +74,10 @@ def _rejected(step: Step, attempt: int, reason: str) -> ApplyWrites:
     return {"rejected": reason, "outcome": "failed", "reason": f"the changes do not fit: {reason}"}
 
 
-def _without_judge(step: Step, snapshot: Snapshot, contents: Mapping[str, str]) -> dict[str, str]:
+def _without_judge(step: Step, snapshot: Snapshot, baseline: Baseline, contents: Mapping[str, str]) -> dict[str, str]:
     """Tests that were there judge the candidate, so it may add some but not change them."""
-    judged = [path for path in contents if path in snapshot.files and belongs_to_judge(path)]
+    given = {ref.path for ref in baseline.given} | named_by(baseline.command)
+    judged = [path for path in contents if path in snapshot.files and (path in given or belongs_to_judge(path))]
     for path in judged:
         step.note(f"{path} judges this run; the change of it was left out")
     return {path: text for path, text in contents.items() if path not in judged}
@@ -91,8 +92,9 @@ async def _current(step: Step, snapshot: Snapshot, contents: tuple[FileRef, ...]
     """The texts of the snapshot's files that the answer may name, with the candidate's own on top."""
     texts: dict[str, str] = {}
     named = {change.path for change in answer}
+    folded = {each.casefold() for each in named}
     for path in snapshot.files:
-        if path in named or path.casefold() in {each.casefold() for each in named}:
+        if path in named or path.casefold() in folded:
             try:
                 texts[path] = await read_text(Tree(snapshot.root), path)
             except WorkspaceError:
