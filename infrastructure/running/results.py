@@ -17,7 +17,7 @@ from infrastructure.tasks import EXIT_CODES, ErrorInfo, Judge, RunResult, Status
 from infrastructure.workflow.evidence import counts_of, load_report
 from infrastructure.workflow.routing import best
 from infrastructure.workflow.state import CodegenState
-from infrastructure.workflow.values import Candidate, FileRef
+from infrastructure.workflow.values import Candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,24 +79,6 @@ def finished_event(result: RunResult) -> RunFinished:
         error_message=error.message if error else "",
         hint=error.hint if error else "",
     )
-
-
-def blobs_in(values: Mapping[str, object]) -> frozenset[str]:
-    """Every hash that a state names, so that retention keeps what it points to."""
-    found: set[str] = set()
-    state = cast("CodegenState", values)
-    for candidate in state.get("tried", ()):
-        found.update(_shas(candidate.files), {candidate.patch, candidate.report})
-    baseline, written = state.get("baseline"), state.get("written")
-    if baseline is not None:
-        found.update({baseline.plan, baseline.report})
-    if written is not None:
-        found.update(_shas(written.files), {written.plan, written.report})
-    return frozenset(found - {""})
-
-
-def _shas(files: tuple[FileRef, ...]) -> set[str]:
-    return {ref.sha for ref in files if ref.sha}
 
 
 async def _patch_text(chosen: Candidate | None, blobs: Blobs) -> str:
