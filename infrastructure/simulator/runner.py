@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from infrastructure.simulator.generation import Generation
+from infrastructure.simulator.holding import Holds
 from infrastructure.simulator.models import Model
 from infrastructure.simulator.options import LoadOptions
 from infrastructure.simulator.truth import RequestRecord, SlotSpan, Truth
@@ -90,6 +91,7 @@ class Runner:
     version: Version
     truth: Truth
     loop: asyncio.AbstractEventLoop
+    holds: Holds = field(default_factory=Holds)
     slots: list[_Slot] = field(init=False)
     waiting: deque[Job] = field(default_factory=deque[Job])
     _ram: deque[str] = field(default_factory=lambda: deque[str](maxlen=_RAM_PROMPTS))
@@ -125,6 +127,10 @@ class Runner:
     def unblock(self, job: Job) -> None:
         """The client caught up: the job makes tokens again."""
         job.blocked = False
+        self._keep_going(self.loop.time())
+
+    def go_on(self) -> None:
+        """Answers that were held may make tokens again."""
         self._keep_going(self.loop.time())
 
     def kill(self) -> None:
@@ -211,7 +217,7 @@ class Runner:
             job = slot.job
             if job is None:
                 continue
-            if job.state is JobState.DECODE and not job.blocked:
+            if job.state is JobState.DECODE and not self._stands_still(job):
                 self._decoding.append(job)
             elif job.state is JobState.PREFILL and budget:
                 self._taking[job.slot] = min(job.left, budget)
@@ -251,8 +257,11 @@ class Runner:
                 self.truth.noted()
                 self._decode(job, now)
         for job in list(self._decoding):
-            if job.state is JobState.DECODE and not job.blocked:
+            if job.state is JobState.DECODE and not self._stands_still(job):
                 self._decode(job, now)
+
+    def _stands_still(self, job: Job) -> bool:
+        return job.blocked or self.holds.stops(job.generation.prompt, job.record.tokens_made)
 
     def _decode(self, job: Job, now: float) -> None:
         job.decode_ended = now

@@ -129,6 +129,16 @@ class Simulator:
                 return
         raise LookupError(model)
 
+    def hold(self, text: str) -> None:
+        """Stop answers to prompts with this text after their first tokens, until `release`."""
+        self.world.holds.texts.add(text)
+
+    def release(self, text: str) -> None:
+        """Let the answers go on that `hold` stopped."""
+        self.world.holds.texts.discard(text)
+        for loaded in self.world.scheduler.loaded.values():
+            loaded.runner.go_on()
+
     # ---------------------------------------------------------------------------- requests
 
     def _connection(self) -> Connection:

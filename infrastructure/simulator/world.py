@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from infrastructure.simulator.brains import Brains
 from infrastructure.simulator.brains.tasks import Task
 from infrastructure.simulator.golang import timestamp
+from infrastructure.simulator.holding import Holds
 from infrastructure.simulator.models import Model, ModelStore
 from infrastructure.simulator.names import parse_name
 from infrastructure.simulator.options import LoadOptions
@@ -81,6 +82,7 @@ class World:
     brains: Brains
     clock: Clock
     loop: asyncio.AbstractEventLoop
+    holds: Holds
     faults: Faults = field(default_factory=Faults)
 
     def record(self, route: str, model: str, client_id: str | None) -> RequestRecord:
@@ -115,8 +117,9 @@ def make_world(settings: SimulatorSettings, models: ModelStore, clock: Clock, ta
     loop = asyncio.get_running_loop()
     version = VERSIONS[settings.version]
     truth = Truth()
+    holds = Holds()
     scheduler = Scheduler(
-        start=_starter(settings, version, truth, loop),
+        start=_starter(settings, version, truth, loop, holds),
         load_seconds=lambda model: (
             settings.time_scale
             * (settings.load_seconds if model.spec.load_seconds is None else model.spec.load_seconds)
@@ -128,14 +131,14 @@ def make_world(settings: SimulatorSettings, models: ModelStore, clock: Clock, ta
         keep_alive=settings.keep_alive_seconds,
         clock=clock.now,
     )
-    world = World(settings, version, models, scheduler, truth, Brains(settings, tasks), clock, loop)
+    world = World(settings, version, models, scheduler, truth, Brains(settings, tasks), clock, loop, holds)
     for model in models:
         world.faults.set(model.name.key, model.spec.fault)
     return world
 
 
 def _starter(
-    settings: SimulatorSettings, version: Version, truth: Truth, loop: asyncio.AbstractEventLoop
+    settings: SimulatorSettings, version: Version, truth: Truth, loop: asyncio.AbstractEventLoop, holds: Holds
 ) -> Callable[[Model, LoadOptions], Runner]:
     def start(model: Model, options: LoadOptions) -> Runner:
         spec = model.spec
@@ -144,6 +147,6 @@ def _starter(
         slowdown = version.decode_slowdown if settings.decode_slowdown is None else settings.decode_slowdown
         speed = Speed(settings.time_scale / prefill, settings.time_scale / decode, slowdown)
         parallel = 1 if spec.pooling else spec.num_parallel or settings.num_parallel
-        return Runner(model, options, speed, parallel, version, truth, loop)
+        return Runner(model, options, speed, parallel, version, truth, loop, holds)
 
     return start

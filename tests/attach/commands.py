@@ -24,6 +24,10 @@ from tests.engine.world import ASKED, KNOWN, TASK, paced, repository
 
 ROOT = Path(__file__).parents[2]
 LOOK = 0.02
+INTENT, PLANNER, CODER = (f"You are Corral's {role}." for role in ("intent", "planner", "coder"))
+"""What the prompts of these roles say, for the simulator's `hold`."""
+JOB = "def add_"
+"""What the prompts of every job of the batch say, and those of no other task."""
 PROBLEMS = tuple(problem(number) for number in range(1, 5))
 
 
@@ -106,6 +110,8 @@ class Bench:
 
     root: Path
     simulator: Simulator
+    slots: int = 1
+    """How many calls the commands hold at the server at once."""
     started: list[Command] = field(default_factory=list)
 
     @property
@@ -126,13 +132,19 @@ class Bench:
         return [json.loads(line) for line in (self.root / "out" / "records.jsonl").read_text().splitlines()]
 
     def options(self) -> list[str]:
-        return ["--data", str(self.data), "--server", self.simulator.url]
+        server = ["--server", self.simulator.url] if self.slots == 1 else []
+        return ["--data", str(self.data), *server]
+
+    def environ(self) -> dict[str, str]:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("CORRAL_")}
+        if self.slots != 1:
+            environ["CORRAL_SERVERS"] = json.dumps([{"url": self.simulator.url, "slots": self.slots}])
+        return environ
 
     async def command(self, *words: str, options: Sequence[str] | None = None) -> Command:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("CORRAL_")}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "backend.cli", *words, *(self.options() if options is None else options),
-            cwd=ROOT, env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT, env=self.environ(), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE, limit=1 << 24,
         )  # fmt: skip
         command = Command(process)
@@ -196,13 +208,13 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(root: Path, **settings: object) -> AsyncIterator[Bench]:
+async def bench(root: Path, *, slots: int = 1, **settings: object) -> AsyncIterator[Bench]:
     """The server, and at the end nothing left running."""
     told = {"tokens_per_second": 60, "num_parallel": 2, **settings}
     repository(root / "repo")
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(paced(root, KNOWN, ASKED, *map(oracle_task, PROBLEMS), **told))
-        made = Bench(root, simulator)
+        made = Bench(root, simulator, slots)
         try:
             yield made
         finally:

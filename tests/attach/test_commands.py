@@ -8,10 +8,23 @@ from pathlib import Path
 import pytest
 
 from infrastructure.simulator import Outcome
-from tests.attach.commands import Bench, bench
-from tests.engine.world import QUESTION, RIGHT
+from tests.attach.commands import JOB, Bench, Command, bench
+from tests.engine.world import QUESTION, RIGHT, TASK
 
 pytestmark = pytest.mark.slow
+
+
+async def a_holder_that_stays(made: Bench) -> tuple[Command, Command]:
+    """A holder whose own run is done, and the guest in the middle of an answer for which it stays."""
+    made.simulator.hold(QUESTION)
+    made.simulator.hold(TASK)
+    holder = await made.run(task=QUESTION, output="json")
+    await made.held_by(holder)
+    guest = await made.run()
+    await guest.event("call.text")
+    made.simulator.release(QUESTION)
+    await holder.says("staying for a run of a guest")
+    return holder, guest
 
 
 def most_at_once(made: Bench) -> int:
@@ -20,12 +33,15 @@ def most_at_once(made: Bench) -> int:
 
 async def test_second_run_is_a_guest_and_both_share_one_queue(tmp_path: Path) -> None:
     async with bench(tmp_path, num_parallel=1) as made:
+        made.simulator.hold(TASK)
         first = await made.run()
         await first.event("call.text")
         second, third = await made.run(), await made.run()
         for guest in (second, third):
             said = await guest.says("joins it as a guest")
             assert f"`corral run` (process {first.pid})" in said
+            await guest.event("call.queued")
+        made.simulator.release(TASK)
         codes = [await command.ended() for command in (first, second, third)]
         assert codes == [0, 0, 0], (first.text, second.text, third.text)
         assert "staying for" in first.text
@@ -65,13 +81,10 @@ async def test_guest_shows_the_same_events_in_the_same_order_as_the_log(tmp_path
 
 
 async def test_holder_whose_run_is_done_stays_for_its_guest_and_says_so(tmp_path: Path) -> None:
-    async with bench(tmp_path) as made:
-        holder = await made.run(task=QUESTION, output="json")
-        await made.held_by(holder)
-        guest = await made.run()
-        await guest.event("call.text")
-        await holder.says("staying for a run of a guest")
+    async with bench(tmp_path, slots=2) as made:
+        holder, guest = await a_holder_that_stays(made)
         assert holder.out, "its own document is printed before it stays"
+        made.simulator.release(TASK)
         assert await guest.ended() == 0
         assert await holder.ended() == 0
         assert len([line for line in holder.err if "staying" in line]) == 1
@@ -82,13 +95,10 @@ async def test_holder_whose_run_is_done_stays_for_its_guest_and_says_so(tmp_path
 async def test_ctrl_c_while_it_stays_hands_over_and_keeps_its_own_exit_code(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    async with bench(tmp_path) as made:
-        holder = await made.run(task=QUESTION, output="json")
-        await made.held_by(holder)
-        guest = await made.run()
-        await holder.says("staying for a run of a guest")
-        await guest.event("call.text")
+    async with bench(tmp_path, slots=2) as made:
+        holder, guest = await a_holder_that_stays(made)
         holder.send(number)
+        made.simulator.release(TASK)
         assert await holder.ended() == 0, holder.text
         assert holder.result["status"] == "done"
         assert len(holder.out) == 1
@@ -101,7 +111,8 @@ async def test_ctrl_c_while_it_stays_hands_over_and_keeps_its_own_exit_code(
 
 
 async def test_ctrl_c_of_the_holders_own_run_leaves_the_guest_alone(tmp_path: Path) -> None:
-    async with bench(tmp_path) as made:
+    async with bench(tmp_path, slots=2) as made:
+        made.simulator.hold(TASK)
         holder = await made.run()
         await holder.event("call.text")
         guest = await made.run()
@@ -109,6 +120,7 @@ async def test_ctrl_c_of_the_holders_own_run_leaves_the_guest_alone(tmp_path: Pa
         holder.send(signal.SIGINT)
         await holder.says("staying for a run of a guest")
         assert holder.result["exit_code"] == 130
+        made.simulator.release(TASK)
         assert await guest.ended() == 0
         assert await holder.ended() == 130
         assert [each["kind"] for each in guest.documents[:-1]].count("run.started") == 1
@@ -116,7 +128,8 @@ async def test_ctrl_c_of_the_holders_own_run_leaves_the_guest_alone(tmp_path: Pa
 
 
 async def test_ctrl_c_of_a_guest_stops_its_own_run_only_and_resume_goes_on(tmp_path: Path) -> None:
-    async with bench(tmp_path) as made:
+    async with bench(tmp_path, slots=2) as made:
+        made.simulator.hold(TASK)
         holder = await made.run()
         await holder.event("call.text")
         guest = await made.run()
@@ -126,6 +139,7 @@ async def test_ctrl_c_of_a_guest_stops_its_own_run_only_and_resume_goes_on(tmp_p
         assert await guest.ended() == 130
         assert guest.result["exit_code"] == 130
         assert f"corral resume {run}" in guest.text
+        made.simulator.release(TASK)
         resumed = await made.command("resume", run, "--output", "json")
         assert await resumed.ended() == 0, resumed.text
         assert resumed.result["status"] == "done"
@@ -135,10 +149,12 @@ async def test_ctrl_c_of_a_guest_stops_its_own_run_only_and_resume_goes_on(tmp_p
 
 async def test_guest_applies_its_patch_and_leaves_the_receipt(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
+        made.simulator.hold(TASK)
         holder = await made.run()
         await holder.event("call.text")
         guest = await made.run("--apply")
         await guest.says("joins it as a guest")
+        made.simulator.release(TASK)
         assert await guest.ended() == 0, guest.text
         assert "applied: calc.py" in guest.text
         assert (made.repo / "calc.py").read_text() == RIGHT
@@ -162,10 +178,11 @@ async def test_guest_is_refused_as_it_would_be_alone(tmp_path: Path, name: str) 
     asked = {"--repo": str(tmp_path / "repo"), "--model": "oracle"} | {option: value}
     words = ["run", "Implement add in calc.py", "--output", "json"]
     words += [word for pair in asked.items() for word in pair]
-    async with bench(tmp_path, tokens_per_second=20) as made:
+    async with bench(tmp_path) as made:
         alone = await made.command(*words)
         code = await alone.ended()
         assert code in (2, 3)
+        made.simulator.hold(TASK)
         holder = await made.run()
         await holder.event("call.text")
         guest = await made.command(*words)
@@ -201,11 +218,14 @@ async def test_two_commands_on_a_new_data_directory_at_the_same_instant(tmp_path
 
 
 async def test_persons_run_goes_before_the_queued_calls_of_a_batch(tmp_path: Path) -> None:
-    async with bench(tmp_path, num_parallel=1, tokens_per_second=30) as made:
+    async with bench(tmp_path, num_parallel=1) as made:
+        made.simulator.hold(JOB)
         batch = await made.batch("--at-once", "4")
         await made.held_by(batch)
         await made.until_rows(4)
         person = await made.run()
+        await person.event("call.queued")
+        made.simulator.release(JOB)
         assert await person.ended() == 0, person.text
         done = await made.row(await person.run())
         assert await batch.ended() == 0, batch.text

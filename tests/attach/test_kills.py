@@ -10,7 +10,7 @@ import pytest
 
 from infrastructure.events.catalogue import CallCompleted, CallQueued, RunStarted
 from infrastructure.ids import RunId
-from tests.attach.commands import PROBLEMS, Bench, Command, bench
+from tests.attach.commands import CODER, INTENT, PLANNER, PROBLEMS, Bench, Command, bench
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,9 @@ async def assert_each_job_counted_once(made: Bench, runs: Iterable[str]) -> None
 
 
 async def test_holder_killed_and_the_next_one_too_and_all_finish(tmp_path: Path) -> None:
-    async with bench(tmp_path, tokens_per_second=40) as made:
+    async with bench(tmp_path, slots=2) as made:
+        made.simulator.hold(PLANNER)
+        made.simulator.hold(CODER)
         first = await made.run()
         await first.event("call.completed")
         second, batch = await made.run(), await made.batch("--at-once", "2", "--output", "json")
@@ -59,8 +61,10 @@ async def test_holder_killed_and_the_next_one_too_and_all_finish(tmp_path: Path)
 
         left = [first, second, batch]
         holder = await killed(made, first, left)
+        made.simulator.release(PLANNER)
         await made.until(runs[1], "call.completed", after=(await made.until(runs[1], "run.interrupted")).seq)
         await killed(made, holder, left)
+        made.simulator.release(CODER)
         for command in left:
             assert await command.ended() == 0, command.text
 
@@ -74,17 +78,19 @@ async def test_holder_killed_and_the_next_one_too_and_all_finish(tmp_path: Path)
             await assert_nothing_asked_twice(made, run)
             assert (await made.row(run)).status == "done"
         await assert_each_job_counted_once(made, runs)
-        assert made.simulator.truth.most_at_once() == 1
+        assert made.simulator.truth.most_at_once() == 2
 
 
 async def test_guest_takes_over_with_what_its_run_had_got(tmp_path: Path) -> None:
-    async with bench(tmp_path, tokens_per_second=40) as made:
+    async with bench(tmp_path, slots=2) as made:
+        made.simulator.hold(CODER)
         holder = await made.run()
         await made.held_by(holder)
         guest = await made.run()
         run = await guest.run()
         await made.until(run, "call.completed")
         await holder.kill()
+        made.simulator.release(CODER)
         assert await guest.ended() == 0, guest.text
         assert "the holder is gone; this process holds the engine now" in guest.text
         assert guest.result["status"] == "done"
@@ -94,16 +100,20 @@ async def test_guest_takes_over_with_what_its_run_had_got(tmp_path: Path) -> Non
 
 
 async def test_guest_that_resumed_a_run_of_nobodys_goes_on_with_it_when_the_holder_is_killed(tmp_path: Path) -> None:
-    async with bench(tmp_path, tokens_per_second=40) as made:
+    async with bench(tmp_path, slots=2) as made:
+        made.simulator.hold(INTENT)
         alone = await made.run()
         run = await alone.run()
         await alone.event("call.text")
         await alone.kill()
+        made.simulator.hold(CODER)
+        made.simulator.release(INTENT)
         holder = await made.run()
         await made.held_by(holder)
         resumed = await made.command("resume", run, "--output", "ndjson")
         await resumed.event("call.completed")
         await holder.kill()
+        made.simulator.release(CODER)
         assert await resumed.ended() == 0, resumed.text
         assert resumed.result["status"] == "done"
         await assert_nothing_asked_twice(made, run)
@@ -112,7 +122,8 @@ async def test_guest_that_resumed_a_run_of_nobodys_goes_on_with_it_when_the_hold
 async def test_batch_that_is_killed_as_a_guest_and_outlives_its_next_holder_counts_each_job_once(
     tmp_path: Path,
 ) -> None:
-    async with bench(tmp_path, tokens_per_second=40) as made:
+    async with bench(tmp_path, slots=2) as made:
+        made.simulator.hold(CODER)
         holder = await made.run()
         await made.held_by(holder)
         batch = await made.batch("--at-once", "2")
@@ -124,6 +135,7 @@ async def test_batch_that_is_killed_as_a_guest_and_outlives_its_next_holder_coun
         await again.says("joins it as a guest")
         await again.says("going on")
         await holder.kill()
+        made.simulator.release(CODER)
         assert await again.ended() == 0, again.text
         assert "holds the engine now" in again.text
         await assert_each_job_counted_once(made, [await holder.run()])

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from infrastructure.storage.lock import read_holder
-from tests.attach.commands import PROBLEMS, ROOT, Bench, Command, bench
+from tests.attach.commands import CODER, JOB, PROBLEMS, ROOT, Bench, Command, bench
 from tests.cli.test_processes import Person
-from tests.engine.world import QUESTION
+from tests.engine.world import QUESTION, TASK
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +64,8 @@ async def test_run_and_batch_are_guests_of_the_server_and_it_goes_on(tmp_path: P
 
 
 async def test_ctrl_c_of_a_guest_interrupts_its_own_run_alone_and_resume_goes_on(tmp_path: Path) -> None:
-    async with bench(tmp_path, tokens_per_second=40) as made:
+    async with bench(tmp_path, slots=2) as made:
+        made.simulator.hold(TASK)
         await served(made)
         other, guest = await made.run(), await made.run()
         run = await guest.run()
@@ -73,6 +74,7 @@ async def test_ctrl_c_of_a_guest_interrupts_its_own_run_alone_and_resume_goes_on
         assert await guest.ended() == 130, guest.text
         row = await made.row(run)
         assert row.state == "interrupted"
+        made.simulator.release(TASK)
         resumed = await made.command("resume", run, "--output", "json")
         assert await resumed.ended() == 0, resumed.text
         assert resumed.result["status"] == "done"
@@ -81,7 +83,8 @@ async def test_ctrl_c_of_a_guest_interrupts_its_own_run_alone_and_resume_goes_on
 
 
 async def test_ctrl_c_of_a_batch_that_is_a_guest_and_the_same_command_ends_it(tmp_path: Path) -> None:
-    async with bench(tmp_path, tokens_per_second=40) as made:
+    async with bench(tmp_path) as made:
+        made.simulator.hold(JOB)
         await served(made)
         batch = await made.batch("--at-once", "2", problems=2)
         await made.until_rows(2)
@@ -89,6 +92,7 @@ async def test_ctrl_c_of_a_batch_that_is_a_guest_and_the_same_command_ends_it(tm
         assert await batch.ended() == 130, batch.text
         assert "Traceback" not in batch.text
         assert {row.state for row in await made.rows()} == {"interrupted"}
+        made.simulator.release(JOB)
         again = await made.batch(problems=2)
         assert await again.ended() == 0, again.text
         assert len(await made.rows()) == 2
@@ -132,13 +136,15 @@ async def test_guest_without_a_person_needs_input_and_resume_asks(tmp_path: Path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_guests_of_a_server_that_is_stopped_take_over_and_finish(tmp_path: Path, number: signal.Signals) -> None:
-    async with bench(tmp_path, tokens_per_second=40) as made:
+    async with bench(tmp_path, slots=2) as made:
+        made.simulator.hold(CODER)
         server = await served(made)
         guests = [await made.run(), await made.run()]
         for guest in guests:
             await made.until(await guest.run(), "call.completed")
         server.send(number)
         assert await server.ended() == 0, server.text
+        made.simulator.release(CODER)
         assert [await guest.ended() for guest in guests] == [0, 0], [guest.text for guest in guests]
         assert sum("holds the engine now" in guest.text for guest in guests) >= 1
         assert [guest.result["status"] for guest in guests] == ["done", "done"]
@@ -147,12 +153,14 @@ async def test_guests_of_a_server_that_is_stopped_take_over_and_finish(tmp_path:
 
 async def test_server_started_beside_a_run_waits_says_so_and_then_holds(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
+        made.simulator.hold(TASK)
         run = await made.run()
         await run.event("call.text")
         server = await made.serve()
         said = await server.says("works on this data directory")
         assert f"`corral run` (process {run.pid})" in said
         assert "waiting for it to end" in said
+        made.simulator.release(TASK)
         assert await run.ended() == 0
         assert "staying" not in run.text
         await made.held_by(server)
@@ -164,7 +172,8 @@ async def test_server_started_beside_a_run_waits_says_so_and_then_holds(tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_server_that_waits_ends_at_once_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> None:
-    async with bench(tmp_path, tokens_per_second=20) as made:
+    async with bench(tmp_path) as made:
+        made.simulator.hold(TASK)
         run = await made.run()
         await run.event("call.text")
         server = await made.serve()

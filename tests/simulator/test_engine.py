@@ -383,3 +383,27 @@ async def test_stopping_the_server_breaks_streams_off():
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError, ValueError)):
             await stream.lines()
         assert sim.truth.open_connections == 0
+
+
+async def test_a_held_answer_stops_in_its_middle_and_others_go_on_until_it_is_released():
+    async with Sim(settings(LONG, num_parallel=2)) as sim:
+        sim.hold("wait for it")
+        held = await begin(sim, "/api/generate", {"model": "long", "prompt": "now wait for it"}, "held")
+        await held.line()
+        await ask(sim, "/api/generate", model="long", prompt="do not wait")
+
+        assert sim.truth.request_of("held").outcome is Outcome.RUNNING
+        assert len(sim.truth.in_slots()) == 1
+        sim.release("wait for it")
+        await held.lines()
+        assert sim.truth.request_of("held").outcome is Outcome.DONE
+
+
+async def test_a_held_answer_is_cancelled_like_any_other():
+    async with Sim(settings(LONG)) as sim:
+        sim.hold("wait")
+        held = await begin(sim, "/api/generate", {"model": "long", "prompt": "wait"}, "held")
+        await held.line()
+        held.leave()
+        await sim.truth.until(lambda truth: truth.request_of("held").outcome is Outcome.CANCELLED)
+        assert sim.truth.in_slots() == []
