@@ -123,8 +123,8 @@ def open_seat(settings: Settings, verb: str, terminal: Terminal) -> Seat:
     @contextmanager
     def on_stay(runs: int, leave: Callable[[], None]) -> Generator[None]:
         many = "a run of a guest" if runs == 1 else f"{runs} runs of guests"
-        terminal.say(f"staying for {many}; Ctrl-C hands the engine to one of them", "yellow")
-        with interruptible(leave):
+        with interruptible(leave):  # before it is said: who reads it may press Ctrl-C at once
+            terminal.say(f"staying for {many}; Ctrl-C hands the engine to one of them", "yellow")
             yield
 
     return Seat(
