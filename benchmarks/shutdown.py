@@ -1,118 +1,166 @@
-"""How long the server takes to end, with 100 open streams and 20 live runs: `python -m benchmarks.shutdown`.
+"""SIGTERM with 100 open streams and 20 live runs, and the start after it: `python -m benchmarks.shutdown`.
 
-Each round starts `corral serve` in a process of its own over a slow simulated Ollama, waits until every stream has seen
-its run begin, sends SIGTERM, and takes the time until the process is gone.
+Each round starts `corral serve` over a slow simulated Ollama, waits until every stream has seen its run begin, sends
+SIGTERM, and takes the time until the process is gone. Then the server starts again, over a quick Ollama at the same
+address: every run goes on by itself, and each reader asks for the rest of its stream. What it has then, from before and
+after, must be the log byte for byte, and no answer that was there may be asked for again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
-import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from backend.readers import open_readers
+from backend.streams import event_frame
+from benchmarks.serving import begin, lay_out, number_of, served, stream_of
+from infrastructure.config.settings import Paths, Settings
+from infrastructure.events.catalogue import CallCompleted, CallQueued, RunStarted
+from infrastructure.events.log import Stored, follow_file
+from infrastructure.ids import RunId
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
 
 ROUNDS = 20
 RUNS, READERS = 20, 5
-TASK = "Implement add in calc.py"
-STUB = "def add(a, b):\n    raise NotImplementedError\n"
+SLOW, QUICK = 2.0, 5000.0
+"""Tokens a second before the signal and after the new start."""
+FAREWELL = b"event: server-shutdown"
+
+
+@dataclass
+class Reader:
+    """What one stream gave."""
+
+    run: str
+    got: bytearray = field(default_factory=bytearray)
+    last: int = 0
+    told: bool = False
+    """It got the server's farewell."""
+
+    def take(self, frame: bytes) -> None:
+        """Keep a frame."""
+        if (number := number_of(frame)) is not None:
+            self.last = number
+            self.got += frame
+        self.told = self.told or FAREWELL in frame
 
 
 @dataclass(frozen=True)
 class Round:
-    """One end: seconds, exit code, and how many streams got their last event."""
+    """One end and the start after it."""
 
     seconds: float
     code: int
     told: int
+    resumed: int
+    """Runs that were begun twice and ended well."""
+    whole: int
+    """Streams that are the log, byte for byte."""
+    asked_twice: int
+    """Calls that were asked again although their answer was there."""
 
 
 def main() -> str:
     """The figures as a table."""
     rounds = asyncio.run(_rounds())
     seconds = sorted(each.seconds for each in rounds)
-    streams = len(rounds) * RUNS * READERS
+    streams, runs = len(rounds) * RUNS * READERS, len(rounds) * RUNS
     return (
         f"| | |\n|---|---|\n| rounds | {len(rounds)} |\n"
         f"| SIGTERM to exit, s: median | {seconds[len(seconds) // 2]:.2f} |\n"
         f"| fastest, slowest | {seconds[0]:.2f}, {seconds[-1]:.2f} |\n"
+        f"| exit code 0 | {sum(each.code == 0 for each in rounds)} of {len(rounds)} |\n"
         f"| streams that got their last event | {sum(each.told for each in rounds)} of {streams} |\n"
-        f"| exit code 0 | {sum(each.code == 0 for each in rounds)} of {len(rounds)} |"
+        f"| runs that went on after the new start, and ended | {sum(each.resumed for each in rounds)} of {runs} |\n"
+        f"| streams equal to the log, with what came after | {sum(each.whole for each in rounds)} of {streams} |\n"
+        f"| answers asked for again | {sum(each.asked_twice for each in rounds)} |"
     )
 
 
 async def _rounds() -> list[Round]:
     with tempfile.TemporaryDirectory(prefix="corral-shutdown-") as folder:
         root = Path(folder)
-        (root / "repo").mkdir()
-        (root / "repo" / "calc.py").write_text(STUB)
-        answers = root / "tasks.jsonl"
-        answers.write_text(json.dumps({"id": "add", "prompt": TASK, "files": {"calc.py": STUB}}) + "\n")
-        settings = SimulatorSettings(
-            tasks=answers, models=(ModelSpec(name="oracle", brain="oracle"),), num_ctx=32768, decode_tokens_per_second=2
-        )
-        async with Simulator(settings) as ollama:
-            return [await _round(root, root / f"data{number}", ollama.url) for number in range(ROUNDS)]
+        tasks = lay_out(root)
+        return [await _round(root, root / f"data{number}", tasks) for number in range(ROUNDS)]
 
 
-async def _round(root: Path, data: Path, ollama: str) -> Round:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "backend.cli", "serve", "--port", "0", "--data", str(data), "--server", ollama,
-        env={**os.environ, "CORRAL_MODEL": "oracle"}, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stderr is not None
-        while b"signs a browser in" not in await process.stderr.readline():
-            assert process.returncode is None, "the server did not start"
-        return await _measured(root, data, process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+def _ollama(tasks: Path, speed: float, port: int = 0) -> Simulator:
+    models = (ModelSpec(name="oracle", brain="oracle"),)
+    return Simulator(
+        SimulatorSettings(tasks=tasks, models=models, num_ctx=32768, port=port, decode_tokens_per_second=speed)
+    )
 
 
-async def _measured(root: Path, data: Path, process: asyncio.subprocess.Process) -> Round:
-    address = json.loads((data / "engine.lock").read_text())["address"]
-    headers = {"Authorization": f"Bearer {(data / 'token').read_text()}"}
-    limits = httpx.Limits(max_connections=RUNS * READERS + 10)
-    begun = asyncio.Semaphore(0)
-    async with httpx.AsyncClient(base_url=address, headers=headers, timeout=120, limits=limits) as client:
-        runs = [await _begin(client, root / "repo") for _ in range(RUNS)]
-        readers = [asyncio.create_task(_last(client, run, begun)) for run in runs for _ in range(READERS)]
-        for _ in readers:
-            await begun.acquire()
-        started = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        code = await process.wait()
-        seconds = time.monotonic() - started
-        told = await asyncio.gather(*readers)
-    return Round(seconds, code, told.count("server-shutdown"))
+async def _round(root: Path, data: Path, tasks: Path) -> Round:
+    async with _ollama(tasks, SLOW) as ollama, served(data, ollama.url) as server:
+        port = ollama.port
+        begun = asyncio.Semaphore(0)
+        async with server.client(RUNS * READERS + 10) as client:
+            runs = [await begin(client, root / "repo") for _ in range(RUNS)]
+            readers = [Reader(run) for run in runs for _ in range(READERS)]
+            reading = [asyncio.create_task(_read(client, reader, begun)) for reader in readers]
+            for _ in readers:
+                await begun.acquire()
+            started = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            code = await server.process.wait()
+            seconds = time.monotonic() - started
+            await asyncio.gather(*reading)
+    told = sum(reader.told for reader in readers)
+    async with (
+        _ollama(tasks, QUICK, port) as ollama,
+        served(data, ollama.url) as server,
+        server.client(RUNS * READERS + 10) as client,
+    ):
+        await asyncio.gather(*(_read(client, reader, begun) for reader in readers))
+    logs = await _logs(data, runs)
+    frames = {run: b"".join(map(event_frame, log)) for run, log in logs.items()}
+    return Round(
+        seconds,
+        code,
+        told,
+        sum(_went_on(log) for log in logs.values()),
+        sum(bytes(reader.got) == frames[reader.run] for reader in readers),
+        sum(_asked_twice(log) for log in logs.values()),
+    )
 
 
-async def _begin(client: httpx.AsyncClient, repo: Path) -> str:
-    answer = await client.post("/api/v1/runs", json={"task": TASK, "repo": str(repo)})
-    return answer.raise_for_status().json()["run"]
+async def _read(client: httpx.AsyncClient, reader: Reader, begun: asyncio.Semaphore) -> None:
+    """Read a stream on to its end."""
+    async for frame in stream_of(client, reader.run, reader.last):
+        reader.take(frame)
+        if b"event: run.started" in frame:
+            begun.release()
 
 
-async def _last(client: httpx.AsyncClient, run: str, begun: asyncio.Semaphore) -> str:
-    """Read a stream to its end; the kind of its last event."""
-    last = ""
-    headers = {"Accept": "text/event-stream"}
-    async with client.stream("GET", f"/api/v1/runs/{run}/events", headers=headers) as answer:
-        async for line in answer.aiter_lines():
-            if line.startswith("event: "):
-                last = line.removeprefix("event: ")
-                if last == "run.started":
-                    begun.release()
-    return last
+async def _logs(data: Path, runs: list[str]) -> dict[str, list[Stored]]:
+    async with open_readers(Settings(paths=Paths(data=data))) as readers:
+        return {run: [stored async for stored in follow_file(readers.database, RunId(run))] for run in runs}
+
+
+def _went_on(log: list[Stored]) -> bool:
+    starts = sum(isinstance(stored.event, RunStarted) for stored in log)
+    return starts > 1 and log[-1].event.kind == "run.finished"
+
+
+def _asked_twice(log: list[Stored]) -> int:
+    answered: set[str] = set()
+    again = 0
+    for stored in log:
+        match stored.event:
+            case CallCompleted() as done:
+                answered.add(done.call)
+            case CallQueued() as asked:
+                again += asked.call in answered
+            case _:
+                continue
+    return again
 
 
 if __name__ == "__main__":
