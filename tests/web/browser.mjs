@@ -60,6 +60,12 @@ async function start(page, task, { approve = [], candidates = "" } = {}) {
   return decodeURIComponent(page.url().split("#/runs/")[1].split("?")[0]);
 }
 
+/** What the prompts of the coder say. */
+const CODER = "You are Corral's coder.";
+/** Stop the model's answers to prompts with this text in their middle, until they are released. */
+const hold = (text) => fetch(`${told.model}/hold?${encodeURIComponent(text)}`);
+const release = (text) => fetch(`${told.model}/release?${encodeURIComponent(text)}`);
+
 const status = (page) => page.locator(".chip.status");
 const isAsked = (page, what) => page.locator(".approval h2", { hasText: what }).waitFor();
 const isStatus = (page, word) => page.locator(".chip.status", { hasText: new RegExp(`^${word}$`) }).waitFor();
@@ -119,10 +125,13 @@ test("a run is started, reloaded half-way, followed in a second tab, approved th
   await first.waitForFunction((length) => document.querySelectorAll(".log .entry").length >= length, before.log.length);
   assert.deepEqual({ steps: await steps(first), log: await log(first) }, before);
 
+  await hold(CODER);
   await first.keyboard.press("a");
   await first.locator(".graph.wide [data-node=coder][data-state=running]").waitFor();
   await first.locator(".entry.call[data-state=streaming] pre").first().waitFor();
   const second = await tab(`#/runs/${run}`);
+  await second.locator(".entry.call[data-state=streaming] pre").first().waitFor();
+  await release(CODER);
   await isAsked(second, "Do you want this patch?");
   await second.locator(".approval .added .code", { hasText: "def split(cents, people):" }).waitFor();
   await second.bringToFront();
@@ -163,11 +172,13 @@ test("a lost network loses nothing", async () => {
   const line = await relay();
   const page = await context.newPage();
   const direct = await tab();
+  await hold(CODER);
   const run = await start(direct, told.tasks[1]);
   await page.goto(`${line.address}/#/runs/${run}`);
   await page.locator(".graph.wide [data-state=running]").first().waitFor();
   line.cut();
   await page.locator(".link[data-link=retrying]").waitFor();
+  await release(CODER);
   await direct.locator(".verdict .next").waitFor();
   await line.mend();
   await page.locator(".verdict .next").waitFor();
@@ -232,8 +243,10 @@ test("a step of the graph shows its own part of the log, and the address says so
   await page.locator(".graph.wide [data-node=planner]").click();
   await page.waitForURL(/node=planner/);
   await page.locator(".filter").getByText("only planner").waitFor();
-  const where = await page.locator(".log .where").allTextContents();
-  assert.deepEqual([...new Set(where)], ["planner"]);
+  await page.waitForFunction(() => {
+    const where = new Set([...document.querySelectorAll(".log .where")].map((each) => each.textContent));
+    return where.size === 1 && where.has("planner");
+  });
   await page.close();
 });
 

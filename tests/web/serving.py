@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 from backend.bootstrap import Application, open_application
 from backend.cli.demo import demo_settings
@@ -30,11 +31,30 @@ class Served:
     address: str
     repository: Path
     tasks: tuple[str, ...]
+    simulator: Simulator
 
     async def one_time_address(self) -> str:
         """Signs a browser in, once."""
         keys = await asyncio.to_thread(open_keys, self.application.directory.token)
         return f"{self.address}/signin?code={mint(keys, self.application.epoch)}"
+
+
+@asynccontextmanager
+async def steered(simulator: Simulator) -> AsyncGenerator[str]:
+    """An address at which the browser's script holds answers of the model: `/hold?TEXT`, `/release?TEXT`."""
+    ways = {"/hold": simulator.hold, "/release": simulator.release}
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        way, _, text = head.split(b" ")[1].decode().partition("?")
+        ways[way](unquote(text))
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1")
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 @asynccontextmanager
@@ -57,7 +77,9 @@ async def served(root: Path, tokens_per_second: float = TOKENS_PER_SECOND) -> As
         open_application(demo_settings(place, simulator.url), verb="serve") as application,
         open_door(application) as door,
     ):
-        yield Served(application, door.address, place.repository, tuple(task.prompt for task in samples.task))
+        yield Served(
+            application, door.address, place.repository, tuple(task.prompt for task in samples.task), simulator
+        )
 
 
 async def keep_a_batch(application: Application, out: Path) -> None:

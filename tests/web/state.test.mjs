@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { rateOf, tokensOf } from "../../backend/web/app/calls.js";
-import { chosenOf, baselineOf, turned } from "../../backend/web/app/evidence.js";
+import { chosenOf, baselineOf, turned, unguarded } from "../../backend/web/app/evidence.js";
 import { taken } from "../../backend/web/app/lanes.js";
 import { fold, newRun, workedFor } from "../../backend/web/app/state.js";
 import { eachStep } from "../../backend/web/app/steps.js";
@@ -268,4 +268,12 @@ test("an event of an unknown kind is shown by its name and stops nothing", () =>
   const state = folded(next("work.something_new"), next("run.started", { resumed: false }));
   assert.equal(state.phase, "running");
   assert.deepEqual(said(state), ["work.something_new"]);
+});
+
+test("tests that ran without a sandbox are told from those that were held", () => {
+  const next = story();
+  const ran = (attempt, sandbox) => next("work.tests_ran", tests({ candidate: 1, attempt, counts: counts(1), sandbox }));
+  assert.equal(unguarded(folded().tests), false);
+  assert.equal(unguarded(folded(ran(0, "bubblewrap"), ran(1, "landlock")).tests), false);
+  assert.equal(unguarded(folded(ran(0, "bubblewrap"), ran(1, "none")).tests), true);
 });

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.sandbox import NoSandbox, open_sandbox
-from tests.web.serving import keep_a_batch, served
+from tests.web.serving import keep_a_batch, served, steered
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "corral-tests"
@@ -80,10 +80,11 @@ async def test_page_in_a_browser(tmp_path: Path) -> None:
         await open_sandbox("auto")
     except NoSandbox as why:
         pytest.skip(str(why))
-    async with served(tmp_path / "place") as site:
+    async with served(tmp_path / "place") as site, steered(site.simulator) as model:
         await keep_a_batch(site.application, tmp_path / "out")
         told = {
             "address": site.address,
+            "model": model,
             "signin": await site.one_time_address(),
             "repository": str(site.repository),
             "tasks": site.tasks,
