@@ -1,13 +1,15 @@
 """Errors as answers: one table from exceptions to statuses, one shape (RFC 9457).
 
 Owns the table and both places where an exception becomes an answer: FastAPI's own refusals, and everything else at the
-outermost edge, so that what a middleware refuses looks like what a route refuses.
+outermost edge, so that what a middleware refuses looks like what a route refuses. A browser that opens an address gets
+the same as a small page.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from html import escape
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -30,6 +32,7 @@ from backend.security.errors import (
     TooManyAttempts,
     WrongPassword,
 )
+from backend.security.pages import alert, small_page, wants_page
 from backend.stopping import ShuttingDown, TooManyStreams
 from infrastructure.batch.registry import UnknownBatch
 from infrastructure.events.log import UnreadableEvent
@@ -140,8 +143,8 @@ def problem_of(error: BaseException) -> Problem:
     return _problem(type(error).__name__, status, str(error) or str(type(error).__doc__), hint)
 
 
-def answer_to(error: BaseException) -> Response:
-    """The answer to a request that failed so."""
+def answer_to(error: BaseException, accept: str = "") -> Response:
+    """The answer to a request that failed so, as its `Accept` header wants it."""
     headers: dict[str, str] = {}
     if isinstance(error, NoToken):
         headers["WWW-Authenticate"] = "Bearer"
@@ -149,7 +152,7 @@ def answer_to(error: BaseException) -> Response:
         headers["Connection"] = "close"  # the rest of the body is not read
     if (seconds := getattr(error, "retry_after", None)) is not None:
         headers["Retry-After"] = str(max(1, round(seconds)))
-    return _response(problem_of(error), headers)
+    return _response(problem_of(error), headers, accept)
 
 
 def add_problems(app: FastAPI) -> None:
@@ -180,30 +183,28 @@ class Problems:
                 raise  # uvicorn cuts the connection, which is all that can still be said
             if status_of(error) is None:
                 _logger.exception("%s %s failed", scope["method"], scope["path"])
-            answer = RedirectResponse("/signin", 303) if _opens_page(error, scope) else answer_to(error)
+            accept = Headers(scope=scope).get("accept", "")
+            to_sign_in = isinstance(error, NoToken) and scope["method"] == "GET" and wants_page(accept)
+            answer = RedirectResponse("/signin", 303) if to_sign_in else answer_to(error, accept)
             await answer(scope, receive, send)
-
-
-def _opens_page(error: Exception, scope: Scope) -> bool:
-    """Whether a person has opened the page without having signed in."""
-    asked = scope["method"] == "GET" and scope["path"] == "/" and "text/html" in Headers(scope=scope).get("accept", "")
-    return asked and isinstance(error, NoToken)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     problems = cast("RequestValidationError", error).errors()
-    return _response(_problem("InvalidRequest", 422, "; ".join(map(_told, problems)), "See /openapi.json."))
+    problem = _problem("InvalidRequest", 422, "; ".join(map(_told, problems)), "See /openapi.json.")
+    return _response(problem, None, request.headers.get("accept", ""))
 
 
 async def _http(request: Request, error: Exception) -> Response:
-    refused = cast("HTTPException", error)
+    refused, accept = cast("HTTPException", error), request.headers.get("accept", "")
     if isinstance(refused.__cause__, EntryRefused):  # raised while the body was read
-        return answer_to(refused.__cause__)
+        return answer_to(refused.__cause__, accept)
     if refused.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI could not read the body: too deep, or no Unicode
-        return _response(_problem("InvalidRequest", 422, "the body cannot be read as JSON", "See /openapi.json."))
+        problem = _problem("InvalidRequest", 422, "the body cannot be read as JSON", "See /openapi.json.")
+        return _response(problem, None, accept)
     phrase = HTTPStatus(refused.status_code).phrase
     name = {404: "NoPage", 405: "MethodNotAllowed"}.get(refused.status_code, phrase.title().replace(" ", ""))
-    return _response(_problem(name, refused.status_code, str(refused.detail) or phrase, ""), refused.headers)
+    return _response(_problem(name, refused.status_code, str(refused.detail) or phrase, ""), refused.headers, accept)
 
 
 def _told(problem: Mapping[str, Any]) -> str:
@@ -218,6 +219,20 @@ def _problem(name: str, status: int, detail: str, hint: str) -> Problem:
     )
 
 
-def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+def _response(problem: Problem, headers: Mapping[str, str] | None, accept: str) -> Response:
+    if wants_page(accept):
+        answer = small_page(escape(problem.title), _told_to_a_person(problem, headers or {}), problem.status)
+        answer.headers.update(headers or {})
+        return answer
     body = problem.model_dump_json().encode("utf-8", "replace")
     return Response(body, problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _told_to_a_person(problem: Problem, headers: Mapping[str, str]) -> str:
+    said = [alert(problem.detail)]
+    if seconds := headers.get("Retry-After"):
+        said.append(f"<p>Try again in {escape(seconds)} s.</p>")
+    if problem.hint:
+        said.append(f"<p>{escape(problem.hint)}</p>")
+    said.append('<p><a href="/">Open the page</a> · <a href="/signin">Sign in</a></p>')
+    return "\n".join(said)

@@ -233,13 +233,18 @@ def check_host(host: str, settings: ServeSettings) -> None:
         raise NoPassword(host)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, tries: int = PORTS_TRIED) -> socket.socket:
     """A socket on this address, or on the next free port above.
+
+    Args:
+        host: Name or address.
+        port: The first port that is tried; 0 is any free one.
+        tries: How many ports may be tried.
 
     Raises:
         OSError: none of them can be had.
     """
-    last = port if port == 0 else min(port + PORTS_TRIED - 1, 65535)
+    last = port if port == 0 else min(port + tries - 1, 65535)
     for tried in range(port, last + 1):
         family, kind, protocol, _, address = socket.getaddrinfo(host, tried, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)

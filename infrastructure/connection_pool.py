@@ -7,9 +7,7 @@ decided is in `infrastructure.pool`.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from infrastructure.config.settings import LaneSettings, PoolSettings, ServerSettings, Settings
@@ -21,11 +19,14 @@ from infrastructure.pool.errand import Errand
 from infrastructure.pool.lanes import LaneBook
 from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
 from infrastructure.pool.models import Catalogue
+from infrastructure.pool.process import ProcessWide
 from infrastructure.pool.run import Run
+from infrastructure.pool.servers import by_url, servers_of
 from infrastructure.pool.snapshot import PoolModel, PoolSnapshot
 from infrastructure.pool.states import Band, CallState
 from infrastructure.pool.stream import ChunkStream
 from infrastructure.pool.view import take_snapshot
+from infrastructure.pool.windows import Outgrown, widen
 from infrastructure.transport.encoding import is_cloud
 from infrastructure.transport.errors import CloudModelRefused
 from infrastructure.transport.messages import (
@@ -50,6 +51,7 @@ __all__ = [
     "CallUpdate",
     "ChunkStream",
     "OllamaConnectionPool",
+    "Outgrown",
     "PoolModel",
     "PoolSnapshot",
     "Reply",
@@ -92,7 +94,7 @@ class OllamaConnectionPool:
         """
         self._settings = settings or PoolSettings()
         self._lanes = LaneBook(lanes or {})
-        self._dispatcher = Dispatcher(_by_url(servers), self._settings, clock)
+        self._dispatcher = Dispatcher(by_url(servers), self._settings, clock)
         self._catalogue = Catalogue(self._dispatcher)
         self._closing: asyncio.Task[None] | None = None
 
@@ -149,7 +151,7 @@ class OllamaConnectionPool:
             watch=watch,
             whole=True,
         )
-        return (await _whole(stream)).text
+        return (await stream.whole()).text
 
     def stream_generate(
         self,
@@ -167,19 +169,10 @@ class OllamaConnectionPool:
         whole: bool = False,
     ) -> ChunkStream:
         """As `generate`, chunk by chunk; with `whole` only the last one, and the call may begin anew until then."""
-        lane = self._lanes.settings(model)
         request = GenerateRequest(
-            model=lane.model,
-            prompt=prompt,
-            system=system,
-            suffix=suffix,
-            raw=raw,
-            format=format,
-            think=think,
-            keep_alive=lane.keep_alive,
-            shift=lane.shift,
+            model=model, prompt=prompt, system=system, suffix=suffix, raw=raw, format=format, think=think
         )
-        return self._stream(GenerateAsk(request), lane, options, call, watch, whole=whole)
+        return self._stream(model, GenerateAsk(request), options, call, watch, whole=whole)
 
     async def chat(
         self,
@@ -198,19 +191,18 @@ class OllamaConnectionPool:
         `messages` and `tools` may be ours or of Ollama's dict shape. Until the answer is whole, a speculative call
         that is pre-empted begins anew by itself.
         """
-        return await _whole(
-            self.stream_chat(
-                model=model,
-                messages=messages,
-                tools=tools,
-                format=format,
-                think=think,
-                options=options,
-                call=call,
-                watch=watch,
-                whole=True,
-            )
+        stream = self.stream_chat(
+            model=model,
+            messages=messages,
+            tools=tools,
+            format=format,
+            think=think,
+            options=options,
+            call=call,
+            watch=watch,
+            whole=True,
         )
+        return await stream.whole()
 
     def stream_chat(
         self,
@@ -226,17 +218,10 @@ class OllamaConnectionPool:
         whole: bool = False,
     ) -> ChunkStream:
         """The answer to a conversation, chunk by chunk; see `ChunkStream`."""
-        lane = self._lanes.settings(model)
         request = ChatRequest(
-            model=lane.model,
-            messages=read_messages(messages),
-            tools=read_tools(tools),
-            format=format,
-            think=think,
-            keep_alive=lane.keep_alive,
-            shift=lane.shift,
+            model=model, messages=read_messages(messages), tools=read_tools(tools), format=format, think=think
         )
-        return self._stream(ChatAsk(request), lane, options, call, watch, whole=whole)
+        return self._stream(model, ChatAsk(request), options, call, watch, whole=whole)
 
     async def embed(
         self,
@@ -250,16 +235,9 @@ class OllamaConnectionPool:
         watch: Watch | None = None,
     ) -> list[tuple[float, ...]]:
         """One vector for each text, in their order. A text longer than the window is refused unless `truncate`."""
-        lane = self._lanes.settings(model)
-        request = EmbedRequest(
-            model=lane.model,
-            input=(input,) if isinstance(input, str) else tuple(input),
-            keep_alive=lane.keep_alive,
-            dimensions=dimensions,
-            truncate=truncate,
-        )
-        ask = EmbedAsk(request)
-        await _whole(self._stream(ask, lane, options, call, watch, whole=True))
+        texts = (input,) if isinstance(input, str) else tuple(input)
+        ask = EmbedAsk(EmbedRequest(model=model, input=texts, dimensions=dimensions, truncate=truncate))
+        await self._stream(model, ask, options, call, watch, whole=True).whole()
         return ask.vectors
 
     # ---------------------------------------------------------------------------------------- models
@@ -290,6 +268,15 @@ class OllamaConnectionPool:
         self._dispatcher.check_open()
         return self._catalogue.pull(self._lanes.settings(model).model, server)
 
+    async def widen(self, model: str, outgrown: Outgrown) -> bool:
+        """Use a larger window of the model from now on, where neither its lane nor its Modelfile sets one.
+
+        For whoever was told, by `ContextExceeded` or `WindowOverrun`, that the one its server gives it is too small.
+        Servers load the model anew for it; the log says so, once. False where asking again would not help.
+        """
+        self._dispatcher.check_open()
+        return await widen(self._lanes, self._catalogue, model, outgrown)
+
     # ------------------------------------------------------------------------------------------ state
     def snapshot(self) -> PoolSnapshot:
         """Servers, health, models, slots, queue and rates at this moment; asks no server."""
@@ -306,55 +293,27 @@ class OllamaConnectionPool:
         await outlast(self._closing)
 
     def _stream(
-        self, ask: Ask, settings: LaneSettings, options: Options, call: Call, watch: Watch | None, *, whole: bool
+        self, model: str, ask: Ask, options: Options, call: Call, watch: Watch | None, *, whole: bool
     ) -> ChunkStream:
         self._dispatcher.check_open()
+        settings = self._lanes.settings(model)
         if is_cloud(settings.model) and not self._settings.allow_cloud:
             raise CloudModelRefused(settings.model)
         lane, rest = self._lanes.split(settings, options)
-        errand = Errand(ask=ask, model=settings.model, lane=lane, options=rest, call=call, watch=watch, whole=whole)
+        errand = Errand(
+            ask=ask.on(settings), model=settings.model, lane=lane, options=rest, call=call, watch=watch, whole=whole
+        )
         return ChunkStream(Run(errand, self._dispatcher))
 
 
-async def _whole(stream: ChunkStream) -> Reply:
-    async with stream:
-        async for _ in stream:
-            pass
-    assert stream.reply is not None, "a stream that ended without an error has its reply"
-    return stream.reply
-
-
-def _by_url(servers: Sequence[str | ServerSettings]) -> dict[str, ServerSettings]:
-    found: dict[str, ServerSettings] = {}
-    for server in servers:
-        settings = ServerSettings(url=server) if isinstance(server, str) else server
-        if settings.url in found:
-            raise ValueError(f"server {settings.url} is named twice")
-        found[settings.url] = settings
-    return found
-
-
 # ------------------------------------------------------------------------------------ the process-wide pool
-@dataclass(slots=True)
-class _Process:
-    """The one mutable thing of this module: asked for by name, made on first use."""
-
-    settings: Settings | None = None
-    pool: OllamaConnectionPool | None = None
-
-
-_process = _Process()
-
-
 def configure_ollama_pool(settings: Settings | None) -> None:
     """Say with which settings the process-wide pool is made; without servers in them, OLLAMA_HOST is asked.
 
     Raises:
         RuntimeError: it is made already.
     """
-    if _process.pool is not None:
-        raise RuntimeError("the process-wide pool is in use; close it first")
-    _process.settings = settings
+    _process.configure(settings)
 
 
 def new_ollama_pool() -> OllamaConnectionPool:
@@ -362,20 +321,21 @@ def new_ollama_pool() -> OllamaConnectionPool:
 
     Without configured servers it is over the one that OLLAMA_HOST names at this moment, else loopback.
     """
-    settings = _process.settings or Settings()
-    servers = settings.servers or (ServerSettings(url=os.environ.get("OLLAMA_HOST", "")),)
-    return OllamaConnectionPool(servers, lanes=settings.lanes, settings=settings.pool)
+    return _process.new()
 
 
 async def get_ollama_pool() -> OllamaConnectionPool:
     """The pool of this process, made by `new_ollama_pool` on first use; it connects when it is asked something."""
-    if _process.pool is None:
-        _process.pool = new_ollama_pool()
-    return _process.pool
+    return _process.get()
 
 
 async def close_ollama_pool() -> None:
     """Close the pool of this process, if there is one; the next `get_ollama_pool` makes a new one."""
-    pool, _process.pool = _process.pool, None
-    if pool is not None:
-        await pool.aclose()
+    await _process.aclose()
+
+
+def _pool_of(settings: Settings) -> OllamaConnectionPool:
+    return OllamaConnectionPool(servers_of(settings), lanes=settings.lanes, settings=settings.pool)
+
+
+_process = ProcessWide(_pool_of, OllamaConnectionPool.aclose)

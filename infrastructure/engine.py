@@ -7,6 +7,7 @@ log's; whether it is finished is for the `runs` table alone to say.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,51 +16,38 @@ from typing import Self
 
 from langgraph.types import Command
 
-from infrastructure.config.settings import Settings
-from infrastructure.connection_pool import OllamaConnectionPool
-from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunFinished, RunInterrupted, RunStarted
-from infrastructure.events.log import EventLog, Stored, UnreadableEvent
+from infrastructure.events.catalogue import RunCreated
+from infrastructure.events.log import Stored
 from infrastructure.ids import RunId, new_run_id
 from infrastructure.pool.snapshot import PoolSnapshot
-from infrastructure.running.admission import admit
-from infrastructure.running.driving import GraphInput, drive, has_begun, input_of, values_of, waits_for
-from infrastructure.running.errors import RunIsOver, RunNotWaiting, error_info, exit_code_of
+from infrastructure.running.admission import Admitted, admit
+from infrastructure.running.driving import GraphInput, waits_for
+from infrastructure.running.errors import RunIsOver, RunNotWaiting
+from infrastructure.running.executing import EngineParts, Executor
+from infrastructure.running.left import SHUT_DOWN, in_hand, is_guests, passes_on, rests_unasked
 from infrastructure.running.live import LiveRun, StopKind, next_event
+from infrastructure.running.outcomes import INTERRUPTED_EXIT, Outcome, resting
+from infrastructure.running.recovery import recover, task_of
 from infrastructure.running.requests import Requests
-from infrastructure.running.results import Ending, finished_event, result_of
-from infrastructure.running.scopes import ScopeMaker
-from infrastructure.sandbox import Sandbox
-from infrastructure.storage.blobs import Blobs
-from infrastructure.storage.calls import CallStore
-from infrastructure.storage.control import ControlStore
-from infrastructure.storage.errors import StorageError
-from infrastructure.storage.runs import RequestKey, RunChanges, RunRecord, RunState, RunStore
+from infrastructure.running.results import Ending
+from infrastructure.running.steering import Steering
+from infrastructure.storage.runs import RequestKey, RunState
 from infrastructure.tasks import RunResult, TaskSpec
-from infrastructure.workflow.graph import CodegenGraph
-from infrastructure.workflow.lanes import RoleLanes
-from infrastructure.workflow.models import PoolModels
 
-INTERRUPTED_EXIT = 130
-SHUT_DOWN = "the engine was shut down"
-"""Why runs rest that nobody stopped; those of guests go on by themselves."""
-_PROCESS_ENDED = "its process ended before it did"
+__all__ = [
+    "INTERRUPTED_EXIT",
+    "SHUT_DOWN",
+    "EngineParts",
+    "Resources",
+    "TaskOrchestrator",
+    "is_guests",
+    "passes_on",
+    "rests_unasked",
+]
+
 _BY_A_PERSON = "cancelled by a person"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineParts:
-    """What the engine works with. `open_sandbox` is called when the first run needs it, and remembers."""
-
-    settings: Settings
-    pool: OllamaConnectionPool
-    open_sandbox: Callable[[], Awaitable[Sandbox]]
-    graph: CodegenGraph
-    log: EventLog
-    runs: RunStore
-    calls: CallStore
-    blobs: Blobs
-    control: ControlStore
-    owner: str
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +61,27 @@ class Resources:
 class TaskOrchestrator:
     """Starts, follows, answers, cancels, interrupts and resumes runs. One a data directory.
 
-    Use it as an async context manager: leaving it interrupts what still runs, so that it can go on later.
+    Use it as an async context manager: leaving it interrupts what still runs, so that it can go on later. What is asked
+    of a run is done in turn, and to its end, also when whoever asked is cancelled.
     """
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
-        self._scopes = ScopeMaker(settings=parts.settings, log=parts.log, calls=parts.calls, blobs=parts.blobs)
+        self._executor = Executor(parts)
+        self._outcomes = self._executor.outcomes
         self._live: dict[RunId, LiveRun] = {}
         self._unkept: dict[RunId, RunResult] = {}  # of runs whose end the disk had no room for
-        self._requests = Requests(parts.control, cancel=self.cancel, answer=self.answer)
+        self._steering = Steering()
+        self._requests = Requests(parts.control, cancel=self.cancel, answer=self.answer, on_fault=self._fail)
+        self._fault: BaseException | None = None
 
     async def __aenter__(self) -> Self:
-        await self._recover()
+        try:
+            for run, spec in await recover(self._outcomes):
+                await self._launch(run, spec)
+        except BaseException:
+            await self.drain(SHUT_DOWN)
+            raise
         self._requests.start()
         return self
 
@@ -93,6 +90,8 @@ class TaskOrchestrator:
     ) -> None:
         await self._requests.aclose()
         await self.drain(SHUT_DOWN)
+        if error is None:
+            self._check()
 
     # ------------------------------------------------------------------------------------ starting
     async def start(self, spec: TaskSpec, request: RequestKey | None = None) -> RunId:
@@ -101,22 +100,18 @@ class TaskOrchestrator:
         Raises:
             KeyReused: the request's key stands for another request.
             TaskRefused, NotADirectory: the task cannot be taken as it is.
-            NoServerAvailable, NoModel: nobody named a model, and none can be found.
+            NoServerAvailable, NoModel, ModelNotFound: no server answers, or none has a model that the roles need.
             StorageError: the run could not be kept.
         """
-        parts = self._parts
-        if request is not None and (before := await parts.runs.keyed(request)) is not None:
-            return before
-        admitted = await admit(spec, parts.settings, parts.pool)
-        spec = admitted.spec
-        run, asked = new_run_id(), spec.model_dump_json()
-        record = await parts.runs.create(
-            run=run, thread=run, task=spec.task, repo=str(spec.repo), request_json=asked, request=request
-        )
-        if record.run != run:
-            return record.run  # the same request came twice at once, and the other was first
-        await parts.log.append(run, 0, RunCreated(task=spec.task, repo=str(spec.repo), simulated=admitted.simulated))
-        await self._launch(run, spec, None)
+        self._check()
+        run = None if request is None else await self._parts.runs.keyed(request)
+        if run is None:
+            admitted = await admit(spec, self._parts.settings, self._parts.pool)
+            new = new_run_id()
+            run = await self._steering.alone(new, lambda: self._take(new, admitted, request))
+            if run == new:
+                return run
+        await self._steering.alone(run, lambda: self._begin_left(run))
         return run
 
     async def schedule_task(self, spec: TaskSpec) -> RunId:
@@ -139,6 +134,7 @@ class TaskOrchestrator:
         events = self._parts.log.follow(run, after, ends_when_interrupted=ends_when_interrupted)
         while (stored := await next_event(events, live)) is not None:
             yield stored
+            live = self._live.get(run, live)  # somebody may have gone on with it
 
     async def result(self, run: RunId) -> RunResult:
         """The run's result, when it has one: finished, interrupted, or in want of an answer nobody gives.
@@ -154,7 +150,7 @@ class TaskOrchestrator:
         record = await self._parts.runs.get(run)
         if record.result_json:
             return RunResult.model_validate_json(record.result_json)
-        return await self._result(record.run, _resting(record.reason))
+        return await self._outcomes.result(record.run, resting(record.reason))
 
     # ------------------------------------------------------------------------------------ steering
     async def answer(self, run: RunId, approval: str, approved: bool, reason: str = "") -> None:
@@ -163,18 +159,9 @@ class TaskOrchestrator:
         Raises:
             RunNotWaiting: it does not wait for that.
         """
+        self._check()
         record = await self._parts.runs.get(run)
-        live = self._live.get(record.run)
-        if live is not None and live.ending:
-            await live.rests()
-        record = await self._parts.runs.get(run)
-        if record.state is not RunState.WAITING or await waits_for(self._parts.graph, record.run) != approval:
-            raise RunNotWaiting(run, approval)
-        live = self._live.get(record.run)
-        if live is not None and live.running:
-            raise RunNotWaiting(run, approval)  # somebody else answered in the meantime
-        spec = live.spec if live is not None else TaskSpec.model_validate_json(record.request_json)
-        await self._launch(record.run, spec, Command(resume={"approved": approved, "reason": reason}))
+        await self._steering.alone(record.run, lambda: self._answer(record.run, approval, approved, reason))
 
     async def cancel(self, run: RunId) -> None:
         """End a run for good; its best patch so far is kept.
@@ -185,215 +172,147 @@ class TaskOrchestrator:
         record = await self._parts.runs.get(run)
         if record.state is RunState.FINISHED:
             raise RunIsOver(run, record.status)
-        live = self._live.get(record.run)
-        if live is not None:
-            live.stop_now(StopKind.CANCEL, _BY_A_PERSON)
-            await live.rests()
-            record = await self._parts.runs.get(record.run)
-        if record.state is not RunState.FINISHED:
-            await self._finish(record.run, Ending(status="cancelled", reason=_BY_A_PERSON), record.execution)
-        elif record.status != "cancelled":
-            raise RunIsOver(run, record.status)  # it came to its end before it could be stopped
+        await self._steering.alone(record.run, lambda: self._cancel(record.run))
 
     async def interrupt(self, run: RunId, reason: str) -> None:
         """Stop a run at a step, so that `resume` goes on from there. Nothing to do when it is not running."""
-        live = self._live.get(run)
-        if live is None:
-            return
-        live.stop_now(StopKind.INTERRUPT, reason)
-        await live.rests()
-        if self._live.get(run) is live:  # it waits for a person
-            await self._interrupted(live, reason, (await self._parts.runs.get(run)).execution)
+        await self._steering.alone(run, lambda: self._interrupt(run, reason))
 
     async def resume(self, run: RunId, *, no_input: bool = False) -> None:
         """Go on with a run from its last step; one that waits for a person asks again.
 
         Raises:
             RunIsOver: it has ended.
+            TaskRefused: what it was asked for cannot be read.
         """
+        self._check()
         record = await self._parts.runs.get(run)
-        if record.state is RunState.FINISHED:
-            raise RunIsOver(run, record.status)
-        live = self._live.get(record.run)
-        if live is not None and live.running:
-            return
-        spec = TaskSpec.model_validate_json(record.request_json).model_copy(update={"no_input": no_input})
-        await self._launch(record.run, spec, None)
+        await self._steering.alone(record.run, lambda: self._resume(record.run, no_input=no_input))
 
     async def drain(self, reason: str) -> None:
-        """Interrupt every run and wait until each has stopped."""
-        await asyncio.gather(*(self.interrupt(run, reason) for run in tuple(self._live)))
+        """Interrupt every run and wait until each has stopped. What goes wrong with one is raised when all have."""
+        failures: dict[RunId, Exception] = {}
+        while True:
+            runs = [run for run in self._live if run not in failures]
+            told = await asyncio.gather(*(self.interrupt(run, reason) for run in runs), return_exceptions=True)
+            failures |= {run: error for run, error in zip(runs, told, strict=True) if isinstance(error, Exception)}
+            await self._steering.settled()  # what was asked before may have begun a run since
+            if self._live.keys() <= failures.keys():
+                break
+        if failures:
+            raise ExceptionGroup("some runs could not be brought to rest", list(failures.values()))
+
+    # ------------------------------------------------------------------------- steering, each run's in turn
+    async def _take(self, run: RunId, admitted: Admitted, request: RequestKey | None) -> RunId:
+        """Keep a new run and begin it; the run that the same request began meanwhile instead, if there is one."""
+        spec, runs = admitted.spec, self._parts.runs
+        asked, repo = spec.model_dump_json(), str(spec.repo)
+        record = await runs.create(run=run, thread=run, task=spec.task, repo=repo, request_json=asked, request=request)
+        if record.run == run:
+            await self._parts.log.append(run, 0, RunCreated(task=spec.task, repo=repo, simulated=admitted.simulated))
+            await self._launch(run, spec)
+        return record.run
+
+    async def _begin_left(self, run: RunId) -> None:
+        """Begin a run that a request took before, if nobody has it in hand: the disk had no room for the rest."""
+        record = await self._parts.runs.get(run)
+        if run not in self._live and in_hand(record):
+            await self._launch(run, task_of(record))
+
+    async def _answer(self, run: RunId, approval: str, approved: bool, reason: str) -> None:
+        live = self._live.get(run)
+        if live is not None and live.ending:
+            await live.rests()
+        record = await self._parts.runs.get(run)
+        live = self._live.get(run)
+        executed = live is not None and live.running
+        if executed or record.state is not RunState.WAITING or await waits_for(self._parts.graph, run) != approval:
+            raise RunNotWaiting(run, approval)
+        spec = live.spec if live is not None else task_of(record)
+        await self._launch(run, spec, Command(resume={"approved": approved, "reason": reason}))
+
+    async def _cancel(self, run: RunId) -> None:
+        live = self._live.get(run)
+        if live is not None:
+            live.stop_now(StopKind.CANCEL, _BY_A_PERSON)
+            await live.rests()
+        record = await self._parts.runs.get(run)
+        if record.state is RunState.FINISHED:
+            if record.status != "cancelled":
+                raise RunIsOver(run, record.status)  # it came to its end before it could be stopped
+            return
+        ending = Ending(status="cancelled", reason=_BY_A_PERSON)
+        await self._settle(run, lambda: self._outcomes.finish(run, ending, record.execution))
+
+    async def _interrupt(self, run: RunId, reason: str) -> None:
+        live = self._live.get(run)
+        if live is None:
+            return
+        live.stop_now(StopKind.INTERRUPT, reason)
+        await live.rests()
+        if self._live.get(run) is live:  # it waits for a person
+            await self._settle(run, lambda: self._outcomes.rest(run, reason, live.execution))
+
+    async def _resume(self, run: RunId, *, no_input: bool) -> None:
+        live = self._live.get(run)
+        executed = live is not None and live.running
+        if live is not None and executed:
+            if not live.ending:
+                return
+            await live.rests()
+        record = await self._parts.runs.get(run)
+        if record.state is RunState.FINISHED:
+            if executed:
+                return  # it went on by itself, to its end
+            raise RunIsOver(run, record.status)
+        await self._launch(run, task_of(record).model_copy(update={"no_input": no_input}))
 
     # ----------------------------------------------------------------------------------- executing
-    async def _launch(self, run: RunId, spec: TaskSpec, given: Command[object] | None) -> None:
+    async def _launch(self, run: RunId, spec: TaskSpec, given: GraphInput = None) -> None:
         """Begin an execution, and wait until the log says so."""
         self._unkept.pop(run, None)
         loop = asyncio.get_running_loop()
         live = self._live.get(run)
         if live is None:
             live = self._live[run] = LiveRun(run, spec, loop.create_future())
-        task = loop.create_task(self._execute(live, given), name=f"run {run}")
-        task.add_done_callback(partial(self._after, live))
-        live.begin(spec, task)
+        live.begin(spec)
+        executing = self._settle(run, lambda: self._executor.execute(live, given))
+        live.task = loop.create_task(executing, name=f"run {run}")
+        live.task.add_done_callback(partial(self._after, live, live.begun))
         await live.begun.wait()
 
-    def _after(self, live: LiveRun, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._live.pop(live.run, None)
-            live.broke(error)
-        live.begun.set()  # an execution that ended before it had begun must not keep anybody waiting
+    def _after(self, live: LiveRun, begun: asyncio.Event, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._let_go(live, None if task.cancelled() else task.exception())
+        begun.set()  # an execution that ended before it had begun must not keep anybody waiting
 
-    async def _execute(self, live: LiveRun, given: Command[object] | None) -> None:
-        """One execution: to its end, its interruption, or its question. A run's errors end here, as its result."""
-        run, execution, asked = live.run, 0, None
+    async def _settle(self, run: RunId, coming: Callable[[], Awaitable[Outcome]]) -> None:
+        """Wait for an outcome, and tell it to whoever waits; a run that waits for a person stays in hand."""
+        live = self._live.get(run)
         try:
-            execution = await self._parts.runs.begin(run, self._parts.owner)
-            await self._parts.log.append(run, execution, RunStarted(resumed=execution > 1))
-            live.begun.set()
-            asked = await self._drive(live, given, execution)
-            ending = Ending()
-        except asyncio.CancelledError:
-            ending = Ending(status="cancelled", reason=live.reason)
-        except Exception as error:  # noqa: BLE001 - the boundary of a run: whatever it is becomes its result
-            ending = Ending(status="error", reason=str(error), error=error_info(error), exit_code=exit_code_of(error))
-        live.ending = True  # nothing stops it from here on
-        if asked is not None:
-            await self._wait_for_person(live, asked, execution)
-        elif ending.status == "cancelled" and live.stop is not StopKind.CANCEL:
-            await self._interrupted(live, live.reason or "interrupted", execution)
-        else:
-            await self._finish(run, ending, execution)
+            outcome = await coming()
+        except Exception as error:  # a fault of the engine's own, since a run's errors are outcomes
+            _logger.exception("run %s broke", run)
+            if live is not None:
+                self._let_go(live, error)
+            raise
+        if outcome.result is None:
+            return
+        self._live.pop(run, None)
+        if not outcome.kept:
+            self._unkept[run] = outcome.result
+        if live is not None:
+            live.ended(outcome.result, logged=outcome.logged)
 
-    async def _drive(self, live: LiveRun, given: Command[object] | None, execution: int) -> ApprovalAsked | None:
-        parts = self._parts
-        lanes = RoleLanes(parts.settings, live.spec.model)
-        scope = await self._scopes.make(live.run, live.spec, PoolModels(parts.pool, lanes), await parts.open_sandbox())
-        start: GraphInput = given
-        if given is None and not await has_begun(parts.graph, live.run):
-            start = input_of(live.run, live.spec, parts.settings)
-        return await drive(parts.graph, start, scope, parts.log, live.run, execution)
+    def _let_go(self, live: LiveRun, error: BaseException | None) -> None:
+        self._live.pop(live.run, None)
+        live.broke(error)
 
-    async def _wait_for_person(self, live: LiveRun, asked: ApprovalAsked, execution: int) -> None:
-        """The table first, then the question: who sees it can answer it."""
-        reason = f"waits for an answer to {asked.approval}"
-        result = None
-        if live.spec.no_input:
-            result = await self._result(live.run, Ending(status="needs_input", reason=reason))
-        try:
-            await self._parts.runs.set_state(live.run, RunState.WAITING, **_wanting(reason, result))
-            await self._parts.log.append(live.run, execution, asked)
-            if result is not None:
-                await self._parts.log.append(live.run, execution, RunInterrupted(reason=reason))
-        except StorageError as error:
-            result = _not_kept(await self._result(live.run, Ending(reason=reason)), error)
-            live.unlogged.set()
-        if result is not None:
-            self._settle(live.run, result)
+    def _fail(self, error: BaseException) -> None:
+        """Meet a fault of the engine's own that is no run's: told at once, and to whoever asks for more."""
+        _logger.critical("the engine takes nothing new: its watch for requests has ended", exc_info=error)
+        self._fault = error
 
-    async def _interrupted(self, live: LiveRun, reason: str, execution: int) -> None:
-        result = await self._result(live.run, _resting(reason))
-        try:
-            await self._parts.runs.set_state(live.run, RunState.INTERRUPTED, reason=reason, status="", result_json="")
-            await self._tell(live.run, execution, RunInterrupted(reason=reason))
-        except StorageError:
-            live.unlogged.set()  # the next holder finds the run unfinished and says so
-        self._settle(live.run, result)
-
-    async def _finish(self, run: RunId, ending: Ending, execution: int) -> None:
-        """Result, then the table, then the last event: who sees the last event can read the result."""
-        result = await self._result(run, ending)
-        try:
-            await self._parts.runs.finish(run, result.status, result.judge, result.model_dump_json())
-            await self._tell(run, execution, finished_event(result))
-        except StorageError as error:
-            if (await self._state_of(run)) is not RunState.FINISHED:
-                result = self._unkept[run] = _not_kept(result, error)
-            if run in self._live:
-                self._live[run].unlogged.set()
-        self._settle(run, result)
-
-    async def _state_of(self, run: RunId) -> RunState | None:
-        try:
-            return (await self._parts.runs.get(run)).state
-        except StorageError:
-            return None
-
-    async def _tell(self, run: RunId, execution: int, event: RunFinished | RunInterrupted) -> None:
-        """Append the last event. An event lost before is told of first, once, which is no reason to lose this one."""
-        try:
-            await self._parts.log.append(run, execution, event)
-        except StorageError:
-            await self._parts.log.append(run, execution, event)
-
-    def _settle(self, run: RunId, result: RunResult) -> None:
-        live = self._live.pop(run, None)
-        if live is not None and not live.done.done():
-            live.done.set_result(result)
-
-    async def _result(self, run: RunId, ending: Ending) -> RunResult:
-        """What came of a run; what can be told of it where its state cannot be read."""
-        parts = self._parts
-        try:
-            return await result_of(
-                run,
-                await values_of(parts.graph, run),
-                await parts.calls.totals(run),
-                parts.blobs,
-                ending,
-                seconds=await self._scopes.seconds_of(run),
-                simulated=await self._simulated(run),
-            )
-        except (StorageError, UnreadableEvent) as error:
-            return _not_kept(RunResult(run=run, status="error", judge="none", exit_code=0), error)
-
-    async def _simulated(self, run: RunId) -> bool:
-        first = await self._parts.log.read(run, limit=1)
-        return any(isinstance(stored.event, RunCreated) and stored.event.simulated for stored in first)
-
-    async def _recover(self) -> None:
-        """Runs that a killed process left running can go on: say so. Guests' do; others wait for their users."""
-        for record in await self._parts.runs.unfinished():
-            if record.state in (RunState.RUNNING, RunState.QUEUED):
-                record = await self._left_behind(record)
-            if passes_on(record):
-                await self._launch(record.run, TaskSpec.model_validate_json(record.request_json), None)
-
-    async def _left_behind(self, record: RunRecord) -> RunRecord:
-        moved = await self._parts.runs.set_state(record.run, RunState.INTERRUPTED, reason=_PROCESS_ENDED)
-        await self._parts.log.append(record.run, record.execution, RunInterrupted(reason=_PROCESS_ENDED))
-        return moved
-
-
-def passes_on(record: RunRecord) -> bool:
-    """Whether a guest's run goes on by itself with the next holder; one that waits for an answer then asks again."""
-    left = record.state in (RunState.RUNNING, RunState.QUEUED) or rests_unasked(record)
-    asks = record.state is RunState.WAITING and not record.result_json
-    return (left or asks) and is_guests(record)
-
-
-def rests_unasked(record: RunRecord) -> bool:
-    """Whether a run rests although nobody meant to stop it: its engine ended."""
-    return record.state is RunState.INTERRUPTED and record.reason in (SHUT_DOWN, _PROCESS_ENDED)
-
-
-def is_guests(record: RunRecord) -> bool:
-    """Whether a run was handed over by a guest."""
-    return TaskSpec.model_validate_json(record.request_json).guest
-
-
-def _resting(reason: str) -> Ending:
-    return Ending(status="cancelled", reason=reason, exit_code=INTERRUPTED_EXIT)
-
-
-def _wanting(reason: str, result: RunResult | None) -> RunChanges:
-    """What the table says of a run that ends for want of an answer; one that waits has no result yet."""
-    if result is None:
-        return {"reason": reason, "status": "", "result_json": ""}
-    return {"reason": reason, "status": result.status, "result_json": result.model_dump_json()}
-
-
-def _not_kept(result: RunResult, error: Exception) -> RunResult:
-    """A result that could not be kept, or read: an error, whatever the run itself came to."""
-    told = {"status": "error", "exit_code": exit_code_of(error), "error": error_info(error), "reason": str(error)}
-    return result.model_copy(update=told)
+    def _check(self) -> None:
+        if self._fault is not None:
+            raise self._fault

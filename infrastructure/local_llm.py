@@ -1,16 +1,15 @@
 """A language model over the pool: `AsyncLocalLLM`, and `LocalLLM` for code without an event loop.
 
-Owns what a model adds to a call: fixed options, one further attempt when a stream breaks, typed answers, and what is
-told to whoever watches the text grow.
+Owns what a model adds to a call: fixed options, one further attempt when an answer breaks off or does not fit, typed
+answers, and what is told to whoever watches the text grow.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import queue
-from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel
@@ -25,12 +24,12 @@ from infrastructure.connection_pool import (
     get_ollama_pool,
     new_ollama_pool,
 )
+from infrastructure.pool.attempts import Attempts
 from infrastructure.pool.deltas import Delta, OnDelta, Restarted, TextDelta, ThinkingDelta
-from infrastructure.pool.errors import Preempted
-from infrastructure.pool.loop_thread import BorrowedLoop, Elsewhere, LoopThread
+from infrastructure.pool.loop_thread import BorrowedLoop, Elsewhere, LoopThread, iterate
 from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
 from infrastructure.pool.structured import asked_again, read_structured, schema_of
-from infrastructure.transport.errors import StreamBroken
+from infrastructure.transport.errors import OllamaError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
@@ -46,14 +45,12 @@ R = TypeVar("R")
 OptionValue: TypeAlias = "str | int | float | bool | list[str]"
 
 
-_ATTEMPTS = 2
-
-
 class AsyncLocalLLM:
     """One model (or lane) of a pool, with what is the same in all its calls. A `LanguageModel`.
 
     An answer whose stream breaks in the middle is asked for once more, and `on_delta` is told to drop the pieces; if
-    it breaks again, that `StreamBroken` is raised. Cancelling any call stops the generation on the server.
+    it breaks again, that `StreamBroken` is raised. So is one that does not fit into the window, in a larger one where
+    nobody has set it (`OllamaConnectionPool.widen`). Cancelling any call stops the generation on the server.
     """
 
     def __init__(
@@ -109,6 +106,7 @@ class AsyncLocalLLM:
     async def reply(self, question: Question) -> Reply:
         """As `answer`, with which server answered and what it took."""
         pool = await self._get_pool()
+        options = {**self._options, **question.options}
 
         def ask() -> ChunkStream:
             return pool.stream_chat(
@@ -117,18 +115,19 @@ class AsyncLocalLLM:
                 tools=question.tools,
                 format=question.format,
                 think=self._think if question.think is None else question.think,
-                options={**self._options, **question.options},
+                options=options,
                 call=self._call,
                 watch=self._watch,
                 whole=self._on_delta is None,
             )
 
-        return await self._whole(ask)
+        return await self._whole(ask, self._attempts(pool, options))
 
     async def generate(self, prompt: str, **options: OptionValue) -> str:
         """The text that completes the prompt; errors as for `answer`."""
         pool = await self._get_pool()
-        return (await self._whole(lambda: self._generation(pool, prompt, options))).text
+        attempts = self._attempts(pool, {**self._options, **options})
+        return (await self._whole(lambda: self._generation(pool, prompt, options), attempts)).text
 
     async def stream(self, prompt: str, **options: OptionValue) -> AsyncGenerator[str, None]:
         """The text piece by piece. Close it (`contextlib.aclosing`) when leaving early.
@@ -139,8 +138,9 @@ class AsyncLocalLLM:
             StreamBroken: it broke after the first piece, or twice before it; `partial` holds what had come.
         """
         pool = await self._get_pool()
-        for attempt in range(1, _ATTEMPTS + 1):
-            begun = False
+        attempts = self._attempts(pool, {**self._options, **options})
+        begun = False
+        while True:
             try:
                 async with self._generation(pool, prompt, options, whole=False) as stream:
                     async for chunk in stream:
@@ -148,8 +148,8 @@ class AsyncLocalLLM:
                             begun = True
                             yield chunk.text
                 return
-            except StreamBroken:
-                if begun or attempt == _ATTEMPTS:
+            except OllamaError as error:
+                if begun or not await attempts.worth_another(error):
                     raise
 
     async def chat(
@@ -195,18 +195,22 @@ class AsyncLocalLLM:
             whole=self._on_delta is None if whole is None else whole,
         )
 
-    async def _whole(self, ask: Callable[[], ChunkStream]) -> Reply:
-        breaks = 0
+    def _attempts(self, pool: OllamaConnectionPool, options: Options) -> Attempts:
+        return Attempts(options, partial(pool.widen, self.model))
+
+    async def _whole(self, ask: Callable[[], ChunkStream], attempts: Attempts) -> Reply:
         while True:
             try:
-                return await self._read(ask())
-            except Preempted as error:  # it lost its slot, nothing is wrong: it waits for the next one
-                self._tell(Restarted(str(error)))
-            except StreamBroken as error:
-                breaks += 1
-                if breaks == _ATTEMPTS:
+                reply = await self._read(ask())
+            except OllamaError as error:
+                if not await attempts.worth_another(error):
                     raise
-                self._tell(Restarted(str(error)))
+                reason = str(error)
+            else:
+                if not await attempts.cut_short(reply):
+                    return reply
+                reason = "the window ended the answer; there is a larger one now"
+            self._tell(Restarted(reason))
 
     async def _read(self, stream: ChunkStream) -> Reply:
         async with stream:
@@ -291,23 +295,8 @@ class LocalLLM:
 
     def stream(self, prompt: str, **options: OptionValue) -> Iterator[str]:
         """The text piece by piece; closing the iterator stops the generation."""
-        pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-
-        async def pump(llm: AsyncLocalLLM) -> None:
-            try:
-                async with aclosing(llm.stream(prompt, **options)) as stream:
-                    async for piece in stream:
-                        pieces.put(piece)
-            finally:
-                pieces.put(None)
-
-        work = self._submit(pump)
-        try:
-            while (piece := pieces.get()) is not None:
-                yield piece
-            self._there.wait(work)
-        finally:
-            work.cancel()
+        llm = self._llm
+        return iterate(self._there, lambda pool: llm.over(pool).stream(prompt, **options))
 
     def chat(
         self,

@@ -23,11 +23,12 @@ from infrastructure.engine import INTERRUPTED_EXIT, is_guests, passes_on, rests_
 from infrastructure.events.catalogue import PatchApplied
 from infrastructure.events.log import Stored, follow_file, read_file
 from infrastructure.ids import RunId
+from infrastructure.running.admission import check_names
 from infrastructure.running.errors import RunIsOver
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.errors import MissingDatabase, OlderDatabase
 from infrastructure.storage.lock import EngineLock, Holder, read_holder
-from infrastructure.storage.runs import KeyReused, RequestKey, RunRecord, RunState
+from infrastructure.storage.runs import KeyReused, RequestKey, RunReader, RunRecord, RunState
 from infrastructure.tasks import RunResult, TaskSpec, request_of
 
 LOOK_SECONDS = 0.1
@@ -115,6 +116,7 @@ class Seat:
             request: Its name, so that it is begun once whoever holds the engine; one is made where there is none. What
                 was asked for is told by the task, here as at a holder's door.
         """
+        check_names(spec)  # before it is written down anywhere, as its key is made of it
         key = request.key if request is not None else uuid.uuid4().hex
         run = await self._do(
             lambda app: app.engine.start(spec, request_of(key, spec)), lambda guest: guest.start(spec, key)
@@ -184,9 +186,7 @@ class Seat:
 
     async def record_of(self, run: str) -> RunRecord:
         """The run as the table has it."""
-        if self._application is not None:
-            return await self._application.runs.get(run)
-        return await self._reading().runs.get(run)
+        return await self._runs().get(run)
 
     async def ready(self) -> None:
         """Return when a server answers; a guest leaves that question to the holder.
@@ -199,9 +199,8 @@ class Seat:
 
     async def keyed(self, request: RequestKey) -> RunId | None:
         """The run that a request began, by its key alone: whoever began it has compared what was asked for."""
-        runs = self._reading().runs if self._application is None else self._application.runs
         try:
-            return await runs.keyed(request)
+            return await self._runs().keyed(request)
         except KeyReused as known:
             return known.run
 
@@ -306,7 +305,8 @@ class Seat:
             async for stored in follow_file(self._reading().database, run, after, ends_when_interrupted=True):
                 after = stored.seq
                 yield stored
-            if not passes_on(await self.record_of(run)):
+            record = await self.record_of(run)
+            if not (passes_on(record) or self._is_left(record)):
                 return
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -319,6 +319,10 @@ class Seat:
             with self._on_stay(len(live), wants_to_go.set):
                 ends = [asyncio.ensure_future(application.engine.result(run)) for run in live]
                 await _all_or(ends, wants_to_go)
+
+    def _runs(self) -> RunReader:
+        """The runs as they are stored: what became of a holder is for this seat itself to find out."""
+        return RunReader(self._reading().database) if self._application is None else self._application.runs
 
     def _reading(self) -> Readers:
         if self._readers is None:
@@ -335,11 +339,13 @@ def _import_door() -> OpenDoor:
 
 async def _all_or(ends: Sequence[asyncio.Future[RunResult]], event: asyncio.Event) -> None:
     """Wait for all, or for the event. How a guest's run ends is the guest's affair, also where it broke."""
-    all_done = asyncio.gather(*ends, return_exceptions=True)
+    all_done = asyncio.ensure_future(asyncio.wait(ends))
     told = asyncio.ensure_future(event.wait())
     try:
         await asyncio.wait([all_done, told], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        all_done.cancel()
-        told.cancel()
-        await asyncio.wait([all_done, told])
+        for each in (all_done, told, *ends):
+            each.cancel()
+        await asyncio.wait([all_done, told, *ends])
+        for end in ends:
+            _ = end.cancelled() or end.exception()  # looked at, so that it is not told as one that nobody saw

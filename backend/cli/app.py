@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from backend.cli.console import Terminal, log_shown, open_terminal, silence_stdout
 from backend.cli.errors import Explained, Refused, explain, failure_document, unknown_usage
+from backend.cli.manual import below
 from backend.cli.tokens import normal, output_of, verb_of
 
 EXIT_USAGE = 2
@@ -45,14 +46,23 @@ VERBS: tuple[tuple[str, str, Group], ...] = (
 
 _HELP = """Turns the Ollama servers you own into a code-generation engine.
 
+`corral demo` shows it without a model, `corral doctor` says whether this machine is ready, and `corral run "…"` in a
+repository gives it a task. `corral COMMAND --help` tells more of each, `corral --version` which this is.
+
 Exit codes: 0 done or unverified, 1 the result failed, 2 usage or settings, 3 environment (no Ollama, no model, no
-sandbox), 4 a budget ran out, 5 a person is needed, 130 interrupted. `corral --version` says which this is.
+sandbox), 4 a budget ran out, 5 a person is needed, 6 some jobs of a batch failed, 130 interrupted.
 """
 _NAMES = tuple(verb for verb, _, _ in VERBS)
+_WITH_VERBS = frozenset({"config"})
+"""Verbs that have verbs of their own, and so a parser with a help page of its own."""
 
 
-def build_app() -> App:
-    """The parser with all verbs; none of them imported."""
+def build_app(asked: str = "") -> App:
+    """The parser with all verbs; none of them imported.
+
+    Args:
+        asked: The verb that will run: its help page is its own docstring, since it is imported anyhow.
+    """
     app = App(
         name="corral",
         help=_HELP,
@@ -63,8 +73,11 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
+    app["--help"].group = _HOUSE
     for order, (verb, told, group) in enumerate(VERBS):
-        app.command(f"backend.cli.{verb}:{verb}", name=verb, help=told, group=group, sort_key=order)
+        said = None if verb == asked else told
+        page = {} if verb in _WITH_VERBS else {"help_epilogue": below(verb)}
+        app.command(f"backend.cli.{verb}:{verb}", name=verb, help=said, group=group, sort_key=order, **page)
     return app
 
 
@@ -82,7 +95,7 @@ def run_command(arguments: Sequence[str], terminal: Terminal | None = None) -> i
         if verb and verb not in _NAMES:  # the parser would import every verb to look for a similar one
             raise _unknown(verb)
         with log_shown(terminal, debug=_debugging()):
-            return _exit_code(build_app()(tokens, console=terminal.out, error_console=terminal.err))
+            return _exit_code(build_app(verb)(tokens, console=terminal.out, error_console=terminal.err))
     except BrokenPipeError:
         silence_stdout()
         return EXIT_PIPE_CLOSED

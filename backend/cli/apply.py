@@ -12,6 +12,7 @@ from backend.cli.options import NO_OPTIONS, Common, RunArgument, again, settings
 from backend.cli.outcome import conflict_lines
 from backend.cli.reading import open_run, result_of
 from backend.cli.store import open_store
+from backend.cli.verdicts import doubt
 from infrastructure.config.settings import Settings
 from infrastructure.events.catalogue import PatchApplied
 from infrastructure.storage.runs import RunRecord
@@ -26,7 +27,10 @@ def apply(
     branch: Annotated[str | None, Parameter(help="A new git branch for it; the folder itself stays as it is.")] = None,
     common: Common = NO_OPTIONS,
 ) -> int:
-    """Put a run's patch into the folder it came from. Refused where a file of it has changed since."""
+    """Put a run's patch into the folder it came from, or on a new branch.
+
+    Where a file of the patch has changed since the run began, nothing is changed. Doing it again is harmless.
+    """
     return asyncio.run(_apply(run, branch, common, open_terminal()))
 
 
@@ -36,8 +40,8 @@ async def _apply(asked: str, branch: str | None, common: Common, terminal: Termi
         result = result_of(record)
         if result is None:
             raise Refused(f"run {record.run} has not ended", f"`corral resume {record.run}` goes on with it.")
-        if result.patch and result.status not in ("done", "unverified"):
-            terminal.warn(f"this run ended as {result.status}")
+        if result.patch and (why := doubt(result)):
+            terminal.warn(f"{why} (the run ended as {result.status})")
         applied = await apply_result(result, readers.directory, readers.control, branch=branch)
         held = await asyncio.to_thread(readers.holder) is not None
     if isinstance(applied, Conflict):

@@ -12,6 +12,9 @@ from backend.cli.console import Terminal
 from backend.cli.progress import Progress
 from infrastructure.events.catalogue import ApprovalAsked
 
+_NO_CHANGE = {
+    f"{nothing}{needed}" for nothing in ("no change", "no changes", "nothing to change") for needed in ("", " needed")
+}
 ReadLine = Callable[[], Awaitable[str | None]]
 """One line of the person's, without its end; None at the end of input."""
 
@@ -38,12 +41,32 @@ async def ask_approval(
             if line is None:
                 terminal.err.print()
                 return None
-            answer, _, reason = line.strip().partition(" ")
-            if answer.lower() in ("y", "yes"):
-                return True, ""
-            if answer.lower() in ("n", "no"):
-                return False, reason.strip()
-            terminal.say("Type y or n; a reason may follow the n.")
+            answer = read_answer(line)
+            if answer is None:
+                terminal.say("Type y or n; a reason may follow the n.")
+                continue
+            if _as_it_is(line):
+                terminal.say(f"you change nothing: going on with the {asked.gate} as it is")
+            return answer
+
+
+def read_answer(line: str) -> tuple[bool, str] | None:
+    """The yes or no of a typed line and, for a no, its reason; None where it is neither. Pure.
+
+    Who wants no change says yes to what there is: "no change" is not a no with a reason.
+    """
+    if _as_it_is(line):
+        return True, ""
+    answer, _, reason = line.strip().partition(" ")
+    if answer.lower().rstrip(",.!") in ("y", "yes"):
+        return True, ""
+    if answer.lower().rstrip(",.!") in ("n", "no"):
+        return False, reason.strip()
+    return None
+
+
+def _as_it_is(line: str) -> bool:
+    return " ".join(line.lower().split()).rstrip(".!") in _NO_CHANGE
 
 
 async def read_stdin_line() -> str | None:

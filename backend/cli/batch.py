@@ -10,11 +10,13 @@ from cyclopts import Parameter
 from backend.attach.seat import Seat
 from backend.cli.batching import BatchProgress, next_lines, show_batch, summary
 from backend.cli.console import Terminal, open_terminal
+from backend.cli.destinations import writable_folder
 from backend.cli.errors import Refused
 from backend.cli.interrupts import interruptible
-from backend.cli.options import NO_OPTIONS, Common, OutputOption, settings_of
+from backend.cli.options import NO_OPTIONS, Common, OutputOption
 from backend.cli.render import WARN, Line
-from backend.cli.run import MOST_CANDIDATES, open_seat
+from backend.cli.run import MOST_CANDIDATES
+from backend.cli.seating import LevelName, SandboxOption, check_sandbox, open_seat, settings_with
 from backend.cli.tokens import Output
 from infrastructure.batch import (
     BatchError,
@@ -47,17 +49,20 @@ def batch(
     samples: Annotated[int, Parameter(help="Solve each job so many times, for pass@k.")] = 1,
     at_once: Annotated[int | None, Parameter(help="Runs side by side; as many as the servers have slots.")] = None,
     candidates: Annotated[int | None, Parameter(help="Solutions to try side by side in each run.")] = None,
+    sandbox: SandboxOption = None,
     output: OutputOption = "text",
     common: Common = NO_OPTIONS,
 ) -> int:
     """Work through a file of jobs. Killed or interrupted, the same command goes on and does only what is missing.
 
-    A job is finished when it is done, unverified, failed or out of budget; errors of the environment run again.
-    While no server answers, the batch waits. The report goes to stdout, progress to stderr. Exit codes: 0 all done
-    or unverified, 2 usage, settings or jobs that cannot be read, 3 environment, 6 some jobs failed, 130 interrupted.
+    A run of a job passes when tests that were there before the code were red and are green. It is unverified when
+    nothing broke and no given test shows that it is right, and failed when no candidate passed, a budget ran out, or a
+    job with tests was answered in words. Errors of the environment are no verdict: the same command runs them again.
+    pass@k is over the runs with a verdict, of which only passed ones count. While no server answers, the batch waits.
+    The report goes to stdout, progress to stderr.
     """
     terminal = open_terminal()
-    settings = settings_of(common)
+    settings = settings_with(common, sandbox)
     wishes = Wishes(
         model=model,
         samples=_within("--samples", samples, MOST_SAMPLES),
@@ -66,8 +71,8 @@ def batch(
     )
     try:
         entries = read_jobs(jobs, samples=wishes.samples, most_bytes=settings.run.task_bytes)
-        place = BatchPlace(_folder(out))
-        return asyncio.run(_batch(entries, place, wishes, settings, terminal, output, quiet=common.quiet))
+        place = BatchPlace(writable_folder("--out", out))
+        return asyncio.run(_batch(entries, place, wishes, settings, sandbox, terminal, output, quiet=common.quiet))
     except BatchError as error:
         raise Refused(str(error), error.hint, error.exit_code) from error
 
@@ -77,17 +82,17 @@ async def _batch(
     place: BatchPlace,
     wishes: Wishes,
     settings: Settings,
+    sandbox: LevelName | None,
     terminal: Terminal,
     output: Output,
     *,
     quiet: bool,
 ) -> int:
-    async with open_seat(settings, "batch", terminal) as seat:
-        if seat.application is not None:
-            await seat.application.open_sandbox()  # without one every job would fail
+    async with open_seat(settings, "batch", terminal, sandbox) as seat:
+        await check_sandbox(seat, terminal)  # without one every job would fail
         stop = asyncio.Event()
         with (
-            show_batch(terminal, quiet=quiet or output == "ndjson") as progress,
+            show_batch(terminal, quiet=quiet or output == "ndjson", pulse=output == "text") as progress,
             interruptible(_stopper(stop, progress)),
         ):
             order = Order(
@@ -108,7 +113,7 @@ def _runs(seat: Seat, settings: Settings) -> EngineRuns:
 
 def _stopper(stop: asyncio.Event, progress: BatchProgress) -> Callable[[], None]:
     def on_first() -> None:
-        progress.line(Line("stopping every run at a step; Ctrl-C again ends this at once", WARN))
+        progress.line(Line("stopping every run; Ctrl-C again ends this at once", WARN))
         stop.set()
 
     return on_first
@@ -132,12 +137,6 @@ def _conclude(report: BatchReport, place: BatchPlace, terminal: Terminal, output
     for line in next_lines(report, place):
         terminal.say(line.text, line.style)
     return report.exit_code
-
-
-def _folder(out: Path) -> Path:
-    if out.exists() and not out.is_dir():
-        raise Refused(f"--out: {out} is a file", "Name a folder.")
-    return out.resolve()
 
 
 def _within(option: str, number: int, most: int) -> int:

@@ -5,14 +5,16 @@ Owns the words. On a terminal the live line says how the batch stands, so the li
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
 from backend.cli.console import Terminal, visible
+from backend.cli.progress import ticking
 from backend.cli.render import BAD, DIM, GOOD, WARN, Line, shortened
 from infrastructure.batch import (
     BatchPlace,
@@ -29,14 +31,19 @@ from infrastructure.batch import (
     WentOn,
 )
 
+PULSE_SECONDS = 60.0
+"""So long may nothing be said where there is no live line."""
 _UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 class BatchProgress:
     """Shows the news; nothing when asked for quiet. `live` tells that it is drawn below them."""
 
-    def __init__(self, terminal: Terminal | None, *, live: bool = False) -> None:
-        self._terminal, self._live = terminal, live
+    def __init__(
+        self, terminal: Terminal | None, *, live: bool = False, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._terminal, self._live, self._now = terminal, live, now
+        self._said = now()
         self.tally: Tally | None = None
 
     def news(self, news: News | Opened, tally: Tally) -> None:
@@ -47,8 +54,14 @@ class BatchProgress:
 
     def line(self, line: Line) -> None:
         """Print a line."""
+        self._said = self._now()
         if self._terminal is not None:
             self._terminal.say(line.text, line.style)
+
+    def tick(self) -> None:
+        """Say how the batch stands, if nothing was said for long enough."""
+        if self.tally is not None and self._now() - self._said >= PULSE_SECONDS:
+            self.line(Line(standing(self.tally), DIM))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The live line."""
@@ -57,15 +70,26 @@ class BatchProgress:
 
 
 @contextmanager
-def show_batch(terminal: Terminal, *, quiet: bool) -> Generator[BatchProgress]:
-    """The progress that fits the terminal."""
+def show_batch(terminal: Terminal, *, quiet: bool, pulse: bool = False) -> Generator[BatchProgress]:
+    """The progress that fits the terminal. `pulse` breaks a long silence where there is no live line."""
     live = terminal.err.is_terminal and not quiet
     progress = BatchProgress(None if quiet else terminal, live=live)
     if not live:
-        yield progress
+        with ticking(progress.tick) if pulse else nullcontext():
+            yield progress
         return
     with Live(progress, console=terminal.err, transient=True, refresh_per_second=4, redirect_stdout=False):
         yield progress
+
+
+VERDICTS: Mapping[str, str] = {
+    "passed": "tests that were there before the code were red and are green",
+    "unverified": "nothing broke, and no given test shows that it is right",
+    "failed": "no candidate passed, a budget ran out, or a job with tests was answered in words",
+    "no verdict": "the environment failed, or it was stopped: the same command runs it again",
+    "not run": "not begun, or not at its end: the same command goes on",
+}
+"""What becomes of a run of a batch, in the order in which it is told."""
 
 
 def lines_of(news: News | Opened, tally: Tally, *, live: bool = False) -> tuple[Line, ...]:
@@ -90,12 +114,12 @@ def lines_of(news: News | Opened, tally: Tally, *, live: bool = False) -> tuple[
 
 def standing(tally: Tally) -> str:
     """How a batch stands, in one line."""
-    parts = [
-        f"{tally.done:,} done",
-        f"{tally.failed:,} failed",
-        f"{tally.running:,} running",
-        f"{tally.over:,} of {tally.total:,}",
-    ]
+    verdicts = tally.verdicts
+    parts = [f"{verdicts['passed']:,} passed"]
+    parts += [f"{verdicts['unverified']:,} unverified"] if verdicts["unverified"] else []
+    parts += [f"{verdicts['failed']:,} failed"]
+    parts += [f"{verdicts[None]:,} no verdict"] if verdicts[None] else []
+    parts += [f"{tally.running:,} running", f"{tally.over:,} of {tally.total:,}"]
     if tally.rate_per_hour is not None and tally.eta_seconds is not None:
         parts += [f"{tally.rate_per_hour:,.0f} an hour", f"about {duration(tally.eta_seconds)} left"]
     return " · ".join(parts)
@@ -111,17 +135,17 @@ def duration(seconds: float) -> str:
 
 
 def summary(report: BatchReport) -> tuple[Line, ...]:
-    """What came of a batch, for people."""
-    counts = ", ".join(f"{number:,} {status}" for status, number in report.statuses.items()) or "none"
-    lines = [Line(f"{report.records:,} of {report.jobs:,} records: {counts}", GOOD if report.exit_code == 0 else BAD)]
+    """What came of a batch, for people: each count with what it means, then the figures."""
+    ended = f"{report.records:,} of {report.jobs:,} runs came to their end"
+    lines = [Line(ended, GOOD if report.exit_code == 0 else BAD), *_by_verdict(report)]
     for each in report.pass_at:
         value, low, high = (f"{100 * share:.1f}" for share in (each.value, each.low, each.high))
-        lines.append(Line(f"pass@{each.k}: {value} % (95 % interval {low} to {high} %, {each.jobs:,} jobs)"))
-    repairs = f"{report.repairs:,} {'repair' if report.repairs == 1 else 'repairs'}"
+        lines.append(Line(f"pass@{each.k}: {value} % (95 % interval {low} to {high} %, {_many(each.jobs, 'job')})"))
     lines.append(
         Line(
-            f"{repairs} · {report.model_calls:,} model calls ·"
-            f" {report.prompt_tokens:,} + {report.completion_tokens:,} tokens · {report.seconds:,.1f} s of runs"
+            f"{_many(report.repairs, 'repair')} · {_many(report.model_calls, 'model call')} ·"
+            f" {report.prompt_tokens:,} + {report.completion_tokens:,} tokens · {report.seconds:,.1f} s of runs",
+            DIM,
         )
     )
     if report.errors:
@@ -134,12 +158,12 @@ def summary(report: BatchReport) -> tuple[Line, ...]:
 def next_lines(report: BatchReport, place: BatchPlace) -> tuple[Line, ...]:
     """What makes sense after it."""
     lines = [Line(f"  → {place.records}    the records; patches in {place.patches.name}/")]
-    again = sum(report.statuses.get(status, 0) for status in ("error", "cancelled", "needs_input"))
-    if report.missing or again:
-        lines.append(Line(f"  → the same command goes on: {report.missing:,} to do, {again:,} to run again"))
+    if report.missing or report.no_verdict:
+        to_do = f"{report.missing:,} to do, {report.no_verdict:,} to run again"
+        lines.append(Line(f"  → the same command goes on: {to_do}"))
     if report.failed:
         lines.append(Line("  → corral show RUN    shows what was tried; a record has its run"))
-    if report.statuses.get("unverified"):
+    if report.unverified:
         lines.append(Line("warning: no given test shows that the unverified ones are right; read them first", WARN))
     return tuple(lines)
 
@@ -161,6 +185,20 @@ def _ended(label: str, record: Record, stands: str) -> Line:
     why = f": {shortened(record.reason)}" if record.reason and record.verdict != "passed" else ""
     if record.status == "done" and record.verdict == "failed":
         why = ": it was answered as a question, and nothing shows that its tests pass"
-    text = f"{label}: {record.status} in {record.seconds:.1f} s{tries}{stands}{why}"
+    how = record.verdict or f"no verdict ({record.status})"
     style = GOOD if record.verdict == "passed" else BAD if record.verdict == "failed" else WARN
-    return Line(text, style)
+    return Line(f"{label}: {how} in {record.seconds:.1f} s{tries}{stands}{why}", style)
+
+
+def _by_verdict(report: BatchReport) -> list[Line]:
+    numbers = (report.passed, report.unverified, report.failed, report.no_verdict, report.missing)
+    styles = (GOOD, WARN, BAD, WARN, WARN)
+    return [
+        Line(f"  {number:>7,} {name:10}  {meaning}", style)
+        for number, style, (name, meaning) in zip(numbers, styles, VERDICTS.items(), strict=True)
+        if number
+    ]
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,101 +1,78 @@
-"""The doctor's checks of what lies outside: git, servers, models, the sandbox.
+"""The doctor's looks at what lies outside: git, the lock, servers, models, the sandbox.
 
 Owns the asking; what an answer means is decided by plain functions.
 """
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 
-from backend.cli.findings import Finding, check_data, check_git, check_names, check_proxies, check_python, check_sqlite
-from infrastructure.config.settings import LaneSettings, ServerSettings, Settings
+from backend.cli.findings import (
+    Finding,
+    check_data,
+    check_engine,
+    check_git,
+    check_names,
+    check_proxies,
+    check_python,
+    check_settings,
+    check_sqlite,
+)
+from backend.cli.outside import (
+    LaneAsked,
+    SandboxSeen,
+    ServerSeen,
+    back_to_auto,
+    chosen_model,
+    judge_absent,
+    judge_choice,
+    judge_sandbox,
+    judge_server,
+    judge_window,
+)
+from infrastructure.config.load import Loaded
+from infrastructure.config.settings import LaneSettings, SandboxSettings, Settings
 from infrastructure.processes import ProcessNotStarted, run_process
-from infrastructure.sandbox import Check, Level, NoSandbox, SandboxFault
+from infrastructure.sandbox import Level, NoSandbox, SandboxFault
 from infrastructure.sandbox.opening import open_sandbox
+from infrastructure.storage.directory import DataDirectory
+from infrastructure.storage.lock import read_holder
 from infrastructure.transport.client import OllamaClient
 from infrastructure.transport.errors import OllamaError
-from infrastructure.transport.messages import LoadedModel, LocalModel, ModelInfo
+from infrastructure.transport.messages import ModelInfo
 
-SMALL_WINDOW = 16384
-"""Tokens; below that a plan, a few files and an answer do not fit together."""
 SECONDS = 10.0
-_PULL = "ollama pull qwen2.5-coder:7b"
+_LEVELS = (Level.BUBBLEWRAP, Level.LANDLOCK)
+"""What `auto` tries."""
 
 
-async def examine(settings: Settings) -> tuple[Finding, ...]:
-    """All checks, in the order in which a person would mend things."""
+async def examine(loaded: Loaded, file: Path) -> tuple[Finding, ...]:
+    """All checks, in the order in which a person would mend things.
+
+    Args:
+        loaded: The settings, and where each comes from.
+        file: The settings file, whether it is there or not.
+    """
+    settings, directory = loaded.settings, DataDirectory(loaded.settings.paths.data)
     machine = [
         check_python(),
+        check_settings(file, loaded, mode=await asyncio.to_thread(_mode, file)),
+        await asyncio.to_thread(check_data, directory.root),
+        check_engine(await asyncio.to_thread(read_holder, directory.lock)),
         await _git(),
-        await asyncio.to_thread(check_data, settings.paths.data),
         check_sqlite(),
         await asyncio.to_thread(check_names),
         check_proxies(settings.servers),
     ]
-    outside = await asyncio.gather(_sandbox(settings), *(_server(server, settings) for server in settings.servers))
-    return (*machine, *(finding for findings in outside for finding in findings))
-
-
-# ------------------------------------------------------------------------------------------ deciding
-
-
-def judge_sandbox(level: Level, checks: Sequence[Check]) -> tuple[Finding, ...]:
-    """What the self check of a sandbox means."""
-    leaks = [check for check in checks if not check.held]
-    said = f"{level}, {len(checks) - len(leaks)} of {len(checks)} checks held"
-    findings: list[Finding] = []
-    if level is Level.NONE:
-        findings.append(
-            Finding("sandbox", "warning", "none: generated code runs unguarded", "Set sandbox.level to auto.")
-        )
-    elif any(check.needed for check in leaks):
-        findings.append(
-            Finding("sandbox", "bad", said, "Set sandbox.level to auto, so that a level that holds is chosen.")
-        )
-    elif level is Level.LANDLOCK:
-        findings.append(Finding("sandbox", "warning", said, "Install bubblewrap 0.8 or newer for a stronger one."))
-    else:
-        findings.append(Finding("sandbox", "good", said))
-    for check in leaks:
-        state = "bad" if check.needed else "warning"
-        findings.append(
-            Finding(f"sandbox: {check.name}", state, check.note or "does not hold", check.note and "See the note.")
-        )
-    return tuple(findings)
-
-
-def judge_models(label: str, models: Sequence[LocalModel]) -> Finding:
-    """Whether a server has a model that can write code."""
-    usable = [model for model in models if model.capabilities is None or "completion" in model.capabilities]
-    if not usable:
-        return Finding(f"models of {label}", "bad", "none that completes text", _PULL)
-    names = ", ".join(model.name for model in usable[:5])
-    return Finding(f"models of {label}", "good", names + (f" and {len(usable) - 5} more" if len(usable) > 5 else ""))
-
-
-def judge_window(label: str, lane: LaneSettings, loaded: LoadedModel | None, info: ModelInfo) -> Finding:
-    """The window a lane has on a server: as loaded, else as set, else what the server's default will be."""
-    name = f"context of {lane.model} on {label}"
-    pinned = info.parameters.get("num_ctx")
-    window = (
-        (loaded.context_length if loaded else None) or lane.num_ctx or (pinned if isinstance(pinned, int) else None)
+    sandbox, servers = await asyncio.gather(
+        _sandbox(settings.sandbox, loaded.origins["sandbox.level"]), _servers(settings, loaded.origins["servers"])
     )
-    fix = f'Pin it: set lanes."{lane.model}".num_ctx to {SMALL_WINDOW * 2}, or OLLAMA_CONTEXT_LENGTH on the server.'
-    if window is None:
-        return Finding(name, "warning", "the server's default, known once the model is loaded", fix)
-    if loaded and lane.num_ctx and loaded.context_length and loaded.context_length < lane.num_ctx:
-        return Finding(name, "warning", f"{window:,} tokens, fewer than the lane's {lane.num_ctx:,}", fix)
-    if window < SMALL_WINDOW:
-        return Finding(name, "warning", f"{window:,} tokens, little for code", fix)
-    if loaded and loaded.size_vram < loaded.size:
-        share = 100 * loaded.size_vram // max(1, loaded.size)
-        return Finding(
-            name, "warning", f"{window:,} tokens, but only {share} % of it on the GPU", "Use a smaller model or window."
-        )
-    return Finding(name, "good", f"{window:,} tokens")
+    return (*machine, *sandbox, *servers)
 
 
-# -------------------------------------------------------------------------------------------- asking
+def _mode(file: Path) -> int | None:
+    return file.stat().st_mode & 0o777 if file.exists() else None
 
 
 async def _git() -> Finding:
@@ -108,43 +85,79 @@ async def _git() -> Finding:
     return check_git(told.stdout.decode("utf-8", "replace"))
 
 
-async def _sandbox(settings: Settings) -> tuple[Finding, ...]:
-    wanted = settings.sandbox.level
-    try:
-        sandbox = await open_sandbox("auto" if wanted == "auto" else Level(wanted), extra_read=settings.sandbox.read)
-        return judge_sandbox(sandbox.level, await sandbox.self_check())
-    except NoSandbox as error:
-        tried = "; ".join(f"{level}: {reason}" for level, reason in error.reasons.items())
-        return (Finding("sandbox", "bad", tried, error.fix),)
-    except SandboxFault as error:
-        return (
-            Finding("sandbox", "bad", str(error), "Set sandbox.level to auto, so that a level that holds is chosen."),
-        )
-
-
-async def _server(server: ServerSettings, settings: Settings) -> tuple[Finding, ...]:
-    name = f"server {server.label}"
-    async with aclosing(OllamaClient(server, allow_cloud=settings.pool.allow_cloud)) as client:
+async def _sandbox(wanted: SandboxSettings, origin: str) -> tuple[Finding, ...]:
+    passed_over: dict[Level, str] = {}
+    fix = ""
+    for level in _LEVELS if wanted.level == "auto" else (Level(wanted.level),):
         try:
-            version = await client.version(seconds=SECONDS)
-            models = await client.tags(seconds=SECONDS)
-        except OllamaError as error:
-            return (Finding(name, "bad", str(error).removeprefix(f"{server.label}: "), error.hint),)
-        findings = [Finding(name, "good", f"Ollama {version}"), judge_models(server.label, models)]
-        return (*findings, *[await _window(client, server.label, lane) for lane in _lanes(settings)])
+            sandbox = await open_sandbox(level, extra_read=wanted.read)
+            seen = SandboxSeen(
+                wanted=wanted.level,
+                origin=origin,
+                level=sandbox.level,
+                checks=await sandbox.self_check(),
+                passed_over=passed_over,
+                fix=fix,
+            )
+            return judge_sandbox(seen)
+        except NoSandbox as error:
+            passed_over |= error.reasons
+            fix = fix or (error.fix if wanted.level == "auto" else f"{error.fix} {back_to_auto(origin)}")
+        except SandboxFault as error:
+            return (Finding("sandbox", "bad", str(error), back_to_auto(origin)),)
+    tried = "; ".join(f"{level}: {reason}" for level, reason in passed_over.items())
+    return (Finding("sandbox", "bad", f"none works here, and nothing runs without one ({tried})", fix),)
 
 
-async def _window(client: OllamaClient, label: str, lane: LaneSettings) -> Finding:
+async def _servers(settings: Settings, origin: str) -> tuple[Finding, ...]:
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(aclosing(OllamaClient(each, allow_cloud=settings.pool.allow_cloud)))
+            for each in settings.servers
+        ]
+        seen = await asyncio.gather(*map(_seen, clients))
+        able = sum(bool(each.usable) for each in seen)
+        findings = [finding for each in seen for finding in judge_server(each, origin, others=able > bool(each.usable))]
+        lanes, chosen = _lanes(settings), chosen_model(seen)
+        if not settings.model and chosen:
+            findings.append(judge_choice(chosen, seen))
+            lanes = (*lanes, LaneAsked(chosen, LaneSettings(model=chosen), named=False))
+        answering = [(client, each) for client, each in zip(clients, seen, strict=True) if each.fault is None]
+        for lane in lanes:
+            findings += await _lane(lane, answering)
+    return tuple(findings)
+
+
+async def _seen(client: OllamaClient) -> ServerSeen:
+    label = client.server.label
     try:
-        info = await client.show(lane.model, seconds=SECONDS)
-        loaded = await client.ps(seconds=SECONDS)
+        version = await client.version(seconds=SECONDS)
+        models, loaded = await client.tags(seconds=SECONDS), await client.ps(seconds=SECONDS)
     except OllamaError as error:
-        return Finding(f"model {lane.model} on {label}", "bad", str(error), error.hint)
-    names = {lane.model, f"{lane.model}:latest"}
-    return judge_window(label, lane, next((each for each in loaded if each.name in names), None), info)
+        return ServerSeen(label=label, fault=error)
+    return ServerSeen(label=label, version=version, models=models, loaded=loaded)
 
 
-def _lanes(settings: Settings) -> tuple[LaneSettings, ...]:
+async def _lane(asked: LaneAsked, servers: Sequence[tuple[OllamaClient, ServerSeen]]) -> list[Finding]:
+    """A lane's model on each server that answers."""
+    shown = await asyncio.gather(*(_show(client, asked.lane.model) for client, _ in servers))
+    others = any(isinstance(each, ModelInfo) for each in shown)
+    return [
+        judge_window(seen.label, asked, seen.in_memory(asked.lane.model), each)
+        if isinstance(each, ModelInfo)
+        else judge_absent(asked.lane, seen.label, each, others=others)
+        for (_, seen), each in zip(servers, shown, strict=True)
+    ]
+
+
+async def _show(client: OllamaClient, model: str) -> ModelInfo | OllamaError:
+    try:
+        return await client.show(model, seconds=SECONDS)
+    except OllamaError as error:
+        return error
+
+
+def _lanes(settings: Settings) -> tuple[LaneAsked, ...]:
     """Each lane that a role uses, once."""
     names = dict.fromkeys(filter(None, (settings.model, *settings.roles.values())))
-    return tuple(settings.lane_of(name) for name in names)
+    return tuple(LaneAsked(name, settings.lane_of(name), name in settings.lanes) for name in names)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.options import NO_OPTIONS, Common, Document, settings_of
-from backend.cli.retention import Cleaning, Removed, all_runs, clean_up, plan_cleaning, tree_folders
+from backend.cli.retention import Cleaning, Removed, clean_up, look, plan_cleaning
 from backend.cli.run import say_who_holds
 from backend.cli.store import open_store
 from backend.readers import open_readers
@@ -26,7 +26,10 @@ def clean(
     output: Document = "text",
     common: Common = NO_OPTIONS,
 ) -> int:
-    """Remove old working trees, streamed text and runs; `retention` in the settings says how old."""
+    """Remove old working trees, streamed text, runs, and batches from the list; `retention` in the settings says when.
+
+    A run that can still go on loses nothing. What lies in a batch's own folder stays.
+    """
     terminal = open_terminal()
     settings = settings_of(common)
     removed = _NOTHING
@@ -41,23 +44,23 @@ def clean(
 
 async def _clean(settings: Settings, terminal: Terminal) -> Removed:
     async with open_store(settings, verb="clean", on_wait=say_who_holds(terminal)) as store:
-        folders = await asyncio.to_thread(tree_folders, store.directory.trees)
-        cleaning = plan_cleaning(await all_runs(store.runs), folders, settings.retention, datetime.now(UTC))
-        return await clean_up(store, cleaning)
+        kept = await look(store.runs, store.directory)
+        return await clean_up(store, plan_cleaning(kept, settings.retention, datetime.now(UTC)))
 
 
 async def _would(settings: Settings) -> Removed:
     """What would go, without the lock; contents are only known when the rest is gone."""
     try:
         async with open_readers(settings) as readers:
-            folders = await asyncio.to_thread(tree_folders, readers.directory.trees)
-            cleaning = plan_cleaning(await all_runs(readers.runs), folders, settings.retention, datetime.now(UTC))
+            kept = await look(readers.runs, readers.directory)
+            cleaning = plan_cleaning(kept, settings.retention, datetime.now(UTC))
             texts = await readers.database.read(lambda connection: _texts(connection, cleaning))
             return Removed(
                 trees=len(cleaning.trees),
-                tree_bytes=sum(folders[name] for name in cleaning.trees),
+                tree_bytes=sum(kept.folders[name] for name in cleaning.trees),
                 texts=texts,
                 runs=len(cleaning.runs),
+                batches=len(cleaning.batches),
             )
     except MissingDatabase:
         return _NOTHING
@@ -74,10 +77,16 @@ def _texts(connection: sqlite3.Connection, cleaning: Cleaning) -> int:
 
 def _print(removed: Removed, terminal: Terminal, *, dry_run: bool) -> None:
     does = "would remove" if dry_run else "removed"
-    terminal.print_data(f"{does} {removed.trees} working trees ({removed.tree_bytes / 1e6:.1f} MB)")
-    terminal.print_data(f"{does} {removed.texts} pieces of streamed text")
-    terminal.print_data(f"{does} {removed.runs} runs with their checkpoints")
+    terminal.print_data(f"{does} {_many(removed.trees, 'working tree')} ({removed.tree_bytes / 1e6:.1f} MB)")
+    terminal.print_data(f"{does} {_many(removed.texts, 'piece')} of streamed text")
+    terminal.print_data(f"{does} {_many(removed.runs, 'run')} with events, patch and checkpoints")
+    terminal.print_data(f"{does} {_many(removed.batches, 'batch')} from the list; their folders stay")
     if dry_run:
         terminal.print_data("and contents that nothing names after that")
     else:
         terminal.print_data(f"{does} {removed.blob_bytes / 1e6:.1f} MB of contents that nothing names any more")
+
+
+def _many(number: int, what: str) -> str:
+    ending = "" if number == 1 else "es" if what.endswith("ch") else "s"
+    return f"{number} {what}{ending}"

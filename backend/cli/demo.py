@@ -11,11 +11,12 @@ from cyclopts import Parameter
 
 from backend.bootstrap import Application, open_application
 from backend.cli.console import Terminal, open_terminal
-from backend.cli.errors import FAILED
+from backend.cli.destinations import writable_folder
+from backend.cli.errors import FAILED, Refused
 from backend.cli.progress import shown
-from backend.cli.render import verdict
 from backend.cli.run import say_who_holds
 from backend.cli.sampling import FIRST_TIME_RIGHT, DemoPlace, SampleTask, commit_samples, read_samples, write_samples
+from backend.cli.verdicts import verdict
 from backend.cli.watching import watch
 from infrastructure.config.settings import Paths, RunSettings, ServerSettings, Settings
 from infrastructure.processes import ProcessNotStarted
@@ -47,11 +48,19 @@ def demo(
 @contextmanager
 def _place(into: Path | None) -> Generator[DemoPlace]:
     if into is not None:
-        into.mkdir(parents=True, exist_ok=True)
-        yield DemoPlace(into.resolve())
+        yield _kept(writable_folder("--into", into))
         return
     with tempfile.TemporaryDirectory(prefix="corral-demo-", ignore_cleanup_errors=True) as folder:
         yield DemoPlace(Path(folder).resolve())
+
+
+def _kept(folder: Path) -> DemoPlace:
+    """A place in a folder of the person's own: only what an earlier demo made is written over."""
+    place = DemoPlace(folder)
+    if place.repository.exists() and not place.answers.exists():
+        raise Refused(f"--into: {place.repository} is there, and no demo made it", "Name another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 async def _demo(place: DemoPlace, terminal: Terminal, *, quiet: bool, kept: bool) -> int:
@@ -110,7 +119,7 @@ async def _one(app: Application, task: SampleTask, place: DemoPlace, terminal: T
     tests = tuple(place.repository / test for test in task.tests)
     spec = TaskSpec(task=task.prompt, repo=place.repository, tests=tests, no_input=True, client="demo")
     run = await app.engine.start(spec)
-    with shown(terminal, quiet=quiet) as progress:
+    with shown(terminal, quiet=quiet, pulse=True) as progress:
         result = await watch(app.engine, run, progress)
     terminal.patch(result.patch)
     for line in verdict(result):

@@ -8,14 +8,17 @@ from backend.cli.checkup import examine
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import ENVIRONMENT
 from backend.cli.findings import Finding
-from backend.cli.options import NO_OPTIONS, Common, Document, settings_of
+from backend.cli.options import NO_OPTIONS, Common, Document, config_file, load
 
 _MARKS = {"good": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "red")}
 
 
 def doctor(*, output: Document = "text", common: Common = NO_OPTIONS) -> int:
-    """Check Python, git, disk, sandbox, servers and models; exit 3 when something is missing."""
-    findings = asyncio.run(examine(settings_of(common)))
+    """Check Python, settings, disk, git, sandbox, servers and models; exit 3 when something is missing.
+
+    Each line says what was looked at and what was found; where that is not well, the line below says what to do.
+    """
+    findings = asyncio.run(examine(load(common), config_file(common)))
     exit_code = ENVIRONMENT if any(finding.state == "bad" for finding in findings) else 0
     terminal = open_terminal()
     if output == "text":
@@ -30,6 +33,9 @@ def _print(findings: Sequence[Finding], terminal: Terminal) -> None:
         mark, style = _MARKS[finding.state]
         terminal.print_data(f"{mark} {finding.name}: {finding.said}", style)
         if finding.fix:
-            terminal.print_data(f"    fix: {finding.fix}")
+            terminal.print_data(f"    → {finding.fix}")
     wrong = sum(finding.state == "bad" for finding in findings)
-    terminal.print_data("ready to run" if not wrong else f"{wrong} to mend before a run can succeed")
+    if wrong:
+        terminal.print_data(f"not ready: mend what is marked {_MARKS['bad'][0]} ({wrong}) before a run can succeed")
+    else:
+        terminal.print_data('ready: corral run "…" --repo FOLDER')

@@ -18,6 +18,8 @@ USAGE = 2
 ENVIRONMENT = 3
 BUDGET = 4
 NEEDS_INPUT = 5
+SOME_FAILED = 6
+INTERRUPTED = 130
 
 _UNEXPECTED = (
     "This is a bug in Corral. Run it again with CORRAL_DEBUG=1 in front, and report what it and `corral doctor` print."

@@ -18,6 +18,8 @@ from rich.text import Text
 from backend.cli.console import visible
 from infrastructure.events import catalogue as events
 
+_INNER = ("write", "apply", "run_tests", "debugger")
+"""The steps inside a candidate."""
 _TAIL = 2000
 """Characters kept of a call's text: more than any line of a terminal."""
 
@@ -29,6 +31,7 @@ class LiveCall:
     role: str
     state: str
     began: float
+    candidate: int | None = None
     pieces: int = 0
     characters: int = 0
     tail: str = ""
@@ -63,6 +66,8 @@ class LiveView:
                 self.steps[_step(event)] = self.now()
             case events.NodeCompleted() | events.NodeFailed() | events.NodeWaiting():
                 self.steps.pop(_step(event), None)
+            case events.CandidateEnded():
+                self._forget(event.candidate)
             case events.RunInterrupted() | events.RunFinished():
                 self.steps.clear()
                 self.calls.clear()
@@ -75,9 +80,22 @@ class LiveView:
             case _:
                 self._feed_call(event)
 
+    def standing(self) -> str:
+        """What is under way, in one line: the calls, or the steps where none asks a model; empty between steps."""
+        if self.calls:
+            return " · ".join(self._about(call) for call in self.calls.values())
+        now = self.now()
+        return " · ".join(f"{name}: {now - began:.0f} s" for name, began in self.steps.items())
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it: a line of steps, then a line or two a call."""
         yield Group(self._head(), *(self._drawn(call, options.max_width) for call in self.calls.values()))
+
+    def _forget(self, candidate: int | None) -> None:
+        """Drop what a candidate had under way: one that lost is cut off, and tells no end of its call and step."""
+        self.calls = {name: call for name, call in self.calls.items() if call.candidate != candidate}
+        inner = [f"{node} {candidate}" for node in _INNER]
+        self.steps = {name: began for name, began in self.steps.items() if name not in inner}
 
     def _feed_call(self, event: events.Event) -> None:
         match event:
@@ -108,7 +126,7 @@ class LiveView:
     ) -> LiveCall:
         call = self.calls.get(event.call)
         if call is None:
-            call = self.calls[event.call] = LiveCall(event.role, "asked", self.now())
+            call = self.calls[event.call] = LiveCall(event.role, "asked", self.now(), event.candidate)
         return call
 
     def _head(self) -> Table:
@@ -119,10 +137,12 @@ class LiveView:
         grid.add_row(self._spinner, Text(visible(f"{steps}   {tokens} · {now - self.began:.0f} s"), style="bold"))
         return grid
 
+    def _about(self, call: LiveCall) -> str:
+        about = f"{call.role}: {call.state} ({self.now() - call.began:.0f} s"
+        return about + (f", about {call.characters // 4:,} tokens)" if call.characters else ")")
+
     def _drawn(self, call: LiveCall, width: int) -> Text:
-        about = f"  {call.role}: {call.state} ({self.now() - call.began:.0f} s"
-        about += f", about {call.characters // 4:,} tokens)" if call.characters else ")"
-        line = Text(visible(about), style="cyan", no_wrap=True, overflow="ellipsis")
+        line = Text(visible(f"  {self._about(call)}"), style="cyan", no_wrap=True, overflow="ellipsis")
         tail = " ".join(call.tail.split())
         if tail:
             room = max(10, width - 6)

@@ -42,27 +42,33 @@ class Common:
 NO_OPTIONS = Common()
 
 
-def load(common: Common, flags: Mapping[str, object] | None = None) -> Loaded:
+def load(common: Common, flags: Mapping[str, object] | None = None, *, file: bool = True) -> Loaded:
     """All settings, and where each comes from.
 
     Args:
         common: What was said on the command line.
         flags: Further settings said there, by dotted name.
+        file: Whether the settings file is read.
 
     Raises:
         ConfigError: something is wrong with them.
     """
-    environ = {name: value for name, value in os.environ.items() if name != DEBUG}
+    environ = _environ()
     said: dict[str, object] = {
         "paths.data": None if common.data is None else str(common.data.absolute()),
         "servers": [{"url": url} for url in common.server] or None,
         **(flags or {}),
     }
-    loaded = load_settings(common.config or default_config_file(environ), environ, said)
+    loaded = load_settings(config_file(common) if file else None, environ, said)
     if loaded.settings.servers:
         return loaded
     # Nobody named a server: the one that Ollama starts by default.
     return Loaded(loaded.settings.model_copy(update={"servers": (ServerSettings(),)}), loaded.origins)
+
+
+def config_file(common: Common) -> Path:
+    """The settings file that is read, or would be if it were there. It need not be readable."""
+    return common.config or default_config_file(_environ())
 
 
 def again(common: Common) -> str:
@@ -74,3 +80,7 @@ def again(common: Common) -> str:
 def settings_of(common: Common) -> Settings:
     """The settings alone."""
     return load(common).settings
+
+
+def _environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != DEBUG}

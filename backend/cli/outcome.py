@@ -11,9 +11,11 @@ import aiofiles
 from backend.attach.seat import Seat
 from backend.cli.applying import apply_result
 from backend.cli.console import Terminal
+from backend.cli.destinations import STDOUT
 from backend.cli.errors import FAILED, Refused, explain
-from backend.cli.render import Line, next_steps, step, verdict
+from backend.cli.render import Line
 from backend.cli.tokens import Output
+from backend.cli.verdicts import next_steps, step, verdict
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId
 from infrastructure.storage.control import ControlStore
@@ -21,8 +23,6 @@ from infrastructure.storage.errors import StorageError
 from infrastructure.storage.runs import RunState
 from infrastructure.tasks import ErrorInfo, RunResult
 from infrastructure.workspace import Conflict, WorkspaceError
-
-STDOUT = "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +81,12 @@ def conflict_lines(conflict: Conflict) -> list[str]:
 async def _deliver(result: RunResult, seat: Seat, terminal: Terminal, delivery: Delivery) -> bool:
     """Write the patch's file and apply it, as asked; whether it was applied."""
     if not result.patch:
+        if delivery.patch not in (None, STDOUT):
+            terminal.say(f"there is no patch, so {delivery.patch} was not written")
         return False
     if delivery.patch not in (None, STDOUT):
         await _write_patch(str(delivery.patch), result.patch)
+        terminal.say(f"the patch is in {delivery.patch}")
     if not delivery.apply:
         return False
     if result.status not in ("done", "unverified"):

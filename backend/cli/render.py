@@ -1,4 +1,4 @@
-"""An event as a line of text, and a result as a verdict.
+"""An event as lines of text.
 
 Owns the words. Pure: from values to lines, without a terminal; a test holds that every event of the catalogue is known.
 """
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from infrastructure.events import catalogue as events
-from infrastructure.tasks import RunResult
 
 GOOD, BAD, WARN, DIM = "green", "red", "yellow", "dim"
+STATUS_STYLES = {"done": GOOD, "unverified": WARN, "budget": WARN, "needs_input": WARN, "cancelled": WARN}
 _FEW = 5
 _LONG = 300
 
@@ -31,53 +31,11 @@ def lines_of(event: events.Event) -> tuple[Line, ...]:
     return tuple(Line(where + line.text, line.style) for line in _lines(event))
 
 
-def verdict(result: RunResult, *, interrupted: bool = False) -> tuple[Line, ...]:
-    """How a run ended, or that it was interrupted and can go on; and what it took."""
-    word = "interrupted" if interrupted else result.status
-    lines = [Line(f"{word}{_because(result)}", _STATUS_STYLES.get(result.status, BAD))]
-    if result.status == "unverified":
-        lines.append(Line("warning: no given test shows that this is right; read the patch before you use it", WARN))
-    lines.append(Line(_took(result), DIM))
-    if result.error is not None:
-        lines.append(Line(f"error: {result.error.message}", BAD))
-        lines += [Line(f"  → {result.error.hint}")] if result.error.hint else []
-    if result.simulated:
-        lines.append(Line("simulated: the answers came from a simulated Ollama, not from a model", WARN))
-    return tuple(lines)
-
-
-def next_steps(result: RunResult, again: str = "", *, applied: bool = False) -> tuple[Line, ...]:
-    """Commands that make sense after this run; `again` are options that they need."""
-    if not result.run:
-        return ()
-    if result.status == "needs_input":
-        return (step("resume", result.run, again, "to answer and go on"),)
-    if result.patch and not applied:
-        return (step("apply", result.run, again, "puts the patch into the folder"),)
-    if result.status in ("failed", "error", "budget"):
-        return (step("show", result.run, again, "shows what was tried"),)
-    return ()
-
-
-def step(verb: str, run: str, again: str, why: str) -> Line:
-    """A command to type next."""
-    return Line(f"  → corral {verb} {run}{again}    {why}")
-
-
-def counted(tests: events.TestsRan) -> str:
-    """Test counts as people say them."""
-    counts = tests.counts
-    parts = [
-        f"{number} {word}"
-        for number, word in (
-            (counts.passed, "passed"),
-            (counts.failed, "failed"),
-            (counts.errors, "with errors"),
-            (counts.skipped, "skipped"),
-        )
-        if number
-    ]
-    return ", ".join(parts) or "no tests"
+def counted(passed: int, failed: int, errors: int, skipped: int) -> str:
+    """Test counts as people say them; those that are zero are left out."""
+    broken = "error" if errors == 1 else "errors"
+    words = ((passed, "passed"), (failed, "failed"), (errors, broken), (skipped, "skipped"))
+    return ", ".join(f"{number} {word}" for number, word in words if number)
 
 
 def named(items: Sequence[str], few: int = _FEW) -> str:
@@ -92,36 +50,6 @@ def shortened(text: str, most: int = _LONG) -> str:
     return one if len(one) <= most else one[: most - 1] + "…"
 
 
-_STATUS_STYLES = {"done": GOOD, "unverified": WARN, "budget": WARN, "needs_input": WARN, "cancelled": WARN}
-
-
-def _because(result: RunResult) -> str:
-    return f": {shortened(result.reason)}" if result.reason else ""
-
-
-def _took(result: RunResult) -> str:
-    tests = result.tests
-    judged = [
-        f"{number} {word}"
-        for number, word in (
-            (tests.passed, "passed"),
-            (tests.failed, "failed"),
-            (tests.errors, "with errors"),
-            (tests.skipped, "skipped"),
-        )
-        if number
-    ]
-    parts = [f"tests ({result.judge}): {', '.join(judged)}"] if judged else []
-    if result.files:
-        parts.append(f"files: {named(result.files)}")
-    if result.attempts:
-        parts.append(f"{result.attempts} {'try' if result.attempts == 1 else 'tries'}")
-    parts.append(f"{result.model_calls} model {'call' if result.model_calls == 1 else 'calls'}")
-    parts.append(f"{result.prompt_tokens:,} + {result.completion_tokens:,} tokens")
-    parts.append(f"{result.seconds:.1f} s")
-    return " · ".join(parts)
-
-
 # ------------------------------------------------------------------------------------ one event, its lines
 
 
@@ -134,7 +62,14 @@ def _nothing(event: events.Event) -> Sequence[Line]:
     return ()
 
 
-for _quiet in (events.NodeStarted, events.NodeCompleted, events.NodeWaiting, events.CallPlaced, events.TextStreamed):
+for _quiet in (
+    events.NodeStarted,
+    events.NodeCompleted,
+    events.NodeWaiting,
+    events.CallPlaced,
+    events.CallFailed,  # the step that asked fails of it
+    events.TextStreamed,
+):
     _lines.register(_quiet, _nothing)
 
 
@@ -156,7 +91,7 @@ def _(event: events.RunInterrupted) -> Sequence[Line]:
 
 @_lines.register
 def _(event: events.RunFinished) -> Sequence[Line]:
-    return [Line(f"finished: {event.status}", _STATUS_STYLES.get(event.status, BAD))]
+    return [Line(f"finished: {event.status}", STATUS_STYLES.get(event.status, BAD))]
 
 
 @_lines.register
@@ -171,7 +106,8 @@ def _(event: events.Noted) -> Sequence[Line]:
 
 @_lines.register
 def _(event: events.NodeFailed) -> Sequence[Line]:
-    return [Line(f"{event.node}: {event.error_class}: {shortened(event.error_message)}", BAD)]
+    # Why, the verdict says, with what to do; the candidate's own step has told of a failed `coder` already.
+    return () if event.node == "coder" else [Line(f"{event.node} failed", BAD)]
 
 
 @_lines.register
@@ -200,11 +136,6 @@ def _(event: events.CallCompleted) -> Sequence[Line]:
             WARN if cut else DIM,
         )
     ]
-
-
-@_lines.register
-def _(event: events.CallFailed) -> Sequence[Line]:
-    return [Line(f"{event.role}: {event.error_class}: {shortened(event.error_message)}", BAD)]
 
 
 @_lines.register
@@ -261,7 +192,9 @@ def _(event: events.TestsRan) -> Sequence[Line]:
     when = "before" if event.attempt == 0 else f"try {event.attempt}"
     whose = "tests" if event.suite == "judge" else "written tests"
     red = bool(event.crashed or event.counts.failed or event.counts.errors)
-    lines = [Line(f"{when}: {whose}: {event.crashed or counted(event)}", BAD if red else GOOD)]
+    counts = event.counts
+    said = counted(counts.passed, counts.failed, counts.errors, counts.skipped) or "no tests"
+    lines = [Line(f"{when}: {whose}: {event.crashed or said}", BAD if red else GOOD)]
     return [*lines, Line(f"  red: {named(event.failing)}", BAD)] if event.failing else lines
 
 
@@ -273,7 +206,7 @@ def _(event: events.DiagnosisMade) -> Sequence[Line]:
 @_lines.register
 def _(event: events.CandidateEnded) -> Sequence[Line]:
     why = f": {shortened(event.reason)}" if event.reason else ""
-    return [Line(f"{event.outcome}{why}", _STATUS_STYLES.get(event.outcome, DIM))]
+    return [Line(f"{event.outcome}{why}", STATUS_STYLES.get(event.outcome, DIM))]
 
 
 @_lines.register

@@ -7,7 +7,7 @@ points nowhere. Runs that can still go on lose nothing.
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,8 +17,10 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 
 from backend.cli.store import Store
+from infrastructure.batch import BatchPlace, BatchRegistry, BatchView
 from infrastructure.config.settings import RetentionSettings
 from infrastructure.ids import RunId
+from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.runs import RunReader, RunRecord, RunState
 
 _PAGE = 500
@@ -33,11 +35,13 @@ class Cleaning:
         trees: Runs whose working trees go, and names of folders that belong to no run.
         text_before: The streamed text of runs that ended before this goes.
         runs: Runs that are forgotten altogether.
+        batches: Ids of batches that are forgotten; what lies in their own folders stays.
     """
 
     trees: tuple[str, ...]
     text_before: datetime
     runs: tuple[RunId, ...]
+    batches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,20 +52,34 @@ class Removed:
     tree_bytes: int = 0
     texts: int = 0
     runs: int = 0
+    batches: int = 0
     blob_bytes: int = 0
 
 
-def plan_cleaning(
-    records: Iterable[RunRecord], folders: Iterable[str], retention: RetentionSettings, now: datetime
-) -> Cleaning:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What there is to decide about.
+
+    Attributes:
+        records: All runs.
+        folders: The folders with working trees by name, and the bytes in each.
+        batches: All batches, each with whether its records are still in its folder.
+    """
+
+    records: Sequence[RunRecord]
+    folders: Mapping[str, int]
+    batches: Sequence[tuple[BatchView, bool]] = ()
+
+
+def plan_cleaning(kept: Kept, retention: RetentionSettings, now: datetime) -> Cleaning:
     """Decide by the age of what has ended.
 
     Args:
-        records: All runs.
-        folders: Names of the folders with working trees.
+        kept: What there is.
         retention: The limits, in days.
         now: The time.
     """
+    records, folders = kept.records, kept.folders
     ended = {record.run: record.ended for record in records if record.state is RunState.FINISHED and record.ended}
     known = {record.run for record in records}
     trees = [
@@ -73,6 +91,23 @@ def plan_cleaning(
         trees=tuple(trees),
         text_before=now - timedelta(days=retention.tokens_days),
         runs=tuple(run for run, instant in ended.items() if _old(instant, retention.runs_days, now)),
+        batches=tuple(
+            view.id
+            for view, has_records in kept.batches
+            if _is_over(view, has_records) and _old(view.updated, retention.runs_days, now)
+        ),
+    )
+
+
+async def look(runs: RunReader, directory: DataDirectory) -> Kept:
+    """Everything that a data directory keeps."""
+    views = await BatchRegistry(directory).list()
+    return Kept(
+        records=await all_runs(runs),
+        folders=await asyncio.to_thread(tree_folders, directory.trees),
+        batches=await asyncio.to_thread(
+            lambda: [(each, BatchPlace(Path(each.out)).records.exists()) for each in views]
+        ),
     )
 
 
@@ -94,6 +129,8 @@ def tree_folders(trees: Path) -> dict[str, int]:
 async def clean_up(store: Store, cleaning: Cleaning) -> Removed:
     """Remove what was decided on, and then every content that nothing names any more."""
     sizes = await asyncio.to_thread(tree_folders, store.directory.trees)
+    for batch in cleaning.batches:
+        await BatchRegistry(store.directory).remove(batch)
     for run in cleaning.runs:
         await store.runs.remove(run)
         await store.checkpoints.adelete_thread(run)
@@ -105,6 +142,7 @@ async def clean_up(store: Store, cleaning: Cleaning) -> Removed:
         tree_bytes=sum(sizes.get(name, 0) for name in cleaning.trees),
         texts=texts,
         runs=len(cleaning.runs),
+        batches=len(cleaning.batches),
         blob_bytes=await store.blobs.sweep(await _named_contents(store)),
     )
 
@@ -144,6 +182,11 @@ async def _values_of(store: Store, thread: str) -> AsyncIterator[object]:
         yield checkpoint.checkpoint["channel_values"]
         for _, _, written in checkpoint.pending_writes or ():
             yield written
+
+
+def _is_over(view: BatchView, has_records: bool) -> bool:
+    """Whether no command goes on with a batch: it is finished, or what it could go on from is gone."""
+    return view.state == "finished" or (view.state not in ("running", "waiting") and not has_records)
 
 
 def _old(ended: datetime | None, days: float, now: datetime) -> bool:

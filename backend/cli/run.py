@@ -1,27 +1,22 @@
 """`corral run`: a task in, a tested patch out."""
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 from cyclopts import Parameter
 
 from backend.attach.seat import Seat
-from backend.cli.asking import ask_approval
 from backend.cli.console import Terminal, open_terminal
+from backend.cli.destinations import writable_file
 from backend.cli.errors import Refused
-from backend.cli.interrupts import interruptible
-from backend.cli.options import NO_OPTIONS, Common, OutputOption, again, settings_of
-from backend.cli.outcome import Delivery, conclude, document_of
-from backend.cli.progress import Progress, shown
-from backend.cli.render import Line
+from backend.cli.options import NO_OPTIONS, Common, OutputOption, again
+from backend.cli.outcome import Delivery
+from backend.cli.seating import LevelName, SandboxOption, check_sandbox, open_seat, settings_with
+from backend.cli.seeing import Watched, see_through
 from backend.cli.task import read_task
-from backend.cli.tokens import Output
-from backend.cli.watching import watch
 from infrastructure.config.settings import Settings
-from infrastructure.events.catalogue import ApprovalAsked
 from infrastructure.ids import RunId
 from infrastructure.storage.lock import Holder
 from infrastructure.tasks import TaskSpec
@@ -42,19 +37,25 @@ def run(
     ] = (),
     model: Annotated[str | None, Parameter(help="Model, or lane of the settings, for every role.")] = None,
     candidates: Annotated[int | None, Parameter(help="Solutions to try side by side; the best is taken.")] = None,
-    approve: Annotated[str | None, Parameter(help="Ask before going on: plan, patch, or plan,patch.")] = None,
+    approve: Annotated[
+        str | None, Parameter(help="Ask before going on. [choices: plan, patch; both with a comma]")
+    ] = None,
+    sandbox: SandboxOption = None,
     apply: Annotated[bool, Parameter(help="Put the patch into the folder when it is good.")] = False,
-    patch: Annotated[str | None, Parameter(help="Write the patch to this file.")] = None,
+    patch: Annotated[str | None, Parameter(help="Write the patch to this file; - is stdout.")] = None,
     output: OutputOption = "text",
-    no_input: Annotated[bool, Parameter(help="Never ask; a run that would have to ends with exit code 5.")] = False,
+    no_input: Annotated[
+        bool, Parameter(help="Never ask; a run that would have to ends with exit code 5. `corral resume` answers.")
+    ] = False,
     common: Common = NO_OPTIONS,
 ) -> int:
     """Give a task, get a tested patch.
 
-    The patch, or the answer to a question, goes to stdout, everything else to stderr.
+    The patch, or the answer to a question, goes to stdout, everything else to stderr. Whether a result is to be
+    trusted is in its status: `done` is shown by tests that were there before the code, `unverified` is not.
     """
     terminal = open_terminal()
-    settings = settings_of(common)
+    settings = settings_with(common, sandbox)
     spec = TaskSpec(
         task=read_task(task, file, settings.run.task_bytes),
         repo=_folder(repo),
@@ -65,75 +66,17 @@ def run(
         approve=read_gates(approve),
         no_input=no_input or not terminal.interactive,
     )
-    delivery = Delivery(apply=apply, patch=patch, again=again(common))
-    return asyncio.run(_run(spec, settings, terminal, output, delivery, quiet=common.quiet or output == "ndjson"))
+    delivery = Delivery(apply=apply, patch=writable_file("--patch", patch), again=again(common))
+    watched = Watched(terminal, output, delivery, quiet=common.quiet)
+    return asyncio.run(_run(spec, settings, sandbox, watched))
 
 
-async def _run(
-    spec: TaskSpec, settings: Settings, terminal: Terminal, output: Output, delivery: Delivery, *, quiet: bool
-) -> int:
-    async with open_seat(settings, "run", terminal) as seat:
+async def _run(spec: TaskSpec, settings: Settings, sandbox: LevelName | None, watched: Watched) -> int:
+    async with open_seat(settings, "run", watched.terminal, sandbox) as seat:
+        await check_sandbox(seat, watched.terminal)
         run = await seat.start(spec)
         chosen = await _chosen_model(seat, run, spec, settings)
-        return await see_through(seat, run, terminal, output, delivery, quiet=quiet, chosen_model=chosen)
-
-
-async def see_through(
-    seat: Seat,
-    run: RunId,
-    terminal: Terminal,
-    output: Output,
-    delivery: Delivery,
-    *,
-    quiet: bool,
-    after: int = 0,
-    chosen_model: str = "",
-) -> int:
-    """Watch a run that was begun to its end, and conclude it; the exit code."""
-    with shown(terminal, quiet=quiet) as progress:
-        progress.line(Line(f"run {run}", "bold"))
-        if chosen_model:
-            progress.line(Line(f"model: {chosen_model}, since none was named; --model names another"))
-        result = await watch(
-            seat,
-            run,
-            progress,
-            after=after,
-            ask=asker(terminal, progress) if terminal.interactive else None,
-            on_stored=(lambda stored: terminal.data(document_of(stored)))
-            if output == "ndjson"
-            else lambda stored: None,
-        )
-    return await conclude(result, seat, terminal, output, delivery)
-
-
-def asker(
-    terminal: Terminal, progress: Progress
-) -> Callable[[ApprovalAsked], "asyncio.Future[tuple[bool, str] | None]"]:
-    """Asks the person at this terminal."""
-    return lambda asked: asyncio.ensure_future(ask_approval(asked, terminal, progress))
-
-
-def open_seat(settings: Settings, verb: str, terminal: Terminal) -> Seat:
-    """A seat at the engine that tells the person where it is."""
-
-    def on_guest(holder: Holder) -> None:
-        terminal.say(f"the engine is held by `corral {holder.verb}` (process {holder.pid}); this joins it as a guest")
-
-    @contextmanager
-    def on_stay(runs: int, leave: Callable[[], None]) -> Generator[None]:
-        many = "a run of a guest" if runs == 1 else f"{runs} runs of guests"
-        with interruptible(leave):  # before it is said: who reads it may press Ctrl-C at once
-            terminal.say(f"staying for {many}; Ctrl-C hands the engine to one of them", "yellow")
-            yield
-
-    return Seat(
-        settings,
-        verb=verb,
-        on_guest=on_guest,
-        on_hold=lambda: terminal.say("the holder is gone; this process holds the engine now"),
-        on_stay=on_stay,
-    )
+        return await see_through(seat, run, watched, chosen_model=chosen)
 
 
 def say_who_holds(terminal: Terminal) -> Callable[[Holder | None], None]:

@@ -13,42 +13,49 @@ from pydantic import SecretStr
 
 from backend.bootstrap import open_application
 from backend.cli.console import Terminal, open_terminal
-from backend.cli.errors import ENVIRONMENT, Refused
+from backend.cli.entrance import entrance_of
+from backend.cli.errors import Refused
+from backend.cli.listening import not_listening
 from backend.cli.options import NO_OPTIONS, Common, load
 from backend.cli.reloading import source_changed, start_again
 from backend.cli.run import say_who_holds
-from backend.security.codes import mint
-from backend.security.token import open_keys
-from backend.server import AsyncServerCore, NoPassword, check_host, listen, loop_name, run_in_loop
-from infrastructure.config.settings import Settings
-from infrastructure.storage.directory import DataDirectory
-from infrastructure.storage.lock import read_holder
+from backend.server import PORTS_TRIED, AsyncServerCore, NoPassword, check_host, listen, loop_name, run_in_loop
+from infrastructure.config.load import Loaded
+from infrastructure.config.settings import ServeSettings, Settings
 
 VERB = "serve"
+MIN_PASSWORD = 8
+EVERY_ADDRESS = ("0.0.0.0", "::")
+_BY_PASSWORD = "asks for the password"
+_BY_CODE = "signs a browser in, once, within five minutes"
 
 
 def serve(
     *,
     host: Annotated[str | None, Parameter(help="Address to listen on; 127.0.0.1. Another needs a password.")] = None,
-    port: Annotated[int | None, Parameter(help="Port to listen on; 8765, or the next free one.")] = None,
+    port: Annotated[int | None, Parameter(help="Port to listen on; when unset 8765, or the next free one.")] = None,
     password_file: Annotated[Path | None, Parameter(help="File with the password that browsers are asked for.")] = None,
     reload: Annotated[bool, Parameter(help="Start again when Corral's own source changes.")] = False,
     no_browser: Annotated[bool, Parameter(help="Do not open the page.")] = False,
     fd: Annotated[int | None, Parameter(help="Listening socket that was inherited, instead of a port.")] = None,
     common: Common = NO_OPTIONS,
 ) -> int:
-    """Serve the page and the API until Ctrl-C. Tasks that came over it go on when it is started again."""
+    """Serve the page and the API until Ctrl-C. Tasks that came over it go on when it is started again.
+
+    Where the data directory is served already, it only says where a browser signs in.
+    """
     terminal = open_terminal()
-    settings = _settings(common, host, port, password_file)
-    if page := _one_time_address(settings):
-        terminal.say("this data directory is served already; signs a browser in, once, within five minutes:")
-        terminal.say(f"  → {page}")
+    loaded = load(common, {"serve.host": host, "serve.port": port})
+    settings = _with_password(loaded.settings, password_file)
+    if (there := entrance_of(settings, VERB)) is not None:
+        terminal.say(f"this data directory is served already, at {there.address} (process {there.pid})")
+        terminal.say(f"  → {there.page}    {_BY_PASSWORD if there.by_password else _BY_CODE}")
         return 0
     try:
         check_host(settings.serve.host, settings.serve)
     except NoPassword as error:
         raise Refused(str(error), error.hint) from None
-    listener = _listener(settings, fd, terminal)
+    listener = _inherited(fd) if fd is not None else _listener(loaded, terminal)
     kept = os.dup(listener.fileno()) if reload else None
     browser = terminal.interactive and not no_browser
     changed = run_in_loop(lambda: _serve(settings, listener, terminal, reload=reload, browser=browser))
@@ -82,45 +89,65 @@ async def _serve(
 async def _say_where(address: str, settings: Settings, terminal: Terminal, *, browser: bool) -> None:
     terminal.say(f"Corral listens on {address} ({loop_name()}); Ctrl-C ends it")
     if settings.serve.password is not None:
-        terminal.say(f"  → {address}/signin    asks for the password")
+        terminal.say(f"  → {address}/signin    {_BY_PASSWORD}")
+        for line in elsewhere(settings.serve, address):
+            terminal.say(line)
         return
-    page = await asyncio.to_thread(_one_time_address, settings)
-    terminal.say(f"  → {page}    signs a browser in, once, within five minutes; `corral serve` again prints another")
+    there = await asyncio.to_thread(lambda: entrance_of(settings, VERB, by_password=False))
+    if there is None:
+        return
+    terminal.say(f"  → {there.page}    {_BY_CODE}; `corral serve` again prints another")
     if browser:
-        await asyncio.to_thread(webbrowser.open, page)
+        await asyncio.to_thread(webbrowser.open, there.page)
 
 
-def _one_time_address(settings: Settings) -> str:
-    """Where to sign in at whoever serves the data directory now; empty when nobody does."""
-    directory = DataDirectory(settings.paths.data)
-    holder = read_holder(directory.lock)
-    if holder is None or holder.verb != VERB or not holder.address:
-        return ""
-    return f"{holder.address}/signin?code={mint(open_keys(directory.token), holder.epoch)}"
+def elsewhere(serve: ServeSettings, address: str) -> tuple[str, ...]:
+    """What other machines need to know of a server that listens at every address of this one."""
+    if serve.host not in EVERY_ADDRESS:
+        return ()
+    if serve.hosts:
+        port = address.rpartition(":")[2]
+        return tuple(f"  → http://{name}:{port}/signin    from other machines" for name in serve.hosts)
+    return (
+        "  other machines are refused until `serve.hosts` has the name that they use for this one:",
+        "  → corral config set serve.hosts NAME,ADDRESS",
+    )
 
 
-def _settings(common: Common, host: str | None, port: int | None, password_file: Path | None) -> Settings:
-    settings = load(common, {"serve.host": host, "serve.port": port}).settings
-    if password_file is None:
+def _with_password(settings: Settings, file: Path | None) -> Settings:
+    if file is None:
         return settings
     try:
-        password = password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"--password-file: {password_file}: {error}", "Name a file that holds one line.") from None
-    if len(password) < 8:
-        raise Refused(f"--password-file: the password in {password_file} is shorter than 8 characters")
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise Refused(f"--password-file: {file}: {error.strerror}", "Name a file that holds one line.") from None
+    except UnicodeDecodeError:
+        raise Refused(f"--password-file: {file} is no text", "Name a file that holds one line.") from None
+    if len(password) < MIN_PASSWORD:
+        raise Refused(
+            f"--password-file: the password in {file} is shorter than {MIN_PASSWORD} characters", "Choose a longer one."
+        )
     serve = settings.serve.model_copy(update={"password": SecretStr(password)})
     return settings.model_copy(update={"serve": serve})
 
 
-def _listener(settings: Settings, fd: int | None, terminal: Terminal) -> socket.socket:
-    if fd is not None:
-        return socket.socket(fileno=fd)
-    host, port = settings.serve.host, settings.serve.port
+def _inherited(fd: int) -> socket.socket:
     try:
-        listener = listen(host, port)
+        return socket.socket(fileno=fd)
     except OSError as error:
-        raise Refused(f"{host}:{port}: {error.strerror or error}", "Choose another --port.", ENVIRONMENT) from None
+        raise Refused(
+            f"--fd: {fd} is no socket ({error.strerror})", "Name the number of one that was inherited."
+        ) from None
+
+
+def _listener(loaded: Loaded, terminal: Terminal) -> socket.socket:
+    """A socket where the settings say; at the next free port only where nobody asked for one."""
+    host, port = loaded.settings.serve.host, loaded.settings.serve.port
+    tries = PORTS_TRIED if loaded.origins["serve.port"] == "default" else 1
+    try:
+        listener = listen(host, port, tries=tries)
+    except OSError as error:
+        raise not_listening(host, port, error, tried=tries) from None
     if port not in (0, listener.getsockname()[1]):
         terminal.warn(f"port {port} is taken; using {listener.getsockname()[1]}")
     return listener

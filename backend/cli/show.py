@@ -10,8 +10,9 @@ from backend.cli.errors import Refused
 from backend.cli.options import NO_OPTIONS, Common, Document, RunArgument, again, settings_of
 from backend.cli.outcome import document_of
 from backend.cli.reading import events_of, open_run, result_of
-from backend.cli.render import lines_of, next_steps, step, verdict
+from backend.cli.render import lines_of
 from backend.cli.runs import summary
+from backend.cli.verdicts import answers, next_steps, step, verdict
 from backend.readers import Readers
 from infrastructure.events.catalogue import TextStreamed
 from infrastructure.storage.runs import RunRecord, RunState
@@ -73,7 +74,8 @@ async def _print_text(readers: Readers, record: RunRecord, terminal: Terminal, o
             terminal.print_data(line.text, line.style)
     elif record.state is RunState.WAITING:
         terminal.print_data(record.reason)
-        terminal.print_data(step("resume", record.run, options, "to answer and go on").text)
+        for line in answers(record.run, options):
+            terminal.print_data(line.text)
     elif record.state is RunState.INTERRUPTED:
         terminal.print_data(f"interrupted: {record.reason}")
         terminal.print_data(step("resume", record.run, options, "goes on from there").text)

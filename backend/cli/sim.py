@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import Refused
-from infrastructure.simulator import Simulator, SimulatorSettings, read_tasks, run_simulator
+from backend.cli.listening import not_listening
+from infrastructure.simulator import Simulator, SimulatorSettings, Task, run_simulator
 
 
 def sim(
@@ -47,22 +48,31 @@ def sim(
     try:
         asyncio.run(run_simulator(settings, ready=lambda simulator: _announce(simulator, terminal)))
     except OSError as error:
-        raise Refused(f"{host}:{port}: {error.strerror or error}", "Choose another --port.", exit_code=3) from None
+        raise not_listening(host, port, error) from None
     return 0
 
 
 def _announce(simulator: Simulator, terminal: Terminal) -> None:
     terminal.say("simulated Ollama: no model answers here", "yellow")
     terminal.raw(f"{simulator.url}\n")
-    terminal.say(f'  → OLLAMA_HOST={simulator.url} corral run "…" --model oracle    uses it; Ctrl-C ends it')
+    terminal.say(f'  → OLLAMA_HOST={simulator.url} corral run "…"    asks its oracle; Ctrl-C here ends it')
 
 
 def _check(tasks: Path) -> None:
     try:
-        read_tasks(tasks)
+        lines = tasks.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise Refused(f"{tasks}: {error.strerror}", "Name a file of tasks, one JSON object a line.") from None
-    except (ValidationError, UnicodeDecodeError):
-        raise Refused(
-            f"{tasks} holds a line that is no task", 'A line is like {"id": "1", "prompt": "…", "files": {}}.'
-        ) from None
+    except UnicodeDecodeError:
+        raise Refused(f"{tasks} is no UTF-8 text", "Name a file of tasks, one JSON object a line.") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            _ = Task.model_validate_json(line) if line.strip() else None
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            place = ".".join(str(part) for part in wrong["loc"])
+            said = f"{place}: {wrong['msg']}" if place else wrong["msg"]
+            raise Refused(
+                f"line {number} of {tasks} is no task: {said}",
+                'A line is like {"id": "1", "prompt": "…", "files": {}}.',
+            ) from None

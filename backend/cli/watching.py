@@ -11,7 +11,7 @@ from typing import Protocol
 from backend.cli.interrupts import interruptible
 from backend.cli.progress import Progress
 from backend.cli.render import WARN, Line
-from infrastructure.events.catalogue import ApprovalAsked, ApprovalGiven, RunFinished
+from infrastructure.events.catalogue import ApprovalAsked, ApprovalGiven, Event, RunFinished, RunInterrupted, RunStarted
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId
 from infrastructure.running.errors import RunNotWaiting
@@ -43,6 +43,8 @@ class Watchable(Protocol):
 
 
 Asker = Callable[[ApprovalAsked], Awaitable[tuple[bool, str] | None]]
+"""Yes or no, with a reason; None where nobody is there to say."""
+OnNobody = Callable[[], Awaitable[None]]
 OnStored = Callable[[Stored], None]
 
 
@@ -53,6 +55,7 @@ async def watch(
     *,
     after: int = 0,
     ask: Asker | None = None,
+    on_nobody: OnNobody | None = None,
     on_stored: OnStored = lambda stored: None,
 ) -> RunResult:
     """Show a run until it is finished or rests, and return what came of it.
@@ -63,10 +66,11 @@ async def watch(
         progress: Where it is shown.
         after: Events up to this number were seen before.
         ask: Asks the person; None where nobody can be asked, so that the engine ends the run at a gate.
+        on_nobody: What is done when nobody answers after all; the run is interrupted when None.
         on_stored: Told of every event first.
     """
     async with asyncio.TaskGroup() as beside:
-        watcher = _Watcher(engine, run, progress, ask, beside)
+        watcher = _Watcher(engine, run, progress, ask, on_nobody, beside)
         with interruptible(watcher.stop):
             ending = beside.create_task(engine.result(run))
             while True:
@@ -88,24 +92,32 @@ class _Watcher:
     """The two things that may go on beside: stopping and asking."""
 
     def __init__(
-        self, engine: Watchable, run: RunId, progress: Progress, ask: Asker | None, beside: asyncio.TaskGroup
+        self,
+        engine: Watchable,
+        run: RunId,
+        progress: Progress,
+        ask: Asker | None,
+        on_nobody: OnNobody | None,
+        beside: asyncio.TaskGroup,
     ) -> None:
         self._engine, self._run, self._progress, self._ask = engine, run, progress, ask
-        self._beside = beside
+        self._on_nobody, self._beside = on_nobody, beside
         self._question: asyncio.Task[None] | None = None
         self._given: set[str] = set()
+        self._asked: set[str] = set()
+        self._at_gate = False
+        self._rested: RunInterrupted | None = None
 
     def stop(self) -> None:
         """The first Ctrl-C."""
-        self._progress.line(Line("stopping at a step; Ctrl-C again ends this at once", WARN))
+        self._progress.line(Line("stopping; Ctrl-C again ends this at once", WARN))
         self.forget_question()
         self._beside.create_task(self._engine.interrupt(self._run, BY_USER))
 
     def see(self, stored: Stored) -> None:
         """Take an event in."""
         event = stored.event
-        if not isinstance(event, RunFinished):  # the verdict says it, and more
-            self._progress.event(event)
+        self._show(event)
         match event:
             case ApprovalAsked() if self._ask is not None:
                 self.forget_question()
@@ -123,13 +135,36 @@ class _Watcher:
             self._question.cancel()
             self._question = None
 
+    def _show(self, event: Event) -> None:
+        """Show it, but for what the verdict says, and more, and for what only repeats a question."""
+        if self._rested is not None:  # another holder goes on with it
+            self._progress.event(self._rested)
+            self._rested = None
+        match event:
+            case RunFinished():
+                return
+            case RunInterrupted():
+                self._rested = event
+            case ApprovalAsked() if event.approval in self._asked:
+                self._at_gate = True
+            case RunStarted() if self._at_gate:  # that it goes on, the answer says
+                return
+            case _:
+                self._at_gate = isinstance(event, ApprovalAsked)
+                if isinstance(event, ApprovalAsked):
+                    self._asked.add(event.approval)
+                self._progress.event(event)
+
     async def _put(self, ask: Asker, asked: ApprovalAsked) -> None:
         answer = await ask(asked)
-        if answer is None:
-            await self._engine.interrupt(self._run, "nobody answered")
-            return
         self._question = None  # from here on it is the engine's: an event that follows must not take it back
-        await self._answer(asked.approval, *answer)
+        if answer is not None:
+            await self._answer(asked.approval, *answer)
+        elif self._on_nobody is None:
+            await self._engine.interrupt(self._run, "nobody answered")
+        else:
+            self._ask = None  # the run asks once more, and ends for want of an answer
+            await self._on_nobody()
 
     async def _answer(self, approval: str, approved: bool, reason: str) -> None:
         """Hand the answer over. The question is told a moment before the run is ready for its answer."""

@@ -14,11 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.security.addresses import comes_from_elsewhere, is_own_host, is_own_origin
 from backend.security.codes import Codes
 from backend.security.errors import BodyTooLarge, ForeignHost, ForeignOrigin, NotJson, NoToken, NotOpenYet
+from backend.security.pages import SIGN_IN_FILES
 from backend.security.passwords import Password
 from backend.security.token import COOKIE_SECONDS, Keys
 
-SIGN_IN_FILES = frozenset({"/static/css/page.css", "/static/favicon.svg"})
-"""What the sign-in page is drawn with. They hold nothing but looks."""
 PUBLIC_PATHS = frozenset({"/health/live", "/health/ready", "/signin"}) | SIGN_IN_FILES
 """Open without a token. Everything else wants it, a path that does not exist included."""
 FORM_PATHS = frozenset({"/signin"})

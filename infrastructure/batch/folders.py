@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from pathlib import Path
 
 from infrastructure.batch.jobs import Entry
 from infrastructure.batch.place import BatchPlace, file_name
+from infrastructure.processes import scratch
 from infrastructure.workspace.errors import GitFailed
 from infrastructure.workspace.git import plain_git
 from infrastructure.workspace.threads import in_thread
@@ -52,18 +52,16 @@ async def solution_of(entry: Entry, patch: str) -> str | None:
         return None
     if not patch:
         return entry.job.files[entry.solution]
-    place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="corral-batch-"))
-    try:
-        await in_thread(lambda _: _write(place / "tree", entry.job.files))
-        env = {"GIT_DIR": str(place / "repository"), "GIT_WORK_TREE": str(place / "tree")}
-        await plain_git(place / "tree", "init", "--quiet", "--template=", env=env)
-        only = f"--include={entry.solution}"
-        await plain_git(place / "tree", "apply", "--whitespace=nowarn", only, "-", stdin=patch.encode(), env=env)
-        return await asyncio.to_thread((place / "tree" / entry.solution).read_text, encoding="utf-8")
-    except (GitFailed, FileNotFoundError, UnicodeDecodeError):
-        return None
-    finally:
-        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+    async with scratch("batch") as place:
+        try:
+            await in_thread(lambda _: _write(place / "tree", entry.job.files))
+            env = {"GIT_DIR": str(place / "repository"), "GIT_WORK_TREE": str(place / "tree")}
+            await plain_git(place / "tree", "init", "--quiet", "--template=", env=env)
+            only = f"--include={entry.solution}"
+            await plain_git(place / "tree", "apply", "--whitespace=nowarn", only, "-", stdin=patch.encode(), env=env)
+            return await asyncio.to_thread((place / "tree" / entry.solution).read_text, encoding="utf-8")
+        except (GitFailed, FileNotFoundError, UnicodeDecodeError):
+            return None
 
 
 def _make(entry: Entry, folder: Path) -> tuple[Path, tuple[Path, ...]]:

@@ -83,6 +83,10 @@ class BatchRegistry:
         """Keep a view in place of the last one."""
         await in_thread(lambda _: _write(self._folder, view))
 
+    async def remove(self, batch: str) -> None:
+        """Forget a batch. Its folder stays; the same command there makes it known again."""
+        await in_thread(lambda _: (self._folder / f"{batch}.json").unlink(missing_ok=True))
+
 
 def _all(folder: Path) -> tuple[BatchView, ...]:
     views = [view for file in folder.glob("*.json") if (view := _read(file)) is not None]

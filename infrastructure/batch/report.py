@@ -43,15 +43,23 @@ class BatchReport(BaseModel):
     name: str
     out: str
     jobs: int
-    """Jobs times samples."""
-    records: int
-    missing: int
-    """Without a record yet."""
-    statuses: dict[str, int]
+    """Jobs times samples: the runs that are asked for. The five counts below add up to it."""
+    passed: int
+    """Given or found tests that were red are green, and nothing broke."""
+    unverified: int
+    """Nothing broke, and no given or found test shows that it is right."""
     failed: int
-    """Records that are neither passed nor unverified."""
+    """No candidate passed, a budget ran out, or a job that has tests was answered in words."""
+    no_verdict: int
+    """The environment failed, or it was stopped: the same command runs it again."""
+    missing: int
+    """Not run to its end yet."""
+    records: int
+    """Those that are not missing."""
+    statuses: dict[str, int]
+    """Records by the status of their run; a verdict also asks which tests there were."""
     pass_at: tuple[PassAt, ...]
-    """A sample passes when given or found tests show that it is done. Unverified is no pass."""
+    """Over the runs with a verdict, of which only `passed` is a pass."""
     repairs: int
     model_calls: int
     prompt_tokens: int
@@ -68,17 +76,21 @@ class BatchReport(BaseModel):
 def report_on(records: Sequence[Told], *, batch: str, name: str, out: str, jobs: int, interrupted: bool) -> BatchReport:
     """The report on the records of a batch, one a job and sample."""
     statuses = Counter(str(told.status) for told in records)
+    verdicts = Counter(told.verdict for told in records)
     missing = jobs - len(records)
-    clean = not missing and all(told.verdict in ("passed", "unverified") for told in records)
+    clean = verdicts["passed"] + verdicts["unverified"] == jobs
     return BatchReport(
         batch=batch,
         name=name,
         out=out,
         jobs=jobs,
-        records=len(records),
+        passed=verdicts["passed"],
+        unverified=verdicts["unverified"],
+        failed=verdicts["failed"],
+        no_verdict=verdicts[None],
         missing=missing,
+        records=len(records),
         statuses=dict(sorted(statuses.items())),
-        failed=sum(told.verdict not in ("passed", "unverified") for told in records),
         pass_at=_pass_at(records),
         repairs=sum(max(0, told.attempts - 1) for told in records),
         model_calls=sum(told.model_calls for told in records),

@@ -21,7 +21,7 @@ from infrastructure.pool.errors import NoServerAvailable
 from infrastructure.running.errors import ENVIRONMENT_EXIT, USAGE_EXIT, TaskRefused, error_info
 from infrastructure.storage.runs import RequestKey
 from infrastructure.tasks import RunResult, TaskSpec
-from infrastructure.transport.errors import CloudModelRefused
+from infrastructure.transport.errors import CloudModelRefused, ModelNotFound
 from infrastructure.workflow.lanes import NoModel
 from infrastructure.workspace.errors import NotADirectory
 
@@ -197,7 +197,7 @@ class BatchRunner:
             await asyncio.to_thread(self._desk.ledger.intend, _intent(ticket, key))
         try:
             run = await self._begin(key, spec)
-        except (TaskRefused, NotADirectory, NoModel, CloudModelRefused) as error:
+        except (TaskRefused, NotADirectory, NoModel, ModelNotFound, CloudModelRefused) as error:
             return RunOutcome(result=_refused(error))
         return None if run is None else await self._follow(Began(ticket, run, again=known is not None))
 

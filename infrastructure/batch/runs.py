@@ -86,7 +86,7 @@ class Runs(Protocol):
         Raises:
             NoServerAvailable: no server answers now; nothing was begun.
             TaskRefused, NotADirectory: the task cannot be taken as it is.
-            NoModel, CloudModelRefused: no task can.
+            NoModel, ModelNotFound, CloudModelRefused: no task can.
         """
         ...
 

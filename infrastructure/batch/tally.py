@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from infrastructure.batch.records import Told
+from infrastructure.batch.runs import Verdict
 
 _WINDOW = 100
 """Endings that the rate is measured over."""
@@ -24,9 +25,9 @@ class Tally:
     total: int
     now: Callable[[], float]
     running: int = 0
-    done: int = 0
-    """Passed or unverified."""
     statuses: Counter[str] = field(default_factory=Counter[str])
+    verdicts: Counter[Verdict | None] = field(default_factory=Counter["Verdict | None"])
+    """Records by verdict; None: without one."""
     _ends: deque[float] = field(default_factory=lambda: deque[float](maxlen=_WINDOW))
 
     def begin(self, finished: Iterable[Told]) -> None:
@@ -39,6 +40,11 @@ class Tally:
         """One more is through."""
         self._count(told)
         self._ends.append(self.now())
+
+    @property
+    def done(self) -> int:
+        """Passed or unverified."""
+        return self.verdicts["passed"] + self.verdicts["unverified"]
 
     @property
     def failed(self) -> int:
@@ -66,4 +72,4 @@ class Tally:
 
     def _count(self, told: Told) -> None:
         self.statuses[told.status] += 1
-        self.done += told.verdict in ("passed", "unverified")
+        self.verdicts[told.verdict] += 1

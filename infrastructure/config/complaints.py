@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pydantic import SecretStr
-
 from infrastructure.config.errors import Problem, no_such_setting
-from infrastructure.config.fields import Name, child, dotted, members, suggestion
+from infrastructure.config.fields import Name, child, dotted, suggestion
+from infrastructure.config.secrecy import is_secret
 from infrastructure.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ _INSTEAD_OF_LIMIT: Final[Mapping[str, Callable[[Mapping[str, object]], str]]] = 
     "less_than": lambda limits: f"less than {limits['lt']}",
     "less_than_equal": lambda limits: f"{limits['le']} or less",
     "literal_error": lambda limits: f"one of {limits['expected']}",
+    "too_short": lambda limits: f"at least {limits['min_length']} characters",
 }
 
 
@@ -98,15 +98,8 @@ def _words(details: ErrorDetails, name: Name) -> tuple[str, str]:
         return details["msg"].removeprefix("Value error, "), ""
     limit = _INSTEAD_OF_LIMIT.get(details["type"])
     instead = limit(details.get("ctx", {})) if limit else _INSTEAD.get(details["type"], "")
-    shown = "what is written" if _is_secret(name) else _short(details["input"])
+    shown = "what is written" if is_secret(name) else _short(details["input"])
     return (f"{shown} is not accepted", instead) if instead else (details["msg"], "")
-
-
-def _is_secret(name: Name) -> bool:
-    annotation: object = Settings
-    for key in name:
-        annotation = child(annotation, key) or child(child(annotation, 0), key)
-    return SecretStr in members(annotation)
 
 
 def _short(value: object) -> str:

@@ -1,10 +1,15 @@
-"""Changing one setting in the configuration file: comments stay, and nothing wrong is ever written."""
+"""Changing one setting in the configuration file: comments stay, and nothing wrong is ever written.
+
+Owns the file's mode too: one that holds a secret is its owner's alone.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping, MutableSequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -14,66 +19,173 @@ from tomlkit.exceptions import TOMLKitError
 from infrastructure.config.errors import ConfigError, Problem, no_such_setting
 from infrastructure.config.fields import (
     BadText,
-    Name,
+    Place,
     RawValue,
     UnknownName,
     annotation_of,
     dotted,
-    parse_name,
+    parse_place,
+    value_at,
     value_from_text,
 )
 from infrastructure.config.load import assignments_of, validate
+from infrastructure.config.secrecy import holds_secret
+from infrastructure.config.settings import Settings
 
-NEW_FILE_MODE = 0o600
-"""The file may hold tokens."""
+OWNERS_ALONE = 0o600
+"""Of a new file, and the widest of one that holds a secret."""
 
 
-def set_value(file: Path, name: str, text: str) -> None:
-    """Set one setting in a file, made where it is missing.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the file has now.
+
+    Attributes:
+        value: The setting's value by the file alone.
+        narrowed: Whether others could read the file before, and now cannot.
+    """
+
+    value: object
+    narrowed: bool
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value must not be shown."""
+        return holds_secret(self.value)
+
+
+def set_value(file: Path, name: str, text: str) -> Written:
+    """Set one setting in a file, made where it is missing, its folder too.
 
     Args:
         file: the TOML file.
-        name: the dotted name, such as `pool.num_predict` or `lanes."qwen2.5:7b".num_ctx`.
+        name: the dotted name, such as `pool.num_predict`, `lanes."qwen2.5:7b".num_ctx` or `servers[0].token`.
         text: the value, as the environment would have it.
 
     Raises:
         ConfigError: the name does not exist, the value is wrong, or the file is; it is left as it was.
     """
-    origin = f"file {file}"
+    place = _place_of(name)
     try:
-        place = parse_name(name)
         value = value_from_text(text, annotation_of(place))
-    except UnknownName as error:
-        raise ConfigError(no_such_setting(origin, dotted(error.name), error.suggestion)) from None
     except BadText as error:
-        raise ConfigError(Problem(origin, name, error.what, error.instead)) from None
+        raise ConfigError(Problem("", name, error.what, error.instead)) from None
+    return _changed(file, name, place, lambda before: _with_value(before, place, value, file))
+
+
+def unset_value(file: Path, name: str) -> Written:
+    """Take one setting out of a file, so that its default rules.
+
+    Raises:
+        ConfigError: the name does not exist, the file does not set it, or is wrong without it; it is left as it was.
+    """
+    place = _place_of(name)
+    return _changed(file, name, place, lambda before: _without(before, place, name, file))
+
+
+def _place_of(name: str) -> Place:
+    try:
+        place = parse_place(name)
+        annotation_of(place)
+    except UnknownName as error:
+        raise ConfigError(no_such_setting("", _as_typed(name, error), error.suggestion)) from None
+    return place
+
+
+def _as_typed(name: str, error: UnknownName) -> str:
+    return name if name.isprintable() else dotted(error.name)
+
+
+def _changed(file: Path, name: str, place: Place, change: Callable[[str], str]) -> Written:
     try:
         before = file.read_text(encoding="utf-8") if file.exists() else ""
-        after = _with_value(before, place, value, file)
-        validate(assignments_of(after, file), {}, file)
-        _replace(file.resolve(), after)
+        after = change(before)
+        settings = _validated(after, place, file)
+        narrowed = _replace(file.resolve(), after, private=holds_secret(settings))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(Problem(origin, name, f"the file cannot be changed ({error})")) from None
+        said = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(Problem(f"file {file}", name, f"the file cannot be changed ({said})")) from None
+    return Written(value_at(settings, place), narrowed)
 
 
-def _with_value(text: str, place: Name, value: RawValue, file: Path) -> str:
+def _validated(text: str, place: Place, file: Path) -> Settings:
+    """The settings the file will make. What is wrong at the place itself was not written by the file."""
     try:
-        document = tomlkit.parse(text)
-    except TOMLKitError as error:
-        raise ConfigError(Problem(f"file {file}", "", f"no valid TOML: {error}")) from None
-    table = cast("MutableMapping[str, object]", document)
-    for key in place[:-1]:
-        if not isinstance(table.get(key), MutableMapping):
-            table[key] = tomlkit.table()
-        table = cast("MutableMapping[str, object]", table[key])
-    table[place[-1]] = value
+        return validate(assignments_of(text, file), {}, file)
+    except ConfigError as error:
+        shown = _shown(place)
+        problems = [
+            replace(each, origin="") if each.name.startswith(shown) and each.origin.startswith("file ") else each
+            for each in error.problems
+        ]
+        raise ConfigError(*problems) from None
+
+
+def _shown(place: Place) -> str:
+    """The place as problems name it."""
+    keys = [f"[{key}]" if isinstance(key, int) else f".{dotted((key,))}" for key in place]
+    return "".join(keys).removeprefix(".")
+
+
+def _with_value(text: str, place: Place, value: RawValue, file: Path) -> str:
+    document = _parsed(text, file)
+    table: object = document
+    for key, below in pairwise(place):
+        table = _server(table, key, file) if isinstance(key, int) else _below(table, key, made=isinstance(below, str))
+    cast("MutableMapping[str, object]", table)[str(place[-1])] = value
     return tomlkit.dumps(document)
 
 
-def _replace(file: Path, text: str) -> None:
-    """Write the whole file: after a crash it is the old one or the new. Its mode stays."""
+def _without(text: str, place: Place, name: str, file: Path) -> str:
+    document = _parsed(text, file)
+    *above, last = place
+    table: object = document
+    for key in above:
+        table = _server(table, key, file) if isinstance(key, int) else _below(table, key, made=False)
+    if not isinstance(table, MutableMapping) or last not in table:
+        raise ConfigError(Problem(f"file {file}", name, "the file does not set it"))
+    del cast("MutableMapping[str, object]", table)[str(last)]
+    return tomlkit.dumps(document)
+
+
+def _parsed(text: str, file: Path) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(text)
+    except TOMLKitError as error:
+        raise ConfigError(Problem(f"file {file}", "", f"no valid TOML: {error}")) from None
+
+
+def _below(table: object, key: str, *, made: bool) -> object:
+    """What a table has under a key; where that is no table, one is put in its place if it may be made."""
+    if not isinstance(table, MutableMapping):
+        return None
+    keyed = cast("MutableMapping[str, object]", table)
+    if made and not isinstance(keyed.get(key), MutableMapping):
+        keyed[key] = tomlkit.table()
+    return keyed.get(key)
+
+
+def _server(listed: object, number: int, file: Path) -> object:
+    """The table of one server; a plain address becomes one."""
+    if not isinstance(listed, MutableSequence) or number >= len(cast("MutableSequence[object]", listed)):
+        raise ConfigError(Problem(f"file {file}", f"servers[{number}]", "the file names no such server"))
+    servers = cast("MutableSequence[object]", listed)
+    if isinstance(servers[number], str):
+        table = tomlkit.inline_table()
+        table["url"] = servers[number]
+        servers[number] = table
+    return servers[number]
+
+
+def _replace(file: Path, text: str, *, private: bool) -> bool:
+    """Write the whole file: after a crash it is the old one or the new. Its mode stays, but for the eyes of others.
+
+    Returns:
+        Whether the mode was narrowed.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    mode = file.stat().st_mode & 0o777 if file.exists() else NEW_FILE_MODE
+    before = file.stat().st_mode & 0o777 if file.exists() else OWNERS_ALONE
+    mode = before & OWNERS_ALONE if private else before
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     temporary = Path(name)
     try:
@@ -86,3 +198,4 @@ def _replace(file: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    return mode != before

@@ -10,7 +10,7 @@ class Problem:
     """One thing that is wrong."""
 
     origin: str
-    """Where it was set: "file PATH", "environment NAME" or "flag"."""
+    """Where it was set: "file PATH", "environment NAME" or "flag"; empty where a person has just said it."""
     name: str
     """The dotted name of the setting; empty when it is the file as a whole."""
     what: str
@@ -20,7 +20,7 @@ class Problem:
     """The name that was probably meant, where there is no such setting."""
 
     def __str__(self) -> str:
-        place = f"{self.origin}: {self.name}" if self.name else self.origin
+        place = ": ".join(part for part in (self.origin, self.name) if part)
         advice = f"; did you mean {self.meant}?" if self.meant else f"; write {self.instead}" if self.instead else ""
         return f"{place}: {self.what}{advice}"
 
@@ -33,8 +33,18 @@ def no_such_setting(origin: str, name: str, meant: str) -> Problem:
 class ConfigError(Exception):
     """The settings cannot be used. `problems` has everything that was found wrong, never empty."""
 
-    hint = "`corral config` shows every setting and where it comes from."
-
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems
         super().__init__("\n".join(map(str, problems)))
+
+    @property
+    def hint(self) -> str:
+        """What to do next, by where the first problem stands."""
+        place, _, name = self.problems[0].origin.partition(" ")
+        if place == "environment":
+            return f"Correct it, or `unset {name}`."
+        if place == "file":
+            return (
+                "`corral config set NAME VALUE` corrects a setting of the file, `corral config unset NAME` removes it."
+            )
+        return "`corral config` lists every setting."

@@ -19,10 +19,13 @@ from infrastructure.config.settings import ServerSettings, Settings
 
 Name: TypeAlias = tuple[str, ...]
 """A setting's place: `("pool", "num_predict")`."""
+Place: TypeAlias = tuple[str | int, ...]
+"""The same, where it may be within one server: `("servers", 0, "token")`."""
 RawValue: TypeAlias = "str | int | float | bool | Sequence[RawValue] | Mapping[str, RawValue] | None"
 """What a TOML file or JSON can say."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_OF_A_SERVER = re.compile(r"servers\[(\d{1,4})\]\.(\w+)")
 
 
 class UnknownName(Exception):
@@ -66,7 +69,32 @@ def parse_name(text: str) -> Name:
     return tuple(name)
 
 
-def annotation_of(name: Name) -> object:
+def parse_place(text: str) -> Place:
+    """The place that a person names, `pool.num_predict` or `servers[0].token`.
+
+    Raises:
+        UnknownName: it is no name at all.
+    """
+    found = _OF_A_SERVER.fullmatch(text)
+    return ("servers", int(found[1]), found[2]) if found else parse_name(text)
+
+
+def value_at(settings: Settings, place: Place) -> object:
+    """What settings have at a place; None where the place is within something that is not there."""
+    found: object = settings
+    for key in place:
+        if isinstance(found, BaseModel):
+            found = getattr(found, str(key))
+        elif isinstance(found, dict):
+            found = cast("dict[str, object]", found).get(str(key))
+        elif isinstance(found, tuple) and isinstance(key, int) and key < len(cast("tuple[object, ...]", found)):
+            found = cast("tuple[object, ...]", found)[key]
+        else:
+            return None
+    return found
+
+
+def annotation_of(name: Place) -> object:
     """The type a setting holds.
 
     Raises:
@@ -76,7 +104,7 @@ def annotation_of(name: Name) -> object:
     for key in name:
         below = child(found, key)
         if below is None:
-            raise UnknownName(name)
+            raise UnknownName(tuple(key for key in name if isinstance(key, str)))
         found = below
     return found
 
@@ -110,8 +138,11 @@ def is_table(annotation: object) -> bool:
 
 
 def leaves(name: Name, value: RawValue, annotation: object) -> Iterator[tuple[Name, RawValue]]:
-    """The single settings within a value; a key that does not exist is one of them, to be complained of later."""
-    if isinstance(value, Mapping) and (annotation is None or is_table(annotation)):
+    """The single settings within a value; a key that does not exist is one of them, to be complained of later.
+
+    A table with nothing in it is one of them as well: what it lacks may be needed.
+    """
+    if isinstance(value, Mapping) and (value or not name) and (annotation is None or is_table(annotation)):
         for key, below in cast("Mapping[str, RawValue]", value).items():
             yield from leaves((*name, key), below, child(annotation, key))
     else:
@@ -139,13 +170,22 @@ def value_from_text(text: str, annotation: object) -> RawValue:
 
 
 def suggestion(name: Name) -> str:
-    """The setting that was probably meant, as a dotted name; empty when nothing comes near."""
-    every = {dotted(known): known for known in _every(Settings, (), groups_of=len(name))}
-    same_end = [text for text, known in every.items() if known[-1] == name[-1]]
-    near = difflib.get_close_matches(dotted(name), every, n=1, cutoff=0.75)
-    like_end = difflib.get_close_matches(name[-1], [known[-1] for known in every.values()], n=1, cutoff=0.75)
-    by_end = [text for text, known in every.items() if like_end and known[-1] == like_end[0]]
-    return next(iter([*near, *same_end, *by_end]), "")
+    """The setting that was probably meant, as a dotted name; empty when nothing comes near.
+
+    What each server and each lane has is named `servers[0].token` and `lanes.NAME.num_ctx`. A single word may be the
+    end of several names.
+    """
+    said = _plainly(name)
+    every = {".".join(known): known[-1] for known in _every(Settings, (), groups_of=len(said))}
+    end = said[-1]
+    near = difflib.get_close_matches(".".join(said), every, n=1, cutoff=0.75)
+    same_end = [text for text, known in every.items() if known == end]
+    like_end = difflib.get_close_matches(end, every.values(), n=1, cutoff=0.75)
+    by_end = [text for text, known in every.items() if like_end and known == like_end[0]]
+    if len(said) == 1 and end not in every and same_end:
+        return " or ".join(same_end[:3])
+    exact = [text for text in near if text.rpartition(".")[2] == end]
+    return next(iter([*exact, *same_end, *near, *by_end]), "")
 
 
 def _list_from_text(text: str, item: object) -> RawValue:
@@ -164,15 +204,29 @@ def _json(text: str) -> RawValue:
         raise BadText(f"no JSON: {error}", 'JSON, such as {"name": "value"} or ["a", "b"]') from None
 
 
-def _every(annotation: object, name: Name, groups_of: int) -> Iterator[Name]:
-    """Every single setting, and the groups with names of so many keys.
+def _plainly(name: Name) -> Name:
+    """A name that was written as the environment has it, or with hyphens, as settings are written."""
+    text = ".".join(name).lower().removeprefix("corral_").replace("__", ".").replace("-", "_")
+    return tuple(text.split("."))
 
-    A dictionary counts as one setting, since nothing can be known of its keys.
-    """
-    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-        yield name
+
+def _every(annotation: object, name: Name, groups_of: int) -> Iterator[Name]:
+    """Every single setting, those of any one server or lane included, and the groups with names of so many keys."""
+    if (group := _model(annotation)) is not None:
+        if len(name) == groups_of and name:
+            yield name
+        for key, field in group.model_fields.items():
+            yield from _every(field.annotation, (*name, key), groups_of)
         return
-    if len(name) == groups_of:
-        yield name
-    for key, field in annotation.model_fields.items():
-        yield from _every(field.annotation, (*name, key), groups_of)
+    yield name
+    items: tuple[tuple[object, Name], ...] = (
+        (child(annotation, 0), (*name[:-1], f"{name[-1]}[0]")),
+        (child(annotation, "NAME"), (*name, "NAME")),
+    )
+    for item, place in items:
+        if _model(item) is not None:
+            yield from _every(item, place, groups_of=0)
+
+
+def _model(annotation: object) -> type[BaseModel] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

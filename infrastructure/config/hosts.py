@@ -8,7 +8,7 @@ an address that means "every interface" is asked on loopback, since nobody can c
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 DEFAULT_PORT = 11434
 _SCHEMES = {"http": 80, "https": 443, "h2c": 80}
@@ -18,9 +18,9 @@ class BadAddress(ValueError):
     """The server's address cannot be read; write it like http://127.0.0.1:11434."""
 
     def __init__(self, address: str, reason: str) -> None:
-        self.address = address
+        self.address = split_credentials(address)[0]
         self.reason = reason
-        super().__init__(f"server address {address!r}: {reason}; write it like http://127.0.0.1:{DEFAULT_PORT}")
+        super().__init__(f"server address {self.address!r}: {reason}; write it like http://127.0.0.1:{DEFAULT_PORT}")
 
 
 def server_url(address: str) -> str:
@@ -42,6 +42,17 @@ def server_url(address: str) -> str:
     parts = urlsplit(f"{scheme.lower()}://{rest}")
     host = _connectable(parts.hostname or "")
     return urlunsplit((parts.scheme, f"{host}:{_port(address, parts, default_port)}", parts.path.rstrip("/"), "", ""))
+
+
+def split_credentials(address: str) -> tuple[str, str | None, str | None]:
+    """The address without `user:password@`, the user, and the password; None for what it does not say."""
+    scheme, found, rest = address.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    userinfo, at, host = authority.rpartition("@")
+    if not at:
+        return address, None, None
+    username, colon, password = userinfo.partition(":")
+    return f"{scheme}{found}{host}{slash}{path}", unquote(username), unquote(password) if colon else None
 
 
 def is_loopback(url: str) -> bool:

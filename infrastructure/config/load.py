@@ -118,6 +118,8 @@ def validate(given: list[Assignment], environ: Mapping[str, str], file: Path | N
     if file is not None:
         places["config"] = str(file)
     for assignment in given:
+        if assignment.name == ("paths", "config"):
+            raise ConfigError(_not_here(assignment))
         _put(tree, assignment.name, _expanded(assignment.value, environ))
     servers = tree.get("servers")
     if isinstance(servers, list):
@@ -138,8 +140,10 @@ def _from_file(file: Path | None, environ: Mapping[str, str]) -> list[Assignment
         if file == default_config_file(environ) and not environ.get("CORRAL_CONFIG"):
             return []
         raise ConfigError(Problem(f"file {file}", "", "there is no such file", "the path of one")) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(Problem(f"file {file}", "", f"it cannot be read ({error})")) from None
+    except OSError as error:
+        raise ConfigError(Problem(f"file {file}", "", f"it cannot be read ({error.strerror})")) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(Problem(f"file {file}", "", f"it is no UTF-8 ({error.reason})")) from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[Assignment]:
@@ -175,12 +179,19 @@ def _read(name: Name, value: RawValue, origin: str) -> Iterator[Assignment]:
         yield Assignment(leaf, below, origin)
 
 
+def _not_here(assignment: Assignment) -> Problem:
+    told = "the place of the settings file cannot be a setting of it"
+    return Problem(assignment.origin, dotted(assignment.name), told, "--config FILE, or CORRAL_CONFIG=FILE")
+
+
 def _put(tree: dict[str, RawValue], name: Name, value: RawValue) -> None:
     for key in name[:-1]:
         below = tree.get(key)
         if not isinstance(below, dict):
             below = tree[key] = {}
         tree = below
+    if value == {} and isinstance(tree.get(name[-1]), dict):
+        return  # an empty table takes nothing away
     tree[name[-1]] = value
 
 

@@ -1,19 +1,33 @@
-"""Every setting there is, its default and its meaning.
+"""Every setting there is, its default, its unit and its meaning.
 
-Owns the shape only: frozen pydantic models, no file, no environment. `infrastructure.config.load` reads them.
+Owns the shape only: frozen pydantic models, no file, no environment. `infrastructure.config.load` reads them. The
+docstrings are for people: docs/settings.md is made of them, and a test holds the two equal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from infrastructure.config.hosts import is_loopback, server_url
+from infrastructure.config.hosts import is_loopback, server_url, split_credentials
 
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What the number of a setting counts."""
+
+    name: str
+
+
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Unit("seconds")]
+Bytes = Annotated[int, Unit("bytes")]
+Tokens = Annotated[int, Unit("tokens")]
+Days = Annotated[float, Field(ge=0), Unit("days")]
 
 
 class Frozen(BaseModel):
@@ -26,18 +40,36 @@ class ServerSettings(Frozen):
     """One Ollama process, or a proxy in front of it."""
 
     url: str = "http://127.0.0.1:11434"
+    """Its address, read as `OLLAMA_HOST` is: `gpu1`, `gpu1:11434`, `https://gpu2.lan`, or `h2c://` for HTTP/2 without
+    TLS. `https://me:secret@gpu2.lan` gives `username` and `password` too."""
     name: str = ""
     """How people see it; host and port when empty."""
     http2: bool = False
     """Speak HTTP/2: ALPN over https, prior knowledge over h2c. Ollama itself speaks HTTP/1.1 only."""
     token: SecretStr | None = None
-    """Sent as `Authorization: Bearer`."""
+    """Sent as `Authorization: Bearer`, to a proxy that wants one. Goes before `username`."""
     username: str | None = None
+    """Sent with `password` as `Authorization: Basic`."""
     password: SecretStr | None = None
+    """Belongs to `username`."""
     ca_file: Path | None = None
     """PEM file of a private certificate authority."""
     slots: int = Field(default=1, ge=1, le=256)
-    """Parallel places for one lane: the server's OLLAMA_NUM_PARALLEL."""
+    """Parallel places for one lane: the server's `OLLAMA_NUM_PARALLEL`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_credentials(cls, given: object) -> object:
+        """What an address says of user and password goes where no message shows it."""
+        if not isinstance(given, Mapping):
+            return given
+        fields = cast("Mapping[str, object]", given)
+        url = fields.get("url")
+        if not isinstance(url, str):
+            return fields
+        address, username, password = split_credentials(url)
+        taken = {"username": username, "password": password}
+        return {**{key: value for key, value in taken.items() if value}, **fields, "url": address}
 
     @field_validator("url")
     @classmethod
@@ -59,39 +91,55 @@ class LaneSettings(Frozen):
     """A model with its fixed load-time options. Only what is set here is sent: each difference reloads the model."""
 
     model: str
-    num_ctx: int | None = Field(default=None, ge=4)
-    num_batch: int | None = Field(default=None, ge=1)
-    num_gpu: int | None = None
+    """The model as the server names it."""
+    num_ctx: Annotated[int | None, Unit("tokens")] = Field(default=None, ge=4)
+    """The window: prompt and answer together."""
+    num_batch: Annotated[int | None, Unit("tokens")] = Field(default=None, ge=1)
+    """How much of a prompt is evaluated at a time."""
+    num_gpu: Annotated[int | None, Unit("layers")] = None
+    """How much of the model lies on the GPU."""
     main_gpu: int | None = None
-    num_thread: int | None = Field(default=None, ge=0)
+    """The number of the GPU that is used first."""
+    num_thread: Annotated[int | None, Unit("threads")] = Field(default=None, ge=0)
+    """CPU threads; 0 lets the server choose."""
     use_mmap: bool | None = None
-    draft_num_predict: int | None = Field(default=None, ge=0)
+    """Whether the model's file is mapped into memory."""
+    draft_num_predict: Annotated[int | None, Unit("tokens")] = Field(default=None, ge=0)
+    """How far a draft model runs ahead."""
     shift: bool | None = None
-    keep_alive: str | float | None = None
-    """How long the server keeps the model after the last call ("30m", seconds, -1 for ever)."""
+    """Whether the window moves on when it is full, instead of ending the answer. Servers from 0.30 on reload the model
+    for it."""
+    keep_alive: Annotated[str | float | None, Unit("seconds")] = None
+    """How long the server keeps the model after the last call: `"30m"`, a number of seconds, or -1 for ever. The
+    server's own `OLLAMA_KEEP_ALIVE` when unset."""
 
 
 class PhaseLimits(Frozen):
-    """How long each phase of a call may take, in seconds."""
+    """How long each phase of a call may take."""
 
     connect: PositiveSeconds = 5
+    """Until the server has taken the connection."""
     queue: PositiveSeconds = 3600
+    """For a slot, in Corral's own queue."""
     first_byte: PositiveSeconds = 900
     """From sending to the first byte: the server's queue, a model load and prompt evaluation all happen in it."""
     between_tokens: PositiveSeconds = 120
+    """From one piece of an answer to the next."""
     total: PositiveSeconds = 3600
+    """From sending to the end of the answer."""
 
 
 class PoolSettings(Frozen):
     """Limits of the pool."""
 
-    queue_length: int = Field(default=1000, ge=1)
+    queue_length: Annotated[int, Unit("calls")] = Field(default=1000, ge=1)
+    """How many may wait for a slot; further ones are refused."""
     phases: PhaseLimits = PhaseLimits()
-    line_bytes: int = Field(default=8 << 20, ge=1024)
-    """The longest line accepted of a server (Ollama's own client allows 8 MiB)."""
+    line_bytes: Bytes = Field(default=8 << 20, ge=1024)
+    """The longest line accepted of a server. Ollama's own client allows 8 MiB."""
     retry_down_seconds: PositiveSeconds = 2
     """How long a server that failed is left alone before a call may try it again."""
-    num_predict: int = Field(default=4096, ge=1)
+    num_predict: Tokens = Field(default=4096, ge=1)
     """The most tokens of one answer, unless a call asks for another bound."""
     allow_cloud: bool = False
     """Whether models named `:cloud` or `-cloud`, which leave the machine, are allowed."""
@@ -100,22 +148,27 @@ class PoolSettings(Frozen):
 class BudgetSettings(Frozen):
     """What one run may use; it ends with the best so far when one of them is spent."""
 
-    calls: int = Field(default=60, ge=1)
-    tokens: int = Field(default=400_000, ge=1)
+    calls: Annotated[int, Unit("calls")] = Field(default=60, ge=1)
+    """Model calls."""
+    tokens: Tokens = Field(default=400_000, ge=1)
+    """Of prompts and answers together."""
     seconds: PositiveSeconds = 3600
+    """Wall time, over all its executions."""
 
 
 class RunSettings(Frozen):
     """How a run works."""
 
     candidates: int = Field(default=1, ge=1, le=16)
+    """Solutions tried side by side; the best is taken."""
     repairs: int = Field(default=2, ge=0, le=10)
     """Repairs of one candidate before a new plan."""
     rounds: int = Field(default=2, ge=1, le=10)
     """Plans tried before the run gives up."""
     approve: tuple[Literal["plan", "patch"], ...] = ()
+    """What a person is asked about before the run goes on."""
     budget: BudgetSettings = BudgetSettings()
-    task_bytes: int = Field(default=64 << 10, ge=1)
+    task_bytes: Bytes = Field(default=64 << 10, ge=1)
     """The longest task text."""
 
 
@@ -123,12 +176,17 @@ class SandboxSettings(Frozen):
     """Where generated code runs."""
 
     level: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
+    """`auto` takes the strongest that holds on this machine, and refuses where none does. A named level is that one or
+    an error. `none` runs generated code with your rights."""
     read: tuple[Path, ...] = ()
     """Further folders that tests may read."""
     seconds: PositiveSeconds = 60
-    memory_bytes: int = Field(default=2 << 30, ge=1 << 26)
-    processes: int = Field(default=64, ge=1)
-    at_once: int | None = Field(default=None, ge=1)
+    """For one execution of the tests; then everything it started is killed."""
+    memory_bytes: Bytes = Field(default=2 << 30, ge=1 << 26)
+    """For all processes of one execution together."""
+    processes: Annotated[int, Unit("processes")] = Field(default=64, ge=1)
+    """Processes and threads of one execution at once."""
+    at_once: Annotated[int | None, Unit("executions")] = Field(default=None, ge=1)
     """Executions at the same time; the number of cores when unset."""
 
 
@@ -136,7 +194,9 @@ class Paths(Frozen):
     """Where Corral keeps things."""
 
     data: Path = Field(default_factory=lambda: user_data_path("corral"))
+    """Runs, events, patches, the token: everything that Corral keeps. One engine works on it at a time."""
     config: Path = Field(default_factory=lambda: user_config_path("corral") / "corral.toml")
+    """Where the settings file is. Shown, and never set in it: `--config` or `CORRAL_CONFIG` names another file."""
 
 
 class ServeSettings(Frozen):
@@ -145,27 +205,32 @@ class ServeSettings(Frozen):
     host: str = "127.0.0.1"
     """Address to listen on. Another than loopback needs a password."""
     port: int = Field(default=8765, ge=0, le=65535)
-    """0 takes a free one."""
+    """Port to listen on; 0 takes a free one. Where nobody set it, the next free one above the default is taken."""
     password: SecretStr | None = Field(default=None, min_length=8)
-    """What a browser is asked for instead of a one-time address."""
+    """What a browser is asked for instead of a one-time address. At least 8 characters."""
     hosts: tuple[str, ...] = ()
     """Further names it is reached by, as the `Host` header has them: that of a proxy, or of this machine."""
 
 
 class RetentionSettings(Frozen):
-    """What `corral clean` removes, in days since a run ended."""
+    """How long `corral clean` keeps what a run left behind, counted from the run's end."""
 
-    trees_days: float = Field(default=7, ge=0)
-    tokens_days: float = Field(default=7, ge=0)
-    runs_days: float = Field(default=90, ge=0)
+    trees_days: Days = 7
+    """Its working trees: `corral apply` needs them to see what changed since; `git apply` does not."""
+    tokens_days: Days = 7
+    """The model's words as they were streamed; results stay."""
+    runs_days: Days = 90
+    """The run itself, its events and its patch; and the standing of batches."""
 
 
 class Settings(Frozen):
     """All of it."""
 
     servers: tuple[ServerSettings, ...] = ()
+    """The Ollama servers. Where nobody names one: `OLLAMA_HOST`, else `http://127.0.0.1:11434`."""
     model: str | None = None
-    """The lane of every role that `roles` does not name."""
+    """The model, or lane, of every role that `roles` does not name. Where nobody names one, the loaded model is taken,
+    else the largest; of a simulated server the oracle."""
     lanes: dict[str, LaneSettings] = {}
     """Lanes by the name people give them; a plain model name needs no entry."""
     roles: dict[str, str] = {}

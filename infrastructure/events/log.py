@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
@@ -36,6 +36,7 @@ POLL_SECONDS = 0.1
 
 _Row = tuple[str, int, str, int, str, str]
 _Work = Callable[[sqlite3.Connection], "Stored"]
+_E = TypeVar("_E", bound=BaseException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,11 @@ class EventLog(Protocol):
         """
         ...
 
-    async def flush(self) -> None:
-        """Wait until everything posted is on disk.
+    async def flush(self, run: RunId | None = None) -> None:
+        """Wait until everything posted is on disk: a run's own, or all there is.
 
         Raises:
-            StorageError: something posted was not kept.
+            StorageError: something posted was not kept. What other runs lost is told to them.
         """
         ...
 
@@ -106,7 +107,7 @@ class SqliteEventLog:
     def __init__(self, database: Database, now: Now = utc_now) -> None:
         self._database = database
         self._now = now
-        self._posted: set[asyncio.Future[Stored]] = set()
+        self._posted: dict[asyncio.Future[Stored], RunId] = {}
         self._lost: dict[RunId, BaseException] = {}
         self._bells = Bells()
 
@@ -119,7 +120,7 @@ class SqliteEventLog:
     def post(self, run: RunId, execution: int, event: AnyEvent) -> None:
         """Keep an event without waiting."""
         future = self._submit(run, execution, event)
-        self._posted.add(future)
+        self._posted[future] = run
         future.add_done_callback(lambda done: self._after_post(run, done))
 
     async def read(self, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
@@ -134,14 +135,12 @@ class SqliteEventLog:
                 async for stored in events:
                     yield stored
 
-    async def flush(self) -> None:
-        """Wait until everything posted is on disk."""
-        if self._posted:
-            await asyncio.wait(self._posted)
-        lost = list(self._lost.values())
-        self._lost.clear()
-        if lost:
-            raise lost[0]
+    async def flush(self, run: RunId | None = None) -> None:
+        """Wait until everything posted is on disk: a run's own, or all there is."""
+        if waiting := [future for future, whose in self._posted.items() if run in (None, whose)]:
+            await asyncio.wait(waiting)
+        if (lost := take_lost(self._lost, run)) is not None:
+            raise lost
 
     async def aclose(self) -> None:
         """Flush, and let every follower end with what is there. Idempotent."""
@@ -165,10 +164,21 @@ class SqliteEventLog:
         return future
 
     def _after_post(self, run: RunId, future: asyncio.Future[Stored]) -> None:
-        self._posted.discard(future)
+        self._posted.pop(future, None)
         error = None if future.cancelled() else future.exception()
         if error is not None:
             self._lost.setdefault(run, error)
+
+
+def take_lost(lost: dict[RunId, _E], run: RunId | None) -> _E | None:
+    """Take out what a run lost, or what all did: then the first is told, with a note of the others."""
+    if run is not None:
+        return lost.pop(run, None)
+    first, *others = lost.values() or (None,)
+    if first is not None and others:
+        first.add_note(f"events of {len(others)} more {'run' if len(others) == 1 else 'runs'} were lost too")
+    lost.clear()
+    return first
 
 
 async def follow_file(

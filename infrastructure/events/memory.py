@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from infrastructure.events.bells import Bells
 from infrastructure.events.catalogue import AnyEvent, RunFinished, RunInterrupted, RunStarted, TextStreamed
-from infrastructure.events.log import PAGE, Stored
+from infrastructure.events.log import PAGE, Stored, take_lost
 from infrastructure.storage.errors import StorageError
 from infrastructure.storage.times import Now, utc_now
 
@@ -63,12 +63,10 @@ class MemoryEventLog:
                     return
                 last = not await self._bells.hear(bell)
 
-    async def flush(self) -> None:
-        """Raise what a posted event failed with."""
-        lost = list(self._lost.values())
-        self._lost.clear()
-        if lost:
-            raise lost[0]
+    async def flush(self, run: RunId | None = None) -> None:
+        """Raise what a posted event failed with: a run's own, or any."""
+        if (lost := take_lost(self._lost, run)) is not None:
+            raise lost
 
     async def aclose(self) -> None:
         """Let every follower end with what is there. Idempotent."""

@@ -19,11 +19,15 @@ _PLAIN_UNITTEST_FLAGS = frozenset({"-v", "--verbose", "-q", "--quiet", "-b", "--
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A test command: as typed, and what its framework (or the sandbox, for `command`) is given."""
+    """A test command: as typed, and what its framework (or the sandbox, for `command`) is given.
+
+    `inner` is the command that a wrapper such as `uv run` would start; empty where a shell reads the command.
+    """
 
     framework: Literal["pytest", "unittest", "command"]
     argv: tuple[str, ...]
     arguments: tuple[str, ...]
+    inner: tuple[str, ...] = ()
 
 
 def parse_command(command: str) -> Parsed:
@@ -41,13 +45,13 @@ def parse_command(command: str) -> Parsed:
     inner = words[2:] if len(words) > 2 and words[0] in _WRAPPERS and words[1] == "run" else words
     name = PurePosixPath(inner[0]).name
     if name in {"pytest", "py.test"}:
-        return Parsed("pytest", words, inner[1:])
+        return Parsed("pytest", words, inner[1:], inner)
     if name.startswith("python") and len(inner) > 2 and inner[1] == "-m":
         if inner[2] == "pytest":
-            return Parsed("pytest", words, inner[3:])
+            return Parsed("pytest", words, inner[3:], inner)
         if inner[2] == "unittest" and (rest := _unittest_arguments(inner[3:])) is not None:
-            return Parsed("unittest", words, rest)
-    return Parsed("command", words, inner)
+            return Parsed("unittest", words, rest, inner)
+    return Parsed("command", words, inner, inner)
 
 
 def _unittest_arguments(words: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -4,6 +4,7 @@ Owns `TestPlan` and how one is found: the user's test command, the user's test f
 convention. Looks at the snapshot and at the project's dependency folders; runs nothing.
 """
 
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from infrastructure.judge.commands import Parsed, parse_command, program_paths
-from infrastructure.judge.interpreters import Interpreter, corrals_own, find_interpreter
-from infrastructure.judge.steering import belongs_to_judge, is_test_file, names_pytest
+from infrastructure.judge.interpreters import Interpreter, corrals_own, find_interpreter, known_interpreter
+from infrastructure.judge.programs import is_path, locate
+from infrastructure.judge.steering import belongs_to_judge, is_test_file, named_by, names_pytest
 from infrastructure.sandbox.interpreters import interpreter_paths
 from infrastructure.workspace import DEPENDENCY_FOLDERS, Snapshot
 from infrastructure.workspace.beneath import LINK, read_file
@@ -87,34 +89,46 @@ async def plan_tests(
 
     Raises:
         ValueError: The test command cannot be read: it is empty or a quote is left open.
+        TestCommandNotStarted: It names a program by a path, and the program is not there.
     """
     return await in_thread(lambda _: _plan(snapshot, test_command, tests or {}))
 
 
-async def plan_written(snapshot: Snapshot, tests: Mapping[str, bytes]) -> TestPlan:
-    """How tests that Corral wrote are run: these files only."""
-    return await in_thread(lambda _: _plan_files(snapshot, tests, "found"))
+async def plan_written(snapshot: Snapshot, tests: Mapping[str, bytes], like: TestPlan | None = None) -> TestPlan:
+    """How tests that Corral wrote are run: these files only, on the Python of the judge's plan where there is one."""
+    return await in_thread(lambda _: _plan_files(snapshot, tests, "found", like))
 
 
-async def judge_files(snapshot: Snapshot, given: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+async def judge_files(
+    snapshot: Snapshot, given: Mapping[str, bytes] | None = None, command: str = ""
+) -> dict[str, bytes]:
     """The files that are copied in after the last edit, by path.
 
-    They are the snapshot's tests with what lies beside them, what steers the runner, and over them what the user gave.
+    They are the snapshot's tests with what lies beside them, what steers the runner, what the test command names, and
+    over them what the user gave.
     """
-    return await in_thread(lambda _: _judge_files(snapshot) | dict(given or {}))
+    return await in_thread(lambda _: _judge_files(snapshot, named_by(command)) | dict(given or {}))
 
 
-def _judge_files(snapshot: Snapshot) -> dict[str, bytes]:
+def _judge_files(snapshot: Snapshot, named: frozenset[str]) -> dict[str, bytes]:
+    mine = {path for path in snapshot.files if path in named or belongs_to_judge(path)}
+    mine |= {_behind(snapshot, path) for path in mine if snapshot.files[path].mode == LINK}
     return {
         path: read_file(snapshot.root, path)
         for path, state in snapshot.files.items()
-        if belongs_to_judge(path) and state.mode != LINK and state.size <= _JUDGE_FILE_BYTES
+        if path in mine and state.mode != LINK and state.size <= _JUDGE_FILE_BYTES
     }
+
+
+def _behind(snapshot: Snapshot, path: str) -> str:
+    """The file that a link of the snapshot leads to; links in a snapshot never lead out of it."""
+    root = os.path.realpath(snapshot.root)
+    return os.path.relpath(os.path.realpath(os.path.join(root, path)), root)  # noqa: PTH118 - names may be no UTF-8
 
 
 def _plan(snapshot: Snapshot, test_command: str, tests: Mapping[str, bytes]) -> TestPlan | None:
     if test_command:
-        return _plan_command(snapshot, parse_command(test_command))
+        return _plan_command(snapshot, test_command, parse_command(test_command))
     if tests:
         return _plan_files(snapshot, tests, "given")
     found = {
@@ -126,9 +140,14 @@ def _plan(snapshot: Snapshot, test_command: str, tests: Mapping[str, bytes]) -> 
     return None if framework is None else _plan_python(snapshot, framework, (), "found", found)
 
 
-def _plan_files(snapshot: Snapshot, tests: Mapping[str, bytes], judge: Literal["given", "found"]) -> TestPlan:
+def _plan_files(
+    snapshot: Snapshot, tests: Mapping[str, bytes], judge: Literal["given", "found"], like: TestPlan | None = None
+) -> TestPlan:
     framework = _framework_of(snapshot, tests) or "pytest"
-    return _plan_python(snapshot, framework, tuple(sorted(tests)), judge, tests)
+    interpreter = None if like is None else known_interpreter(like.interpreter)
+    if like is not None and framework == "pytest" and like.framework != "pytest":
+        interpreter = None  # nobody has said that it has a pytest
+    return _plan_python(snapshot, framework, tuple(sorted(tests)), judge, tests, interpreter)
 
 
 def _framework_of(snapshot: Snapshot, tests: Mapping[str, bytes]) -> Literal["pytest", "unittest"] | None:
@@ -159,11 +178,10 @@ def _plan_python(
     arguments: tuple[str, ...],
     judge: Literal["given", "found"],
     tests: Mapping[str, bytes],
+    interpreter: Interpreter | None = None,
 ) -> TestPlan:
-    interpreter = _interpreter(snapshot)
-    if framework == "pytest" and not interpreter.has("pytest"):
-        interpreter = corrals_own("Corral's own interpreter, since the project's has no pytest")
-    options = _pytest_options(interpreter, tests) if framework == "pytest" else ()
+    interpreter = interpreter or _interpreter(snapshot, framework)
+    options = _pytest_options(snapshot, interpreter, tests) if framework == "pytest" else ()
     return TestPlan(
         framework=framework,
         argv=("python", "-m", framework, *arguments),
@@ -176,18 +194,22 @@ def _plan_python(
     )
 
 
-def _plan_command(snapshot: Snapshot, parsed: Parsed) -> TestPlan:
-    interpreter = _interpreter(snapshot)
-    if parsed.framework == "pytest" and not interpreter.has("pytest"):
-        interpreter = corrals_own("Corral's own interpreter, since the project's has no pytest")
-    options: tuple[str, ...] = _pytest_options(interpreter, {}) if parsed.framework == "pytest" else ()
+def _plan_command(snapshot: Snapshot, command: str, parsed: Parsed) -> TestPlan:
+    framework, arguments, interpreter = parsed.framework, parsed.arguments, None
+    if parsed.inner and is_path(parsed.inner[0]):
+        located = locate(command, parsed.inner[0], snapshot)
+        interpreter = located.interpreter
+        if interpreter is None or framework == "command":  # a `pytest` that is the project's own script, say
+            framework, arguments = "command", (located.word, *parsed.inner[1:])
+    interpreter = interpreter or _interpreter(snapshot, framework)
+    options = _pytest_options(snapshot, interpreter, {}, parsed.arguments) if framework == "pytest" else ()
     read = _readable(snapshot, interpreter)
-    if parsed.framework == "command":
-        read = (*read, *(path for path in program_paths(parsed.arguments) if path not in read))
+    if framework == "command":
+        read = tuple(dict.fromkeys((*read, *program_paths(arguments))))
     return TestPlan(
-        framework=parsed.framework,
+        framework=framework,
         argv=parsed.argv,
-        arguments=(*options, *parsed.arguments),
+        arguments=(*options, *arguments),
         judge="given",
         interpreter=interpreter.python,
         read=read,
@@ -196,14 +218,29 @@ def _plan_command(snapshot: Snapshot, parsed: Parsed) -> TestPlan:
     )
 
 
-def _pytest_options(interpreter: Interpreter, tests: Mapping[str, bytes]) -> tuple[str, ...]:
+def _pytest_options(
+    snapshot: Snapshot, interpreter: Interpreter, tests: Mapping[str, bytes], asked: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     options = ("-p", "no:cacheprovider", "--tb=short", "--color=no", "--continue-on-collection-errors")
     if not interpreter.own:
-        return options
+        return (*options, "--no-cov") if _measures_coverage(snapshot, interpreter, asked) else options
     # Corral's environment is not the project's: its plugins would act on tests that never asked for them, and the
     # project's own options may name plugins that are not here.
     wanted = any(b"asyncio" in content for content in tests.values()) and interpreter.has("pytest_asyncio")
     return (*options, "--override-ini=addopts=", *(("-p", "pytest_asyncio.plugin") if wanted else ()))
+
+
+def _measures_coverage(snapshot: Snapshot, interpreter: Interpreter, asked: tuple[str, ...]) -> bool:
+    """Whether the project's own options may measure coverage: some files of it alone would always have too little."""
+    if not interpreter.has("pytest_cov") or any(option.startswith(("--cov", "--no-cov")) for option in asked):
+        return False
+    switched_off = (b"no:cov", b"no:pytest_cov")
+    return not any(
+        option in read_file(snapshot.root, path)
+        for path, state in snapshot.files.items()
+        if "/" not in path and state.mode != LINK and names_pytest(path, read_file(snapshot.root, path))
+        for option in switched_off
+    )
 
 
 def _folders(snapshot: Snapshot) -> tuple[Path, ...]:
@@ -211,8 +248,11 @@ def _folders(snapshot: Snapshot) -> tuple[Path, ...]:
     return (snapshot.repo,) if repository is None else tuple(dict.fromkeys((snapshot.repo, repository.top)))
 
 
-def _interpreter(snapshot: Snapshot) -> Interpreter:
-    return find_interpreter(_folders(snapshot))
+def _interpreter(snapshot: Snapshot, framework: Framework) -> Interpreter:
+    found = find_interpreter(_folders(snapshot))
+    if framework == "pytest" and not found.has("pytest"):
+        return corrals_own("Corral's own interpreter, since the project's has no pytest")
+    return found
 
 
 def _dependencies(snapshot: Snapshot) -> tuple[tuple[str, Path], ...]:

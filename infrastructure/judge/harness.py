@@ -1,20 +1,22 @@
 """Runs a project's tests inside the sandbox and reports each of them. Copied there and run by path, never imported.
 
-Owns the report's form: one JSON object a line. Every line carries a key that Corral made for this one run; the file
-that held it is gone before any code of the project is loaded, and the runner's own imports come first, so that a module
-of the project cannot take their place. A report without its last line is a crash. Runs on any Python from 3.8 on.
+Owns the report's form: one JSON object a line, with a key of this one run; the key's file is gone before any code of
+the project is loaded. What the report needs is taken hold of before that too, and this module is then not `__main__`
+any more: the project's code finds no handle on it by name. A report without its last line is a crash. Python 3.8 on.
 """
 
 import argparse
 import fnmatch
 import importlib
-import json
+import importlib.util
 import os
 import re
 import sys
 import traceback
 import types
 import unittest
+from contextlib import suppress
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,14 +29,17 @@ if TYPE_CHECKING:
 MESSAGE_CHARACTERS = 4000
 SKIPPED_FOLDERS = ("node_modules", "venv", "site-packages", "__pycache__", "build", "dist")
 FIXTURE = re.compile(r"^(setUpClass|tearDownClass|setUpModule|tearDownModule) \((.+)\)$")
-RANK = {"passed": 0, "skipped": 1, "failed": 2, "error": 3}
+SEVERITY = ("passed", "skipped", "failed", "error")
+NOTHING_RAN = 5
+NOT_STARTED = 127  # as a shell says that there is no such program
 
 
 class Report:
     """The report file of this run, written line by line by this process only."""
 
     def __init__(self, path: str, key: str, root: Path) -> None:
-        self._dump, self._write, self._pid = json.dumps, os.write, os.getpid
+        # Functions in C, held from here on: the project's code may put others in the place of `os.write` and `json`.
+        self._quoted, self._write, self._pid = encode_basestring_ascii, os.write, os.getpid
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._key, self._owner, self._root = key, os.getpid(), f"{root}{os.sep}"
         self.count = 0
@@ -42,7 +47,10 @@ class Report:
     def line(self, **fields: "str | int") -> None:
         """Write a line, unless this is a child that a test has forked."""
         if self._pid() == self._owner:
-            self._write(self._file, self._dump({"key": self._key, **fields}).encode("ascii") + b"\n")
+            text = f'{{"key": {self._quoted(self._key)}'
+            for name, value in fields.items():
+                text += f', "{name}": {value if isinstance(value, int) else self._quoted(value)}'
+            self._write(self._file, f"{text}}}\n".encode("ascii"))
 
     def start(self, test: str) -> None:
         """A test begins."""
@@ -75,7 +83,7 @@ class PytestPlugin:
         elif report.skipped and not hasattr(report, "wasxfail"):
             outcome = "skipped"
         worst = self._worst.get(report.nodeid, ("passed", ""))
-        if RANK[outcome] > RANK[worst[0]]:
+        if SEVERITY.index(outcome) > SEVERITY.index(worst[0]):
             worst = self._worst[report.nodeid] = (outcome, str(report.longreprtext))
         if report.when == "teardown":
             self._report.end(report.nodeid, *worst)
@@ -87,7 +95,10 @@ class PytestPlugin:
 
 
 class UnittestResult(unittest.TestResult):
-    """Reports what unittest says, subtests as part of their test."""
+    """Reports what unittest says, subtests as part of their test.
+
+    What is red is told to unittest's own lists as well, from which `wasSuccessful` decides.
+    """
 
     def __init__(self, report: Report, root: Path) -> None:
         super().__init__()
@@ -109,10 +120,12 @@ class UnittestResult(unittest.TestResult):
 
     def addError(self, test: unittest.TestCase, err: "OptExcInfo") -> None:  # noqa: N802 - unittest's name
         """It broke: a test, or the set-up of a class or module."""
+        self.errors.append((test, ""))
         self._note(test, "error", text_of(err[1]))
 
     def addFailure(self, test: unittest.TestCase, err: "OptExcInfo") -> None:  # noqa: N802 - unittest's name
         """An assertion did not hold."""
+        self.failures.append((test, ""))
         self._note(test, "failed", text_of(err[1]))
 
     def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802 - unittest's name
@@ -121,18 +134,20 @@ class UnittestResult(unittest.TestResult):
 
     def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
         """It should have failed."""
+        self.unexpectedSuccesses.append(test)
         self._note(test, "failed", "unexpected success")
 
     def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: "OptExcInfo | None") -> None:  # noqa: N802 - unittest's name
         """A part of a test has ended."""
         if err is not None and err[0] is not None:
+            self.failures.append((subtest, ""))
             outcome = "failed" if issubclass(err[0], test.failureException) else "error"
             self._note(test, outcome, f"{subtest}\n{text_of(err[1])}")
 
     def _note(self, test: unittest.TestCase, outcome: str, message: str) -> None:
         if not self._running:  # no startTest comes for the set-up of a class, nor for a class skipped whole
             self._report.end(self._name(test), outcome, message)
-        elif RANK[outcome] > RANK[self._outcome]:
+        elif SEVERITY.index(outcome) > SEVERITY.index(self._outcome):
             self._outcome, self._message = outcome, message
 
     def _name(self, test: unittest.TestCase) -> str:
@@ -196,14 +211,17 @@ def test_files(start: Path, pattern: str) -> "list[Path]":
 
 
 def run_unittest(report: Report, root: Path, arguments: "list[str]") -> int:
-    """Run the named tests, or all that are found."""
-    parser = argparse.ArgumentParser()
+    """Run the named tests, or all that are found; the exit status is unittest's own opinion."""
+    parser = argparse.ArgumentParser(prog="python -m unittest")
     parser.add_argument("-s", "--start-directory", default=".")
     parser.add_argument("-p", "--pattern", default="test*.py")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args(arguments)
+    result = UnittestResult(report, root)
+    successful = result.wasSuccessful  # the function as it is before the project's code is loaded
     loader, suite = unittest.TestLoader(), unittest.TestSuite()
     names = options.names or [str(each) for each in test_files(root / options.start_directory, options.pattern)]
+    broken = 0
     for name in names:
         if not name.endswith(".py"):
             suite.addTests(loader.loadTestsFromName(name))
@@ -214,38 +232,57 @@ def run_unittest(report: Report, root: Path, arguments: "list[str]") -> int:
         except unittest.SkipTest as skip:
             report.end(inside(path, root), "skipped", str(skip))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a test file raises is its outcome
+            broken += 1
             report.end(inside(path, root), "error", text_of(error))
-    suite.run(UnittestResult(report, root))
-    return 0 if report.count else 5
+    suite.run(result)
+    if not report.count:
+        return NOTHING_RAN
+    return 0 if successful() and not broken else 1
 
 
 def main() -> None:
     """Run what the command line names: REPORT KEYFILE pytest|unittest ARGUMENTS."""
     path, key_file, framework, *arguments = sys.argv[1:]
+    leave, streams = os._exit, (sys.stdout, sys.stderr)
     key = Path(key_file).read_text("ascii")
     Path(key_file).unlink()
+    run = run_pytest() if framework == "pytest" else run_unittest
     root = Path.cwd()
     report = Report(path, key, root)
-    run = pytest_main() if framework == "pytest" else None
     # Only now the project's own folders, as `python -m` and an installed project would have them.
     places = [str(place) for place in (root, root / "src") if place.is_dir()]
     sys.path[:0] = places
     os.environ["PYTHONPATH"] = os.pathsep.join(places)
     sys.argv = [framework, *arguments]
     report.line(begin=framework)
-    status = run_unittest(report, root, arguments) if run is None else run(arguments, PytestPlugin(report))
+    status = run(report, root, arguments)
     report.line(finish=status, tests=report.count)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0 if status == 0 else 1)  # a thread that a test left running must not keep the judge waiting
+    for stream in streams:
+        with suppress(ValueError, OSError):  # a test may have closed it
+            stream.flush()
+    leave(0 if status == 0 else 1)  # a thread that a test left running must not keep the judge waiting
 
 
-def pytest_main() -> "Callable[[list[str], PytestPlugin], int]":
+def run_pytest() -> "Callable[[Report, Path, list[str]], int]":
     """Pytest's own entry, imported before the project can put another in its place."""
-    import pytest  # noqa: PLC0415 - a project tested with unittest has none
+    try:
+        import pytest  # noqa: PLC0415 - a project tested with unittest has none
+    except ImportError as error:
+        print(f"{sys.executable}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the sandbox reads it
+        os._exit(NOT_STARTED)
+    return lambda report, _, arguments: int(pytest.main(arguments, plugins=[PytestPlugin(report)]))
 
-    return lambda arguments, plugin: int(pytest.main(arguments, plugins=[plugin]))
+
+def framework_main(framework: str) -> types.ModuleType:
+    """What `__main__` is when a person types `python -m pytest`: nothing of this file."""
+    main_module = types.ModuleType("__main__")
+    with suppress(ImportError):  # pytest may be missing, and an old one is a single module
+        spec = importlib.util.find_spec(f"{framework}.__main__")
+        if spec is not None:
+            main_module.__spec__, main_module.__file__ = spec, spec.origin
+    return main_module
 
 
 if __name__ == "__main__":
+    sys.modules["__main__"] = framework_main(sys.argv[3])
     main()

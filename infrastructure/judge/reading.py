@@ -1,7 +1,7 @@
 """Reading what the harness wrote. Pure.
 
 Owns the trust in a report: lines with the run's own key count, anything else is what tests wrote there and is passed
-over; a count that does not fit means that lines are missing.
+over; a count that does not fit means that lines are missing; records that contradict the ending are not believed.
 """
 
 import json
@@ -45,6 +45,30 @@ class Record:
     failures: Mapping[str, str]
     running: str | None
     finish: int | None
+
+
+NO_TESTS = 5
+"""The framework's exit status when there was nothing to run."""
+
+
+def contradiction(record: Record, exit_code: int | None) -> str | None:
+    """Why a report that came to its end is not to be believed; None where its parts agree.
+
+    The framework counts what failed by itself, the harness writes a line for each test. Whoever changes one of them in
+    the process of the tests has not changed the other.
+    """
+    if record.finish is None:
+        return None
+    red = sum(outcome in _RED for outcome in record.outcomes.values())
+    if (record.finish == 0) != (exit_code == 0):
+        return f"the process ended with {exit_code}, and the report says that it would with {record.finish}"
+    if record.finish == 0 and red:
+        return f"the framework says that all went well, and the report has {red} red"
+    if record.finish == 1 and not red:
+        return "the framework says that something failed, and the report has nothing red (a plugin may fail a run)"
+    if record.finish == NO_TESTS and TestOutcome.PASSED in record.outcomes.values():
+        return "the framework says that there were no tests, and the report has some that passed"
+    return None
 
 
 @dataclass(slots=True)

@@ -1,14 +1,22 @@
 """What a run of tests said.
 
 Owns `TestReport`, its stored form, and the short text a role is shown of what failed. A red test is a value here, and
-so is a run that timed out; a command that cannot start at all is an error (`runner.TestCommandNotStarted`).
+so is a run that timed out; a command that cannot start at all is an error (`errors.TestCommandNotStarted`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pydantic import TypeAdapter
+
+_ERROR = re.compile(
+    r"^(?:E\s+|INTERNALERROR>\s*)?([A-Za-z_][\w.]*(?:Error|Exception|Exit|Failed|Interrupt|Warning)(?::\s.*)?)$",
+    re.MULTILINE,
+)
+_COMPLAINT = re.compile(r"^(?:ERROR:\s|.*?\berror:\s)(?!usage:)(.+)$", re.MULTILINE | re.IGNORECASE)
+_LINE_CHARACTERS = 200
 
 
 class TestOutcome(StrEnum):
@@ -78,6 +86,11 @@ class TestReport:
         return self.crashed is None and bool(self.passed) and not self.red
 
     @property
+    def uncollected(self) -> tuple[str, ...]:
+        """The test files that could not be loaded, so that none of their tests ran; sorted."""
+        return tuple(sorted(each for each in self.red if "::" not in each and each != self.command))
+
+    @property
     def counts(self) -> Counts:
         """How many of each."""
         values = list(self.outcomes.values())
@@ -99,6 +112,24 @@ def load_report(content: bytes) -> TestReport:
         pydantic.ValidationError: It is none.
     """
     return _REPORT.validate_json(content)
+
+
+def error_line(text: str) -> str:
+    """What went wrong, of an output or a traceback in one line: the last exception, else a program's own complaint.
+
+    Empty where no line looks like either.
+    """
+    found = _ERROR.findall(text) or _COMPLAINT.findall(text)[:1]
+    line = str(found[-1]).strip() if found else ""
+    return line if len(line) <= _LINE_CHARACTERS else f"{line[:_LINE_CHARACTERS]}…"
+
+
+def uncollected_text(report: TestReport) -> str:
+    """Which files could not be loaded, and the error of the first; empty where all were, or none says why."""
+    first, *more = report.uncollected or ("",)
+    line = error_line(report.failures.get(first, ""))
+    others = f" and {len(more)} more" if more else ""
+    return f"{first or 'the tests'}{others} could not be collected: {line}" if line else ""
 
 
 def failing_text(report: TestReport, limit: int = 6_000) -> str:

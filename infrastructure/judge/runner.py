@@ -9,40 +9,30 @@ import importlib.resources
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from infrastructure.judge.discovery import TestPlan
-from infrastructure.judge.reading import Record, read_records
-from infrastructure.judge.reports import TestOutcome, TestReport
-from infrastructure.judge.steering import must_return, steers
+from infrastructure.judge.errors import TestCommandNotStarted
+from infrastructure.judge.overlay import put_judge_files
+from infrastructure.judge.reading import NO_TESTS, Record, contradiction, read_records
+from infrastructure.judge.reports import TestOutcome, TestReport, error_line
 from infrastructure.sandbox import Command, Execution, Limits, Sandbox
 from infrastructure.workspace import Tree
-from infrastructure.workspace.beneath import git_mode, parts_of, read_file
+from infrastructure.workspace.beneath import git_mode, read_file
 from infrastructure.workspace.copying import copy_files
 from infrastructure.workspace.errors import PathMissing, PathRefused, TooLarge
-from infrastructure.workspace.replacing import Replacement, replace_all
 from infrastructure.workspace.threads import Stopping, in_thread
 from infrastructure.workspace.trees import walk
 
 _REPORT_BYTES = 32 << 20
 _OUTPUT_CHARACTERS = 8_000
-_PYTEST_ENDED = frozenset({0, 1, 5})  # passed, some failed, none collected; the others are faults of the run itself
+_PYTEST_ENDED = frozenset(
+    {0, 1, NO_TESTS}
+)  # passed, some failed, none collected; the others are faults of the run itself
 _LIMITS = Limits()
 _NOT_STARTED = frozenset({126, 127})  # as a shell says it: not executable, not found
-
-
-class TestCommandNotStarted(Exception):
-    """The test command could not be started: a mistake in it or in the environment, not a red test."""
-
-    __test__ = False
-
-    def __init__(self, command: str, output: str) -> None:
-        super().__init__(f"the test command {command!r} could not be started: {output or 'not found'}")
-        self.command = command
-        self.output = output
-        self.hint = "Check the command, and that its program can be seen in the sandbox (setting sandbox.read)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +53,7 @@ async def run_tests(
     plan: TestPlan,
     judge_files: Mapping[str, bytes],
     *,
+    without: Collection[str] = (),
     limits: Limits = _LIMITS,
     scratch: Path | None = None,
 ) -> TestReport:
@@ -73,6 +64,7 @@ async def run_tests(
         tree: The candidate's tree; not changed.
         plan: What to run.
         judge_files: Copied over the tree first. Files that steer a test runner and are not among them are taken away.
+        without: Files of the tree that are left out of the copy.
         limits: Of the execution.
         scratch: Folder for the copy; beside the tree when None.
 
@@ -80,7 +72,8 @@ async def run_tests(
         TestCommandNotStarted: There is no such program, or it may not be executed.
         SandboxFault, UnsafeCommand: From the sandbox.
     """
-    place = await in_thread(lambda stopping: _prepare(tree, plan, judge_files, scratch or tree.root.parent, stopping))
+    into = scratch or tree.root.parent
+    place = await in_thread(lambda stopping: _prepare(tree, plan, judge_files, without, into, stopping))
     try:
         command = await in_thread(lambda _: _command(plan, place, limits))
         execution = await sandbox.run(command)
@@ -89,14 +82,21 @@ async def run_tests(
         await in_thread(lambda _: shutil.rmtree(place.root, ignore_errors=True))
 
 
-def _prepare(tree: Tree, plan: TestPlan, judge_files: Mapping[str, bytes], scratch: Path, stopping: Stopping) -> _Place:
+def _prepare(
+    tree: Tree,
+    plan: TestPlan,
+    judge_files: Mapping[str, bytes],
+    without: Collection[str],
+    scratch: Path,
+    stopping: Stopping,
+) -> _Place:
     scratch.mkdir(parents=True, exist_ok=True)
     place = _Place(Path(tempfile.mkdtemp(prefix=".judge-", dir=scratch)).resolve(), secrets.token_hex(32))
     try:
         place.work.mkdir()
-        found = walk(tree.root, stopping)
+        found = {path: each for path, each in walk(tree.root, stopping).items() if path not in without}
         copy_files(tree.root, place.work, {path: git_mode(each.st_mode) for path, each in found.items()}, stopping)
-        _put_judge_files(place.work, judge_files, stopping)
+        put_judge_files(place.work, found, judge_files, stopping)
         for name, target in plan.links:
             link = place.work / name
             if not link.exists() and not link.is_symlink():
@@ -109,39 +109,6 @@ def _prepare(tree: Tree, plan: TestPlan, judge_files: Mapping[str, bytes], scrat
         shutil.rmtree(place.root, ignore_errors=True)
         raise
     return place
-
-
-def _put_judge_files(work: Path, judge_files: Mapping[str, bytes], stopping: Stopping) -> None:
-    replacements: list[Replacement] = []
-    for path in [each for each in walk(work, stopping) if steers(each) and each not in judge_files]:
-        if must_return(path, _content(work, path), None):
-            _clear(work, path)
-    for path, content in judge_files.items():
-        if not steers(path) or must_return(path, _content(work, path), content):
-            _clear(work, path)
-            replacements.append(Replacement(path, content))
-    replace_all(work, replacements)
-
-
-def _content(work: Path, path: str) -> bytes | None:
-    try:
-        return read_file(work, path)
-    except (PathRefused, PathMissing):
-        return None
-
-
-def _clear(work: Path, path: str) -> None:
-    """Make way for a judge file, whatever an attempt has put in its place or on the way to it."""
-    place = work
-    parts = parts_of(path)
-    for index, part in enumerate(parts):
-        place = place / part
-        last = index == len(parts) - 1
-        if place.is_symlink() or (place.is_file() and (last or not place.is_dir())):
-            place.unlink()
-            return
-        if last and place.is_dir():
-            shutil.rmtree(place)
 
 
 def _command(plan: TestPlan, place: _Place, limits: Limits) -> Command:
@@ -180,18 +147,25 @@ def _report(plan: TestPlan, place: _Place, execution: Execution) -> TestReport:
         content = read_file(place.root, "report", limit=_REPORT_BYTES)
     except (PathMissing, PathRefused, TooLarge) as error:
         if stopped is None and execution.exit_code in _NOT_STARTED and isinstance(error, PathMissing):
-            raise TestCommandNotStarted(plan.command, output[-500:].strip()) from error
-        reason = stopped or f"the test runner reported nothing and ended with {execution.exit_code}"
-        return replace(empty, crashed=reason)
+            raise _not_started(plan, output) from error
+        reason = f"the test runner reported nothing and ended with {execution.exit_code}{_said(output)}"
+        return replace(empty, crashed=stopped or reason)
     report = _by_records(empty, read_records(content, place.key), execution.exit_code, stopped, plan)
     return replace(report, failures={test: _localised(place, text) for test, text in report.failures.items()})
+
+
+def _not_started(plan: TestPlan, output: str) -> TestCommandNotStarted:
+    said = output[-500:].strip()
+    if plan.framework == "pytest" and "No module named 'pytest'" in said:
+        return TestCommandNotStarted(plan.command, said, f"Install it there: {plan.interpreter} -m pip install pytest")
+    return TestCommandNotStarted(plan.command, said)
 
 
 def _by_exit_code(plan: TestPlan, empty: TestReport, exit_code: int | None, stopped: str | None) -> TestReport:
     if stopped is not None:
         return replace(empty, outcomes={plan.command: TestOutcome.ERROR}, crashed=stopped)
     if exit_code in _NOT_STARTED:
-        raise TestCommandNotStarted(plan.command, empty.output[-500:].strip())
+        raise _not_started(plan, empty.output)
     if exit_code == 0:
         return replace(empty, outcomes={plan.command: TestOutcome.PASSED})
     failures = {plan.command: empty.output or f"it ended with {exit_code}"}
@@ -205,12 +179,19 @@ def _by_records(
     if crashed is None and record.finish is None:
         crashed = f"the test process ended early, with {exit_code}"
     if crashed is None and plan.framework == "pytest" and record.finish not in _PYTEST_ENDED:
-        crashed = f"pytest could not run the tests and ended with {record.finish}"
+        crashed = f"pytest could not run the tests and ended with {record.finish}{_said(empty.output)}"
+    if crashed is None and (doubt := contradiction(record, exit_code)) is not None:
+        crashed = f"its report cannot be believed: {doubt}"
     outcomes, failures = dict(record.outcomes), dict(record.failures)
     if crashed is not None and record.running is not None:
         outcomes[record.running] = TestOutcome.ERROR
         failures[record.running] = f"The test process ended in this test: {crashed}"
     return replace(empty, outcomes=outcomes, failures=failures, crashed=crashed)
+
+
+def _said(output: str) -> str:
+    line = error_line(output)
+    return f": {line}" if line else ""
 
 
 def _localised(place: _Place, text: str) -> str:

@@ -1,7 +1,8 @@
 """Files that decide how tests are run, as against what they test. Pure.
 
 Owns the list of them, and which files of a snapshot belong to the judge. A patch may carry such files, but the judge
-runs with those of the snapshot: otherwise a new `conftest.py` could turn any red test green.
+runs with those of the snapshot: otherwise a new `conftest.py`, or package metadata that names a plugin, could turn any
+red test green.
 """
 
 import configparser
@@ -13,8 +14,10 @@ from pathlib import PurePosixPath
 _ALWAYS = frozenset({"conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml"})
 _AT_START = frozenset({"sitecustomize.py", "usercustomize.py"})
 _IN_PART = frozenset({"pyproject.toml", "setup.cfg", "tox.ini"})
+_METADATA = (".dist-info", ".egg-info")  # in any case: so does `importlib.metadata` read the names
 _TEST_FOLDERS = frozenset({"tests", "test"})
 _OTHER_TESTS = re.compile(r"(_test\.go|_spec\.rb|\.(test|spec)\.[cm]?[jt]sx?)$|(^|/)__tests__/")
+_BY_NAME = re.compile(r"(^|/)(test_[^/]*|[^/]*_test|tests?)\.py$")
 _PACKAGE = frozenset({"package.json"})
 _READ_BY = {
     "make": frozenset({"Makefile", "makefile", "GNUmakefile"}),
@@ -30,6 +33,14 @@ def is_test_file(path: str) -> bool:
     """Whether a runner would look for tests in it, by its name."""
     name = PurePosixPath(path).name
     return name.endswith(".py") and (name.startswith("test") or name.endswith("_test.py"))
+
+
+def is_test_by_name(path: str) -> bool:
+    """Whether a file of a patch is a test and nothing else, by the customs of its language.
+
+    Narrower than `is_test_file`: `testing.py` may be code that others need.
+    """
+    return _BY_NAME.search(path) is not None or _OTHER_TESTS.search(path) is not None
 
 
 def belongs_to_judge(path: str) -> bool:
@@ -53,13 +64,18 @@ def named_by(command: str) -> frozenset[str]:
     except ValueError:
         words = command.split()
     runner = PurePosixPath(words[0]).name if words else ""
-    named = () if "-m" in words else words  # `python -m doctest calc.py` names what is tested, not what tests
+    # `python -m doctest calc.py` names what is tested, not what tests.
+    tested = "-m" in words or any(word.startswith("--doctest") for word in words)
+    named = () if tested else words
     return frozenset(word.removeprefix("./") for word in named) | _READ_BY.get(runner, frozenset())
 
 
 def steers(path: str) -> bool:
     """Whether a file can change how tests are run."""
-    return PurePosixPath(path).name in _ALWAYS | _AT_START | _IN_PART
+    *folders, name = PurePosixPath(path).parts
+    if name in _ALWAYS | _AT_START | _IN_PART:
+        return True
+    return any(part.lower().endswith(_METADATA) or part.lower() == "egg-info" for part in (*folders, name))
 
 
 def must_return(path: str, now: bytes | None, judge: bytes | None) -> bool:

@@ -12,12 +12,14 @@ Owns what counts as green. In the order in which the cases are decided:
    green on the snapshot already, so that they show nothing: failed.
 7. No written test can be used. A judge test is red still, or one of the patch's own: failed. Else there is nothing
    to judge by: unverified.
+
+The tests run in one process with the code that they test, so a `done` can be doubted (`doubted`): see docs/workflow.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from infrastructure.judge.reports import TestReport
+from infrastructure.judge.reports import TestReport, uncollected_text
 
 JudgeKind = Literal["given", "found", "written", "none"]
 TaskKind = Literal["code", "tests"]
@@ -83,9 +85,22 @@ def judge(
     if task_kind == "tests":
         return _judge_new_tests(written_baseline)
     if judge == "given" and not (after is not None and after.passed):
-        return Verdict(status="failed", judge=judge, reason="None of the given tests passes.")
+        return Verdict(status="failed", judge=judge, reason=f"None of the given tests passes.{_because(after)}")
     red = _stays_red(baseline, after)
-    return _judge_by_written(written_baseline, written_after, judge_red=red) or _judge_by_nothing(baseline, judge, red)
+    by_written = _judge_by_written(written_baseline, written_after, judge_red=red)
+    return by_written or _judge_by_nothing(baseline, after, judge, red)
+
+
+def doubted(verdict: Verdict, doubt: str) -> Verdict:
+    """Take back a proof that may be none: `done` becomes `unverified` and says why; any other verdict stays.
+
+    Args:
+        verdict: What the tests say.
+        doubt: Why that may not be so, as the rest of a sentence that begins with "But"; empty for no doubt.
+    """
+    if verdict.status != "done" or not doubt:
+        return verdict
+    return replace(verdict, status="unverified", reason=f"{verdict.reason} But {doubt}.")
 
 
 def turned_green(baseline: TestReport | None, after: TestReport | None) -> tuple[str, ...]:
@@ -157,9 +172,12 @@ def _passing_for_the_first_time(before: TestReport, after: TestReport) -> tuple[
     return tuple(sorted(after.passed - before.passed)) if before.crashed is not None else ()
 
 
-def _judge_by_nothing(baseline: TestReport | None, judge: JudgeKind, judge_red: bool) -> Verdict:
+def _judge_by_nothing(
+    baseline: TestReport | None, after: TestReport | None, judge: JudgeKind, judge_red: bool
+) -> Verdict:
     if judge_red:
-        return Verdict(status="failed", judge=judge, reason="Tests are red, and none of them turned green.")
+        reason = f"Tests are red, and none of them turned green.{_because(after)}"
+        return Verdict(status="failed", judge=judge, reason=reason)
     if baseline is None or not baseline.outcomes:
         return Verdict(status="unverified", judge="none", reason="There are no tests that could show the change.")
     return Verdict(status="unverified", judge=judge, reason="No test broke, and none shows the change.")
@@ -170,6 +188,16 @@ def _stays_red(before: TestReport | None, after: TestReport | None) -> bool:
     if before is not None and before.red:
         return True
     return after is not None and bool(after.red or after.crashed is not None)
+
+
+def _because(after: TestReport | None) -> str:
+    """Why they are red, where they never ran: that is often for a person to mend, not for the code."""
+    if after is None:
+        return ""
+    why = uncollected_text(after)
+    if after.crashed is not None:
+        why = f"They did not come to their end: {after.crashed}"
+    return f" {why.removesuffix('.')}." if why else ""
 
 
 def _broken_reason(broken: tuple[str, ...]) -> str:

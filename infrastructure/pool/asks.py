@@ -16,7 +16,7 @@ from infrastructure.transport.window import MESSAGE_TOKENS, estimate_tokens
 
 if TYPE_CHECKING:
     from agents.model import Options
-    from infrastructure.config.settings import PhaseLimits
+    from infrastructure.config.settings import LaneSettings, PhaseLimits
     from infrastructure.transport.client import OllamaClient
 
 Chunks = AbstractAsyncContextManager[AsyncIterator[Chunk]]
@@ -34,6 +34,10 @@ class Ask(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the prompt, without the template; 0 where no window has to be minded."""
+        ...
+
+    def on(self, lane: LaneSettings) -> Ask:
+        """The same question to the lane's model, with what the lane says besides options."""
         ...
 
     def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
@@ -59,6 +63,11 @@ class ChatAsk:
         whole = estimate_tokens(messages=request.messages, tools=request.tools, format=request.format, ratio=1)
         return whole - MESSAGE_TOKENS * self.turns
 
+    def on(self, lane: LaneSettings) -> ChatAsk:
+        """To the lane's model."""
+        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift)
+        return ChatAsk(request)
+
     def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
         """By `POST /api/chat`."""
         return client.chat(replace(self.request, options=options), phases=phases, on_phase=on_phase)
@@ -82,6 +91,11 @@ class GenerateAsk:
         text = "".join(filter(None, (request.system, request.prompt, request.suffix)))
         return estimate_tokens(prompt=text, format=request.format, ratio=1) - (MESSAGE_TOKENS if text else 0)
 
+    def on(self, lane: LaneSettings) -> GenerateAsk:
+        """To the lane's model."""
+        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift)
+        return GenerateAsk(request)
+
     def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
         """By `POST /api/generate`."""
         return client.generate(replace(self.request, options=options), phases=phases, on_phase=on_phase)
@@ -103,6 +117,10 @@ class EmbedAsk:
     def size(self) -> int:
         """0: each text has the window to itself, and the server refuses one that is too long."""
         return 0
+
+    def on(self, lane: LaneSettings) -> EmbedAsk:
+        """To the lane's model; the vectors are put where they were to be put."""
+        return replace(self, request=replace(self.request, model=lane.model, keep_alive=lane.keep_alive))
 
     def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
         """By `POST /api/embed`, as a stream of one chunk, so that it lives like every other call."""

@@ -167,10 +167,10 @@ class Dispatcher:
         if not self.closed:
             self.pump()
 
-    def blame(self, server: str, lane: Lane, error: OllamaError) -> None:
+    def blame(self, server: str, lane: Lane, error: OllamaError, *, answering: bool) -> None:
         """An attempt failed there by the server's or the wire's fault, or the model is missing."""
         self.figures.failed(server, lane)
-        if is_down(error):
+        if is_down(error, answering=answering):
             self.inventory.failed(server, error)
         elif isinstance(error, ModelNotFound):
             self.scheduler.lacks(server, lane.model)

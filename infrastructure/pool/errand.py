@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.calls import Call, Watch
-from infrastructure.transport.window import bounded_num_predict
+from infrastructure.transport.window import SMALLEST_WINDOW, bounded_num_predict
 
 if TYPE_CHECKING:
     from agents.model import Options
@@ -45,12 +45,18 @@ def request_options(errand: Errand, pool: Dispatcher, server: str) -> Options:
     options = {**errand.lane.options, **errand.options}
     if not errand.ask.size:
         return options
-    wanted = options.get("num_predict", pool.settings.num_predict)
-    if isinstance(wanted, int):  # anything else is the server's to refuse
-        estimate = pool.figures.estimate(errand.lane.model, errand.ask.size, errand.ask.turns)
-        window = pool.inventory.window(server, errand.lane)
-        options["num_predict"] = answer_bound(wanted, estimate, window, pool.settings.num_predict)
+    longest, wanted = pool.settings.num_predict, options.get("num_predict")
+    estimate, window = estimated_tokens(errand, pool), pool.inventory.window(server, errand.lane)
+    if wanted is None:
+        options["num_predict"] = default_bound(estimate, window, longest)
+    elif isinstance(wanted, int):  # anything else is the server's to refuse
+        options["num_predict"] = answer_bound(wanted, estimate, window, longest)
     return options
+
+
+def estimated_tokens(errand: Errand, pool: Dispatcher) -> int:
+    """How long the prompt is thought to be."""
+    return pool.figures.estimate(errand.lane.model, errand.ask.size, errand.ask.turns)
 
 
 def phases_left(errand: Errand, pool: Dispatcher, asked_at: float) -> PhaseLimits:
@@ -66,6 +72,18 @@ def by_deadline(errand: Errand, pool: Dispatcher) -> bool:
     """Whether it is the deadline, not the pool's limit, that ends a call."""
     deadline = errand.call.deadline
     return deadline is not None and deadline <= pool.settings.phases.total
+
+
+def default_bound(estimate: int, window: int | None, longest: int) -> int:
+    """The `num_predict` to send where the call asks for none.
+
+    The default is as large as the window that many servers give a model. Until the window is known, which the first
+    answer shows, it is taken for that, so that the two defaults do not overrun each other; but half of it is always
+    left, since in a larger window a long prompt may well have a long answer.
+    """
+    if window is None:
+        return min(longest, max(SMALLEST_WINDOW - estimate, SMALLEST_WINDOW // 2))
+    return answer_bound(longest, estimate, window, longest)
 
 
 def answer_bound(wanted: int, estimate: int, window: int | None, longest: int) -> int:

@@ -29,9 +29,14 @@ def is_unreached(error: BaseException) -> bool:
     return isinstance(error, ServerUnreachable)
 
 
-def is_down(error: BaseException) -> bool:
-    """Whether the server is to be left alone for a while: a server that fails at once must not attract every call."""
-    return is_unreached(error) or isinstance(error, NotAuthorized | UnreadableAnswer)
+def is_down(error: BaseException, *, answering: bool = False) -> bool:
+    """Whether the server is to be left alone for a while: a server that fails at once must not attract every call.
+
+    One that was answering has not failed at once: what it said wrong in the end concerns that call alone.
+    """
+    if isinstance(error, NotAuthorized | UnreadableAnswer):
+        return not answering
+    return is_unreached(error)
 
 
 def may_try_elsewhere(error: OllamaError, *, first_byte_seen: bool, moves: int) -> bool:

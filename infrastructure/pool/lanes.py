@@ -107,12 +107,29 @@ class LaneBook:
     def __init__(self, lanes: Mapping[str, LaneSettings]) -> None:
         self._named = dict(lanes)
         self._told: set[Lane] = set()
+        self._wider: dict[str, int] = {}
         self._by_model = {canonical(lane.model): lane for lane in reversed(list(lanes.values()))}
 
-    def settings(self, name: str) -> LaneSettings:
+    def configured(self, name: str) -> LaneSettings:
         """What a lane name or a model name stands for."""
         named = self._named.get(name) or self._by_model.get(canonical(name))
         return named or LaneSettings(model=name)
+
+    def settings(self, name: str) -> LaneSettings:
+        """As `configured`, with the larger window that turned out to be needed where none is configured."""
+        found = self.configured(name)
+        if not self._wider or found.num_ctx is not None:
+            return found
+        window = self._wider.get(canonical(found.model))
+        return found if window is None else found.model_copy(update={"num_ctx": window})
+
+    def widen(self, model: str, num_ctx: int) -> bool:
+        """From now on, the lanes of the model without a window of their own have this one; whether it is larger."""
+        name = canonical(model)
+        if self._wider.get(name, 0) >= num_ctx:
+            return False
+        self._wider[name] = num_ctx
+        return True
 
     def split(self, settings: LaneSettings, options: Options) -> tuple[Lane, Options]:
         """The lane of a call and the options that are the call's own.

@@ -6,13 +6,15 @@ Owns the thread, the loop, and the closing of what lives in it; or borrows a loo
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from infrastructure.pool.errors import PoolClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
     from concurrent.futures import Future
 
 T = TypeVar("T")
@@ -41,6 +43,27 @@ class Elsewhere(Protocol[R_co]):
     def close(self) -> None:
         """End what was begun by this object, and wait for it."""
         ...
+
+
+def iterate(there: Elsewhere[R], items: Callable[[R], AsyncGenerator[T, None]]) -> Iterator[T]:
+    """What is generated there, item by item here; closing the iterator ends the generator."""
+    came: queue.SimpleQueue[tuple[T] | None] = queue.SimpleQueue()
+
+    async def pump(resource: R) -> None:
+        try:
+            async with aclosing(items(resource)) as stream:
+                async for item in stream:
+                    came.put((item,))
+        finally:
+            came.put(None)
+
+    work = there.submit(pump)
+    try:
+        while (item := came.get()) is not None:
+            yield item[0]
+        there.wait(work)
+    finally:
+        work.cancel()
 
 
 class BorrowedLoop(Generic[R]):

@@ -10,21 +10,22 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.calls import CallUpdate, Reply
-from infrastructure.pool.errand import Errand, by_deadline, phases_left, request_options
+from infrastructure.pool.errand import Errand, by_deadline, estimated_tokens, phases_left, request_options
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, Preempted
 from infrastructure.pool.failures import after_failure, may_try_elsewhere
 from infrastructure.pool.states import CallState
-from infrastructure.transport.errors import OllamaError, Partial, Phase, PhaseTimeout, StreamBroken
+from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, StreamBroken
+from infrastructure.transport.gathering import Gathered
 from infrastructure.transport.window import check_window
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from agents.model import ToolCall
+    from agents.model import Options
     from infrastructure.pool.asks import Chunks
     from infrastructure.pool.dispatcher import Dispatcher
     from infrastructure.pool.ticket import Slot, Ticket
-    from infrastructure.transport.messages import Chunk
+    from infrastructure.transport.messages import Chunk, Metrics
 
 
 class _SlotTaken(Exception):
@@ -50,9 +51,8 @@ class Run:
         self._where: str | None = None
         self._sent_at = 0.0
         self._first_byte_at: float | None = None
-        self._text: list[str] = []
-        self._thinking: list[str] = []
-        self._tool_calls: list[ToolCall] = []
+        self._gathered = Gathered()
+        self._options: Options = {}
         self.ticket: Ticket
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
@@ -133,9 +133,10 @@ class Run:
         self._pool.scheduler.advance(self.ticket, CallState.CONNECTING)
         self._tell()
         self._sent_at = self._pool.clock()
+        self._options = request_options(self.errand, self._pool, server)
         stream = self.errand.ask.send(
             self._pool.inventory.client(server),
-            request_options(self.errand, self._pool, server),
+            self._options,
             phases_left(self.errand, self._pool, self.ticket.enqueued_at),
             self._on_phase,
         )
@@ -154,12 +155,7 @@ class Run:
     def _note(self, chunk: Chunk) -> None:
         if self._first_byte_at is None:
             self._first_byte()
-        if chunk.text:
-            self._text.append(chunk.text)
-        if chunk.thinking:
-            self._thinking.append(chunk.thinking)
-        if chunk.tool_calls:
-            self._tool_calls += chunk.tool_calls
+        self._gathered.add(chunk)
 
     def _first_byte(self) -> None:
         self._first_byte_at = self._pool.clock()
@@ -182,19 +178,19 @@ class Run:
     # ----------------------------------------------------------------------------------------- the ends
     def _done(self, final: Chunk | None) -> None:
         if final is None or final.final is None:
-            raise StreamBroken(self._partial, "the answer ended without its last line", server=self._label)
+            raise StreamBroken(self._gathered.partial, "the answer ended without its last line", server=self._label)
         pool, metrics, ask = self._pool, final.final.metrics, self.errand.ask
         if ask.size:
-            pool.figures.learn(self.errand.lane.model, ask.size, ask.turns, metrics.prompt_tokens)
-            check_window(metrics, pool.inventory.window(self._server, self.errand.lane), server=self._label)
+            self._check_window(metrics)
         now = pool.clock()
         first_byte = (self._first_byte_at or now) - self._sent_at
         pool.figures.served(self._server, self.errand.lane, metrics, first_byte)
         pool.scheduler.served(now - self._sent_at)
+        said = self._gathered.partial
         self.reply = Reply(
-            text="".join(self._text),
-            thinking="".join(self._thinking),
-            tool_calls=tuple(self._tool_calls),
+            text=said.text,
+            thinking=said.thinking,
+            tool_calls=tuple(self._gathered.tool_calls),
             finish=final.final.finish,
             metrics=metrics,
             model=self.errand.model,
@@ -208,6 +204,18 @@ class Run:
         self._slot = None
         self._count_end(CallState.DONE)
         pool.pump()
+
+    def _check_window(self, metrics: Metrics) -> None:
+        pool, ask, lane = self._pool, self.errand.ask, self.errand.lane
+        estimate, bound = estimated_tokens(self.errand, pool), self._options.get("num_predict")
+        pool.figures.learn(lane.model, ask.size, ask.turns, metrics.prompt_tokens)
+        check_window(
+            metrics,
+            pool.inventory.window(self._server, lane),
+            estimated_tokens=estimate,
+            num_predict=bound if isinstance(bound, int) else None,
+            server=self._label,
+        )
 
     def _ended_early(self, end: BaseException) -> None:
         """An attempt ended without its last chunk: arrange another one, or raise."""
@@ -229,9 +237,9 @@ class Run:
             self._go_on_or_fail()
             return
         pool, server = self._pool, self._server
-        pool.blame(server, self.errand.lane, error)
-        moves = self.ticket.attempts - 1
         first_byte_seen = self._first_byte_at is not None
+        pool.blame(server, self.errand.lane, error, answering=first_byte_seen)
+        moves = self.ticket.attempts - 1
         if not pool.closed and may_try_elsewhere(error, first_byte_seen=first_byte_seen, moves=moves):
             self._last_error = error
             pool.move(self.ticket, server)
@@ -239,7 +247,7 @@ class Run:
             return
         self._stop(CallState.FAILED)
         if isinstance(error, PhaseTimeout) and error.phase is Phase.TOTAL and by_deadline(self.errand, pool):
-            raise DeadlinePassed(pool.clock() - self.ticket.enqueued_at, self._partial) from error
+            raise DeadlinePassed(pool.clock() - self.ticket.enqueued_at, self._gathered.partial) from error
         raise error
 
     def _is_callers(self) -> bool:
@@ -260,11 +268,10 @@ class Run:
         if self.ticket.begun:
             self.ticket.become(CallState.FAILED)
             self._count_end(CallState.FAILED)
-            raise Preempted(self._partial)
+            raise Preempted(self._gathered.partial)
         self._tell()
         self._first_byte_at = None
-        for collected in (self._text, self._thinking, self._tool_calls):
-            collected.clear()
+        self._gathered.clear()
 
     def _stop(self, state: CallState) -> None:
         """End a call in flight; nothing happens to one that is not."""
@@ -300,10 +307,6 @@ class Run:
     @property
     def _label(self) -> str:
         return self._pool.servers[self._server].label
-
-    @property
-    def _partial(self) -> Partial:
-        return Partial("".join(self._text), "".join(self._thinking))
 
     def _tell(self) -> None:
         if self.errand.watch is not None:

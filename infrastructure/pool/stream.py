@@ -41,6 +41,14 @@ class ChunkStream(AsyncIterator[Chunk]):
         """The next chunk, from the generator itself: nothing stands between a chunk and its caller."""
         return self._chunks.__anext__()
 
+    async def whole(self) -> Reply:
+        """Read to the end; errors as for each chunk."""
+        async with self:
+            async for _ in self:
+                pass
+        assert self.reply is not None, "a stream that ended without an error has its reply"
+        return self.reply
+
     async def aclose(self) -> None:
         """Stop, and wait until the slot is free. Safe to repeat."""
         await self._chunks.aclose()

@@ -2,5 +2,16 @@
 
 from infrastructure.processes.capture import FLOOD_FACTOR
 from infrastructure.processes.running import Finished, ProcessNotStarted, Stop, Watch, run_process
+from infrastructure.processes.scratch import Scratch, scratch, sweep_scratch
 
-__all__ = ["FLOOD_FACTOR", "Finished", "ProcessNotStarted", "Stop", "Watch", "run_process"]
+__all__ = [
+    "FLOOD_FACTOR",
+    "Finished",
+    "ProcessNotStarted",
+    "Scratch",
+    "Stop",
+    "Watch",
+    "run_process",
+    "scratch",
+    "sweep_scratch",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import aiofiles.os
@@ -9,15 +10,15 @@ import aiofiles.os
 from infrastructure.config.settings import Settings
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.judge.commands import parse_command
+from infrastructure.pool.lanes import canonical
+from infrastructure.pool.snapshot import PoolModel
 from infrastructure.running.errors import TaskRefused
 from infrastructure.tasks import TaskSpec
 from infrastructure.transport.encoding import is_cloud
 from infrastructure.transport.errors import CloudModelRefused
-from infrastructure.workflow.lanes import RoleLanes, choose_model
+from infrastructure.workflow.lanes import SIMULATED_FAMILY, RoleLanes, choose_model
 from infrastructure.workflow.standalone import offer_of
 from infrastructure.workspace.errors import NotADirectory
-
-SIMULATED_FAMILY = "simulated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +37,66 @@ async def admit(spec: TaskSpec, settings: Settings, pool: OllamaConnectionPool) 
         NotADirectory: there is no such folder.
         CloudModelRefused: the model runs elsewhere.
         NoServerAvailable, NoModel: no server can be reached, or none has a model to choose.
+        ModelNotFound: no server has the model of a role, so that the run could only end as an error.
     """
+    check_names(spec)
     _check_text(spec, settings)
     if not await aiofiles.os.path.isdir(spec.repo):
         raise NotADirectory(spec.repo)
     for test in spec.tests:
         if not await aiofiles.os.path.isfile(test):
             raise TaskRefused(f"there is no test file {test}", "Name an existing file with --tests.")
-    if spec.model and is_cloud(settings.lane_of(spec.model).model) and not settings.pool.allow_cloud:
-        raise CloudModelRefused(spec.model)
+    _refuse_cloud(spec, settings)
     models = await pool.models()
-    simulated = any(model.family == SIMULATED_FAMILY for model in models)
     if not RoleLanes(settings, spec.model).complete:
         spec = spec.model_copy(update={"model": choose_model([offer_of(model) for model in models])})
-    return Admitted(spec, simulated)
+    held = {canonical(model.name) for model in models}
+    for lane in _lanes(spec, settings):
+        if canonical(settings.lane_of(lane).model) not in held:
+            await pool.show(lane)  # the pool knows why, and says so
+    return Admitted(spec, is_simulated(models))
+
+
+def is_simulated(models: Iterable[PoolModel]) -> bool:
+    """Whether the servers only play at being some; that is to be said wherever a person looks."""
+    return any(model.family == SIMULATED_FAMILY for model in models)
+
+
+def _lanes(spec: TaskSpec, settings: Settings) -> list[str]:
+    """The lanes that the roles of this task ask, each once."""
+    named = [spec.model] if spec.model else [settings.model, *settings.roles.values()]
+    return [lane for lane in dict.fromkeys(named) if lane]
+
+
+def _refuse_cloud(spec: TaskSpec, settings: Settings) -> None:
+    for lane in _lanes(spec, settings):
+        if is_cloud(settings.lane_of(lane).model) and not settings.pool.allow_cloud:
+            raise CloudModelRefused(lane)
+
+
+def check_names(spec: TaskSpec) -> None:
+    """Refuse what cannot be written down: the system allows names in any bytes, the engine's tables hold UTF-8.
+
+    Raises:
+        TaskRefused: a name or a word is not UTF-8.
+    """
+    hint = "Rename it, or work on a copy whose whole path is UTF-8."
+    for what, said in (("the folder", spec.repo), *(("the test file", test) for test in spec.tests)):
+        _check_word(f"the path of {what}", str(said), hint)
+    for what, word in (("task", spec.task), ("test command", spec.test_command), ("model", spec.model)):
+        _check_word(f"the {what}", word or "", "Say it in UTF-8.")
+
+
+def _check_word(what: str, word: str, hint: str) -> None:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        shown = word.encode("utf-8", "backslashreplace").decode()
+        raise TaskRefused(f"{what} is not UTF-8: {shown}", hint) from None
 
 
 def _check_text(spec: TaskSpec, settings: Settings) -> None:
-    size = len(spec.task.encode("utf-8", "surrogatepass"))
+    size = len(spec.task.encode())
     if not spec.task.strip():
         raise TaskRefused("the task is empty", 'Say what is to be done: corral run "add --json to this CLI".')
     if size > settings.run.task_bytes:

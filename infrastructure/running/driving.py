@@ -79,7 +79,7 @@ async def drive(
                 log.post(run, execution, cast("AnyEvent", part))
             elif mode == "updates" and "__interrupt__" in part:
                 waiting = True
-    await log.flush()
+    await log.flush(run)
     return asked if waiting else None
 
 

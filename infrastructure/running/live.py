@@ -24,13 +24,19 @@ class StopKind(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class LiveRun:
-    """One run in the hands of the engine, over all its executions here."""
+    """One run in the hands of the engine, over all its executions here.
+
+    An execution begins (until the log says so), works, and ends (its outcome is being written down). It is stopped
+    while it works; what is asked before waits until then, and what is asked later comes too late.
+    """
 
     run: RunId
     spec: TaskSpec
     done: asyncio.Future[RunResult]
     """Resolved when it is finished, interrupted, or ends for want of an answer."""
     task: asyncio.Task[None] | None = None
+    execution: int = 0
+    """The number of the last one, once the table has given it."""
     stop: StopKind | None = None
     reason: str = ""
     ending: bool = False
@@ -45,30 +51,56 @@ class LiveRun:
         """Whether it is being executed; one that waits for a person is not."""
         return self.task is not None and not self.task.done()
 
-    def begin(self, spec: TaskSpec, task: asyncio.Task[None]) -> None:
-        """A further execution."""
-        self.spec, self.task = spec, task
+    def begin(self, spec: TaskSpec) -> None:
+        """A further execution, whose task is yet to come."""
+        self.spec = spec
         self.stop, self.reason, self.ending = None, "", False
         self.begun = asyncio.Event()
 
+    def has_begun(self) -> None:
+        """Let it work, now that the log says so; called by its task.
+
+        Raises:
+            CancelledError: it was stopped in the meantime.
+        """
+        self.begun.set()
+        if self.stop is not None:
+            raise asyncio.CancelledError
+
     def stop_now(self, kind: StopKind, reason: str) -> None:
-        """Cancel its task, unless it ends already; the first reason rules."""
+        """Cancel its task as soon as it has begun, unless it ends already; the first reason rules."""
         if self.task is None or self.task.done() or self.ending:
             return
         if self.stop is None:
             self.stop, self.reason = kind, reason
-        self.task.cancel()
+        if self.begun.is_set():  # a task that is cancelled before its first step would never say what became of it
+            self.task.cancel()
 
     async def rests(self) -> None:
         """Wait until it is not being executed."""
         if self.task is not None:
             await asyncio.wait([self.task])
 
-    def broke(self, error: BaseException) -> None:
-        """Say that an execution broke, which is a fault of the engine's own: nobody is left waiting."""
+    def ended(self, result: RunResult, *, logged: bool) -> None:
+        """Tell its result to those who wait; and, where its last event could not be written, that none comes."""
+        if not logged:
+            self.unlogged.set()
+        if not self.done.done():
+            self.done.set_result(result)
+
+    def broke(self, error: BaseException | None) -> None:
+        """Say that an execution broke, which is a fault of the engine's own: nobody is left waiting.
+
+        Args:
+            error: The fault; None when the loop itself is ending, which cancels whoever waits.
+        """
         self.begun.set()
         self.unlogged.set()
-        if not self.done.done():
+        if self.done.done():
+            return
+        if error is None:
+            self.done.cancel()
+        else:
             self.done.set_exception(error)
 
 

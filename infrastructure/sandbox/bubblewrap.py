@@ -5,6 +5,7 @@ list names: /usr, the dynamic linker's cache, the work tree and the command's re
 """
 
 import asyncio
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,8 @@ from infrastructure.sandbox.cgroups import Cgroup
 from infrastructure.sandbox.checks import attacked
 from infrastructure.sandbox.commands import Paths, checked_paths, environment, is_python
 from infrastructure.sandbox.conditions import Conditions, memory_file
-from infrastructure.sandbox.execution import Start, execute
+from infrastructure.sandbox.execution import execute
+from infrastructure.sandbox.launching import launched, spec_of
 from infrastructure.sandbox.seccomp import ALWAYS, OWN_NETWORK, assemble
 from infrastructure.sandbox.status_pipe import StatusPipe
 from infrastructure.sandbox.syscalls import Machine
@@ -63,7 +65,7 @@ class BubblewrapSandbox:
         with ExitStack() as stack:
             files = {memory_file(stack, text.encode()): name for name, text in _FILES.items()}
             seccomp = memory_file(stack, self._filter)
-            status = StatusPipe()
+            status = StatusPipe(ended="exit-code")
             stack.callback(status.close)
             argv = (
                 str(self._program),
@@ -71,9 +73,11 @@ class BubblewrapSandbox:
                 *("--seccomp", str(seccomp), "--json-status-fd", str(status.write_end), "--"),
                 *_limited(self._prlimit, command, address_space=cgroup is None),
             )
+            # The launcher speaks by an end of its own, since it closes that for what it starts.
+            own = stack.enter_context(os.fdopen(os.dup(status.write_end), "wb")).fileno()
             return await execute(
                 self.level,
-                Start(argv=argv, fds=(status.write_end, seccomp, *files)),
+                launched(stack, spec_of(argv), status=own, inherited=(status.write_end, seccomp, *files)),
                 limits=limits,
                 watchdog=Watchdog(limits=limits, folders=(folder,), cgroup=cgroup, own_tmp=True),
                 cgroup=cgroup,

@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import socket
 import sys
 import tempfile
@@ -16,12 +15,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
+from infrastructure.processes import scratch
 from infrastructure.sandbox.base import Check, Command, Level, Limits, Sandbox
 from infrastructure.sandbox.commands import environment
 from infrastructure.sandbox.interpreters import interpreter_paths
 
 _PROBE = Path(__file__).with_name("probe.py")
-_LONGEST_PLACE = 70
+_LONGEST_PLACE = 60
 _HELD = {
     "read": "a file outside cannot be read",
     "list": "a folder outside cannot be listed",
@@ -48,12 +48,9 @@ async def attacked(sandbox: Sandbox) -> tuple[Check, ...]:
         SandboxFault: The sandbox could not be set up.
     """
     # The address of a UNIX socket has 107 bytes at most; some people's temporary folder alone is longer.
-    place = "/tmp" if len(await asyncio.to_thread(tempfile.gettempdir)) > _LONGEST_PLACE else None
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="corral-check-", dir=place))
-    try:
+    place = Path("/tmp") if len(await asyncio.to_thread(tempfile.gettempdir)) > _LONGEST_PLACE else None
+    async with scratch("check", place) as folder:
         return await _attacked(sandbox, folder)
-    finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
 
 async def _attacked(sandbox: Sandbox, folder: Path) -> tuple[Check, ...]:

@@ -7,18 +7,16 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from infrastructure.processes import ProcessNotStarted, run_process
+from infrastructure.processes.scratch import made
 from infrastructure.sandbox.base import Check, Level, Limits, SandboxFault
 from infrastructure.sandbox.cgroups import Cgroup, CgroupHome, homes
-
-_Made = TypeVar("_Made")
 
 _REMOVE_TRIES = 50
 _REMOVE_PAUSE = 0.02
@@ -87,16 +85,6 @@ async def usable_cgroups() -> CgroupHome | None:
         if done.exit_code == 0 and cgroup.folders[0].name.encode() in done.stdout:
             return home
     return None
-
-
-async def made(make: Callable[[], _Made], remove: Callable[[_Made], Awaitable[None]]) -> _Made:
-    """What `make` makes, in a thread; removed again if we are cancelled while it is being made."""
-    making = asyncio.create_task(asyncio.to_thread(make))
-    try:
-        return await asyncio.shield(making)
-    except asyncio.CancelledError:
-        await remove(await making)
-        raise
 
 
 def memory_file(stack: ExitStack, content: bytes) -> int:

@@ -4,26 +4,20 @@ Owns one run of the launcher, level `landlock` (with rules) and level `none` (th
 """
 
 import asyncio
-import json
-import os
-import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from infrastructure.processes import run_process
+from infrastructure.processes import scratch
 from infrastructure.sandbox.base import Check, Command, Execution, Level
 from infrastructure.sandbox.cgroups import Cgroup
 from infrastructure.sandbox.checks import attacked
 from infrastructure.sandbox.commands import Paths, checked_paths, environment, is_python
-from infrastructure.sandbox.conditions import Conditions, made, memory_file
-from infrastructure.sandbox.execution import Start, execute
+from infrastructure.sandbox.conditions import Conditions
+from infrastructure.sandbox.execution import execute
 from infrastructure.sandbox.landlock import Landlock, Spec
+from infrastructure.sandbox.launching import launched, spec_of
 from infrastructure.sandbox.status_pipe import StatusPipe
 from infrastructure.sandbox.watchdog import Folder, Watchdog
-
-_LAUNCHER = Path(__file__).with_name("launcher.py")
-_GRACE_SECONDS = 3.0  # for the launcher to kill and reap what left the process group
 
 
 class LaunchedSandbox:
@@ -37,12 +31,11 @@ class LaunchedSandbox:
     async def run(self, command: Command) -> Execution:
         """See `Sandbox.run`."""
         paths = await asyncio.to_thread(checked_paths, command, self._conditions.extra_read)
-        async with self._conditions.place(self.level, paths.tree, command.limits) as cgroup:
-            tmp = Path(await made(lambda: tempfile.mkdtemp(prefix="corral-"), _remove))
-            try:
-                return await self._run(command, paths, tmp, cgroup)
-            finally:
-                await asyncio.shield(_remove(tmp))
+        async with (
+            self._conditions.place(self.level, paths.tree, command.limits) as cgroup,
+            scratch("tmp") as tmp,
+        ):
+            return await self._run(command, paths, tmp, cgroup)
 
     async def self_check(self) -> tuple[Check, ...]:
         """See `Sandbox.self_check`."""
@@ -56,13 +49,11 @@ class LaunchedSandbox:
         )
         spec = await asyncio.to_thread(self._spec, command, paths, tmp, limited_by_group=cgroup is not None)
         with ExitStack() as stack:
-            spec_fd = memory_file(stack, json.dumps(spec).encode())
-            status = StatusPipe()
+            status = StatusPipe(ended="exit")
             stack.callback(status.close)
-            argv = (sys.executable, "-I", "-S", str(_LAUNCHER), str(spec_fd), str(status.write_end))
             return await execute(
                 self.level,
-                Start(argv=argv, fds=(spec_fd, status.write_end), grace=_GRACE_SECONDS),
+                launched(stack, spec, status=status.write_end),
                 limits=limits,
                 watchdog=Watchdog(limits=limits, folders=folders, cgroup=cgroup, own_tmp=False),
                 cgroup=cgroup,
@@ -72,23 +63,14 @@ class LaunchedSandbox:
     def _spec(self, command: Command, paths: Paths, tmp: Path, *, limited_by_group: bool) -> Spec:
         home = tmp / "home"
         home.mkdir()
-        return Spec(
-            parent=os.getpid(),
-            argv=list(command.argv),
+        return spec_of(
+            command.argv,
+            cwd=paths.cwd,
             env=environment(command.env, home=str(home), tmp=str(tmp)),
-            cwd=str(paths.cwd),
             limits=_limits(command, address_space=not limited_by_group and is_python(command.argv)),
             processes=None if limited_by_group or not _COUNTABLE else command.limits.processes,
             rules=self._landlock.rules(paths, tmp) if self._landlock else None,
         )
-
-
-async def _remove(folder: str | Path) -> None:
-    # By a program made for it: what hostile code leaves is too deep for a recursive function, or closed.
-    for line in ('rm -rf -- "$1"', 'chmod -R u+rwx -- "$1"; rm -rf -- "$1"'):
-        argv = ("/bin/sh", "-c", line, "sh", str(folder))
-        if (await run_process(argv, cwd=None, env={"PATH": "/usr/bin:/bin"}, timeout=60.0)).exit_code == 0:
-            return
 
 
 _COUNTABLE = Path("/proc/self").exists()

@@ -69,6 +69,7 @@ def main() -> int:
 
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told once is enough: what follows must not be interrupted
     raise Ended
 
 
@@ -79,9 +80,9 @@ def _follow(child: int, fault_out: int) -> tuple[str, int]:
         with os.fdopen(fault_out) as stream:
             fault = stream.read()  # ends when the command begins: the other end closes on execution
         code = os.waitstatus_to_exitcode(_wait_for(child))
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # the rest is done to its end
     except Ended:
         code = -signal.SIGTERM
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return fault, 128 - code if code < 0 else code
 
 
@@ -98,6 +99,8 @@ def _sweep(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
         while True:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                continue  # the usual case: they are dead, and no process of the machine need be looked at
             # Stopped first, then killed: a stopped process forks no more, so the set stops growing.
             stopped: set[int] = set()
             while fresh := _descendants() - stopped:
@@ -244,4 +247,4 @@ def _call(number: int, *arguments: int | bytes) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # nothing is left to be flushed, and tearing the interpreter down takes its time

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, assert_never
 
-from infrastructure.processes import ProcessNotStarted, run_process
+from infrastructure.processes import ProcessNotStarted, run_process, sweep_scratch
 from infrastructure.sandbox.base import Level, NoSandbox, Sandbox, SandboxFault
 from infrastructure.sandbox.bubblewrap import BubblewrapSandbox
 from infrastructure.sandbox.conditions import Conditions, usable_cgroups
@@ -57,6 +57,7 @@ async def open_sandbox(
     Raises:
         NoSandbox: None is available, with the reasons and what to type.
     """
+    await sweep_scratch()
     conditions = Conditions(at_once=at_once, cgroups=await usable_cgroups(), extra_read=extra_read)
     reasons: dict[Level, str] = {}
     for level in (Level.BUBBLEWRAP, Level.LANDLOCK) if wanted == "auto" else (wanted,):

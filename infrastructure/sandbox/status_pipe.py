@@ -1,13 +1,14 @@
 """The pipe on which a sandbox's first process tells us how it went, apart from the command's own streams.
 
-Owns its two file descriptors, and the wait for the death of the process it names as the first one inside: with
-it a process namespace ends, and everything in it.
+Owns its two file descriptors, and the death of the process it names as the first one inside: with it a process
+namespace ends, and everything in it.
 """
 
 import asyncio
 import contextlib
 import json
 import os
+import signal
 from typing import cast
 
 _FIRST_PROCESS = "child-pid"
@@ -15,9 +16,11 @@ _DEATH_SECONDS = 5.0  # only a process stuck in the kernel takes longer
 
 
 class StatusPipe:
-    """Messages, one JSON object a line, from the process that holds the other end."""
+    """Messages, one JSON object a line, from the processes that hold the other end."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: str) -> None:
+        """A pipe on which `ended` is the word for the command's own end: bubblewrap and the launcher differ."""
+        self._ended = ended
         self._read_end, self.write_end = os.pipe()
         os.set_blocking(self._read_end, False)
         self._text = b""
@@ -26,17 +29,22 @@ class StatusPipe:
         self._loop.add_reader(self._read_end, self._read)
 
     def command_ended(self) -> bool:
-        """Whether the command ran and came to its own end. Bubblewrap and the launcher each have a word for it."""
-        return self._value("exit-code") is not None or self._value("exit") is not None
+        """Whether the command ran and came to its own end."""
+        return self._value(self._ended) is not None
 
     def fault(self) -> str:
         """Why the command could not be confined, where that was said."""
         return str(self._value("fault") or "")
 
     async def first_process_ended(self) -> None:
-        """Wait until the first process inside is dead. At once if it never lived or is gone already."""
+        """Kill the first process inside and wait until it is dead. At once if it never lived or is gone already.
+
+        For when the program that held it is dead: then it usually is, too.
+        """
         self._read()
         if self._first is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._first, signal.SIGKILL)
             ended = asyncio.Event()
             self._loop.add_reader(self._first, ended.set)
             try:

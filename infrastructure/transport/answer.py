@@ -10,8 +10,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from infrastructure.transport.decoding import BadShape, Line, parse_object
-from infrastructure.transport.errors import Partial, StreamBroken, UnreadableAnswer
+from infrastructure.transport.errors import StreamBroken, UnreadableAnswer
 from infrastructure.transport.failures import error_text
+from infrastructure.transport.gathering import MOST_CHARACTERS, Gathered
 from infrastructure.transport.lines import LineSplitter, LineTooLong
 
 if TYPE_CHECKING:
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 
     from infrastructure.transport.exchange import Exchange
     from infrastructure.transport.messages import Chunk
+
+_LOG = "`journalctl -u ollama`, `docker logs`, or ~/.ollama/logs/server.log"
+_ENDED_HINT = (
+    "ask again; Ollama ends a stream without a word when a model repeats itself without end (then another temperature"
+    f" or model helps) and when the model's runner crashed (then its log says why: {_LOG})"
+)
+_FAILED_HINT = f"ask again; the model's runner failed there, most often for want of memory: its log says why ({_LOG})"
+_TOO_LONG_HINT = (
+    "the server does not keep to num_predict: check that the address is Ollama's, or ask for a larger num_predict if"
+    " answers may be that long"
+)
 
 
 class LineReader:
@@ -68,12 +80,15 @@ class LineReader:
 class Answer:
     """The chunks of one answer; the last one carries `final`."""
 
-    def __init__(self, exchange: Exchange, parse: Callable[[Line], Chunk], line_bytes: int) -> None:
+    def __init__(
+        self, exchange: Exchange, parse: Callable[[Line], Chunk], line_bytes: int, most: int = MOST_CHARACTERS
+    ) -> None:
+        """An answer to the exchange, of at most so many characters."""
         self._exchange = exchange
         self._parse = parse
         self._reader = LineReader(exchange, line_bytes)
-        self._text: list[str] = []
-        self._thinking: list[str] = []
+        self._most = most
+        self._gathered = Gathered()
         self.finished = False
         """Whether the last chunk has been seen."""
 
@@ -86,6 +101,7 @@ class Answer:
 
         Raises:
             StreamBroken: with all that had arrived before.
+            UnreadableAnswer: no Ollama says this, or so much.
         """
         if self.finished:
             raise StopAsyncIteration
@@ -94,9 +110,9 @@ class Answer:
         except StreamBroken as broken:
             raise self._broken(broken.message) from broken.__cause__
         if line is None:
-            raise self._broken("the answer ended without its last line")
+            raise self._broken("the server ended the answer without its last line", _ENDED_HINT)
         if line.get("error"):
-            raise self._broken(error_text(line["error"]))
+            raise self._broken(error_text(line["error"]), _FAILED_HINT)
         return self._chunk(line)
 
     def _chunk(self, line: Line) -> Chunk:
@@ -104,13 +120,12 @@ class Answer:
             chunk = self._parse(line)
         except BadShape as error:
             raise UnreadableAnswer(str(error), server=self._exchange.server) from None
-        if chunk.text:
-            self._text.append(chunk.text)
-        if chunk.thinking:
-            self._thinking.append(chunk.thinking)
+        self._gathered.add(chunk)
+        if self._gathered.characters > self._most:
+            told = f"it grew beyond {self._most:,} characters"
+            raise UnreadableAnswer(told, server=self._exchange.server, hint=_TOO_LONG_HINT)
         self.finished = chunk.final is not None
         return chunk
 
-    def _broken(self, message: str) -> StreamBroken:
-        partial = Partial("".join(self._text), "".join(self._thinking))
-        return StreamBroken(partial, message, server=self._exchange.server)
+    def _broken(self, message: str, hint: str | None = None) -> StreamBroken:
+        return StreamBroken(self._gathered.partial, message, server=self._exchange.server, hint=hint)

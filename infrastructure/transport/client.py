@@ -28,6 +28,7 @@ from infrastructure.transport.errors import (
 )
 from infrastructure.transport.exchange import Exchange, to_the_end
 from infrastructure.transport.failures import error_text
+from infrastructure.transport.gathering import most_characters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -102,7 +103,7 @@ class OllamaClient:
                 another server may be asked); on iterating, `StreamBroken`, `UnreadableAnswer`, `PhaseTimeout`.
         """
         body = encoding.chat_body(request)
-        return self._stream("/api/chat", request.model, body, decoding.chat_chunk, phases, on_phase)
+        return self._stream("/api/chat", request, body, decoding.chat_chunk, phases, on_phase)
 
     def generate(
         self,
@@ -113,7 +114,7 @@ class OllamaClient:
     ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """Complete a prompt; everything else is as for `chat`."""
         body = encoding.generate_body(request)
-        return self._stream("/api/generate", request.model, body, decoding.generate_chunk, phases, on_phase)
+        return self._stream("/api/generate", request, body, decoding.generate_chunk, phases, on_phase)
 
     async def embed(
         self,
@@ -190,14 +191,14 @@ class OllamaClient:
     async def _stream(
         self,
         path: str,
-        model: str,
+        request: ChatRequest | GenerateRequest,
         body: JsonObject,
         parse: Callable[[decoding.Line], Chunk],
         phases: PhaseLimits | None,
         on_phase: Callable[[Phase], None] | None,
     ) -> AsyncGenerator[AsyncIterator[Chunk]]:
-        async with self._exchange("POST", path, body, model, phases or self._limits, on_phase) as exchange:
-            answer = Answer(exchange, parse, self._line_bytes)
+        async with self._exchange("POST", path, body, request.model, phases or self._limits, on_phase) as exchange:
+            answer = Answer(exchange, parse, self._line_bytes, most_characters(request.options))
             yield answer
             if answer.finished:
                 await exchange.drain()

@@ -1,7 +1,8 @@
 """What a server says, read into our values.
 
 Owns the shapes of every answer. Tolerant on purpose: of all fields only `done` and `error` are certain, numbers may be
-left out instead of 0, lists may be null, and words we do not know pass through.
+left out instead of 0, lists may be null, and words we do not know pass through. A number below 0 counts as left out;
+one that no server can mean is refused, so that no sum of them outgrows the 64 bits of the store.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     from agents.model import Options
 
 Line: TypeAlias = "dict[str, JsonValue]"
+
+MOST_TOKENS = (1 << 31) - 1
+"""The largest count of tokens: a thousand times the largest window there is."""
+LARGEST = (1 << 53) - 1
+"""Any other number: 104 days in nanoseconds, 9 petabytes; what JSON readers hold exactly."""
 
 
 class BadShape(ValueError):
@@ -99,7 +105,7 @@ def model_info(answer: Line) -> ModelInfo:
     architecture = about.get("general.architecture")
     return ModelInfo(
         capabilities=_words(answer.get("capabilities")) or (),
-        context_length=_optional_int(about, f"{architecture}.context_length"),
+        context_length=_optional_int(about, f"{architecture}.context_length", MOST_TOKENS),
         parameters=_parameters(answer),
         family=_text(details, "family"),
         parameter_size=_text(details, "parameter_size"),
@@ -138,9 +144,9 @@ def _metrics(line: Line) -> Metrics:
     return Metrics(
         _int(line, "total_duration"),
         _int(line, "load_duration"),
-        _int(line, "prompt_eval_count"),
+        _int(line, "prompt_eval_count", MOST_TOKENS),
         _int(line, "prompt_eval_duration"),
-        _int(line, "eval_count"),
+        _int(line, "eval_count", MOST_TOKENS),
         _int(line, "eval_duration"),
     )
 
@@ -178,7 +184,7 @@ def _loaded_model(model: JsonObject) -> LoadedModel:
         digest=_text(model, "digest"),
         size=_int(model, "size"),
         size_vram=_int(model, "size_vram"),
-        context_length=_optional_int(model, "context_length"),
+        context_length=_optional_int(model, "context_length", MOST_TOKENS),
         expires_at=_time(model, "expires_at"),
     )
 
@@ -222,17 +228,19 @@ def _words(value: JsonValue) -> tuple[str, ...] | None:
     return tuple(word for word in _list(value, "capabilities") if isinstance(word, str))
 
 
-def _int(holder: JsonObject, name: str) -> int:
-    return _optional_int(holder, name) or 0
+def _int(holder: JsonObject, name: str, most: int = LARGEST) -> int:
+    return _optional_int(holder, name, most) or 0
 
 
-def _optional_int(holder: JsonObject, name: str) -> int | None:
+def _optional_int(holder: JsonObject, name: str, most: int = LARGEST) -> int | None:
     value = holder.get(name)
     if value is None:
         return None
-    if not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadShape(f"{name} is not a number")
-    return int(value)
+    if value > most:
+        raise BadShape(f"{name} is larger than {most}")
+    return int(value) if value >= 0 else None
 
 
 def _time(holder: JsonObject, name: str) -> datetime | None:

@@ -93,7 +93,7 @@ class CloudModelRefused(OllamaError):
 class ContextExceeded(OllamaError):
     """The prompt is longer than the model's window on this server; nothing was generated."""
 
-    default_hint = "send less, or raise num_ctx of the lane"
+    default_hint = "send less, or raise num_ctx of the lane (OLLAMA_CONTEXT_LENGTH of the server sets it for all)"
 
     def __init__(
         self,
@@ -107,6 +107,13 @@ class ContextExceeded(OllamaError):
         self.prompt_tokens = prompt_tokens
         """The exact count, where the server gave it (from 0.30 on)."""
         self.window = window
+
+    def __str__(self) -> str:
+        """As for every error, with a name for each number."""
+        said = (self.__doc__ or "").rstrip(".")
+        counts = (("prompt tokens", self.prompt_tokens), ("num_ctx", self.window))
+        more = ", ".join(f"{name} {count:,}" for name, count in counts if count is not None)
+        return ": ".join(part for part in (self.server, said, more) if part)
 
 
 class RequestRefused(OllamaError):
@@ -145,7 +152,10 @@ class ServerFailed(OllamaError):
 class StreamBroken(OllamaError):
     """The answer broke off in the middle."""
 
-    default_hint = "ask again; what had arrived is kept"
+    default_hint = (
+        "ask again; the server, or a proxy in front of it, closed the connection: it was stopped or it crashed, and its"
+        " log says which"
+    )
 
     def __init__(
         self,
@@ -160,9 +170,12 @@ class StreamBroken(OllamaError):
         self.message = message
 
     def __str__(self) -> str:
-        """As for every error, but without the text that had arrived."""
+        """As for every error, but of the text that had arrived only how much it is."""
         said = (self.__doc__ or "").rstrip(".")
-        return ": ".join(part for part in (self.server, said, self.message) if part)
+        characters = len(self.partial.text) + len(self.partial.thinking)
+        counted = f"after {characters:,} characters" if characters else ""
+        more = ", ".join(part for part in (self.message, counted) if part)
+        return ": ".join(part for part in (self.server, said, more) if part)
 
 
 class UnreadableAnswer(OllamaError):
@@ -178,15 +191,46 @@ class UnreadableAnswer(OllamaError):
 class WindowOverrun(OllamaError):
     """Prompt and answer together outgrew the window, so that the server dropped a part of the prompt."""
 
-    default_hint = "bound num_predict to what is left of the window, or raise num_ctx of the lane"
-
     def __init__(
-        self, prompt_tokens: int, completion_tokens: int, window: int, *, server: str = "", hint: str | None = None
+        self,
+        prompt_tokens: int,
+        completion_tokens: int,
+        window: int,
+        estimated_tokens: int | None = None,
+        num_predict: int | None = None,
+        *,
+        server: str = "",
+        hint: str | None = None,
     ) -> None:
-        super().__init__(prompt_tokens, completion_tokens, window, server=server, hint=hint)
+        super().__init__(
+            prompt_tokens,
+            completion_tokens,
+            window,
+            estimated_tokens,
+            num_predict,
+            server=server,
+            hint=_what_fits(prompt_tokens, completion_tokens, window) if hint is None else hint,
+        )
         self.prompt_tokens = prompt_tokens
         self.completion_tokens = completion_tokens
         self.window = window
+        self.estimated_tokens = estimated_tokens
+        """How long the prompt was thought to be before the server counted it."""
+        self.num_predict = num_predict
+        """The bound that was sent."""
+
+    def __str__(self) -> str:
+        """As for every error, with a name for each number."""
+        counts = (
+            ("prompt tokens", self.prompt_tokens),
+            ("prompt tokens estimated", self.estimated_tokens),
+            ("answer tokens", self.completion_tokens),
+            ("num_predict", self.num_predict),
+            ("num_ctx", self.window),
+        )
+        said = (self.__doc__ or "").rstrip(".")
+        more = ", ".join(f"{name} {count:,}" for name, count in counts if count is not None)
+        return ": ".join(part for part in (self.server, said, more) if part)
 
 
 class PullFailed(OllamaError):
@@ -204,6 +248,14 @@ class ClientClosed(OllamaError):
     """The client of this server has been closed."""
 
     default_hint = "open a new client"
+
+
+def _what_fits(prompt: int, answer: int, window: int) -> str:
+    enough = window
+    while enough < prompt + answer:
+        enough *= 2
+    fits = window - prompt
+    return f"set num_ctx of the lane to {enough}" + (f", or num_predict to at most {fits}" if fits > 0 else "")
 
 
 def may_move(error: BaseException) -> bool:

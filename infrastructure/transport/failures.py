@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from infrastructure.transport.decoding import MOST_TOKENS
 from infrastructure.transport.errors import (
     ContextExceeded,
     ModelNotFound,
@@ -74,13 +75,15 @@ def error_text(value: JsonValue) -> str:
 
 
 def _context_exceeded(message: str, details: JsonObject, server: str) -> ContextExceeded:
-    prompt, window = details.get("n_prompt_tokens"), details.get("n_ctx")
-    if isinstance(prompt, int) and isinstance(window, int):
-        return ContextExceeded(prompt, window, server=server)
+    prompt, window = _tokens(details.get("n_prompt_tokens")), _tokens(details.get("n_ctx"))
     counts = _COUNTS.search(message)
-    if counts:
-        return ContextExceeded(int(counts[1]), int(counts[2]), server=server)
-    return ContextExceeded(server=server)
+    if counts and not (prompt and window):
+        prompt, window = _tokens(int(counts[1])), _tokens(int(counts[2]))
+    return ContextExceeded(prompt, window, server=server) if prompt and window else ContextExceeded(server=server)
+
+
+def _tokens(value: JsonValue) -> int | None:
+    return value if isinstance(value, int) and 0 < value <= MOST_TOKENS else None
 
 
 def _not_authorized(status: int, message: str, details: JsonObject, body: bytes, server: str) -> NotAuthorized:

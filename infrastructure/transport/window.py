@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TOKENS_PER_BYTE = 1 / 3
 """Safe side for source code and prose in any script: tokenizers of code models need 3 to 4 bytes for a token."""
+SMALLEST_WINDOW = 4096
+"""What a server gives a model whose window nobody sets, on a GPU below 23 GiB (since 0.6.7; larger ones get more)."""
 MESSAGE_TOKENS = 8
 """What a chat template adds around one message, at most."""
 
@@ -60,14 +62,35 @@ def bounded_num_predict(wanted: int, prompt_estimate: int, window: int | None) -
     return left if wanted < 0 else max(1, min(wanted, left))
 
 
-def check_window(metrics: Metrics, window: int | None, *, server: str = "") -> None:
+def check_window(
+    metrics: Metrics,
+    window: int | None,
+    *,
+    estimated_tokens: int | None = None,
+    num_predict: int | None = None,
+    server: str = "",
+) -> None:
     """Make sure that prompt and answer were in the window together.
+
+    Args:
+        metrics: what the server counted.
+        window: tokens; None where it is not known.
+        estimated_tokens: how long the prompt was thought to be, for the message.
+        num_predict: what was sent, for the message.
+        server: its label.
 
     Raises:
         WindowOverrun: they were not, so the server dropped old context without a word.
     """
     if window is not None and metrics.prompt_tokens + metrics.completion_tokens > window:
-        raise WindowOverrun(metrics.prompt_tokens, metrics.completion_tokens, window, server=server)
+        raise WindowOverrun(
+            metrics.prompt_tokens,
+            metrics.completion_tokens,
+            window,
+            estimated_tokens,
+            num_predict,
+            server=server,
+        )
 
 
 def _bytes(text: str) -> int:

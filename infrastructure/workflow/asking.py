@@ -128,7 +128,7 @@ class _Stream:
     def feed(self, delta: Delta) -> None:
         if isinstance(delta, Restarted):
             self._parts.clear()
-            self._emit(CallRestarted(call=self._call, role=self._role, reason="the stream broke; asked again"))
+            self._emit(CallRestarted(call=self._call, role=self._role, reason=delta.reason))
             return
         thinking = not isinstance(delta, TextDelta)
         if thinking is not self._thinking:

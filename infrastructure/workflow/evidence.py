@@ -72,7 +72,7 @@ def tests_ran(report: TestReport, attempt: int, suite: Literal["judge", "written
 
 async def judge_contents(scope: RunScope, snapshot: Snapshot, baseline: Baseline) -> dict[str, bytes]:
     """The judge's files as they are copied in after the last edit: the snapshot's own, under those the user gave."""
-    return await judge_files(snapshot, await contents_of(scope, baseline.given))
+    return await judge_files(snapshot, await contents_of(scope, baseline.given), baseline.command)
 
 
 async def contents_of(scope: RunScope, files: Sequence[FileRef]) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 """Which lane answers for a role.
 
 Owns the order: the task's own model, the role's setting, the common setting; and the pure choice of a model where
-nobody named one: the loaded one, else the largest, of those that complete text.
+nobody named one: the loaded one, else the largest, of those that complete text; of simulated models the oracle.
 """
 
 from __future__ import annotations
@@ -10,6 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infrastructure.config.settings import Settings
+
+SIMULATED_FAMILY = "simulated"
+"""What a simulated server says its models belong to."""
+ORACLE = "oracle"
+"""The one of them that can solve a task; the others echo, or say random words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,8 @@ class Offer:
     size: int
     loaded: bool
     completes: bool = True
+    simulated: bool = False
+    """Whether a simulated server has it."""
 
 
 class NoModel(Exception):
@@ -34,12 +41,16 @@ class NoModel(Exception):
 def choose_model(offers: Sequence[Offer]) -> str:
     """The loaded model, else the largest; ties by name, so that the choice is the same each time.
 
+    A simulated model is taken only where there are no others, and then the oracle.
+
     Raises:
         NoModel: there is none.
     """
     usable = [offer for offer in offers if offer.completes]
     if not usable:
         raise NoModel
+    real = [offer for offer in usable if not offer.simulated]
+    usable = real or [offer for offer in usable if offer.name.partition(":")[0] == ORACLE] or usable
     return min(usable, key=lambda offer: (not offer.loaded, -offer.size, offer.name)).name
 
 

@@ -15,6 +15,8 @@ from infrastructure.workflow.state import CandidateState, CodegenState
 from infrastructure.workflow.values import Candidate, CandidateStart, Outcome
 
 _GOOD = frozenset({Outcome.DONE, Outcome.UNVERIFIED})
+_TOLD = 1
+"""How often the coder is told that its answer changed nothing; who says so again has nothing to add."""
 _RANK = {Outcome.DONE: 0, Outcome.UNVERIFIED: 1, Outcome.FAILED: 2, Outcome.LOST: 3}
 
 
@@ -94,10 +96,10 @@ def after_write(state: CandidateState) -> Literal["apply", "__end__"]:
 
 
 def after_apply(state: CandidateState) -> Literal["run_tests", "write", "__end__"]:
-    """An answer that could not be used is asked for again while tries are left."""
+    """An answer that could not be used is asked for again while tries are left; one that changed nothing, once."""
     if not state.get("rejected"):
         return "run_tests"
-    return "write" if _tries_left(state) else "__end__"
+    return "write" if _tries_left(state) and state.get("unchanged", 0) <= _TOLD else "__end__"
 
 
 def after_tests(state: CandidateState) -> Literal["debugger", "__end__"]:

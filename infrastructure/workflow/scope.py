@@ -87,6 +87,7 @@ class Scopes:
         open_sandbox: Opens the sandbox, likewise.
         budget: What each run may use.
         trees: Where trees go; a temporary folder when None, removed when the graph is.
+        blobs: Where files and patches are kept; in memory when None.
     """
 
     def __init__(
@@ -96,12 +97,13 @@ class Scopes:
         *,
         budget: BudgetSettings | None = None,
         trees: Path | None = None,
+        blobs: Blobs | None = None,
     ) -> None:
         self._open_source = open_source
         self._open_sandbox = open_sandbox
         self._budget = budget or BudgetSettings()
         self._trees = trees
-        self._blobs = MemoryBlobs()
+        self._blobs = MemoryBlobs() if blobs is None else blobs
         self._scopes: dict[str, RunScope] = {}
         self._opened: tuple[ModelSource, Sandbox] | None = None
         self._opening = asyncio.Lock()

@@ -1,12 +1,15 @@
 """The graph for a stranger: compiled with dependencies of its own, so that plain `astream(state)` works.
 
-Owns the defaults: the process-wide pool, a model chosen where none is named, the strongest sandbox there is, a
-temporary folder. The engine does not use this: it gives each run a scope.
+Owns the defaults (the process-wide pool, a model chosen where none is named, the strongest sandbox there is, a
+temporary folder), and the way from the hashes of a result to its texts. The engine uses none of it: it gives each run
+a scope.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+from weakref import WeakKeyDictionary
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -14,11 +17,16 @@ from infrastructure.config.settings import BudgetSettings, Settings
 from infrastructure.connection_pool import OllamaConnectionPool, get_ollama_pool
 from infrastructure.pool.snapshot import PoolModel
 from infrastructure.sandbox import Level, Sandbox, open_sandbox
+from infrastructure.storage.blobs import Blobs
 from infrastructure.workflow.graph import CodegenGraph, compile_codegen_graph
-from infrastructure.workflow.lanes import Offer, RoleLanes, choose_model
+from infrastructure.workflow.lanes import SIMULATED_FAMILY, Offer, RoleLanes, choose_model
 from infrastructure.workflow.models import PoolModels
 from infrastructure.workflow.ports import ModelSource
 from infrastructure.workflow.scope import Scopes
+from infrastructure.workflow.values import FileRef
+
+_stores: WeakKeyDictionary[object, Blobs] = WeakKeyDictionary()
+"""Where the texts of each graph are kept, by its builder: LangGraph's `with_config` copies the graph, not that."""
 
 
 def build_codegen_graph(
@@ -29,8 +37,12 @@ def build_codegen_graph(
     sandbox: Level | Literal["auto"] = "auto",
     budget: BudgetSettings | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
+    blobs: Blobs | None = None,
 ) -> CodegenGraph:
     """The code-generation graph, ready for `async for update in graph.astream({"task": "…", "repo": "."})`.
+
+    A result, and the update of `deliver`, hold the hash of the patch and of each changed file: `patch_text` and
+    `changed_files` give the texts.
 
     With `stream_mode=["updates", "custom"], subgraphs=True` the steps inside a candidate and the tokens come too: a
     custom part is an event of `infrastructure.events.catalogue`.
@@ -42,6 +54,8 @@ def build_codegen_graph(
         sandbox: How strongly tests are held.
         budget: What each run may use.
         checkpointer: LangGraph's, for runs that can go on; give it the types of `values.STORED_TYPES`.
+        blobs: Where files and patches are kept, by their hash; in memory, as long as the graph, when None. Runs that
+            go on in another process need a `BlobStore` of a folder.
     """
 
     async def open_source() -> ModelSource:
@@ -50,7 +64,42 @@ def build_codegen_graph(
     async def opened_sandbox() -> Sandbox:
         return await open_sandbox(sandbox)
 
-    return compile_codegen_graph(Scopes(open_source, opened_sandbox, budget=budget), checkpointer)
+    scopes = Scopes(open_source, opened_sandbox, budget=budget, blobs=blobs)
+    graph = compile_codegen_graph(scopes, checkpointer)
+    _stores[graph.builder] = scopes.blobs
+    return graph
+
+
+async def patch_text(graph: CodegenGraph, result: Mapping[str, object]) -> str:
+    """The patch of a run as a unified diff that `git apply` takes; empty where there is none.
+
+    Args:
+        graph: What `build_codegen_graph` returned and the run was run with.
+        result: What `ainvoke` returned, the run's state, or the update of `deliver`.
+
+    Raises:
+        ValueError: the graph was not made by `build_codegen_graph`.
+        MissingBlob: the run was not this graph's.
+    """
+    sha = result.get("patch")
+    return (await _blobs_of(graph).get(str(sha))).decode("utf-8", "surrogateescape") if sha else ""
+
+
+async def changed_files(graph: CodegenGraph, result: Mapping[str, object]) -> dict[str, bytes | None]:
+    """The files that a run's patch changes, by path, as they are after it; None for a deleted one.
+
+    Arguments and errors are those of `patch_text`.
+    """
+    files = cast("Sequence[FileRef]", result.get("files", ()))
+    blobs = _blobs_of(graph)
+    return {ref.path: None if ref.sha is None else await blobs.get(ref.sha) for ref in files}
+
+
+def _blobs_of(graph: CodegenGraph) -> Blobs:
+    try:
+        return _stores[graph.builder]
+    except KeyError:
+        raise ValueError("only a graph of build_codegen_graph keeps its patches where they can be asked for") from None
 
 
 async def _pool_models(pool: OllamaConnectionPool, model: str | None) -> ModelSource:
@@ -62,5 +111,9 @@ def offer_of(model: PoolModel) -> Offer:
     """A pool's model as something to choose from; one that runs elsewhere is not."""
     completes = model.capabilities is None or "completion" in model.capabilities
     return Offer(
-        name=model.name, size=model.size, loaded=bool(model.loaded_on), completes=completes and not model.remote_host
+        name=model.name,
+        size=model.size,
+        loaded=bool(model.loaded_on),
+        completes=completes and not model.remote_host,
+        simulated=model.family == SIMULATED_FAMILY,
     )

@@ -73,7 +73,10 @@ class CodegenState(CodegenInput, total=False):
 
 
 class CodegenOutput(TypedDict, total=False):
-    """What a run ends with. `patch` is the hash of the patch text, `files` the changed files as they are after it."""
+    """What a run ends with. `patch` is the hash of the patch text, `files` the changed files as they are after it.
+
+    Whoever runs a graph of `build_codegen_graph` gets the texts by `patch_text` and `changed_files`.
+    """
 
     status: Status
     judge: JudgeKind
@@ -87,13 +90,15 @@ class CandidateState(TypedDict, total=False):
     """Everything one candidate knows.
 
     `contents` holds the files changed so far against the snapshot; a tree on disk is made from it for each test
-    run and thrown away, so a step that runs again after a crash starts from the same state.
+    run and thrown away, so a step that runs again after a crash starts from the same state. `unchanged` counts the
+    answers that changed nothing since the last one that did.
     """
 
     start: Required[CandidateStart]
     attempt: int
     reply: str
     rejected: str
+    unchanged: int
     contents: tuple[FileRef, ...]
     report: str
     outcome: Literal["", "done", "unverified", "failed"]

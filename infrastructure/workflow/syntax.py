@@ -40,4 +40,6 @@ def _python_error(text: str) -> str:
             return "it is nested too deeply to be read"
         except ValueError as error:
             return f"it is no Python: {error}"
+        except SystemError:  # CPython issue 106905: until 3.11.8 two threads that read at once can disturb each other
+            return ""
     return ""

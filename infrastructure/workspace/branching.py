@@ -4,11 +4,11 @@ Owns the plumbing: blobs without filters, an index file of its own, a tree, a co
 taken at, and a reference that must not exist yet.
 """
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infrastructure.processes import scratch
 from infrastructure.workspace.beneath import EXECUTABLE, REGULAR, read_file
 from infrastructure.workspace.errors import BranchExists, BranchRefused, NotADirectory, NotARepository
 from infrastructure.workspace.git import Repository, find_repository, git, git_setting
@@ -46,11 +46,8 @@ async def write_branch(
         raise BranchRefused(branch)
     committed = await _committed(repository, snapshot.head, changes)
     befores = await in_thread(lambda _: _befores(snapshot, changes))
-    place = await in_thread(lambda _: tempfile.TemporaryDirectory(prefix="corral-index-"))
-    try:
-        tree = await _write_tree(repository, Path(place.name), snapshot, changes, executable, committed, befores)
-    finally:
-        await in_thread(lambda _: place.cleanup())
+    async with scratch("index") as place:
+        tree = await _write_tree(repository, place, snapshot, changes, executable, committed, befores)
     carried = tuple(path for path in sorted(changes) if _is_carried(committed.get(path), befores.get(path)))
     known = await _resolve(repository, f"refs/heads/{branch}")
     if known is not None:

@@ -4,12 +4,12 @@ Owns `make_patch`. Git itself writes the diff, between two trees of a throw-away
 files: no attribute, driver or filter of the workspace takes part.
 """
 
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from infrastructure.processes import scratch
 from infrastructure.workspace.beneath import LINK, read_file
 from infrastructure.workspace.git import plain_git
 from infrastructure.workspace.manifest import FileState, Snapshot
@@ -98,11 +98,8 @@ async def make_patch(snapshot: Snapshot, tree: Tree, exclude: Collection[str] = 
     fit = [each for each in pairs if _unfit(each) is None]
     if not fit:
         return Patch("", (), left_out)
-    place = await in_thread(lambda _: tempfile.TemporaryDirectory(prefix="corral-patch-"))
-    try:
-        text, counts = await _diff(Path(place.name), fit)
-    finally:
-        await in_thread(lambda _: place.cleanup())
+    async with scratch("patch") as place:
+        text, counts = await _diff(place, fit)
     return Patch(text, tuple(_file_change(each.change, counts) for each in fit), left_out)
 
 

@@ -23,7 +23,7 @@ async def a_holder_that_stays(made: Bench) -> tuple[Command, Command]:
     guest = await made.run()
     await guest.event("call.text")
     made.simulator.release(QUESTION)
-    await holder.says("staying for a run of a guest")
+    await holder.says("staying, since another command's run goes on")
     return holder, guest
 
 
@@ -44,7 +44,7 @@ async def test_second_run_is_a_guest_and_both_share_one_queue(tmp_path: Path) ->
         made.simulator.release(TASK)
         codes = [await command.ended() for command in (first, second, third)]
         assert codes == [0, 0, 0], (first.text, second.text, third.text)
-        assert "staying for" in first.text
+        assert "staying, since" in first.text
         assert {command.result["run"] for command in (first, second, third)} == {row.run for row in await made.rows()}
         for command in (first, second, third):
             assert command.result["status"] == "done"
@@ -118,7 +118,7 @@ async def test_ctrl_c_of_the_holders_own_run_leaves_the_guest_alone(tmp_path: Pa
         guest = await made.run()
         await guest.event("call.text")
         holder.send(signal.SIGINT)
-        await holder.says("staying for a run of a guest")
+        await holder.says("staying, since another command's run goes on")
         assert holder.result["exit_code"] == 130
         made.simulator.release(TASK)
         assert await guest.ended() == 0

@@ -75,7 +75,13 @@ async def test_refused_task_raises_what_the_engine_here_would_have_raised(name: 
 
 @pytest.mark.parametrize(
     ("status", "name", "code"),
-    [(409, "KeyReused", 2), (429, "PoolSaturated", 3), (507, "DiskFull", 3), (503, "StorageError", 3)],
+    [
+        (409, "KeyReused", 2),
+        (503, "ModelNowhere", 3),
+        (429, "PoolSaturated", 3),
+        (507, "DiskFull", 3),
+        (503, "StorageError", 3),
+    ],
 )
 async def test_other_refusals_are_told_by_their_own_name_words_and_exit_code(status: int, name: str, code: int) -> None:
     async with door(always(problem(status, name))) as holder:

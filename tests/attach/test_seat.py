@@ -16,14 +16,14 @@ from backend.attach.seat import Seat
 from backend.bootstrap import Application, open_application
 from infrastructure.config.settings import Settings
 from infrastructure.ids import RunId
-from infrastructure.running.errors import RunIsOver, RunNotWaiting
+from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
 from infrastructure.simulator import Simulator
 from infrastructure.storage.errors import StorageError
 from infrastructure.storage.lock import EngineLock, Holder
 from infrastructure.storage.runs import RequestKey, RunState
 from infrastructure.tasks import TaskSpec, request_of
 from tests.attach.doors import Asked, door
-from tests.engine.world import LONG, QUESTION, TASK, asked, paced, repository, settings_of, simulator, task
+from tests.engine.world import CODER, LONG, QUESTION, TASK, asked, paced, repository, settings_of, simulator, task
 
 LOOK = 0.01
 
@@ -112,6 +112,15 @@ async def test_guest_has_the_holder_run_its_task_and_reads_the_result(tmp_path: 
         assert (host.hosts, host.held, visitor.held, host.stays) == ([], 0, 0, [])
 
 
+async def test_name_that_is_not_utf8_is_refused_to_a_guest_as_to_a_holder(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, seat(here.settings) as holder, seat(here.settings) as guest:
+        odd = tmp_path / "caf\udce9"
+        await asyncio.to_thread(odd.mkdir)
+        for each in (holder, guest):
+            with pytest.raises(TaskRefused, match="is not UTF-8"):
+                await each.start(TaskSpec(task=TASK, repo=odd))
+
+
 async def test_resuming_a_run_that_is_over_is_refused_to_a_guest_as_to_a_holder(tmp_path: Path) -> None:
     async with place(tmp_path) as here, seat(here.settings) as holder, seat(here.settings) as guest:
         run = await holder.start(here.spec(QUESTION))
@@ -182,6 +191,27 @@ async def test_holder_that_wants_to_go_hands_over_and_the_guest_goes_on(tmp_path
             assert (await guest.result(run)).status == "done"
             assert guest.application is not None
         assert (host.stays, visitor.held) == ([1], 1)
+
+
+async def test_guest_that_resumed_a_run_of_nobodys_follows_it_over_a_change_of_holders(tmp_path: Path) -> None:
+    async with place(tmp_path, slow(tmp_path)) as here:
+        here.server.hold(CODER)
+        async with open_application(here.settings) as application:
+            run = await application.engine.start(here.spec())  # a command's own: no engine goes on with it by itself
+            await application.engine.interrupt(run, "by a person")
+        holder = await seat(here.settings, Heard(leaves=True)).__aenter__()
+        async with seat(here.settings) as guest:
+            await guest.resume(run)
+            kinds: list[str] = []
+            left = False
+            async for stored in guest.follow(run):
+                kinds.append(stored.event.kind)
+                if not left and stored.event.kind == "call.text" and stored.execution == 2:
+                    left = True
+                    await holder.__aexit__(None, None, None)
+                    here.server.release(CODER)
+            assert (kinds.count("run.started"), kinds[-1]) == (3, "run.finished")
+            assert (await guest.result(run)).status == "done"
 
 
 async def test_question_open_when_the_holder_goes_is_asked_again_by_the_next(tmp_path: Path) -> None:

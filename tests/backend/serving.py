@@ -56,7 +56,11 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    data: Path, servers: Sequence[str], *options: str, source: Path | None = None
+    data: Path,
+    servers: Sequence[str],
+    *options: str,
+    source: Path | None = None,
+    until: str = "signs a browser in",
 ) -> AsyncIterator[Served]:
     """Start `corral serve`, and kill it if the test does not end it.
 
@@ -65,6 +69,7 @@ async def served(
         servers: Addresses of Ollama servers.
         options: Further words of the command line.
         source: Where its packages are; this tree by default.
+        until: What it says when it serves.
     """
     root = source or Path(__file__).parents[2]
     named = [word for server in servers for word in ("--server", server)]
@@ -75,7 +80,7 @@ async def served(
     )  # fmt: skip
     server = Served(process, data, "")
     try:
-        await server.line_with("signs a browser in")
+        await server.line_with(until)
         server.address = json.loads((data / "engine.lock").read_text())["address"]
         yield server
     finally:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from backend.cli.app import run_command
+from backend.cli.serve import elsewhere
 from backend.security.addresses import is_loopback_host
 from backend.server import NoPassword, address_of, check_host, listen, loop_name, run_in_loop
 from infrastructure.config.settings import ServeSettings
@@ -32,6 +33,49 @@ def test_a_port_that_is_taken_gives_the_next_free_one() -> None:
         port = first.getsockname()[1]
         with listen("127.0.0.1", port) as second:
             assert second.getsockname()[1] > port
+
+
+def test_a_port_that_was_asked_for_is_that_one_or_none() -> None:
+    with listen("127.0.0.1", 0) as first, pytest.raises(OSError, match="in use"):
+        listen("127.0.0.1", first.getsockname()[1], tries=1)
+
+
+@pytest.mark.parametrize("verb", ["serve", "sim"])
+def test_a_port_that_is_taken_is_told_in_words_with_what_to_do(
+    verb: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = str(taken.getsockname()[1])
+        data = ["--data", str(tmp_path / "data")] if verb == "serve" else []
+        assert run_command([verb, "--port", port, *data]) == 3
+    said = capsys.readouterr().err
+    assert f"error: port {port} is taken on 127.0.0.1\n  → " in said
+    assert "--port" in said
+    assert "Errno" not in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_descriptor_that_is_no_socket_is_told_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run_command(["serve", "--fd", "999", "--data", str(tmp_path / "data")]) == 2
+    assert "--fd: 999 is no socket" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "hosts", "said"),
+    [
+        ("127.0.0.1", ("gpu.lan",), ()),
+        ("192.168.1.5", (), ()),
+        ("0.0.0.0", ("gpu.lan", "192.168.1.5"), ("http://gpu.lan:8765/signin", "http://192.168.1.5:8765/signin")),
+        ("0.0.0.0", (), ("other machines are refused", "corral config set serve.hosts")),
+        ("::", (), ("other machines are refused", "corral config set serve.hosts")),
+    ],
+)
+def test_other_machines_are_told_of_where_the_server_listens_to_all(
+    host: str, hosts: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    lines = elsewhere(ServeSettings(host=host, hosts=hosts, password="correct horse"), "http://127.0.0.1:8765")
+    assert len(lines) == len(said)
+    assert all(word in line for word, line in zip(said, lines, strict=True))
 
 
 def test_an_address_that_is_not_ours_is_no_reason_to_try_on() -> None:
@@ -168,6 +212,26 @@ async def test_a_second_serve_only_says_where_to_sign_in(tmp_path: Path) -> None
         async with httpx.AsyncClient() as browser:
             assert (await browser.get(address)).status_code == 200
             assert (await browser.get(f"{server.address}/api/v1/pool")).status_code == 200
+        assert await server.stop() == 0
+
+
+@SLOW
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_second_serve_beside_one_with_a_password_prints_no_one_time_address(
+    tmp_path: Path, known: bool
+) -> None:
+    """Also where only the first was told of the password."""
+    (tmp_path / "password").write_text("correct horse\n")
+    guarded = ["--password-file", str(tmp_path / "password")]
+    async with served(tmp_path / "data", [], *guarded, until="asks for the password") as server:
+        second = await asyncio.create_subprocess_exec(
+            *_command("serve", "--data", str(tmp_path / "data"), *(guarded if known else [])),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await second.communicate()
+        assert second.returncode == 0
+        assert f"{server.address}/signin    asks for the password" in said.decode()
+        assert "code=" not in said.decode()
         assert await server.stop() == 0
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from backend.security.codes import mint
-from backend.security.guard import SIGN_IN_FILES, Guard
+from backend.security.guard import Guard
+from backend.security.pages import SIGN_IN_FILES
 from backend.security.token import Keys
 from tests.backend.site import BASE, Site, site_over
 from tests.engine.world import repository, settings_of
 
+HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+"""As browsers ask when an address is opened."""
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Origin": BASE}
 
 
@@ -23,10 +25,10 @@ def code_of(site: Site) -> str:
 
 
 @pytest.fixture
-async def guarded(tmp_path: Path) -> AsyncIterator[Site]:
+async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """A site with a password. Its server is never asked, so there is none."""
-    guard = Guard(port=8765, password="correct horse")
-    async with site_over(settings_of(tmp_path, []), repository(tmp_path / "repo"), guard) as site:
+    guard, place = Guard(port=8765, password="correct horse"), tmp_path_factory.mktemp("guarded")
+    async with site_over(settings_of(place, []), repository(place / "repo"), guard) as site:
         yield site
 
 
@@ -52,7 +54,7 @@ async def test_a_code_is_taken_once_only(site: Site) -> None:
         assert (await second.get("/api/v1/pool")).status_code == 401
 
 
-async def test_a_cookie_outlives_the_engine_and_a_code_does_not(site: Site, tmp_path: Path) -> None:
+async def test_a_cookie_outlives_the_engine_and_a_code_does_not(site: Site) -> None:
     code = code_of(site)
     keys = Keys(site.token)
     site.guard.open_with(keys, "the next engine")
@@ -84,9 +86,9 @@ async def test_signing_out_takes_the_cookie_back(site: Site) -> None:
 
 async def test_who_opens_the_page_without_a_cookie_is_sent_to_the_sign_in(site: Site) -> None:
     async with site.stranger({"Accept": "text/html,*/*;q=0.8"}) as browser:
-        answer = await browser.get("/")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
-        assert (await browser.get("/api/v1/pool")).status_code == 401
+        for path in ("/", "/api/v1/pool", "/nowhere"):
+            answer = await browser.get(path)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
         await browser.get("/signin", params={"code": code_of(site)})
         answer = await browser.get("/")
         assert answer.status_code == 200
@@ -97,7 +99,7 @@ async def test_a_program_that_asks_for_the_page_without_a_token_is_told_so(site:
     async with site.stranger({"Accept": "application/json"}) as program:
         answer = await program.get("/")
         assert (answer.status_code, answer.json()["type"]) == (401, "about:corral/NoToken")
-    async with site.stranger({"Accept": "text/html", "Host": "evil.example"}) as rebound:
+    async with site.stranger({"Accept": "application/json", "Host": "evil.example"}) as rebound:
         answer = await rebound.get("/")
         assert (answer.status_code, answer.json()["type"]) == (403, "about:corral/ForeignHost")
 
@@ -110,7 +112,8 @@ async def test_everything_the_sign_in_page_is_drawn_with_is_open_to_a_stranger(s
         assert files == SIGN_IN_FILES
         for file in files:
             assert (await browser.get(file)).status_code == 200, file
-            assert (await browser.get(f"{file}/../../index.html")).status_code == 401
+            hidden = await browser.get(f"{file}/../../index.html", headers={"Accept": "*/*"})
+            assert hidden.status_code == 401
         assert re.findall(r"<style|\sstyle=|<script|\son[a-z]+=", page) == []
 
 
@@ -147,6 +150,55 @@ async def test_a_wrong_password_asks_again_and_ten_are_too_many(guarded: Site) -
         answer = await browser.post("/signin", content="password=correct+horse")
         assert (answer.status_code, answer.json()["type"]) == (429, "about:corral/TooManyAttempts")
         assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_a_browser_that_guessed_too_often_gets_a_page_that_says_when_to_try_again(guarded: Site) -> None:
+    async with guarded.stranger({**FORM, "Accept": HTML}) as browser:
+        for _ in range(10):
+            await browser.post("/signin", content="password=guess")
+        answer = await browser.post("/signin", content="password=correct+horse")
+    assert (answer.status_code, answer.headers["content-type"]) == (429, "text/html; charset=utf-8")
+    seconds = answer.headers["retry-after"]
+    assert f"Try again in {seconds} s." in answer.text
+    assert "Too many wrong passwords" in answer.text
+    assert 'href="/signin"' in answer.text
+    assert "about:corral" not in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "said"),
+    [
+        ("GET", "/", {"Host": "evil.example"}, 403, "serve.hosts"),
+        ("POST", "/signin", {"Origin": "https://evil.example"}, 403, "another origin"),
+        ("GET", "/signin?code=" + "x" * 300, {}, 422, "200 characters"),
+        ("POST", "/signin", {"Content-Type": "application/json"}, 415, "application/x-www-form-urlencoded"),
+    ],
+)
+async def test_every_refusal_is_a_page_where_a_browser_asks_for_one(
+    guarded: Site, method: str, path: str, headers: dict[str, str], status: int, said: str
+) -> None:
+    async with guarded.stranger({**FORM, "Accept": HTML, **headers}) as browser:
+        answer = await browser.request(method, path, content=b"password=x" if method == "POST" else None)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert said in answer.text
+    assert re.findall(r"<style|\sstyle=|<script|\son[a-z]+=", answer.text) == []
+
+
+async def test_what_a_refusal_repeats_cannot_become_markup(site: Site) -> None:
+    async with site.stranger({"Accept": HTML}) as browser:
+        await browser.get("/signin", params={"code": code_of(site)})
+        answer = await browser.get("/static/<script>alert(1)</script>")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "&lt;script&gt;alert(1)" in answer.text
+    assert "<script" not in answer.text
+
+
+async def test_a_program_asks_how_a_browser_gets_in(site: Site, guarded: Site) -> None:
+    for each, by in ((site, "code"), (guarded, "password")):
+        async with each.stranger({"Accept": "application/json"}) as program:
+            answer = await program.get("/signin")
+            assert (answer.status_code, answer.json()) == (200, {"by": by})
 
 
 async def test_the_form_may_be_sent_by_our_own_page_only(guarded: Site) -> None:

@@ -50,12 +50,13 @@ LINES = [job_line(each) for each in PROBLEMS[:3]]
 def test_summary_on_stdout_a_line_an_event_on_stderr_and_what_to_type_next(corral: Corral, tmp_path: Path) -> None:
     done = batch(corral, tmp_path, *LINES[:2])
     assert done.code == 0, done.err
-    assert done.out.startswith("2 of 2 records: 2 done\npass@1: 100.0 %")
+    assert done.out.startswith("2 of 2 runs came to their end\n        2 passed      tests that were there before")
+    assert "\npass@1: 100.0 % (95 % interval " in done.out
     assert "simulated" in done.out
     err = done.err.splitlines()
     assert err[0] == "2 to solve: 0 finished before, 2 to do, 1 at once"
     assert "Tiny/1: begun" in err
-    assert any(line.startswith("Tiny/2: done in ") and "2 of 2" in line for line in err)
+    assert any(line.startswith("Tiny/2: passed in ") and "2 of 2" in line for line in err)
     assert f"→ {tmp_path / 'out' / 'records.jsonl'}" in err[-1]
 
 
@@ -87,6 +88,8 @@ def test_job_answered_as_a_question_is_no_pass(corral: Corral, tmp_path: Path) -
     done = batch(corral, tmp_path, line)
     assert done.code == 6, done.err
     assert "pass@1: 0.0 %" in done.out
+    assert "1 failed      no candidate passed, a budget ran out, or a job with tests was answered in words" in done.out
+    assert "Tiny/unknown to the oracle: failed in " in done.err
     assert "answered as a question" in done.err
 
 
@@ -94,7 +97,9 @@ def test_some_failed_exits_6(corral: Corral, tmp_path: Path) -> None:
     impossible = json.loads(LINES[2]) | {"test": "def check(candidate):\n    assert False\n"}
     done = batch(corral, tmp_path, *LINES[:2], impossible)
     assert done.code == 6, done.err
-    assert "1 failed" in done.out
+    assert "        2 passed " in done.out
+    assert "        1 failed " in done.out
+    assert "pass@1: 66.7 %" in done.out
     assert "corral show RUN" in done.err
 
 
@@ -182,7 +187,7 @@ def test_ctrl_c_exits_130_and_the_same_command_ends_it(
     out, err = process.communicate(timeout=60)
     slow.close()
     assert process.returncode == 130, err
-    assert out.startswith("0 of 2 records: none")
+    assert out.startswith("0 of 2 runs came to their end\n        2 not run ")
     assert "the same command goes on: 2 to do" in err
     assert "Traceback" not in err
     corral.server = fast

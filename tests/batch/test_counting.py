@@ -51,6 +51,10 @@ def test_report_counts_unverified_as_no_pass_and_errors_as_no_sample() -> None:
     assert {each.k: (each.value, each.jobs) for each in report.pass_at} == {1: (0.5, 2), 2: (1.0, 2)}
     assert report.statuses == {"done": 2, "error": 1, "failed": 1, "unverified": 1}
     assert (report.missing, report.repairs, report.errors) == (1, 4, {"ServerBusy": 1})
+    assert (report.passed, report.unverified, report.failed, report.no_verdict) == (2, 1, 1, 1)
+    counts = (report.passed, report.unverified, report.failed, report.no_verdict, report.missing)
+    assert sum(counts) == report.jobs == 6
+    assert report.records == 5
     assert (report.prompt_tokens, report.completion_tokens, report.seconds) == (50, 25, 7.5)
 
 
@@ -152,7 +156,15 @@ def test_rate_and_estimate_are_measured_over_this_command() -> None:
     assert tally.rate_per_hour == pytest.approx(360)
     assert tally.eta_seconds == pytest.approx(60)
     tally.running = 2
-    assert standing(tally) == "3 done · 1 failed · 2 running · 4 of 10 · 360 an hour · about 1 min 0 s left"
+    assert (tally.done, tally.failed) == (3, 1)
+    assert standing(tally) == "3 passed · 1 failed · 2 running · 4 of 10 · 360 an hour · about 1 min 0 s left"
+
+
+def test_unverified_runs_and_those_without_a_verdict_are_told_apart_where_there_are_some() -> None:
+    tally = Tally(10, lambda: 0.0)
+    tally.begin([told("a", "done"), told("b", "unverified"), told("c", "error"), told("d", "budget")])
+    assert (tally.done, tally.failed) == (2, 2)
+    assert standing(tally) == "1 passed · 1 unverified · 1 failed · 1 no verdict · 0 running · 4 of 10"
 
 
 @pytest.mark.parametrize(

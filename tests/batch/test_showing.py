@@ -9,11 +9,12 @@ from typing import get_args
 import pytest
 from rich.console import Console
 
-from backend.cli.batching import lines_of, show_batch
+from backend.cli.batching import VERDICTS, lines_of, show_batch, summary
 from backend.cli.console import Terminal
 from backend.cli.render import BAD, GOOD, WARN
 from infrastructure.batch import Began, Ended, News, Opened, Record, Rested, Retried, Tally, Waiting, WentOn, read_jobs
 from infrastructure.batch.records import told_of
+from infrastructure.batch.report import BatchReport, report_on
 from infrastructure.batch.runner import Ticket
 from infrastructure.ids import RunId
 from tests.batch.conftest import write_lines
@@ -55,10 +56,12 @@ def test_every_piece_of_news_has_its_words(ticket: Ticket) -> None:
 @pytest.mark.parametrize(
     ("status", "verdict", "judge", "style", "says"),
     [
-        ("done", "passed", "given", GOOD, "done in 1.2 s, 2 tries"),
+        ("done", "passed", "given", GOOD, "passed in 1.2 s, 2 tries"),
         ("unverified", "unverified", "written", WARN, ": because"),
         ("failed", "failed", "given", BAD, ": because"),
+        ("error", None, "none", WARN, "no verdict (error) in 1.2 s, 2 tries"),
         ("error", None, "none", WARN, ": because"),
+        ("budget", "failed", "given", BAD, "failed in 1.2 s"),
         ("done", "failed", "none", BAD, "answered as a question"),
     ],
 )
@@ -81,9 +84,9 @@ def test_terminal_has_a_live_line_with_rate_and_estimate_and_no_line_a_beginning
         progress.news(Began(ticket, RunId("r"), again=False), tally())
         progress.news(Ended(ticket, record("done", "passed")), tally())
     text = shown.getvalue()
-    assert "1 done · 0 failed · 0 running · 1 of 4 · 100 an hour · about 1 min 48 s left" in text
+    assert "1 passed · 0 failed · 0 running · 1 of 4 · 100 an hour · about 1 min 48 s left" in text
     assert "begun" not in text
-    assert "\\u001b[31mred (sample 1): done" in text
+    assert "\\u001b[31mred (sample 1): passed" in text
 
 
 def test_elsewhere_every_event_is_a_plain_line(ticket: Ticket) -> None:
@@ -91,6 +94,36 @@ def test_elsewhere_every_event_is_a_plain_line(ticket: Ticket) -> None:
     with show_batch(on, quiet=False) as progress:
         progress.news(Began(ticket, RunId("r"), again=False), tally())
     assert shown.getvalue() == "\\u001b[31mred (sample 1): begun\n"
+
+
+def report(*statuses: str, jobs: int = 0) -> BatchReport:
+    made = [record(status, VERDICTS_OF.get(status)) for status in statuses]
+    records = [told_of(each.model_copy(update={"job_id": str(number)})) for number, each in enumerate(made)]
+    return report_on(records, batch="b", name="n", out="o", jobs=jobs or len(records), interrupted=False)
+
+
+VERDICTS_OF = {"done": "passed", "unverified": "unverified", "failed": "failed", "budget": "failed"}
+
+
+def test_summary_tells_each_count_with_what_it_means_and_only_those_there_are() -> None:
+    lines = [line.text for line in summary(report("done", "done", "unverified", "budget", "error", jobs=7))]
+    assert lines[0] == "5 of 7 runs came to their end"
+    assert [line.split()[:2] for line in lines[1:6]] == [
+        ["2", "passed"], ["1", "unverified"], ["1", "failed"], ["1", "no"], ["2", "not"],
+    ]  # fmt: skip
+    assert [line.partition("  ")[2].strip().partition("  ")[2].strip() for line in lines[1:6]] == [*VERDICTS.values()]
+    assert lines[6].startswith("pass@1: ")
+    few = [line.text for line in summary(report("done"))]
+    assert few[1].split()[:2] == ["1", "passed"]
+    assert few[2].startswith("pass@1: 100.0 %")
+    assert few[3].startswith("1 repair · 0 model calls · ")
+
+
+def test_pass_at_k_and_counts_tell_the_same() -> None:
+    told = report("done", "unverified", "failed", "error")
+    assert (told.passed, told.unverified, told.failed, told.no_verdict) == (1, 1, 1, 1)
+    (at_one,) = told.pass_at
+    assert (at_one.value, at_one.jobs) == (pytest.approx(1 / 3, abs=1e-6), 3)
 
 
 def test_quiet_shows_nothing(ticket: Ticket) -> None:

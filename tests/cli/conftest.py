@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,20 @@ class Corral:
         code = run_command([verb, *arguments, *self.options])
         said = self.capsys.readouterr()
         return Done(code, said.out, said.err)
+
+
+Solve = Callable[..., Done]
+"""Runs a sample task; further arguments of the command, `model` and the task's `number`."""
+
+
+def refused(done: Done, code: int, *said: str) -> None:
+    """The command ended with this code, said this, and said what to do; stdout stays empty."""
+    assert done.code == code, done.err
+    for each in said:
+        assert each in done.err
+    assert "→" in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
 
 
 def serve(settings: SimulatorSettings) -> Iterator[str]:
@@ -113,3 +127,16 @@ def corral(
     for name in [name for name in os.environ if name.startswith("CORRAL_")]:
         monkeypatch.delenv(name)
     return Corral(capsys, tmp_path / "data", server)
+
+
+@pytest.fixture
+def solve(corral: Corral, place: DemoPlace, samples: Samples) -> Solve:
+    """Runs the first sample task, which is right at once."""
+
+    def run(*arguments: str, model: str = "oracle", number: int = 0) -> Done:
+        task = samples.task[number]
+        tests = [word for test in task.tests for word in ("--tests", str(place.repository / test))]
+        repo = ["--repo", str(place.repository)]
+        return corral("run", task.prompt, *repo, *tests, "--model", model, *arguments)
+
+    return run

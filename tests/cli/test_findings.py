@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from backend.cli.checkup import judge_models, judge_sandbox, judge_window
 from backend.cli.findings import (
     check_data,
+    check_engine,
     check_git,
     check_names,
     check_proxies,
     check_python,
+    check_settings,
     check_sqlite,
 )
-from infrastructure.config.settings import LaneSettings, ServerSettings
-from infrastructure.sandbox import Check, Level
-from infrastructure.transport.messages import LoadedModel, LocalModel, ModelInfo
-
-INFO = ModelInfo((), 32768, {}, "qwen2", "7B", "Q4", "", "")
-
-
-def local(name: str, *capabilities: str) -> LocalModel:
-    return LocalModel(name, "", 1, None, "", "", "", capabilities or None)
-
-
-def loaded(window: int, size: int = 10, vram: int = 10) -> LoadedModel:
-    return LoadedModel("m:latest", "", size, vram, window, None)
+from infrastructure.config.load import Loaded, load_settings
+from infrastructure.config.settings import ServerSettings
+from infrastructure.storage.lock import Holder
 
 
 @pytest.mark.parametrize(("version", "state"), [((3, 10, 9), "bad"), ((3, 11, 0), "good"), ((3, 14, 1), "good")])
@@ -76,42 +68,54 @@ def test_proxy_matters_only_for_servers_elsewhere() -> None:
     assert "NO_PROXY=gpu.lan" in finding.fix
 
 
+@pytest.mark.parametrize("besides", ["gpu.lan", ".lan", "elsewhere, lan", "*"])
+def test_proxy_that_no_proxy_keeps_from_the_servers_is_no_matter(besides: str) -> None:
+    there = ServerSettings(url="http://gpu.lan:11434")
+    environ = {"HTTPS_PROXY": "http://me:hush@proxy:3128", "NO_PROXY": besides}
+    assert check_proxies([there], environ).state == "good"
+    finding = check_proxies([there], environ | {"NO_PROXY": "an.lan"})
+    assert (finding.state, "NO_PROXY=an.lan,gpu.lan" in finding.fix) == ("warning", True)
+    assert "hush" not in finding.said
+
+
+def loaded(file: Path, environ: dict[str, str] | None = None) -> Loaded:
+    return load_settings(file if file.exists() else None, environ or {})
+
+
+def test_settings_say_where_they_come_from(tmp_path: Path) -> None:
+    file = tmp_path / "corral.toml"
+    finding = check_settings(file, loaded(file, {"CORRAL_MODEL": "m", "OLLAMA_HOST": "gpu"}), mode=None)
+    assert finding.state == "good"
+    assert f"{file} is not there" in finding.said
+    assert finding.said.endswith("from the environment: CORRAL_MODEL, OLLAMA_HOST")
+
+
 @pytest.mark.parametrize(
-    ("level", "checks", "states"),
+    ("content", "mode", "state"),
     [
-        (Level.BUBBLEWRAP, [Check(name="a", held=True)], ["good"]),
-        (Level.LANDLOCK, [Check(name="a", held=True)], ["warning"]),
-        (Level.NONE, [], ["warning"]),
-        (Level.BUBBLEWRAP, [Check(name="a", held=False)], ["bad", "bad"]),
-        (Level.BUBBLEWRAP, [Check(name="a", held=False, needed=False, note="n")], ["good", "warning"]),
+        ('[serve]\npassword = "hush-hush"\n', 0o644, "warning"),
+        ('[serve]\npassword = "hush-hush"\n', 0o600, "good"),
+        ('servers = ["https://me:hush@gpu"]\n', 0o640, "warning"),
+        ('model = "m"\n', 0o644, "good"),
     ],
 )
-def test_sandbox_is_judged_by_its_level_and_what_held(level: Level, checks: list[Check], states: list[str]) -> None:
-    assert [finding.state for finding in judge_sandbox(level, checks)] == states
-
-
-def test_server_without_a_completion_model_is_bad_with_the_pull_command() -> None:
-    assert judge_models("gpu", [local("coder", "completion", "tools")]).state == "good"
-    assert judge_models("gpu", [local("older-server-says-nothing")]).state == "good"
-    finding = judge_models("gpu", [local("embed", "embedding")])
-    assert finding.state == "bad"
-    assert finding.fix.startswith("ollama pull ")
-
-
-@pytest.mark.parametrize(
-    ("lane", "in_memory", "state", "said"),
-    [
-        (LaneSettings(model="m"), None, "warning", "known once the model is loaded"),
-        (LaneSettings(model="m"), loaded(4096), "warning", "4,096 tokens, little for code"),
-        (LaneSettings(model="m"), loaded(32768), "good", "32,768 tokens"),
-        (LaneSettings(model="m", num_ctx=32768), None, "good", "32,768 tokens"),
-        (LaneSettings(model="m", num_ctx=32768), loaded(16384), "warning", "fewer than the lane's 32,768"),
-        (LaneSettings(model="m"), loaded(32768, size=10, vram=4), "warning", "only 40 % of it on the GPU"),
-    ],
-)
-def test_window_is_judged_as_loaded_else_as_set(
-    lane: LaneSettings, in_memory: LoadedModel | None, state: str, said: str
+def test_file_with_a_secret_that_others_can_read_is_a_warning(
+    tmp_path: Path, content: str, mode: int, state: str
 ) -> None:
-    finding = judge_window("gpu", lane, in_memory, INFO)
+    file = tmp_path / "corral.toml"
+    file.write_text(content)
+    finding = check_settings(file, loaded(file), mode=mode)
     assert finding.state == state
-    assert said in finding.said
+    assert ("chmod 600" in finding.fix) == (state == "warning")
+
+
+def test_secret_of_the_environment_is_no_matter_of_the_files_mode(tmp_path: Path) -> None:
+    file = tmp_path / "corral.toml"
+    file.write_text('model = "m"\n')
+    assert check_settings(file, loaded(file, {"CORRAL_SERVE__PASSWORD": "hush-hush"}), mode=0o644).state == "good"
+
+
+def test_engine_is_told_by_who_holds_it() -> None:
+    assert check_engine(None).state == "good"
+    holder = Holder(pid=7, verb="serve", started=datetime(2026, 1, 5, tzinfo=UTC), address="http://127.0.0.1:8765")
+    assert "`corral serve` (process 7) at http://127.0.0.1:8765" in check_engine(holder).said

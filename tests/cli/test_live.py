@@ -102,6 +102,28 @@ def test_view_keeps_only_the_end_of_an_endless_text(clock: Clock) -> None:
     assert len(view.calls[CALL["call"]].tail) == 2000
 
 
+def test_candidate_that_lost_leaves_with_its_call_and_its_step(clock: Clock) -> None:
+    view = LiveView(clock)
+    for number in (1, 2):
+        view.feed(events.NodeStarted(node="coder", candidate=number))
+        view.feed(events.NodeStarted(node="write", candidate=number))
+        view.feed(events.TextStreamed(call=f"write:{number}:1#0", role="coder", text="x", candidate=number))
+    view.feed(events.CandidateEnded(outcome="lost", attempts=0, candidate=2))
+    assert list(view.calls) == ["write:1:1#0"]
+    assert sorted(view.steps) == ["coder 1", "coder 2", "write 1"]
+
+
+def test_standing_is_one_line_of_calls_or_else_of_steps(clock: Clock) -> None:
+    view = LiveView(clock)
+    assert view.standing() == ""
+    view.feed(events.NodeStarted(node="run_tests", candidate=1))
+    clock.now += 20
+    assert view.standing() == "run_tests 1: 20 s"
+    view.feed(events.TextStreamed(**CALL, text="x" * 4000))
+    clock.now += 5
+    assert view.standing() == "coder: writes (5 s, about 1,000 tokens)"
+
+
 def test_end_of_the_run_clears_the_screen(clock: Clock) -> None:
     view = LiveView(clock)
     view.feed(events.NodeStarted(node="coder"))

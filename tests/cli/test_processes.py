@@ -17,7 +17,7 @@ import pytest
 
 from backend.cli.demo import simulator_settings
 from backend.cli.sampling import DemoPlace, Samples, write_samples
-from tests.cli.conftest import Corral, serve
+from tests.cli.conftest import Corral, refused, serve
 
 pytestmark = pytest.mark.slow
 
@@ -184,6 +184,75 @@ def test_guest_ends_with_one_document_at_ctrl_c_and_its_host_goes_on(
     assert json.loads(out)["exit_code"] == 130
     assert "Traceback" not in err
     assert started.process.poll() is None
+
+
+@pytest.fixture
+def waiting(corral: Corral, place: DemoPlace, samples: Samples) -> str:
+    """A run that waits for an answer to its plan; nobody holds the engine."""
+    task = [samples.task[0].prompt, "--repo", str(place.repository), "--model", "oracle"]
+    return corral("run", *task, "--approve", "plan", "--output", "json").document["run"]
+
+
+def test_gate_is_answered_through_whoever_holds_the_engine(waiting: str, started: Started, corral: Corral) -> None:
+    started.until("call.text")
+    answered = corral("resume", waiting, "--no", "--reason", "not now")
+    assert answered.code == 130, answered.err
+    assert f"held by `corral run` (process {started.process.pid})" in answered.err
+    assert "answered no: not now" in answered.err
+    assert "cancelled: the plan was turned down" in answered.err
+    assert started.process.poll() is None
+
+
+def test_guest_that_asks_for_a_sandbox_of_its_own_is_refused(
+    started: Started, corral: Corral, place: DemoPlace
+) -> None:
+    started.until("call.text")
+    done = corral("run", "Why?", "--repo", str(place.repository), "--sandbox", "none")
+    refused(done, 2, "--sandbox", f"process {started.process.pid}")
+
+
+def test_follow_of_a_run_whose_process_is_killed_meanwhile_ends(
+    started: Started, corral: Corral, repository_root: Path
+) -> None:
+    run = started.until("call.text")
+    following = subprocess.Popen(
+        [*PROGRAM, "follow", run, "--output", "ndjson", *corral.options],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository_root,
+    )  # fmt: skip
+    assert following.stdout is not None
+    assert json.loads(following.stdout.readline())["kind"] == "run.created"
+    started.process.kill()
+    started.process.wait()
+    _, err = following.communicate(timeout=PATIENCE)
+    assert following.returncode == 0
+    assert "its process has ended, and nobody goes on with it" in err
+    assert f"→ corral resume {run}" in err
+
+
+def test_ctrl_c_ends_the_following_and_not_the_run(started: Started, corral: Corral, repository_root: Path) -> None:
+    run = started.until("call.text")
+    following = subprocess.Popen(
+        [*PROGRAM, "follow", run, "--output", "ndjson", *corral.options],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository_root,
+    )  # fmt: skip
+    assert following.stdout is not None
+    assert json.loads(following.stdout.readline())["kind"] == "run.created"
+    following.send_signal(signal.SIGINT)
+    _, err = following.communicate(timeout=PATIENCE)
+    assert following.returncode == 130
+    assert err == "no longer followed; the run itself goes on\n"
+    assert started.process.poll() is None
+
+
+def test_ctrl_c_is_answered_in_two_lines_and_how_to_go_on(
+    started: Started, corral: Corral, repository_root: Path
+) -> None:
+    run = started.until("call.text")
+    started.process.send_signal(signal.SIGINT)
+    _, err = started.end()
+    assert err.count("stopped by its user") == 1
+    assert err.count("corral resume") == 1
+    assert f"→ corral resume {run}" in err
 
 
 def test_task_is_read_from_standard_input(corral: Corral, place: DemoPlace, repository_root: Path) -> None:

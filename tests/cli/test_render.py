@@ -1,4 +1,4 @@
-"""The words for events and results: pure tables."""
+"""The words for events: pure tables."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ from typing import get_args
 import pytest
 
 from backend.cli import render
-from backend.cli.render import lines_of, named, next_steps, shortened, verdict
+from backend.cli.render import lines_of, named, shortened
 from infrastructure.events import catalogue as events
 from infrastructure.events.catalogue import AnyEvent
 from infrastructure.events.catalogue.work import TestCounts
-from infrastructure.tasks import ErrorInfo, RunResult, TestTotals
 
 KINDS: tuple[type[events.Event], ...] = get_args(get_args(AnyEvent)[0])
-RESULT = RunResult(
-    run="01abc", status="done", judge="given", exit_code=0, reason="2 tests turned green", patch="diff",
-    files=("a.py",), tests=TestTotals(passed=5), attempts=2, candidates=1, model_calls=7, prompt_tokens=8306,
-    completion_tokens=405, seconds=2.04,
-)  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -60,6 +54,17 @@ def test_every_event_of_the_catalogue_has_its_words_or_is_left_out_on_purpose(ki
             events.TestsRan(attempt=1, suite="judge", counts=TestCounts(), crashed="it ended with 137"),
             ["try 1: tests: it ended with 137"],
         ),
+        (
+            events.TestsRan(attempt=1, suite="judge", counts=TestCounts(passed=1, errors=1)),
+            ["try 1: tests: 1 passed, 1 error"],
+        ),
+        (
+            events.TestsRan(attempt=1, suite="judge", counts=TestCounts(failed=1, errors=2)),
+            ["try 1: tests: 1 failed, 2 errors"],
+        ),
+        (events.CallFailed(call="c", role="coder", error_class="ServerBusy", error_message="full"), []),
+        (events.NodeFailed(node="planner", error_class="ServerBusy", error_message="full"), ["planner failed"]),
+        (events.NodeFailed(node="coder", error_class="ServerBusy", error_message="full", candidate=1), []),
         (events.EditsApplied(attempt=1, files=("a.py",), candidate=2), ["[candidate 2] try 1: changed a.py"]),
         (events.PatchApplied(files=("a.py",), branch="fix"), ["applied on the new branch fix: a.py"]),
         (events.ApprovalGiven(approval="plan:1", approved=False, reason="no"), ["answered no: no"]),
@@ -89,53 +94,6 @@ def test_red_tests_are_red_and_green_ones_green() -> None:
     red = events.TestsRan(attempt=1, suite="judge", counts=TestCounts(passed=1, errors=1))
     assert lines_of(green)[0].style == render.GOOD
     assert lines_of(red)[0].style == render.BAD
-
-
-def test_verdict_says_status_cost_and_judge() -> None:
-    said = [line.text for line in verdict(RESULT)]
-    assert said[0] == "done: 2 tests turned green"
-    assert said[1] == ("tests (given): 5 passed · files: a.py · 2 tries · 7 model calls · 8,306 + 405 tokens · 2.0 s")
-
-
-def test_unverified_result_carries_a_warning() -> None:
-    lines = verdict(RESULT.model_copy(update={"status": "unverified"}))
-    assert any(line.text.startswith("warning: no given test shows") for line in lines)
-
-
-def test_simulated_result_says_so() -> None:
-    lines = verdict(RESULT.model_copy(update={"simulated": True}))
-    assert lines[-1].text.startswith("simulated:")
-
-
-def test_error_of_a_result_is_shown_with_what_to_do() -> None:
-    error = ErrorInfo.model_validate({"class": "ModelNowhere", "message": "no model", "hint": "ollama pull m"})
-    said = [line.text for line in verdict(RESULT.model_copy(update={"status": "error", "error": error}))]
-    assert "error: no model" in said
-    assert "  → ollama pull m" in said
-
-
-def test_interrupted_run_is_not_called_cancelled() -> None:
-    cancelled = RESULT.model_copy(update={"status": "cancelled", "reason": "stopped by its user"})
-    assert verdict(cancelled, interrupted=True)[0].text == "interrupted: stopped by its user"
-    assert verdict(cancelled)[0].text == "cancelled: stopped by its user"
-
-
-@pytest.mark.parametrize(
-    ("changes", "command"),
-    [
-        ({}, "corral apply 01abc"),
-        ({"status": "needs_input", "exit_code": 5}, "corral resume 01abc"),
-        ({"status": "failed", "patch": ""}, "corral show 01abc"),
-    ],
-)
-def test_next_step_fits_the_status(changes: dict[str, object], command: str) -> None:
-    (line,) = next_steps(RESULT.model_copy(update=changes))
-    assert command in line.text
-
-
-def test_nothing_is_left_to_do_once_applied_or_without_a_run() -> None:
-    assert next_steps(RESULT, applied=True) == ()
-    assert next_steps(RESULT.model_copy(update={"run": ""})) == ()
 
 
 def test_many_names_and_long_texts_are_cut() -> None:

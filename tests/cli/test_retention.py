@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agents.codegen import Plan
-from backend.cli.retention import plan_cleaning, shas_in
+from backend.cli.retention import Kept, plan_cleaning, shas_in
 from backend.cli.runs import age
+from infrastructure.batch import BatchView
 from infrastructure.config.settings import RetentionSettings
 from infrastructure.ids import RunId
 from infrastructure.storage.runs import RunRecord, RunState
@@ -27,31 +28,63 @@ def run(name: str, days: float | None, state: RunState = RunState.FINISHED) -> R
     )  # fmt: skip
 
 
+def kept(records: list[RunRecord], *folders: str) -> Kept:
+    return Kept(records=records, folders=dict.fromkeys(folders, 1))
+
+
+def batch(state: str, days: float) -> BatchView:
+    since = NOW - timedelta(days=days)
+    told = {"id": state, "name": "n", "jobs": 1, "out": "/out", "state": state, "started": since, "updated": since}
+    return BatchView.model_validate(told)
+
+
 def test_trees_of_runs_that_ended_long_enough_ago_go() -> None:
-    cleaning = plan_cleaning([run("old", 7), run("new", 6.9)], ["old", "new"], LIMITS, NOW)
+    cleaning = plan_cleaning(kept([run("old", 7), run("new", 6.9)], "old", "new"), LIMITS, NOW)
     assert cleaning.trees == ("old",)
     assert cleaning.runs == ()
 
 
 @pytest.mark.parametrize("state", [RunState.INTERRUPTED, RunState.WAITING, RunState.RUNNING, RunState.QUEUED])
 def test_run_that_can_still_go_on_loses_nothing_however_old(state: RunState) -> None:
-    cleaning = plan_cleaning([run("r", None, state)], ["r"], LIMITS, NOW)
+    cleaning = plan_cleaning(kept([run("r", None, state)], "r"), LIMITS, NOW)
     assert (cleaning.trees, cleaning.runs) == ((), ())
 
 
 def test_forgotten_run_loses_its_tree_too_even_where_trees_are_kept_longer() -> None:
     limits = RetentionSettings(trees_days=365, runs_days=90)
-    cleaning = plan_cleaning([run("r", 91)], ["r"], limits, NOW)
+    cleaning = plan_cleaning(kept([run("r", 91)], "r"), limits, NOW)
     assert cleaning.runs == ("r",)
     assert cleaning.trees == ("r",)
 
 
 def test_folder_of_no_run_goes() -> None:
-    assert plan_cleaning([], ["stray"], LIMITS, NOW).trees == ("stray",)
+    assert plan_cleaning(kept([], "stray"), LIMITS, NOW).trees == ("stray",)
 
 
 def test_text_goes_by_its_own_limit() -> None:
-    assert plan_cleaning([], [], LIMITS, NOW).text_before == NOW - timedelta(days=3)
+    assert plan_cleaning(kept([]), LIMITS, NOW).text_before == NOW - timedelta(days=3)
+
+
+@pytest.mark.parametrize(
+    ("state", "has_records", "days", "goes"),
+    [
+        ("finished", True, 90, True),
+        ("finished", True, 89, False),
+        ("finished", False, 90, True),
+        ("finished", False, 89, False),
+        ("interrupted", False, 90, True),
+        ("interrupted", True, 900, False),
+        ("stopped", False, 90, True),
+        ("stopped", True, 900, False),
+        ("running", False, 900, False),
+        ("waiting", False, 900, False),
+    ],
+)
+def test_batch_goes_when_it_is_as_old_as_its_runs_may_be_and_no_command_can_go_on_with_it(
+    state: str, has_records: bool, days: float, goes: bool
+) -> None:
+    there = Kept(records=[], folders={}, batches=[(batch(state, days), has_records)])
+    assert plan_cleaning(there, LIMITS, NOW).batches == ((state,) if goes else ())
 
 
 def test_every_hash_in_a_state_is_found_however_deep() -> None:

@@ -5,36 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import backend.cli.run as run_module
+import backend.bootstrap as bootstrap
+import backend.cli.seeing as seeing
 from backend.cli.sampling import DemoPlace, Samples
-from infrastructure.simulator import ModelSpec, SimulatorSettings
+from infrastructure.sandbox import Level, NoSandbox, Sandbox
+from infrastructure.simulator import Fault, FaultKind, ModelSpec, SimulatorSettings
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.storage.errors import DiskFull
 from infrastructure.storage.runs import RunStore
 from infrastructure.tasks import RunResult
-from tests.cli.conftest import Corral, Done, serve
+from tests.cli.conftest import Corral, Solve, refused, serve
 
 pytestmark = pytest.mark.slow
-
-Solve = Callable[..., Done]
-
-
-@pytest.fixture
-def solve(corral: Corral, place: DemoPlace, samples: Samples) -> Solve:
-    """Runs the first sample task, which is right at once."""
-
-    def run(*arguments: str, model: str = "oracle", number: int = 0) -> Done:
-        task = samples.task[number]
-        tests = [word for test in task.tests for word in ("--tests", str(place.repository / test))]
-        repo = ["--repo", str(place.repository)]
-        return corral("run", task.prompt, *repo, *tests, "--model", model, *arguments)
-
-    return run
 
 
 def test_patch_is_all_that_stdout_holds_and_the_folder_stays_as_it_was(solve: Solve, place: DemoPlace) -> None:
@@ -50,7 +36,7 @@ def test_progress_verdict_and_next_step_are_on_stderr(solve: Solve) -> None:
     done = solve()
     for said in (
         "plan: ",
-        "before: tests: 1 passed, 3 with errors",
+        "before: tests: 1 passed, 3 errors",
         "try 1: tests: 4 passed",
         "done: 3 tests",
         "→ corral apply",
@@ -100,6 +86,7 @@ def test_ndjson_is_every_event_in_order_and_then_the_result(solve: Solve) -> Non
 def test_patch_goes_into_a_file(solve: Solve, tmp_path: Path) -> None:
     done = solve("--patch", str(tmp_path / "out.diff"))
     assert done.out == ""
+    assert f"the patch is in {tmp_path / 'out.diff'}" in done.err
     assert (tmp_path / "out.diff").read_text().startswith("diff --git a/text.py b/text.py\n")
 
 
@@ -114,14 +101,14 @@ def test_apply_puts_a_good_patch_into_the_folder(solve: Solve, place: DemoPlace,
 def test_apply_over_a_file_changed_meanwhile_changes_nothing_and_names_it(
     solve: Solve, place: DemoPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = run_module.watch
+    watch = seeing.watch
 
     async def watch_and_edit(*arguments: object, **options: object) -> RunResult:
         result = await watch(*arguments, **options)
         await asyncio.to_thread((place.repository / "text.py").write_text, "mine\n")
         return result
 
-    monkeypatch.setattr(run_module, "watch", watch_and_edit)
+    monkeypatch.setattr(seeing, "watch", watch_and_edit)
     done = solve("--apply", "--output", "json")
     assert done.code == 1
     assert (place.repository / "text.py").read_text() == "mine\n"
@@ -133,8 +120,26 @@ def test_apply_over_a_file_changed_meanwhile_changes_nothing_and_names_it(
     assert f"corral apply {document['run']}" in document["error"]["hint"]
 
 
-def test_patch_that_cannot_be_written_is_told_and_kept_with_the_run(solve: Solve, tmp_path: Path) -> None:
-    document = solve("--patch", str(tmp_path / "nowhere" / "out.diff"), "--output", "json").document
+def test_patch_that_cannot_be_written_is_told_before_anything_begins(
+    solve: Solve, corral: Corral, tmp_path: Path
+) -> None:
+    refused(solve("--patch", str(tmp_path / "nowhere" / "out.diff")), 2, "--patch: there is no folder", "mkdir -p")
+    assert corral("runs", "--output", "json").document == []
+
+
+def test_patch_that_can_no_longer_be_written_is_told_and_kept_with_the_run(
+    solve: Solve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, watch = tmp_path / "there", seeing.watch
+    folder.mkdir()
+
+    async def watch_and_remove(*arguments: object, **options: object) -> RunResult:
+        result = await watch(*arguments, **options)
+        await asyncio.to_thread(folder.rmdir)
+        return result
+
+    monkeypatch.setattr(seeing, "watch", watch_and_remove)
+    document = solve("--patch", str(folder / "out.diff"), "--output", "json").document
     assert (document["status"], document["exit_code"]) == ("done", 2)
     assert document["patch"]
     assert "could not be written" in document["error"]["message"]
@@ -144,6 +149,16 @@ def test_question_is_answered_on_stdout(corral: Corral, place: DemoPlace) -> Non
     done = corral("run", "Why is the sky blue?", "--repo", str(place.repository), "--model", "oracle")
     assert done.code == 0
     assert done.out.startswith("This is a simulated model.")
+
+
+def test_answer_leaves_a_file_for_a_patch_alone_and_says_so(corral: Corral, place: DemoPlace, tmp_path: Path) -> None:
+    file = tmp_path / "old.diff"
+    file.write_text("of an earlier run")
+    task = ["Why is the sky blue?", "--repo", str(place.repository), "--model", "oracle"]
+    done = corral("run", *task, "--patch", str(file))
+    assert done.code == 0
+    assert f"there is no patch, so {file} was not written" in done.err
+    assert file.read_text() == "of an earlier run"
 
 
 def test_model_that_nobody_named_is_named_on_stderr(corral: Corral, place: DemoPlace) -> None:
@@ -165,14 +180,59 @@ def test_folder_that_is_no_repository_is_copied_and_that_is_said(
     assert "a folder that is no git repository, copied" in done.err
 
 
-def test_run_that_needs_a_person_ends_with_5_where_nobody_can_be_asked(solve: Solve, corral: Corral) -> None:
-    done = solve("--approve", "plan", "--no-input", "--output", "json")
-    assert done.code == 5
-    document = done.document
-    assert (document["status"], document["exit_code"]) == ("needs_input", 5)
-    again = corral("resume", document["run"], "--no-input")
-    assert again.code == 5
-    assert f"→ corral resume {document['run']}" in again.err
+# ------------------------------------------------------------------------------------- budget and sandbox
+
+
+def test_budget_that_runs_out_exits_4_and_is_told(solve: Solve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORRAL_RUN__BUDGET__CALLS", "2")
+    done = solve()
+    assert done.code == 4
+    assert "the budget of 2 calls is spent; ending with the best so far" in done.err
+    assert "budget: the budget of calls is spent" in done.err
+    assert "→ corral show" in done.err
+
+
+def test_budget_that_runs_out_keeps_the_best_so_far_and_offers_it_with_a_caution(
+    solve: Solve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORRAL_RUN__BUDGET__CALLS", "5")
+    done = solve(number=1)  # its first answer is red
+    assert done.code == 4
+    assert done.out.startswith("diff --git")
+    assert "caution: the budget ran out before this patch passed" in done.err
+    assert "read it first" in done.err
+
+
+def test_run_without_a_sandbox_says_so_on_stderr_whatever_else_is_quiet(solve: Solve) -> None:
+    for options in ([], ["--quiet"], ["--output", "json"], ["--output", "ndjson"]):
+        done = solve("--sandbox", "none", *options)
+        assert done.code == 0
+        assert done.err.count("warning: no sandbox (level none)") == 1
+    kinds = [json.loads(line) for line in done.out.splitlines()]
+    assert {each["sandbox"] for each in kinds if each.get("kind") == "work.tests_ran"} == {"none"}
+
+
+def test_level_none_of_the_settings_is_said_aloud_too_and_the_flag_goes_before(
+    solve: Solve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORRAL_SANDBOX__LEVEL", "none")
+    assert "warning: no sandbox (level none)" in solve().err
+    assert "no sandbox" not in solve("--sandbox", "auto").err
+
+
+def test_sandbox_that_is_not_available_is_told_before_a_run_is_stored(
+    solve: Solve, corral: Corral, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none_there(*_: object, **__: object) -> Sandbox:
+        raise NoSandbox({Level.BUBBLEWRAP: "not installed"}, "Type: sudo apt install bubblewrap")
+
+    monkeypatch.setattr(bootstrap, "open_sandbox", none_there)
+    refused(solve(), 3, "sudo apt install bubblewrap")
+    assert corral("runs", "--output", "json").document == []
+
+
+def test_unknown_sandbox_exits_2_and_the_levels_are_named(solve: Solve) -> None:
+    refused(solve("--sandbox", "docker"), 2, "auto", "bubblewrap", "landlock", "none")
 
 
 def test_next_step_repeats_the_options_it_needs(solve: Solve, corral: Corral) -> None:
@@ -204,16 +264,6 @@ def test_disk_that_fills_up_during_a_run_exits_3_and_ends_it_in_order(
 # -------------------------------------------------------------------------------------------- bad input
 
 
-def refused(done: Done, code: int, *said: str) -> None:
-    """The command ended with this code, said this, and said what to do; stdout stays empty."""
-    assert done.code == code, done.err
-    for each in said:
-        assert each in done.err
-    assert "→" in done.err
-    assert "Traceback" not in done.err
-    assert done.out == ""
-
-
 def test_no_server_exits_3(solve: Solve, corral: Corral) -> None:
     corral.server = "http://127.0.0.1:1"
     refused(solve(), 3, "127.0.0.1:1", "ollama serve")
@@ -224,9 +274,35 @@ def test_no_server_exits_3_where_no_model_was_named(corral: Corral, place: DemoP
     refused(corral("run", "do it", "--repo", str(place.repository)), 3, "127.0.0.1:1", "ollama serve")
 
 
-def test_server_without_the_model_exits_3_with_the_pull_command(corral: Corral, place: DemoPlace) -> None:
+def test_server_without_the_model_exits_3_with_the_pull_command_and_no_run_is_stored(
+    corral: Corral, place: DemoPlace
+) -> None:
     done = corral("run", "do it", "--repo", str(place.repository), "--model", "absent:7b")
     refused(done, 3, "absent:7b", "ollama pull absent:7b")
+    assert done.err.count("error: ") == 1
+    assert "ModelNowhere" not in done.err
+    assert corral("runs", "--output", "json").document == []
+
+
+def test_model_of_one_role_that_no_server_has_exits_3_before_a_run_is_stored(
+    corral: Corral, place: DemoPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORRAL_MODEL", "oracle")
+    monkeypatch.setenv("CORRAL_ROLES", '{"reviewer": "absent:7b"}')
+    refused(corral("run", "do it", "--repo", str(place.repository)), 3, "ollama pull absent:7b")
+    assert corral("runs", "--output", "json").document == []
+
+
+def test_error_in_the_middle_of_a_run_is_printed_once(corral: Corral, place: DemoPlace) -> None:
+    model = ModelSpec(name="oracle", brain="oracle", fault=Fault(kind=FaultKind.ERROR, message="out of memory"))
+    for url in serve(SimulatorSettings(models=(model,), time_scale=0)):
+        corral.server = url
+        done = corral("run", "do it", "--repo", str(place.repository), "--model", "oracle")
+    assert done.code == 3
+    assert done.err.count("out of memory") == 1
+    assert "ServerFailed" not in done.err
+    assert "intent failed" in done.err
+    assert "error: " in done.err
 
 
 def test_server_with_no_completion_model_exits_3_with_a_pull_command(corral: Corral, place: DemoPlace) -> None:
@@ -304,4 +380,5 @@ def test_document_of_a_run_that_failed_names_error_and_hint(corral: Corral, plac
     done = corral("run", "do it", "--repo", str(place.repository), "--model", "absent:7b", "--output", "json")
     assert done.code == 3
     assert done.document["error"]["hint"] == "ollama pull absent:7b"
-    assert done.document["run"]
+    assert done.document["error"]["class"] == "ModelNowhere"
+    assert done.document["run"] == "", "nothing was begun"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from backend.cli.app import VERBS, build_app
+from backend.cli.app import VERBS, run_command
+from backend.cli.errors import RULES
+from infrastructure.tasks import EXIT_CODES
 
 HEAVY = (
     "langgraph",
@@ -65,8 +68,23 @@ def test_help_names_every_verb(repository_root: Path) -> None:
 
 @pytest.mark.parametrize("verb", [verb for verb, _, _ in VERBS])
 def test_verb_can_be_imported_and_has_a_help_page(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    build_app()([verb, "--help"])
+    assert run_command([verb, "--help"]) == 0
     assert f"corral {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("verb", "said"), [("serve", "served already"), ("clean", "can still go on loses nothing")])
+def test_help_page_of_a_verb_tells_all_that_its_line_in_the_list_leaves_out(
+    verb: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command([verb, "--help"]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_tells_every_exit_code_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["--help"]) == 0
+    told = " ".join(capsys.readouterr().out.partition("Exit codes:")[2].partition("╭")[0].split())
+    codes = {int(code) for code in re.findall(r"(?:^|, )(\d+) ", told)}
+    assert codes == {*EXIT_CODES.values(), *(rule.exit_code for rule in RULES.values()), 6}
 
 
 def test_unknown_option_exits_2_and_says_what_to_type(repository_root: Path) -> None:
@@ -81,7 +99,7 @@ def test_unexpected_error_shows_no_traceback_unless_debugging(repository_root: P
     code = (
         "import sys, backend.cli.app as app\n"
         "def broken(): raise ZeroDivisionError('boom')\n"
-        "app.build_app = lambda: (lambda *a, **k: broken())\n"
+        "app.build_app = lambda asked: (lambda *a, **k: broken())\n"
         "sys.exit(app.run_command(['runs']))\n"
     )
     for debug in ("", "1"):

@@ -1,16 +1,18 @@
-"""The verbs around a run: listing, showing, following, applying, cancelling, cleaning; doctor and config."""
+"""The verbs around a run: listing, showing, following, applying, cancelling, cleaning; and the doctor."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
-import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from backend.cli.app import run_command
 from backend.cli.sampling import DemoPlace, Samples
+from infrastructure.batch import BatchPlace, BatchRegistry, BatchView
+from infrastructure.storage.directory import DataDirectory
 from tests.cli.conftest import Corral
 
 pytestmark = pytest.mark.slow
@@ -179,7 +181,7 @@ def test_run_without_a_patch_cannot_be_applied(corral: Corral, waiting: str) -> 
 def test_clean_leaves_what_is_not_old(corral: Corral, run: str) -> None:
     done = corral("clean", "--output", "json")
     assert done.document == {
-        "dry_run": False, "trees": 0, "tree_bytes": 0, "texts": 0, "runs": 0, "blob_bytes": 0,
+        "dry_run": False, "trees": 0, "tree_bytes": 0, "texts": 0, "runs": 0, "batches": 0, "blob_bytes": 0,
     }  # fmt: skip
     assert corral("apply", run).code == 0
 
@@ -214,6 +216,28 @@ def test_old_run_is_forgotten_and_others_keep_their_contents(
     assert corral("resume", waiting).code == 5
 
 
+async def _registered(corral: Corral, out: Path) -> None:
+    day = datetime(2020, 1, 5, tzinfo=UTC)
+    told = {"id": BatchPlace(out).id, "name": out.name, "jobs": 1, "out": str(out), "started": day, "updated": day}
+    await BatchRegistry(DataDirectory(corral.data)).write(BatchView.model_validate({**told, "state": "interrupted"}))
+
+
+def test_old_batch_goes_when_its_records_are_gone_and_stays_while_they_are_there(
+    corral: Corral, run: str, tmp_path: Path
+) -> None:
+    gone, there = tmp_path / "gone", tmp_path / "there"
+    there.mkdir()
+    BatchPlace(there).records.write_text("{}\n")
+    for out in (gone, there):
+        asyncio.run(_registered(corral, out))
+    said = corral("clean", "--dry-run", "--output", "json").document
+    assert (said["batches"], len(list((corral.data / "batches").iterdir()))) == (1, 2)
+    assert corral("clean", "--output", "json").document["batches"] == 1
+    assert [file.stem for file in (corral.data / "batches").iterdir()] == [BatchPlace(there).id]
+    assert BatchPlace(there).records.exists()
+    assert corral("show", run).code == 0
+
+
 def test_clean_of_nothing_makes_nothing(corral: Corral) -> None:
     assert corral("clean").code == 0
     assert not corral.data.exists()
@@ -244,43 +268,44 @@ def test_doctor_looks_at_the_models_that_the_settings_name(corral: Corral, monke
     document = corral("doctor", "--output", "json").document
     states = {check["name"].partition(" on ")[0]: check for check in document["checks"]}
     assert states["context of oracle"]["state"] in ("good", "warning")
-    assert states["model absent:7b"]["fix"] == "ollama pull absent:7b"
+    assert states["model absent:7b"]["fix"] == "Type: ollama pull absent:7b"
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "corral.toml"
+def test_doctor_says_which_model_is_taken_where_none_is_set(corral: Corral) -> None:
+    document = corral("doctor", "--output", "json").document
+    (model,) = [check for check in document["checks"] if check["name"] == "model"]
+    assert "without --model takes oracle" in model["said"]
 
 
-def test_setting_is_written_and_shown_with_its_origin(capsys: pytest.CaptureFixture[str], file: Path) -> None:
-    file.write_text("# mine\nmodel = 'old'\n")
-    assert run_command(["config", "set", "model", "qwen2.5-coder:7b", "--config", str(file)]) == 0
-    assert file.read_text().startswith("# mine\n")
-    assert tomllib.loads(file.read_text())["model"] == "qwen2.5-coder:7b"
-    capsys.readouterr()
-    assert run_command(["config", "show", "--origin", "--config", str(file)]) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("model ")]
-    assert line.split()[1] == '"qwen2.5-coder:7b"'
-    assert str(file) in line
+def test_run_that_names_no_model_takes_the_oracle_and_says_so(
+    corral: Corral, place: DemoPlace, samples: Samples
+) -> None:
+    task = samples.task[0]
+    tests = ["--tests", str(place.repository / task.tests[0])]
+    done = corral("run", task.prompt, "--repo", str(place.repository), *tests)
+    assert done.code == 0, done.err
+    assert "model: oracle" in done.err
 
 
-def test_wrong_setting_exits_2_and_says_what_was_meant(capsys: pytest.CaptureFixture[str], file: Path) -> None:
-    file.write_text("")
-    assert run_command(["config", "set", "modle", "x", "--config", str(file)]) == 2
-    assert "model" in capsys.readouterr().err
-    assert file.read_text() == ""
+def test_one_server_of_two_is_enough_for_the_doctor(corral: Corral) -> None:
+    done = corral("doctor", "--server", "http://127.0.0.1:1")
+    assert done.code == 0, done.out
+    assert "! server 127.0.0.1:1: " in done.out
 
 
-def test_secrets_are_not_shown(capsys: pytest.CaptureFixture[str], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file.write_text('[[servers]]\nurl = "http://gpu:1"\ntoken = "hush-hush"\n')
-    for arguments in ([], ["--output", "json"], ["--origin"]):
-        assert run_command(["config", "show", "--config", str(file), *arguments]) == 0
-        said = capsys.readouterr()
-        assert "hush-hush" not in said.out + said.err
-        assert "gpu" in said.out
+@pytest.mark.parametrize("level", ["landlock", "none"])
+def test_doctor_follows_a_level_that_was_chosen_on_purpose(
+    corral: Corral, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORRAL_SANDBOX__LEVEL", level)
+    checks = {check["name"]: check for check in corral("doctor", "--output", "json").document["checks"]}
+    assert "CORRAL_SANDBOX__LEVEL" in checks["sandbox"]["said"] + checks["sandbox"]["fix"]
+    assert "bubblewrap" not in checks["sandbox"]["fix"]
 
 
-def test_where_names_the_file_and_the_data(capsys: pytest.CaptureFixture[str], file: Path, tmp_path: Path) -> None:
-    file.write_text("")
-    assert run_command(["config", "where", "--config", str(file), "--data", str(tmp_path / "d")]) == 0
-    assert capsys.readouterr().out == f"settings  {file}\ndata      {tmp_path / 'd'}\n"
+def test_every_line_of_the_doctor_that_is_not_well_says_what_to_do(corral: Corral) -> None:
+    for server in (corral.server, "http://127.0.0.1:1"):
+        corral.server = server
+        for check in corral("doctor", "--output", "json").document["checks"]:
+            assert check["said"]
+            assert check["state"] == "good" or check["fix"], check

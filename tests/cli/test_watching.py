@@ -163,6 +163,44 @@ async def test_question_that_somebody_else_answers_is_taken_back(engine: Scripte
     assert taken_back.is_set()
 
 
+async def test_interruption_is_left_to_the_verdict_unless_another_holder_goes_on(engine: ScriptedEngine) -> None:
+    shut_down, stopped = events.RunInterrupted(reason="shut down"), events.RunInterrupted(reason="stopped")
+    progress = Recording()
+    await engine.tell(shut_down, events.RunStarted(resumed=True), stopped)
+    watching = asyncio.ensure_future(watch(engine, RUN, progress))
+    await engine.stream_ended.wait()
+    engine.ending.set_result(INTERRUPTED)
+    await watching
+    assert shut_down in progress.events
+    assert stopped not in progress.events
+
+
+async def test_question_that_is_only_asked_again_is_shown_once(engine: ScriptedEngine) -> None:
+    progress = Recording()
+    await engine.tell(ASKED, events.RunStarted(resumed=True), ASKED)
+    await engine.finish()
+    await watch(engine, RUN, progress)
+    assert progress.events.count(ASKED) == 1
+    assert events.RunStarted(resumed=True) not in progress.events
+
+
+async def test_where_nobody_answers_what_was_said_for_that_is_done_once(engine: ScriptedEngine) -> None:
+    calls: list[str] = []
+
+    async def ask(asked: events.ApprovalAsked) -> None:
+        calls.append("ask")
+
+    async def on_nobody() -> None:
+        calls.append("nobody")
+        await engine.tell(events.RunStarted(resumed=True), ASKED)  # as a run does that is resumed at its question
+        await engine.finish()
+
+    await engine.tell(ASKED)
+    assert await watch(engine, RUN, Recording(), ask=ask, on_nobody=on_nobody) == DONE
+    assert calls == ["ask", "nobody"]
+    assert engine.interruptions == []
+
+
 async def test_end_of_input_at_a_question_interrupts_the_run(engine: ScriptedEngine) -> None:
     async def ask(asked: events.ApprovalAsked) -> None:
         return None
@@ -180,7 +218,7 @@ async def test_first_ctrl_c_stops_the_run_where_it_can_go_on(engine: ScriptedEng
     progress = Recording()
     assert await watch(engine, RUN, progress, on_stored=kill_when_started) == INTERRUPTED
     assert engine.interruptions == [BY_USER]
-    assert progress.lines == ["stopping at a step; Ctrl-C again ends this at once"]
+    assert progress.lines == ["stopping; Ctrl-C again ends this at once"]
 
 
 async def test_ctrl_c_at_a_question_takes_it_back_and_interrupts(engine: ScriptedEngine) -> None:

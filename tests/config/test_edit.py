@@ -2,7 +2,7 @@ import stat
 
 import pytest
 
-from infrastructure.config.edit import set_value
+from infrastructure.config.edit import set_value, unset_value
 from infrastructure.config.errors import ConfigError
 from infrastructure.config.load import load_settings
 
@@ -46,6 +46,7 @@ def test_value_is_changed_and_every_other_byte_stays(file):
         ('lanes."q:1.5".keep_alive', "-1", lambda settings: settings.lanes["q:1.5"].keep_alive == -1),
         ("roles.coder", "q:1.5", lambda settings: settings.roles == {"coder": "q:1.5"}),
         ("sandbox.read", "/opt/lib", lambda settings: [str(path) for path in settings.sandbox.read] == ["/opt/lib"]),
+        ("serve.password", "12345678", lambda settings: settings.serve.password.get_secret_value() == "12345678"),
     ],
 )
 def test_set_value_is_loaded_back_and_the_comments_are_there(file, name, text, read):
@@ -67,6 +68,13 @@ def test_servers_can_be_set_again(file):
         ("pool.num_predict", "many", "whole number"),
         ("pool.num_predict", "0", "1 or more"),
         ("pool.num_predct", "5", "did you mean pool.num_predict"),
+        ("CORRAL_POOL__NUM_PREDICT", "5", "did you mean pool.num_predict"),
+        ("server.password", "12345678", "did you mean serve.password"),
+        ("password", "12345678", r"did you mean servers\[0\].password or serve.password"),
+        ("servers[0].tokn", "x", r"did you mean servers\[0\].token"),
+        ("servers[0].token", "x", "names no such server"),
+        ("num_ctx", "4096", "did you mean lanes.NAME.num_ctx"),
+        ("paths.config", "/x", "CORRAL_CONFIG"),
         ("servers", "ftp://gpu", "ftp"),
         ("pool", "5", "table"),
         ("lanes", "{", "JSON"),
@@ -94,10 +102,79 @@ def test_missing_file_is_made_for_its_owner_alone(tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_mode_of_the_file_stays(file):
+def mode_of(file):
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def test_mode_of_a_file_without_a_secret_stays(file):
     file.chmod(0o640)
-    set_value(file, "model", "big")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert not set_value(file, "model", "big").narrowed
+    assert mode_of(file) == 0o640
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("serve.password", "hush-hush"),
+        ("servers", '[{"url": "gpu1", "token": "hush"}]'),
+        ("servers", "https://me:hush@gpu1"),
+    ],
+)
+def test_file_that_comes_to_hold_a_secret_is_its_owners_alone(file, name, text):
+    file.chmod(0o644)
+    written = set_value(file, name, text)
+    assert (written.narrowed, written.secret) == (True, True)
+    assert mode_of(file) == 0o600
+
+
+def test_file_that_holds_a_secret_is_narrowed_whatever_is_set(file):
+    file.write_text('[serve]\npassword = "hush-hush"\n')
+    file.chmod(0o644)
+    written = set_value(file, "model", "big")
+    assert (written.narrowed, written.secret, written.value) == (True, False, "big")
+    assert mode_of(file) == 0o600
+
+
+def test_stricter_mode_of_a_file_with_a_secret_stays(file):
+    file.chmod(0o400)
+    assert not set_value(file, "serve.password", "hush-hush").narrowed
+    assert mode_of(file) == 0o400
+
+
+def test_what_was_written_is_told_as_it_will_be_read(file):
+    assert set_value(file, "servers", "gpu1").value[0].url == "http://gpu1:11434"
+    assert not set_value(file, "servers", "gpu1").secret
+
+
+@pytest.mark.parametrize(
+    "before", ['servers = ["gpu1", "gpu2"]\n', '[[servers]]\nurl = "gpu1"\n[[servers]]\nurl = "gpu2"\n']
+)
+def test_one_server_of_several_is_changed_alone(file, before):
+    file.write_text(f"{before}# the end\n")
+    set_value(file, "servers[1].token", "12345")
+    one, two = load_settings(file, {}).settings.servers
+    assert (one.token, two.token.get_secret_value()) == (None, "12345")
+    assert (one.url, two.url) == ("http://gpu1:11434", "http://gpu2:11434")
+    assert "# the end" in file.read_text()
+
+
+def test_value_is_taken_out_and_every_other_byte_stays(file):
+    unset_value(file, "pool.num_predict")
+    assert file.read_text() == BEFORE.replace("num_predict = 100  # tokens\n", "")
+    assert load_settings(file, {}).settings.pool.num_predict == 4096
+
+
+@pytest.mark.parametrize("name", ["serve.password", "run.budget.calls", "servers", "servers[0].token"])
+def test_taking_out_what_is_not_there_says_so(file, name):
+    with pytest.raises(ConfigError, match=r"does not set it|no such server"):
+        unset_value(file, name)
+    assert file.read_text() == BEFORE
+
+
+def test_taking_out_what_something_else_needs_is_refused(file):
+    with pytest.raises(ConfigError, match=r"model: it is missing"):
+        unset_value(file, 'lanes."q:1.5".model')
+    assert file.read_text() == BEFORE
 
 
 def test_link_stays_a_link(file, tmp_path):

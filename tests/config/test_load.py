@@ -194,7 +194,7 @@ def test_file_that_cannot_be_read_is_named(file, content):
         ('modle = "x"', "modle", "model"),
         ("[run.budget]\nseconts = 5", "run.budget.seconts", "run.budget.seconds"),
         ("zzzzzz = 5", "zzzzzz", ""),
-        ('[[servers]]\nurl = "a"\nslot = 2', "servers[0].slot", ""),
+        ('[[servers]]\nurl = "a"\nslot = 2', "servers[0].slot", "servers[0].slots"),
     ],
 )
 def test_unknown_key_is_refused_with_what_was_probably_meant(file, content, name, meant):
@@ -274,3 +274,74 @@ def test_dotted_name_reads_back(name):
 def test_what_is_no_name_is_refused(text):
     with pytest.raises(UnknownName):
         parse_name(text)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("CORRAL_SERVE__PASSWORD", "hush"),
+        ("CORRAL_SERVE", '"hush"'),
+        ("CORRAL_SERVE", '{"password": ["hush"]}'),
+        ("CORRAL_SERVERS", '{"url": "gpu", "token": "hush"}'),
+        ("CORRAL_SERVERS", '[["hush"]]'),
+        ("CORRAL_SERVERS", '[{"url": "gpu", "token": {"is": "hush"}}]'),
+        ("CORRAL_SERVERS", "http://me:hush@gpu:99999"),
+        ("CORRAL_SERVERS", '[{"url": "ftp://me:hush@gpu"}]'),
+    ],
+)
+def test_complaint_never_shows_a_secret(variable, text):
+    found = problems(None, {variable: text})
+    assert "hush" not in "".join(map(str, found))
+
+
+def test_password_that_is_too_short_says_how_long_one_is():
+    assert problem(None, {"CORRAL_SERVE__PASSWORD": "hush"}).instead == "at least 8 characters"
+
+
+@pytest.mark.parametrize(
+    ("server", "username", "password", "url"),
+    [
+        ("https://me:hush@gpu/x", "me", "hush", "https://gpu:443/x"),
+        ("https://me:p%40ss@gpu", "me", "p@ss", "https://gpu:443"),
+        ("https://me@gpu", "me", None, "https://gpu:443"),
+        ("me:hush@gpu:5000", "me", "hush", "http://gpu:5000"),
+        ("https://gpu/a@b", None, None, "https://gpu:443/a@b"),
+    ],
+)
+def test_user_and_password_of_an_address_are_settings_and_never_shown(server, username, password, url):
+    (read,) = load_settings(None, {"CORRAL_SERVERS": server}).settings.servers
+    assert (read.url, read.username) == (url, username)
+    assert (read.password and read.password.get_secret_value()) == password
+    assert "hush" not in repr(read) + read.label
+
+
+def test_user_that_is_set_goes_before_that_of_the_address():
+    assert ServerSettings(url="https://me:hush@gpu", username="you").username == "you"
+
+
+def test_place_of_the_file_is_no_setting_of_it(file):
+    file.write_text('[paths]\nconfig = "/elsewhere.toml"\n')
+    assert "CORRAL_CONFIG" in problem(file).instead
+    assert "CORRAL_CONFIG" in problem(None, {"CORRAL_PATHS__CONFIG": "/x"}).instead
+
+
+@pytest.mark.parametrize(
+    ("content", "environ", "hint"),
+    [
+        ("", {"CORRAL_RUN__REPAIRS": "x"}, "unset CORRAL_RUN__REPAIRS"),
+        ('modle = "x"', {}, "corral config set"),
+    ],
+)
+def test_hint_says_what_to_do_by_where_the_problem_stands(file, content, environ, hint):
+    file.write_text(content)
+    with pytest.raises(ConfigError) as refused:
+        load_settings(file, environ)
+    assert hint in refused.value.hint
+
+
+def test_empty_table_is_complained_of_where_it_lacks_something_and_takes_nothing_away(file):
+    file.write_text("[lanes.big]\n")
+    assert problem(file).name == "lanes.big.model"
+    file.write_text("[pool]\nnum_predict = 5\n[run]\n")
+    assert load_settings(file, {"CORRAL_POOL": "{}"}).settings.pool.num_predict == 5
+    assert problem(file, {"CORRAL_LANES__BIG": "{}"}).name == "lanes.big.model"

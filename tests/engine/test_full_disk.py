@@ -13,7 +13,7 @@ from backend.bootstrap import open_application
 from infrastructure.storage.errors import DiskFull
 from infrastructure.storage.runs import RunState
 from infrastructure.tasks import TaskSpec
-from tests.engine.world import TASK, asked, repository, settings_of, simulator, world
+from tests.engine.world import CODER, TASK, asked, repository, settings_of, simulator, world
 
 
 def limit_pages(connection) -> None:
@@ -29,9 +29,11 @@ def lift_limit(connection) -> None:
 async def test_full_database_ends_the_run_and_its_followers(tmp_path, kind, node):
     async with world(tmp_path) as ours:
         database = ours.app.log._database
+        ours.simulators[0].hold(CODER)
         run = await ours.start()
         await ours.until(run, kind, node)
         await database.write(limit_pages)
+        ours.simulators[0].release(CODER)
         result = await ours.end_of(run)
         assert (result.status, result.exit_code, result.error.error_class) == ("error", 3, "DiskFull")
         assert "corral clean" in result.error.hint
@@ -43,9 +45,11 @@ async def test_full_database_ends_the_run_and_its_followers(tmp_path, kind, node
 async def test_run_whose_end_could_not_be_kept_goes_on_after_a_restart(tmp_path):
     async with world(tmp_path) as ours:
         database = ours.app.log._database
+        ours.simulators[0].hold(CODER)
         run = await ours.start()
         await ours.until(run, "work.plan_drafted")
         await database.write(limit_pages)
+        ours.simulators[0].release(CODER)
         result = await ours.end_of(run)
         assert result.error.error_class == "DiskFull"
         before = asked(*ours.simulators)

@@ -7,7 +7,7 @@ import pytest
 from infrastructure.events.catalogue import CallCompleted, CallReplayed
 from infrastructure.simulator import Break
 from infrastructure.storage.runs import RunState
-from tests.engine.world import asked, paced, simulator, task, world
+from tests.engine.world import DEBUGGER, asked, paced, simulator, task, world
 
 
 async def replay(ours, run) -> None:
@@ -45,12 +45,14 @@ async def test_question_asked_twice_in_a_step_is_recorded_twice(tmp_path):
     """The coder says nothing usable, is asked again, and the run stops in the next step."""
     server = paced(tmp_path, task(always_broken=True, **{"break": Break.GARBAGE}))
     async with world(tmp_path, server, repairs=1, rounds=1) as ours:
+        server.hold(DEBUGGER)
         run = await ours.start()
         await ours.until(run, "work.edits_rejected", "write")
         await ours.engine.interrupt(run, "enough")
         assert (await ours.end_of(run)).exit_code == 130
         calls = [call.step + f"#{call.ordinal}" for call in await ours.app.calls.of_run(run)]
         assert calls.count("write:1:1#0") == calls.count("write:1:1#1") == 1
+        server.release(DEBUGGER)
         await replay(ours, run)
         result = await ours.end_of(run)
         assert result.status == "failed"

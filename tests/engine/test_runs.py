@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from infrastructure.config.settings import BudgetSettings
@@ -120,6 +122,30 @@ async def test_task_that_cannot_be_taken_starts_nothing(tmp_path):
         ours.repo = tmp_path / "nowhere"
         with pytest.raises(NotADirectory):
             await ours.start()
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"repo": "caf\udce9"}, "the path of the folder"),
+        ({"tests": ("caf\udce9.py",)}, "the path of the test file"),
+        ({"test_command": "run \udce9"}, "the test command"),
+        ({"model": "\udce9"}, "the model"),
+    ],
+)
+async def test_name_that_is_not_utf8_is_refused_in_words(tmp_path, more, what):
+    """The system allows any bytes; Python shows those that are no text as halves of characters."""
+    async with world(tmp_path) as ours:
+        for name in (more.get("repo"), *more.get("tests", ())):
+            if name:
+                await asyncio.to_thread((tmp_path / name).mkdir)
+        told = {key: tmp_path / value if key == "repo" else value for key, value in more.items()}
+        spec = TaskSpec.model_validate({"task": TASK, "repo": ours.repo, **told})
+        with pytest.raises(TaskRefused, match=f"{what}.* is not UTF-8: .*udce9") as refused:
+            await ours.engine.start(spec)
+        assert refused.value.hint
+        assert str(refused.value).isprintable()
+        assert await ours.app.runs.list() == ()
 
 
 async def test_test_command_that_does_not_exist_is_the_users_mistake(tmp_path):

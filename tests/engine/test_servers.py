@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from infrastructure.events.catalogue import CallCompleted, CallPlaced, CallRestarted
 from infrastructure.simulator import Outcome
-from tests.engine.world import LONG, paced, simulator, task, world
+from tests.engine.world import CODER, LONG, paced, simulator, task, world
 
 
 async def test_run_finishes_on_the_other_server_when_one_dies_in_the_middle_of_an_answer(tmp_path):
@@ -13,11 +13,14 @@ async def test_run_finishes_on_the_other_server_when_one_dies_in_the_middle_of_a
     known = task(files={"calc.py": LONG})
     servers = [paced(tmp_path / name, known, num_parallel=1) for name in ("one", "two")]
     async with world(tmp_path / "world", *servers) as ours:
+        for server in servers:
+            server.hold(CODER)
         run = await ours.start()
         placed = await ours.until(run, "call.placed", "write")
         dying = servers[int(placed.server.removeprefix("gpu"))]
         await dying.truth.until(lambda truth: any(each.first_token_at is not None for each in truth.in_slots()))
         await dying.stop()
+        next(server for server in servers if server is not dying).release(CODER)
         result = await ours.end_of(run)
         assert (result.status, result.attempts) == ("done", 1)
         other = next(server for server in servers if server is not dying)

@@ -10,7 +10,7 @@ from infrastructure.events.log import follow_file
 from infrastructure.simulator import Outcome
 from infrastructure.storage.runs import RunState
 from infrastructure.tasks import TaskSpec
-from tests.engine.world import LONG, TASK, asked, paced, repository, settings_of, simulator, task, world
+from tests.engine.world import LONG, REPAIR, TASK, asked, paced, repository, settings_of, simulator, task, world
 
 
 def speaking(truth) -> bool:
@@ -19,7 +19,8 @@ def speaking(truth) -> bool:
 
 
 async def in_the_repair(ours) -> str:
-    """A run whose first answer was wrong and whose second is being spoken."""
+    """A run whose first answer was wrong and whose second is being spoken: until `REPAIR` is released."""
+    ours.simulators[0].hold(REPAIR)
     run = await ours.start()
     await ours.until(run, "work.diagnosis_made")
     await ours.simulators[0].truth.until(speaking)
@@ -28,21 +29,21 @@ async def in_the_repair(ours) -> str:
 
 async def outcome_of(ours, request: int) -> str:
     """What came of a request; it is written right after it was carried out."""
-    for _ in range(10_000):
-        if (outcome := await ours.app.control.outcome_of(request)) is not None:
-            return outcome
-    raise AssertionError("nobody looked at the request")
+    while (outcome := await ours.app.control.outcome_of(request)) is None:
+        pass
+    return outcome
 
 
-def long_repair(folder):
-    return paced(folder, task(files={"calc.py": LONG}), first_time_right=0.0)
+def long_repair(folder, **settings):
+    return paced(folder, task(files={"calc.py": LONG}), first_time_right=0.0, **settings)
 
 
 async def test_cancelled_run_stops_the_model_within_two_tokens_and_keeps_its_patch(tmp_path):
-    server = long_repair(tmp_path)
+    server = long_repair(tmp_path, tokens_per_second=200)
     async with world(tmp_path, server) as ours:
         run = await in_the_repair(ours)
         speaker = server.truth.in_slots()[-1]
+        server.release(REPAIR)  # it goes on for twenty seconds
         await ours.engine.cancel(run)
         await server.truth.until(lambda truth: not truth.in_slots())
         assert speaker.outcome is Outcome.CANCELLED
@@ -87,6 +88,7 @@ async def test_interrupted_run_goes_on_from_its_last_step(tmp_path):
         record = await ours.record(run)
         assert (record.state, record.reason) == (RunState.INTERRUPTED, "stopped by its user")
         assert (await ours.engine.result(run)).reason == "stopped by its user"
+        server.release(REPAIR)
         await ours.engine.resume(run)
         result = await ours.end_of(run)
         assert (result.status, result.attempts) == ("done", 2)
@@ -120,6 +122,7 @@ async def test_leaving_the_application_interrupts_what_runs(tmp_path):
     server = long_repair(tmp_path)
     async with server:
         settings, repo = settings_of(tmp_path, [server]), repository(tmp_path / "repo")
+        server.hold(REPAIR)
         async with open_application(settings) as app:
             run = await app.engine.start(TaskSpec(task=TASK, repo=repo))
             async for stored in app.engine.follow(run):
@@ -131,6 +134,7 @@ async def test_leaving_the_application_interrupts_what_runs(tmp_path):
             assert (record.state, record.reason) == (RunState.INTERRUPTED, "the engine was shut down")
             events = [stored async for stored in follow_file(readers.database, run, ends_when_interrupted=True)]
             assert events[-1].event.kind == "run.interrupted"
+        server.release(REPAIR)
         async with open_application(settings) as app:
             await app.engine.resume(run)
             assert (await app.engine.result(run)).status == "done"
@@ -140,8 +144,12 @@ async def test_second_program_waits_for_the_first_and_then_goes_on(tmp_path):
     async with world(tmp_path) as ours:
         waiting: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
+        def on_wait(holder) -> None:
+            if not waiting.done():  # told again when the holder has taken its name back and still holds
+                waiting.set_result(holder)
+
         async def second() -> str:
-            async with open_application(ours.settings, verb="batch", on_wait=waiting.set_result) as app:
+            async with open_application(ours.settings, verb="batch", on_wait=on_wait) as app:
                 run = await app.engine.start(TaskSpec(task=TASK, repo=ours.repo))
                 return (await app.engine.result(run)).status
 

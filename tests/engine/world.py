@@ -35,6 +35,9 @@ KNOWN: Mapping[str, object] = {
     "tests": {"test_of_plan.py": TESTS},
 }
 ASKED: Mapping[str, object] = {"id": "ask", "prompt": QUESTION, "kind": "question", "answer": "A stub of add."}
+CODER, DEBUGGER = (f"You are Corral's {role}." for role in ("coder", "debugger"))
+REPAIR = "Mend this attempt."
+"""What the prompts of these roles say, and of a coder's second try, for the simulator's `hold`."""
 LONG = RIGHT + "".join(f"# line {number} of a comment that takes its time\n" for number in range(400))
 
 

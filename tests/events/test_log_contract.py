@@ -1,7 +1,7 @@
 """What every event log promises: the real one and the fake run the same tests."""
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -296,6 +296,35 @@ async def test_failed_post_is_told_by_flush_once(log, tmp_path):
     log.post(RUN, 1, text("lost"))
     with pytest.raises(StorageError):
         await log.flush()
+    await mend(log)
+    await log.flush()
+
+
+async def test_flush_of_a_run_neither_tells_nor_forgets_what_another_lost(log, tmp_path):
+    other = new_run_id()
+    await fail_next(log, tmp_path)
+    log.post(other, 1, text("lost"))
+    with suppress(StorageError):
+        await log.append(new_run_id(), 1, STARTED)  # what was posted before is over by then
+    await mend(log)
+    log.post(RUN, 1, text("kept"))
+    await log.flush(RUN)
+    assert [stored.event for stored in await log.read(RUN)] == [text("kept")]
+    with pytest.raises(StorageError):
+        await log.flush(other)
+    await log.flush(other)
+    await log.flush()
+
+
+async def test_flush_of_everything_tells_of_every_run_that_lost_something(log, tmp_path):
+    await fail_next(log, tmp_path)
+    log.post(RUN, 1, text("lost"))
+    if isinstance(log, MemoryEventLog):
+        await fail_next(log, tmp_path)
+    log.post(new_run_id(), 1, text("lost too"))
+    with pytest.raises(StorageError) as told:
+        await log.flush()
+    assert told.value.__notes__ == ["events of 1 more run were lost too"]
     await mend(log)
     await log.flush()
 

@@ -87,6 +87,16 @@ async def test_cancelled_append_is_kept_and_its_followers_are_woken(path):
         assert (await follower).event == FINISHED
 
 
+async def test_flush_of_a_run_does_not_wait_for_what_others_posted(path):
+    async with Database(path, window=60, group_size=2) as database:
+        log = SqliteEventLog(database)
+        for event in (STARTED, FINISHED):
+            log.post(RUN, 1, event)  # they fill a group
+        log.post(new_run_id(), 1, STARTED)  # nothing fills this one
+        await log.flush(RUN)
+        assert len(await log.read(RUN)) == 2
+
+
 async def test_half_a_character_of_a_model_is_replaced_not_refused(log):
     stored = await log.append(RUN, 1, text("half \ud83d of a pair"))
     assert stored.event.text == "half ? of a pair"

@@ -153,6 +153,22 @@ async def test_judge_files_are_the_tests_what_lies_beside_them_and_what_steers_t
     assert found["test_a.py"] == b"2"
 
 
+async def test_judge_files_are_also_those_that_the_test_command_names(take) -> None:
+    snapshot = await take({"app.py": "", "check.sh": "exit 1\n", "ci/all.py": "", "Makefile": "test:\n"})
+    assert set(await judge_files(snapshot, command="sh ./check.sh")) == {"check.sh"}
+    assert set(await judge_files(snapshot, command="make test")) == {"Makefile"}
+    assert set(await judge_files(snapshot, {"ci/all.py": b"x"}, "python ci/all.py")) == {"ci/all.py"}
+    assert set(await judge_files(snapshot)) == set()
+
+
+async def test_file_behind_a_link_that_is_a_judge_file_is_one_too(take, tmp_path: Path) -> None:
+    (tmp_path / "project" / "tests").mkdir(parents=True)
+    (tmp_path / "project" / "tests" / "test_a.py").symlink_to("../checks/a.py")
+    (tmp_path / "project" / "conftest.py").symlink_to("tests")
+    found = await judge_files(await take({"checks/a.py": "import unittest\n", "app.py": ""}))
+    assert set(found) == {"checks/a.py"}
+
+
 @pytest.mark.parametrize(
     ("path", "now", "judge", "returned"),
     [

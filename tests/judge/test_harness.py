@@ -86,7 +86,7 @@ def test_unittest_outcomes_have_ids_like_pytests(run) -> None:
         "test_harness_exit.py": ERROR,
         "test_harness_skip.py": SKIPPED,
     }
-    assert (record.finish, status) == (0, 0)
+    assert (record.finish, status) == (1, 1)
     assert "unittest/case.py" not in record.failures[f"{inside}Case::test_fails"]
 
 

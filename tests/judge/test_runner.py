@@ -7,7 +7,7 @@ import pytest
 
 from infrastructure.judge import TestCommandNotStarted, TestOutcome, judge_files, plan_tests, run_tests
 from infrastructure.sandbox import Level, Limits, NoSandbox, open_sandbox
-from infrastructure.workspace import fork_tree
+from infrastructure.workspace import Tree, fork_tree
 
 pytestmark = pytest.mark.slow  # starts processes
 
@@ -209,6 +209,29 @@ async def test_given_files_run_alone_and_over_the_attempts_own(run) -> None:
     assert all(name.startswith("test_given.py::") for name in report.outcomes)
 
 
+@pytest.mark.parametrize("command", ["sh check.sh", "./check.sh"])
+async def test_file_that_the_command_names_is_put_back(take, sandbox, tmp_path: Path, command: str) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "check.sh").touch(0o755)
+    snapshot = await take({"app.py": APP, "check.sh": "#!/bin/sh\nexit 1\n"})
+    plan = await plan_tests(snapshot, test_command=command)
+    assert plan is not None
+    tree = await fork_tree(snapshot, tmp_path / "tree")
+    (tree.root / "check.sh").write_text("#!/bin/sh\nexit 0\n")
+
+    report = await run_tests(sandbox, tree, plan, await judge_files(snapshot, command=plan.command))
+
+    assert list(report.outcomes.values()) == [FAILED]
+
+
+async def test_files_that_are_left_out_are_not_in_the_copy(take, sandbox, tmp_path: Path) -> None:
+    snapshot = await take({"app.py": APP, "test_app.py": UNITTEST, "test_more.py": UNITTEST})
+    plan = await plan_tests(snapshot)
+    assert plan is not None
+    report = await run_tests(sandbox, Tree(snapshot.root), plan, {}, without=("test_more.py",))
+    assert {name.partition("::")[0] for name in report.outcomes} == {"test_app.py"}
+
+
 CHEATING_CONFTEST = """\
 import pytest
 
@@ -312,6 +335,7 @@ async def test_no_test_at_all_is_not_green(run) -> None:
 async def test_a_pytest_that_cannot_run_is_a_crash_with_its_reason(run) -> None:
     report = await run({"test_app.py": PYTEST, "app.py": APP}, command="pytest --no-such-option")
     assert report.crashed is not None
+    assert report.crashed.endswith("ended with 4: unrecognized arguments: --no-such-option")
     assert "--no-such-option" in report.output
 
 

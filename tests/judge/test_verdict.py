@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrastructure.judge import TestOutcome, TestReport, judge, turned_green
+from infrastructure.judge import TestOutcome, TestReport, Verdict, judge, turned_green
+from infrastructure.judge.verdict import doubted
 
 WORDS = {"+": TestOutcome.PASSED, "-": TestOutcome.FAILED, "!": TestOutcome.ERROR, "s": TestOutcome.SKIPPED}
 
@@ -241,3 +244,37 @@ def test_all_tests_of_files_that_the_user_named_must_pass(
     verdict = judge(report(before), report(after), patch_empty=False, judge="given", named=True)
     assert (verdict.status, verdict.turned_green) == (status, gained)
     assert verdict.repairable
+
+
+# ---------------------------------------------------------------------------------- doubts and explanations
+
+
+@pytest.mark.parametrize("status", ["unverified", "failed"])
+def test_only_what_is_done_can_be_doubted(status) -> None:
+    verdict = Verdict(status=status, judge="given", reason="So it is.")
+    assert doubted(verdict, "it is not") == verdict
+
+
+def test_doubted_proof_is_none_and_says_why() -> None:
+    verdict = judge(report("a-"), report("a+"), patch_empty=False, judge="given")
+    assert doubted(verdict, "") == verdict
+    doubt = doubted(verdict, "app.py newly names unittest")
+    assert (doubt.status, doubt.judge, doubt.turned_green) == ("unverified", "given", ("a",))
+    assert doubt.reason == "a was red and passes now. But app.py newly names unittest."
+
+
+@pytest.mark.parametrize("who", ["given", "found"])
+def test_reason_says_why_tests_could_not_be_collected(who) -> None:
+    red = report("t.py!")
+    assert red is not None
+    red = replace(red, failures={"t.py": "E   ModuleNotFoundError: No module named 'numpy'"})
+    verdict = judge(red, red, patch_empty=False, judge=who)
+    assert verdict.status == "failed"
+    assert verdict.reason.endswith(" t.py could not be collected: ModuleNotFoundError: No module named 'numpy'.")
+
+
+@pytest.mark.parametrize("who", ["given", "found"])
+def test_reason_says_why_tests_never_came_to_their_end(who) -> None:
+    verdict = judge(report("(no pandas)"), report("(no pandas)"), patch_empty=False, judge=who)
+    assert verdict.status == "failed"
+    assert verdict.reason.endswith(" They did not come to their end: no pandas.")

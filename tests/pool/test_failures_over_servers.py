@@ -11,6 +11,7 @@ import pytest
 from infrastructure.config.settings import PhaseLimits, PoolSettings, ServerSettings
 from infrastructure.connection_pool import Call, CallState, CallUpdate, OllamaConnectionPool, Reply
 from infrastructure.pool.errors import DeadlinePassed, NoServerAvailable, QueueTimeout
+from infrastructure.pool.states import Health
 from infrastructure.simulator import FaultKind
 from infrastructure.transport.errors import (
     ModelNotFound,
@@ -21,9 +22,11 @@ from infrastructure.transport.errors import (
     ServerBusy,
     ServerFailed,
     StreamBroken,
+    UnreadableAnswer,
     WindowOverrun,
 )
 from tests.pool.servers import ENDLESS, ask, faulty, paced, pool_over, simulator
+from tests.transport.raw_server import OK, Exchange, raw_server
 
 
 def free_port() -> int:
@@ -192,7 +195,7 @@ async def test_a_call_whose_deadline_passes_in_the_queue_is_refused_and_leaves_i
 
 async def test_a_call_that_waits_longer_than_the_queue_limit_is_refused():
     server = simulator([faulty(FaultKind.HANG)])
-    async with pool_over(server, settings=PoolSettings(phases=PhaseLimits(queue=0.01))) as pool:
+    async with pool_over(server, settings=PoolSettings(phases=PhaseLimits(queue=1.0))) as pool:
         holder = asyncio.create_task(pool.generate(model="words", prompt="hi"))
         await server.truth.until(lambda truth: bool(truth.in_slots()))
         with pytest.raises(QueueTimeout):
@@ -289,3 +292,35 @@ async def test_an_unreachable_server_does_not_hold_up_the_others():
         reply = await pool.chat(model="words", messages=ask())
 
         assert reply.attempts == 1
+
+
+async def test_an_answer_without_end_fails_alone_and_its_server_is_stopped_and_goes_on_with_the_next_call():
+    left = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.path == "/api/tags":
+            await exchange.whole(b'{"models":[{"name":"words:latest"}]}')
+        elif exchange.path == "/api/ps":
+            await exchange.whole(b'{"models":[]}')
+        elif b"for ever" in exchange.body:
+            await exchange.say(OK)
+            for _ in range(32):
+                await exchange.chunk(b'{"message":{"content":"%s"},"done":false}\n' % (b"x" * 4096))
+            await exchange.chunk(b'{"message":{"content":""},"done":true}\n')
+            await exchange.client_left()
+            left.set()
+        else:
+            await exchange.say(OK)
+            await exchange.chunk(b'{"message":{"content":"well"},"done":true}\n')
+            await exchange.end()
+
+    async with raw_server(script) as server, OllamaConnectionPool([server.url]) as pool:
+        endless = asyncio.create_task(pool.chat(model="words", messages=ask("for ever"), options={"num_predict": 9}))
+        queued = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        with pytest.raises(UnreadableAnswer, match="grew beyond"):
+            await endless
+        await left.wait()
+
+        assert (await queued).text == "well"
+        assert pool.snapshot().servers[0].health is Health.UP
+        assert pool.snapshot().servers[0].lanes[0].figures.failures == 1

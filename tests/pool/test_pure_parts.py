@@ -6,7 +6,7 @@ import pytest
 
 from infrastructure.config.settings import LaneSettings
 from infrastructure.pool.calls import Call
-from infrastructure.pool.errand import answer_bound
+from infrastructure.pool.errand import answer_bound, default_bound
 from infrastructure.pool.errors import ModelNowhere, NoServerAvailable, PoolError
 from infrastructure.pool.failures import after_failure, is_down, may_try_elsewhere
 from infrastructure.pool.figures import Figures
@@ -24,6 +24,7 @@ from infrastructure.transport.errors import (
     ServerFailed,
     ServerUnreachable,
     StreamBroken,
+    UnreadableAnswer,
 )
 from infrastructure.transport.messages import Metrics
 
@@ -161,6 +162,12 @@ def test_a_server_that_fails_at_once_must_not_attract_every_call(error: OllamaEr
     assert is_down(error) is down
 
 
+def test_a_server_that_was_answering_is_not_down_for_what_it_said_in_the_end():
+    assert is_down(UnreadableAnswer())
+    assert not is_down(UnreadableAnswer(), answering=True)
+    assert is_down(ServerUnreachable(), answering=True)
+
+
 def test_the_error_of_the_last_attempt_stays_unless_the_refusal_says_more():
     none, nowhere, busy = NoServerAvailable({}), ModelNowhere("a", ()), ServerBusy()
 
@@ -222,3 +229,22 @@ def test_an_answer_is_bounded_by_what_is_wanted_and_what_fits(
     wanted: int, estimate: int, window: int | None, expected: int
 ):
     assert answer_bound(wanted, estimate, window, 4096) == expected
+
+
+@pytest.mark.parametrize(
+    ("estimate", "window", "longest", "expected"),
+    [
+        (0, None, 4096, 4096),
+        (500, None, 4096, 3596),
+        (2500, None, 4096, 2048),
+        (9000, None, 4096, 2048),
+        (9000, None, 300, 300),
+        (500, 32768, 4096, 4096),
+        (500, 4096, 4096, 3596),
+        (4090, 4096, 4096, 512),
+    ],
+)
+def test_an_answer_that_nobody_bounds_fits_into_the_smallest_window_until_the_window_is_known(
+    estimate: int, window: int | None, longest: int, expected: int
+):
+    assert default_bound(estimate, window, longest) == expected

@@ -16,11 +16,14 @@ A, B, C = (ModelSpec(name=name, text=f"{name} says {words(20)}") for name in "ab
 
 async def test_one_slot_serves_calls_one_after_the_other_in_order_of_arrival():
     async with Sim(settings(LONG)) as sim:
+        sim.hold("hi")
         first = await begin_chat(sim, "long", "1")
         await sim.truth.until(lambda truth: bool(truth.in_slots()))
         second = await begin_chat(sim, "long", "2")
         await sim.truth.until(lambda truth: len(truth.running()) == 2)
         third = await begin_chat(sim, "long", "3")
+        await sim.truth.until(lambda truth: len(truth.running()) == 3)
+        sim.release("hi")
 
         for talk in (third, second, first):
             await talk.lines()
@@ -42,9 +45,13 @@ async def test_as_many_slots_as_num_parallel_are_busy_at_once():
 
 async def test_what_total_leaves_after_load_prompt_and_eval_is_the_wait_for_the_slot():
     async with Sim(settings(LONG, decode_tokens_per_second=400)) as sim:
+        sim.hold("hi")
         first = await begin_chat(sim, "long")
         await sim.truth.until(lambda truth: bool(truth.in_slots()))
-        last = (await chat(sim, "long"))[-1]
+        second = await begin_chat(sim, "long")
+        await sim.truth.until(lambda truth: len(truth.running()) == 2)
+        sim.release("hi")
+        last = (await second.lines())[-1]
         await first.lines()
 
         parts = ("load_duration", "prompt_eval_duration", "eval_duration")
@@ -160,7 +167,7 @@ async def test_an_empty_prompt_to_a_busy_model_is_answered_without_a_slot():
 
 
 async def test_models_load_one_after_the_other_and_a_loaded_one_goes_on_meanwhile():
-    async with Sim(settings(A, B, C, load_seconds=0.05)) as sim:
+    async with Sim(settings(A, B, C, load_seconds=0.25)) as sim:
         await chat(sim, "a")
         first, second = await begin_chat(sim, "b"), await begin_chat(sim, "c")
         await sim.truth.until(lambda truth: len(truth.running()) == 2)
@@ -212,11 +219,14 @@ async def test_leaving_during_ones_own_load_aborts_it_and_the_next_call_loads_fr
 
 async def test_a_busy_model_starves_the_other_one_until_it_has_nothing_left():
     async with Sim(settings(A, B, max_loaded_models=1, decode_tokens_per_second=2000)) as sim:
+        sim.hold("hi")
         early = [await begin_chat(sim, "a", f"a{number}") for number in range(3)]
         await sim.truth.until(lambda truth: bool(truth.in_slots()))
         other = await begin_chat(sim, "b", "b")
         await sim.truth.until(lambda truth: len(truth.running("b:latest")) == 1)
         late = [await begin_chat(sim, "a", f"late{number}") for number in range(3)]
+        await sim.truth.until(lambda truth: len(truth.running("a:latest")) == 6)
+        sim.release("hi")
 
         await asyncio.gather(*(talk.lines() for talk in (*early, other, *late)))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.storage.errors import StorageError
-from infrastructure.storage.lock import EngineLock, read_holder
+from infrastructure.storage.lock import EngineLock, is_held, read_holder
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,6 +63,26 @@ def test_address_can_be_announced_and_taken_back(path):
 def test_only_the_holder_announces(path):
     with pytest.raises(RuntimeError):
         EngineLock(path, verb="run").announce("http://127.0.0.1:1")
+
+
+def test_lock_is_known_to_be_held_whoever_its_file_names(path):
+    """A holder in another container is not seen alive from here."""
+    assert not is_held(path)
+    with EngineLock(path, verb="run") as lock:
+        assert lock.try_acquire()
+        assert is_held(path)
+        path.write_bytes(b"\n")
+        assert read_holder(path) is None
+        assert is_held(path)
+    assert not is_held(path)
+
+
+def test_asking_whether_it_is_held_takes_nothing(path):
+    with EngineLock(path, verb="run") as lock:
+        lock.try_acquire()
+    assert not is_held(path)
+    with EngineLock(path, verb="run") as lock:
+        assert lock.try_acquire()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]\n", b'{"pid": "x"}\n', b"\xff\xfe\n"])

@@ -188,6 +188,44 @@ def test_an_error_is_one_line_and_survives_copying(error: OllamaError) -> None:
         assert str(twin) == str(error)
 
 
+def test_every_number_of_an_error_about_the_window_has_its_name() -> None:
+    assert str(ContextExceeded(15019, 4096, server="s")).endswith(": prompt tokens 15,019, num_ctx 4,096")
+    assert "num" not in str(ContextExceeded())
+    overrun = WindowOverrun(3900, 600, 4096, 3500, 596)
+    assert str(overrun).endswith(
+        ": prompt tokens 3,900, prompt tokens estimated 3,500, answer tokens 600, num_predict 596, num_ctx 4,096"
+    )
+    assert "estimated" not in str(WindowOverrun(3900, 600, 4096))
+
+
+def test_what_to_set_when_the_window_was_too_small_is_said_in_numbers() -> None:
+    assert WindowOverrun(3900, 600, 4096).hint == "set num_ctx of the lane to 8192, or num_predict to at most 196"
+    assert WindowOverrun(9000, 10, 4096).hint == "set num_ctx of the lane to 16384"
+    assert all(name in ContextExceeded().hint for name in ("num_ctx", "OLLAMA_CONTEXT_LENGTH"))
+
+
+def test_what_a_stream_said_before_it_broke_is_counted_not_shown() -> None:
+    assert (
+        str(StreamBroken(Partial("half", "th"), "reset"))
+        == "The answer broke off in the middle: reset, after 6 characters"
+    )
+    assert str(StreamBroken(Partial(), "reset")) == "The answer broke off in the middle: reset"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error":{"type":"exceed_context_size_error","n_prompt_tokens":-5,"n_ctx":512}}',
+        b'{"error":{"type":"exceed_context_size_error","n_prompt_tokens":18446744073709551615,"n_ctx":512}}',
+        b'{"error":"request (999999999999 tokens) exceeds the available context size (64 tokens), try"}',
+    ],
+)
+def test_a_length_that_no_prompt_has_is_not_believed(body: bytes) -> None:
+    error = failure(400, body)
+    assert isinstance(error, ContextExceeded)
+    assert (error.prompt_tokens, error.window) == (None, None)
+
+
 def test_only_what_had_not_begun_may_move_to_another_server() -> None:
     movable = {type(error).__name__ for error in ALL if may_move(error)}
     assert movable == {"ServerUnreachable", "ServerBusy", "ModelNotFound", "ServerFailed"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -26,7 +27,7 @@ from infrastructure.transport.messages import ChatRequest, Chunk
 from tests.transport.raw_server import OK, Exchange, RawServer, raw_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 ASK = ChatRequest(model="m", messages=(Message("user", "hi"),))
 DONE = orjson.dumps({"message": {"content": ""}, "done": True, "done_reason": "stop", "eval_count": 2}) + b"\n"
@@ -191,6 +192,91 @@ async def test_a_stream_that_ends_without_done_is_broken_and_keeps_what_came(fin
         assert got == ["", "half"]
         if finish is _complains:
             assert broken.value.message == "unexpected EOF"
+        assert str(broken.value).endswith(", after 7 characters")
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("finish", "words"),
+    [
+        (_ends, ("repeats itself", "crashed", "journalctl -u ollama")),
+        (_complains, ("runner failed", "memory", "docker logs")),
+        (_closes, ("stopped", "crashed", "its log")),
+    ],
+)
+async def test_whoever_sees_a_stream_break_is_told_what_probably_happened_and_where_to_look(
+    finish: object, words: tuple[str, ...]
+) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.say(OK)
+        await finish(exchange)  # type: ignore[operator]
+
+    async with raw_server(script) as server:
+        client = client_of(server)
+        with pytest.raises(StreamBroken) as broken:
+            await read(client)
+        assert all(word in broken.value.hint for word in words)
+        assert "ask again" in broken.value.hint
+        assert "characters" not in str(broken.value)
+        await client.aclose()
+
+
+def _calls(text: str) -> bytes:
+    call = {"function": {"name": "f", "arguments": {"text": text}}}
+    return orjson.dumps({"message": {"content": "", "tool_calls": [call]}, "done": False}) + b"\n"
+
+
+def _thoughts(text: str) -> bytes:
+    return orjson.dumps({"message": {"content": "", "thinking": text}, "done": False}) + b"\n"
+
+
+@pytest.mark.parametrize("say", [line, _thoughts, _calls])
+@pytest.mark.parametrize(("num_predict", "most"), [(5, 64 << 10), (8192, 128 << 10)])
+async def test_an_answer_longer_than_its_tokens_can_be_is_refused_and_the_server_stopped(
+    say: Callable[[str], bytes], num_predict: int, most: int
+) -> None:
+    left = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.say(OK)
+        for _ in range(64):
+            await exchange.chunk(say("x" * 4096))
+        await exchange.chunk(DONE)
+        await exchange.client_left()
+        left.set()
+
+    async with raw_server(script) as server:
+        client = client_of(server)
+        ask, came = replace(ASK, options={"num_predict": num_predict}), 0
+
+        async def follow() -> None:
+            nonlocal came
+            async with client.chat(ask) as chunks:
+                async for _ in chunks:
+                    came += 4096
+
+        with pytest.raises(UnreadableAnswer, match=f"grew beyond {most:,} characters") as refused:
+            await follow()
+        assert most - 4096 <= came <= most
+        assert "num_predict" in refused.value.hint
+        await left.wait()
+        await client.aclose()
+
+
+async def test_a_final_line_counts_what_is_below_zero_as_left_out() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.say(OK)
+        await exchange.chunk(
+            b'{"done":true,"total_duration":-5,"load_duration":-1e300,"prompt_eval_count":-7,"eval_count":-1}\n'
+        )
+        await exchange.end()
+
+    async with raw_server(script) as server:
+        client = client_of(server)
+        (chunk,) = await read(client)
+        assert chunk.final is not None
+        metrics = chunk.final.metrics
+        assert (metrics.total_ns, metrics.load_ns, metrics.prompt_tokens, metrics.completion_tokens) == (0, 0, 0, 0)
         await client.aclose()
 
 
@@ -202,6 +288,12 @@ async def test_a_stream_that_ends_without_done_is_broken_and_keeps_what_came(fin
         b'{"message":"text"}\n',
         b'{"message":{"content":7}}\n',
         b'{"done":true,"eval_count":"many"}\n',
+        b'{"done":true,"eval_count":true}\n',
+        b'{"done":true,"eval_count":2147483648}\n',
+        b'{"done":true,"prompt_eval_count":1e30}\n',
+        b'{"done":true,"eval_count":123456789012345678901234567890}\n',
+        b'{"done":true,"eval_duration":9223372036854775808}\n',
+        b'{"done":true,"eval_duration":1e400}\n',
         b'{"message":{"tool_calls":[{"function":{}}]}}\n',
         b'{"message":{"tool_calls":[{"function":{"name":"f","arguments":[1]}}]}}\n',
     ],

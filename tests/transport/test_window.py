@@ -64,6 +64,14 @@ def test_more_tokens_than_the_window_holds_is_an_overrun() -> None:
     assert (overrun.value.prompt_tokens, overrun.value.completion_tokens, overrun.value.window) == (200, 57, 256)
 
 
+def test_an_overrun_says_what_was_thought_and_sent() -> None:
+    with pytest.raises(WindowOverrun) as overrun:
+        check_window(
+            Metrics(prompt_tokens=200, completion_tokens=57), 256, estimated_tokens=150, num_predict=106, server="gpu"
+        )
+    assert (overrun.value.estimated_tokens, overrun.value.num_predict) == (150, 106)
+
+
 def test_a_full_window_and_an_unknown_one_are_no_overrun() -> None:
     check_window(Metrics(prompt_tokens=200, completion_tokens=56), 256)
     check_window(Metrics(prompt_tokens=10**6), None)

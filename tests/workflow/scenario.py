@@ -25,7 +25,7 @@ TASK = "Implement add in calc.py"
 STUB = "def add(a, b):\n    raise NotImplementedError\n"
 RIGHT = "def add(a, b):\n    return a + b\n"
 WRONG = "def add(a, b):\n    return a - b\n"
-CHECK = "./check"
+CHECK = "check-calc"
 """A test command that the `Checked` sandbox decides."""
 
 

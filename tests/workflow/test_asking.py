@@ -153,7 +153,7 @@ async def test_restarted_stream_is_told_and_what_was_not_shown_yet_is_dropped():
     model, events = asking(Telling(TextDelta("half"), Restarted("broke"), TextDelta("whole")))
     await model.answer(QUESTION)
     assert [type(event) for event in events] == [CallRestarted, TextStreamed, CallCompleted]
-    assert events[1].text == "whole"
+    assert (events[0].reason, events[1].text) == ("broke", "whole")
 
 
 async def test_failed_call_is_told_with_its_error():

@@ -69,7 +69,7 @@ async def test_all_rounds_red_is_failed_and_the_last_patch_is_kept(tmp_path):
     scenario = Scenario(folder=tmp_path, source=scripted(coder=lambda _: code(WRONG)))
     end = await scenario.run(repairs=1, rounds=2)
     assert end["status"] == "failed"
-    assert end["reason"] == "None of the given tests passes."
+    assert end["reason"] == "None of the given tests passes. A repair changed nothing."
     assert [(each.number, each.attempts) for each in end["tried"]] == [(1, 2), (2, 2)]
     assert "return a - b" in await scenario.patch(end)
     assert len(scenario.source.asked("reflector")) == 1
@@ -129,11 +129,54 @@ async def test_patch_that_turns_a_passing_test_red_is_failed(tmp_path):
     assert (end["status"], end["reason"]) == ("failed", f"{CHECK} passed before and does not now.")
 
 
-async def test_answer_that_changes_nothing_is_failed_as_an_empty_patch(tmp_path):
+async def test_answer_that_changes_nothing_is_told_so_once_and_never_tried(tmp_path):
     scenario = Scenario(folder=tmp_path, source=scripted(coder=lambda _: code(RIGHT)), files={"calc.py": RIGHT})
-    end = await scenario.run(repairs=1, rounds=1)
-    assert (end["status"], end["reason"], end["patch"], len(end["files"])) == ("failed", "The patch is empty.", "", 0)
-    assert len(scenario.source.asked("coder")) == 2, "an empty patch can be repaired"
+    end = await scenario.run(repairs=5, rounds=1)
+    assert (end["status"], end["patch"], len(end["files"])) == ("failed", "", 0)
+    assert end["reason"] == "The answer changed nothing."
+    first, second = scenario.source.asked("coder")
+    assert "it changes nothing: every file is as it was" not in first.messages[1].content
+    assert "it changes nothing: every file is as it was" in second.messages[1].content
+    assert scenario.sandbox.runs == 1, "only the untouched snapshot was tried"
+    assert [event.reason for event in scenario.of(EditsRejected)] == ["it changed nothing: every file is as it was"] * 2
+    assert not scenario.source.asked("debugger"), "there is no new red test to diagnose"
+
+
+async def test_answer_that_changes_something_after_one_that_did_not_is_tried_as_ever(tmp_path):
+    scenario = Scenario(folder=tmp_path, source=scripted(coder=[code(STUB), code(RIGHT)]))
+    end = await scenario.run()
+    assert (end["status"], end["chosen"].attempts) == ("done", 2)
+
+
+async def test_repair_that_changes_nothing_is_shown_the_red_tests_again_and_they_are_not_run_again(tmp_path):
+    source = scripted(coder=[code(WRONG), code(WRONG), code(RIGHT)])
+    scenario = Scenario(folder=tmp_path, source=source)
+    end = await scenario.run()
+    assert (end["status"], end["chosen"].attempts) == ("done", 3)
+    again = source.asked("coder")[2].messages[1].content
+    for said in ("every file is as the last try left it", "It subtracts.", "calc.py does not add", "return a - b"):
+        assert said in again
+    assert len(source.asked("debugger")) == 1
+    assert scenario.sandbox.runs == 3, "the snapshot, the first try, the third"
+
+
+async def test_repairs_that_change_nothing_twice_end_the_candidate_as_the_tests_left_it(tmp_path):
+    source = scripted(coder=lambda _: code(WRONG))
+    scenario = Scenario(folder=tmp_path, source=source)
+    end = await scenario.run(repairs=9, rounds=1)
+    assert (end["status"], len(source.asked("coder"))) == ("failed", 3)
+    assert end["reason"] == "None of the given tests passes. A repair changed nothing."
+    assert end["chosen"].failing == 1
+    assert "return a - b" in await scenario.patch(end)
+
+
+async def test_repair_that_puts_everything_back_changes_nothing_and_keeps_the_try_before(tmp_path):
+    source = scripted(coder=[code(WRONG), code(STUB), code(STUB)])
+    scenario = Scenario(folder=tmp_path, source=source)
+    end = await scenario.run(repairs=9, rounds=1)
+    assert "puts every file back as it was before the task" in source.asked("coder")[2].messages[1].content
+    assert "return a - b" in await scenario.patch(end)
+    assert scenario.sandbox.runs == 2
 
 
 async def test_tests_green_before_and_after_are_unverified(tmp_path):
@@ -345,6 +388,15 @@ async def test_tests_that_judge_the_run_cannot_be_changed_by_it(tmp_path):
     assert end["status"] == "failed"
     assert [ref.path for ref in end["files"]] == ["calc.py"]
     assert any("test_calc.py judges this run" in note.text for note in scenario.of(Noted))
+
+
+async def test_answer_that_changes_only_what_judges_it_is_told_that_this_is_no_change(tmp_path):
+    cheat = code("print('fine')\n", "test_calc.py")
+    files = {"calc.py": STUB, "test_calc.py": "x = 1\n"}
+    scenario = Scenario(folder=tmp_path, source=scripted(coder=[cheat, code(RIGHT)]), files=files)
+    end = await scenario.run()
+    assert (end["status"], end["chosen"].attempts) == ("done", 2)
+    assert "tests that judge this run stay as they are" in scenario.source.asked("coder")[1].messages[1].content
 
 
 # --------------------------------------------------------------------------------------- candidates

@@ -185,6 +185,12 @@ def test_answer_that_does_not_fit_is_asked_for_again_while_tries_are_left(reject
     assert routing.after_apply(state) == node
 
 
+@pytest.mark.parametrize(("unchanged", "attempt", "node"), [(1, 1, "write"), (1, 3, "__end__"), (2, 2, "__end__")])
+def test_answer_that_changes_nothing_is_asked_for_again_once(unchanged, attempt, node):
+    state = {"start": START, "rejected": "it changes nothing", "attempt": attempt, "unchanged": unchanged}
+    assert routing.after_apply(state) == node
+
+
 @pytest.mark.parametrize(
     ("outcome", "attempt", "spent", "repairable", "node"),
     [

@@ -12,10 +12,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from infrastructure.config.settings import BudgetSettings, Settings
 from infrastructure.events.catalogue import Event
-from infrastructure.workflow import build_codegen_graph
-from infrastructure.workflow.graph import CodegenGraph
+from infrastructure.storage.blobs import BlobStore
+from infrastructure.workflow import build_codegen_graph, changed_files, patch_text
+from infrastructure.workflow.graph import CodegenGraph, compile_codegen_graph
 from infrastructure.workflow.lanes import NoModel, Offer, RoleLanes, choose_model
-from tests.workflow.scenario import TASK, repository, scripted
+from tests.workflow.scenario import RIGHT, TASK, intent, repository, scripted
 
 KEPT: list[CodegenGraph] = []
 
@@ -39,6 +40,41 @@ async def test_result_is_the_output_only(tmp_path):
     end = await graph.ainvoke({"task": TASK, "repo": str(repository(tmp_path))})
     assert set(end) == {"status", "judge", "reason", "patch", "files"}
     assert end["status"] == "unverified"
+
+
+async def test_patch_and_files_of_a_result_can_be_read_by_their_hashes(tmp_path):
+    graph = kept(source=scripted())
+    given = {"task": TASK, "repo": str(repository(tmp_path))}
+    end = await graph.ainvoke(given)
+    assert (await patch_text(graph, end)).startswith("diff --git a/calc.py b/calc.py\n")
+    assert await changed_files(graph, end) == {"calc.py": RIGHT.encode()}
+    delivered = [update["deliver"] async for update in graph.astream(given) if "deliver" in update]
+    assert await patch_text(graph, delivered[-1]) == await patch_text(graph, end)
+
+
+async def test_copy_of_a_graph_with_a_configuration_of_its_own_gives_the_same_patch(tmp_path):
+    graph = kept(source=scripted())
+    copy = graph.with_config(recursion_limit=100)
+    end = await copy.ainvoke({"task": TASK, "repo": str(repository(tmp_path))})
+    assert "+    return a + b" in await patch_text(copy, end)
+    assert await patch_text(copy, end) == await patch_text(graph, end)
+
+
+async def test_answer_to_a_question_has_an_empty_patch(tmp_path):
+    graph = kept(source=scripted(intent=[intent("question")]))
+    end = await graph.ainvoke({"task": "Why?", "repo": str(repository(tmp_path))})
+    assert (await patch_text(graph, end), await changed_files(graph, end)) == ("", {})
+
+
+async def test_texts_are_kept_where_the_caller_says_and_can_be_read_by_another_graph(tmp_path):
+    blobs = BlobStore(tmp_path / "blobs")
+    end = await kept(source=scripted(), blobs=blobs).ainvoke({"task": TASK, "repo": str(repository(tmp_path / "repo"))})
+    assert "+    return a + b" in await patch_text(kept(blobs=blobs), end)
+
+
+async def test_graph_of_the_engine_says_that_it_keeps_no_patches():
+    with pytest.raises(ValueError, match="build_codegen_graph"):
+        await patch_text(compile_codegen_graph(), {"patch": "0" * 64})
 
 
 async def test_two_runs_of_one_graph_do_not_share_a_race_a_budget_or_trees(tmp_path):

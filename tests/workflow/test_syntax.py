@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from infrastructure.workflow.syntax import CHECKED_BYTES, syntax_error
@@ -32,3 +34,13 @@ def test_file_is_read_by_its_language_and_left_alone_where_nobody_can_tell(path,
     assert said in found
     if not said and after != "(" * 5000:
         assert found == ""
+
+
+def test_fault_of_the_reader_itself_is_not_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def disturbed(*_: object) -> None:
+        raise SystemError("AST constructor recursion depth mismatch (before=120, after=172)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", disturbed)
+        found = syntax_error("a.py", None, BROKEN)
+    assert found == ""

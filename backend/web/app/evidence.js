@@ -23,6 +23,11 @@ export function turned(before, after) {
   };
 }
 
+/** Whether any tests ran without a sandbox, which only a setting can bring about. @param {Map<string, TestRun>} tests */
+export function unguarded(tests) {
+  return [...tests.values()].some((each) => each.sandbox === "none");
+}
+
 /** @param {TestRun} run */
 export function isRed(run) {
   return Boolean(run.crashed || run.counts.failed || run.counts.errors);

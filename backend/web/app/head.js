@@ -5,6 +5,7 @@
 import { patchPath, steer } from "./api.js";
 import { tokensOf } from "./calls.js";
 import { fill, h, mark, say } from "./dom.js";
+import { unguarded } from "./evidence.js";
 import { duration, grouped, visible } from "./format.js";
 import { workedFor } from "./state.js";
 import { TONES } from "./words.js";
@@ -37,11 +38,13 @@ export class Head {
     this.stop = h("button", { type: "button", on: { click: () => this.askToStop() } }, "Stop… ", h("kbd", {}, "."));
     this.resume = h("button", { type: "button", class: "yes", on: { click: () => this.#steer("resume") } }, "Go on");
     this.simulated = h("p", { class: "banner", role: "note", hidden: true }, "simulated: no model answers here; the answers come from a simulated Ollama");
+    this.unguarded = h("p", { class: "banner", role: "note", hidden: true }, "no sandbox: generated code runs here with all the rights of whoever started Corral (sandbox.level is none)");
     this.verdict = h("div", { class: "verdict" });
     this.element = h(
       "header",
       { class: "runhead" },
       this.simulated,
+      this.unguarded,
       h("div", { class: "top" }, this.chip, this.figures, this.link, h("span", { class: "space" }), this.resume, this.stop),
       this.task,
       h("p", { class: "dim meta" }, h("span", { class: "id" }, run), this.repo),
@@ -62,6 +65,7 @@ export class Head {
     const { prompt, completion, calls } = tokensOf(state);
     say(this.figures, `${duration(workedFor(state, now))} · ${grouped(prompt)} + ${grouped(completion)} tokens · ${calls} calls`);
     this.simulated.hidden = !state.simulated;
+    this.unguarded.hidden = !unguarded(state.tests);
     this.stop.hidden = state.phase === "finished" || state.phase === "queued";
     this.resume.hidden = state.phase !== "interrupted";
     this.#showVerdict(state, view, patch);

@@ -1,4 +1,7 @@
-"""`apply`: the coder's changes put on the candidate's files, all or none."""
+"""`apply`: the coder's changes put on the candidate's files, all or none.
+
+Owns what counts as no change: what leaves every file as it was is told to the model, and is not judged again.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ class ApplyReads(TypedDict, total=False):
     attempt: int
     reply: str
     rejected: str
+    unchanged: int
     contents: tuple[FileRef, ...]
+    report: str
+    reason: str
 
 
 class ApplyWrites(TypedDict, total=False):
@@ -39,8 +45,13 @@ class ApplyWrites(TypedDict, total=False):
     contents: tuple[FileRef, ...]
     patch: str
     rejected: str
+    unchanged: int
     outcome: str
     reason: str
+
+
+_UNCHANGED = " A repair changed nothing."
+"""Added to what the tests said of the files, which stand as they were."""
 
 
 async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
@@ -50,28 +61,56 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
         return {"outcome": "failed", "reason": f"no usable answer: {state.get('rejected', '')}"}
     answer = REPLY.validate_json(await step.scope.blobs.get(state.get("reply", "")))
     snapshot = await snapshot_of(step.scope)
-    before = state.get("contents", ())
-    current = await _current(step, snapshot, before, answer)
+    current = await _current(step, snapshot, state.get("contents", ()), answer)
     applied = apply_edits(current, answer)
     if isinstance(applied, Rejected):
         return _rejected(step, attempt, f"{applied.path}: {applied.reason}\n{applied.hint}".strip())
     texts = _without_judge(step, snapshot, state["start"].baseline, applied.contents)
+    if not texts:
+        return _unchanged(step, state, _as_they_were(state, judged=bool(applied.contents)))
     if unreadable := await asyncio.to_thread(_unreadable, current, texts):
         return _rejected(step, attempt, unreadable)
+    return await _changed(step, state, snapshot, texts)
+
+
+async def _changed(step: Step, state: ApplyReads, snapshot: Snapshot, texts: Mapping[str, str]) -> ApplyWrites:
+    attempt = state.get("attempt", 1)
     changed = [FileRef(path, await step.scope.blobs.put(text.encode())) for path, text in texts.items()]
-    contents = _merged(before, changed)
+    contents = _merged(state.get("contents", ()), changed)
     try:
         async with candidate_tree(step.scope, snapshot, state["start"].number, contents) as tree:
             patch = await patch_of(step.scope, snapshot, tree)
     except WorkspaceError as error:
         return _rejected(step, attempt, str(error))
+    if not patch:
+        return _unchanged(step, state, "it puts every file back as it was before the task")
     step.emit(EditsApplied(attempt=attempt, files=tuple(ref.path for ref in changed)))
-    return {"contents": contents, "patch": patch, "rejected": ""}
+    return {"contents": contents, "patch": patch, "rejected": "", "unchanged": 0}
 
 
 def _rejected(step: Step, attempt: int, reason: str) -> ApplyWrites:
     step.emit(EditsRejected(attempt=attempt, reason=reason))
     return {"rejected": reason, "outcome": "failed", "reason": f"the changes do not fit: {reason}"}
+
+
+def _unchanged(step: Step, state: ApplyReads, how: str) -> ApplyWrites:
+    """The files stay as the last try left them, and so does what the tests said of them."""
+    step.emit(EditsRejected(attempt=state.get("attempt", 1), reason=f"it changed nothing: {how}"))
+    reason = "The answer changed nothing."
+    if state.get("report"):
+        reason = state.get("reason", "").removesuffix(_UNCHANGED) + _UNCHANGED
+    return {
+        "rejected": f"it changes nothing: {how}. The task is not solved yet; change what it asks for.",
+        "unchanged": state.get("unchanged", 0) + 1,
+        "outcome": "failed",
+        "reason": reason,
+    }
+
+
+def _as_they_were(state: ApplyReads, *, judged: bool) -> str:
+    if judged:
+        return "tests that judge this run stay as they are, and it changes no other file"
+    return "every file is as the last try left it" if state.get("contents") else "every file is as it was"
 
 
 def _without_judge(step: Step, snapshot: Snapshot, baseline: Baseline, contents: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from infrastructure.events.catalogue import SnapshotTaken
 from infrastructure.judge.discovery import judge_files, plan_tests
+from infrastructure.judge.explaining import explained
 from infrastructure.judge.runner import run_tests
 from infrastructure.workflow.evidence import keep_plan, keep_report, tests_ran
 from infrastructure.workflow.material import snapshot_of
@@ -73,9 +74,11 @@ async def run_baseline_node(state: BaselineReads, step: Step) -> BaselineWrites:
         return {"baseline": Baseline(judge="none")}
     if plan.note:
         step.note(plan.note)
-    files = await judge_files(snapshot, given)
+    files = await judge_files(snapshot, given, plan.command)
     report = await run_tests(step.scope.sandbox, Tree(snapshot.root), plan, files, limits=step.scope.limits)
     step.emit(tests_ran(report, 0, "judge", str(step.scope.sandbox.level)))
+    if why := explained(report, plan, snapshot.files):
+        step.note(why)
     blobs = step.scope.blobs
     baseline = Baseline(
         judge=plan.judge,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Required
@@ -13,7 +13,8 @@ from agents.codegen.tester import is_test_path
 from infrastructure.judge.discovery import TestPlan, plan_written
 from infrastructure.judge.reports import TestReport
 from infrastructure.judge.runner import run_tests
-from infrastructure.judge.verdict import Verdict, judge
+from infrastructure.judge.verdict import Verdict, doubted, judge
+from infrastructure.workflow.doubts import newly_named_in, own_tests
 from infrastructure.workflow.evidence import (
     contents_of,
     judge_contents,
@@ -96,7 +97,9 @@ async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree)
         named=bool(start.baseline.given),
     )
     verdict = decide()
-    if verdict.status == "done" or verdict.broken or not state.get("patch"):
+    if verdict.status == "done":
+        return _Tried(doubted(verdict, await _doubt(state, step, snapshot, tree)), after)
+    if verdict.broken or not state.get("patch"):
         return _Tried(verdict, after)
     if start.kind == "tests":
         new = await _run_new_tests(state, step, snapshot)
@@ -109,13 +112,31 @@ async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree)
     return _Tried(decide(written_baseline=before, written_after=written), after, written)
 
 
-async def _run_judge(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree) -> TestReport | None:
+async def _doubt(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree) -> str:
+    """Why a `done` may be none; empty where nothing speaks against it."""
+    contents = state.get("contents", ())
+    if named := await newly_named_in(step.scope, snapshot, contents):
+        return named
+    start = state["start"]
+    own = own_tests(snapshot, contents)
+    if not own:
+        return ""
+    step.note("the judge's tests run once more, without the patch's own test files")
+    baseline = await maybe_report(step.scope.blobs, start.baseline.report)
+    after = await _run_judge(state, step, snapshot, tree, without=own)
+    again = judge(baseline, after, patch_empty=False, judge=start.baseline.judge, named=bool(start.baseline.given))
+    return "" if again.status == "done" else f"that is so only where {' and '.join(own)} of the patch is there too"
+
+
+async def _run_judge(
+    state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree, without: Collection[str] = ()
+) -> TestReport | None:
     start = state["start"]
     if not start.baseline.plan:
         return None
     plan = await load_plan(step.scope.blobs, start.baseline.plan)
     files = await judge_contents(step.scope, snapshot, start.baseline)
-    report = await run_tests(step.scope.sandbox, tree, plan, files, limits=step.scope.limits)
+    report = await run_tests(step.scope.sandbox, tree, plan, files, without=without, limits=step.scope.limits)
     step.emit(tests_ran(report, state.get("attempt", 1), "judge", str(step.scope.sandbox.level)))
     return report
 
@@ -125,8 +146,10 @@ async def _run_new_tests(state: RunTestsReads, step: Step, snapshot: Snapshot) -
     new = [ref for ref in state.get("contents", ()) if ref.path not in snapshot.files and is_test_path(ref.path)]
     if not new:
         return None
-    tests = await contents_of(step.scope, new)
-    return await _run_written(state, step, snapshot, Tree(snapshot.root), tests, await plan_written(snapshot, tests))
+    tests, known = await contents_of(step.scope, new), state["start"].baseline.plan
+    like = await load_plan(step.scope.blobs, known) if known else None
+    plan = await plan_written(snapshot, tests, like)
+    return await _run_written(state, step, snapshot, Tree(snapshot.root), tests, plan)
 
 
 async def _run_written(

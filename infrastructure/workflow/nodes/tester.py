@@ -47,11 +47,15 @@ async def tester_node(state: TesterReads, step: Step) -> TesterWrites:
         step.note(f"no tests could be written ({problem.reason})")
         return {}
     step.emit(TestsWritten(files=tuple(file.path for file in files)))
-    return {"written": await _tried(step, snapshot, number, {file.path: file.content.encode() for file in files})}
+    contents = {file.path: file.content.encode() for file in files}
+    return {"written": await _tried(step, snapshot, number, contents, state.get("baseline"))}
 
 
-async def _tried(step: Step, snapshot: Snapshot, number: int, contents: Mapping[str, bytes]) -> Written:
-    plan = await plan_written(snapshot, contents)
+async def _tried(
+    step: Step, snapshot: Snapshot, number: int, contents: Mapping[str, bytes], baseline: Baseline | None
+) -> Written:
+    like = await load_plan(step.scope.blobs, baseline.plan) if baseline is not None and baseline.plan else None
+    plan = await plan_written(snapshot, contents, like)
     files = await judge_files(snapshot, contents)
     report = await run_tests(step.scope.sandbox, Tree(snapshot.root), plan, files, limits=step.scope.limits)
     step.emit(tests_ran(report, 0, "written", str(step.scope.sandbox.level)))

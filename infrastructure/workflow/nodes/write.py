@@ -67,20 +67,16 @@ async def _question(state: WriteReads, step: Step) -> CoderQuestion:
 
 
 async def _repair(state: WriteReads, step: Step) -> Repair | None:
-    """After a rejected answer its reason stands for the diagnosis; after red tests the debugger's does."""
-    rejected = state.get("rejected", "")
-    if rejected:
-        return Repair(
-            diagnosis=f"Your last answer could not be used: {rejected}",
-            failing="The tests were not run.",
-            previous=await stored_files(step.scope, state.get("contents", ())),
-        )
-    if not state.get("report"):
+    """A rejected answer left the files as they were, so an earlier try's red tests and diagnosis still hold."""
+    rejected, report, diagnosis = state.get("rejected", ""), state.get("report", ""), state.get("diagnosis")
+    if not rejected and not report:
         return None
-    diagnosis = state.get("diagnosis")
+    told = [f"Your last answer could not be used: {rejected}"] if rejected else []
+    if report and diagnosis is not None:
+        told += [diagnosis.cause, diagnosis.fix]
     return Repair(
-        diagnosis="" if diagnosis is None else f"{diagnosis.cause}\n{diagnosis.fix}",
-        failing=await failing_of(step.scope, state.get("report", "")),
+        diagnosis="\n".join(told),
+        failing=await failing_of(step.scope, report) if report else "The tests were not run.",
         previous=await stored_files(step.scope, state.get("contents", ())),
     )
 

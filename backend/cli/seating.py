@@ -1,0 +1,102 @@
+"""A command's seat at the engine, and what the person is told of it.
+
+Owns the words: whose guest this is, why a holder stays, and that no sandbox holds the code which a model writes.
+"""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Annotated, Literal, TypeAlias
+
+from cyclopts import Parameter
+
+from backend.attach.seat import Seat
+from backend.cli.console import Terminal
+from backend.cli.errors import Refused
+from backend.cli.interrupts import interruptible
+from backend.cli.options import Common, load
+from infrastructure.config.settings import Settings
+from infrastructure.events.catalogue import Event, TestsRan
+from infrastructure.sandbox import Level
+from infrastructure.storage.lock import Holder
+
+LevelName: TypeAlias = Literal["auto", "bubblewrap", "landlock", "none"]
+SandboxOption = Annotated[
+    LevelName | None,
+    Parameter(
+        help="What holds the code that a model writes; `none` lets it do all that you can do. When unset, what the"
+        " settings say (`sandbox.level`)."
+    ),
+]
+UNHELD = "no sandbox (level none): code that a model wrote runs with your own rights on your own files"
+
+
+def settings_with(common: Common, sandbox: LevelName | None) -> Settings:
+    """All settings, with what the command line says of the sandbox."""
+    return load(common, {"sandbox.level": sandbox}).settings
+
+
+def open_seat(settings: Settings, verb: str, terminal: Terminal, sandbox: LevelName | None = None) -> Seat:
+    """A seat at the engine that tells the person where it is.
+
+    Args:
+        settings: All of them.
+        verb: What the person ran.
+        terminal: Where it is told.
+        sandbox: The level that was asked for on the command line. Only a holder can choose one, so entering the seat
+            as a guest raises `Refused` then.
+    """
+
+    def on_guest(holder: Holder) -> None:
+        who = f"`corral {holder.verb}` (process {holder.pid})"
+        if sandbox is not None:
+            raise Refused(
+                f"--sandbox: the engine is held by {who}, whose settings rule",
+                "Leave it out, end that command first, or take another --data for an engine of your own.",
+            )
+        terminal.say(f"the engine is held by {who}; this joins it as a guest")
+
+    @contextmanager
+    def on_stay(runs: int, leave: Callable[[], None]) -> Generator[None]:
+        others = "another command's run goes" if runs == 1 else f"{runs} runs of other commands go"
+
+        def hand_over() -> None:
+            terminal.say("handing over", "yellow")
+            leave()
+
+        with interruptible(hand_over):  # before it is said: who reads it may press Ctrl-C at once
+            terminal.say(f"staying, since {others} on in this process; Ctrl-C hands over to the others", "yellow")
+            yield
+
+    return Seat(
+        settings,
+        verb=verb,
+        on_guest=on_guest,
+        on_hold=lambda: terminal.say("the holder is gone; this process holds the engine now"),
+        on_stay=on_stay,
+    )
+
+
+async def check_sandbox(seat: Seat, terminal: Terminal) -> None:
+    """Open the sandbox before a run is begun that needs one, and say so where it holds nothing. A guest has none.
+
+    Raises:
+        NoSandbox: the wanted one is not available.
+    """
+    if seat.application is not None:
+        sandbox = await seat.application.open_sandbox()
+        if sandbox.level is Level.NONE:
+            terminal.warn(UNHELD)
+
+
+class UnheldGuest:
+    """Warns a guest, once, that its host runs tests without a sandbox: the first test run tells."""
+
+    def __init__(self, seat: Seat, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._told = seat.application is not None  # as its holder it was told before
+
+    def see(self, event: Event) -> None:
+        """Take an event in."""
+        if isinstance(event, TestsRan) and event.sandbox == Level.NONE and not self._told:
+            self._told = True
+            self._terminal.warn(UNHELD)

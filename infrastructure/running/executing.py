@@ -1,0 +1,96 @@
+"""One execution of a run: taken up, driven through the graph, and its outcome written down.
+
+Owns what an execution is made of, and that whatever goes wrong in it becomes its outcome. Which run is executed when,
+and who is told, is the engine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from infrastructure.config.settings import Settings
+from infrastructure.connection_pool import OllamaConnectionPool
+from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunStarted
+from infrastructure.events.log import EventLog
+from infrastructure.running.admission import is_simulated
+from infrastructure.running.driving import GraphInput, drive, has_begun, input_of
+from infrastructure.running.live import LiveRun, StopKind
+from infrastructure.running.outcomes import Outcome, Outcomes, failed
+from infrastructure.running.results import Ending
+from infrastructure.running.scopes import ScopeMaker
+from infrastructure.sandbox import Sandbox
+from infrastructure.storage.blobs import Blobs
+from infrastructure.storage.calls import CallStore
+from infrastructure.storage.control import ControlStore
+from infrastructure.storage.runs import RunStore
+from infrastructure.workflow.graph import CodegenGraph
+from infrastructure.workflow.lanes import RoleLanes
+from infrastructure.workflow.models import PoolModels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineParts:
+    """What the engine works with. `open_sandbox` is called when the first run needs it, and remembers."""
+
+    settings: Settings
+    pool: OllamaConnectionPool
+    open_sandbox: Callable[[], Awaitable[Sandbox]]
+    graph: CodegenGraph
+    log: EventLog
+    runs: RunStore
+    calls: CallStore
+    blobs: Blobs
+    control: ControlStore
+    owner: str
+
+
+class Executor:
+    """Executes runs that the engine has in hand."""
+
+    def __init__(self, parts: EngineParts) -> None:
+        self._parts = parts
+        self._scopes = ScopeMaker(settings=parts.settings, log=parts.log, calls=parts.calls, blobs=parts.blobs)
+        self.outcomes = Outcomes(graph=parts.graph, runs=parts.runs, log=parts.log, scopes=self._scopes)
+
+    async def execute(self, live: LiveRun, given: GraphInput) -> Outcome:
+        """One execution: to its end, its interruption, or its question. A run's errors end here, as its result."""
+        asked = None
+        try:
+            await self._begin(live)
+            asked = await self._drive(live, given)
+            ending = Ending()
+        except asyncio.CancelledError:
+            ending = Ending(status="cancelled")
+        except Exception as error:  # noqa: BLE001 - the boundary of a run: whatever it is becomes its result
+            ending = failed(error)
+        live.ending = True  # nothing stops it from here on
+        if asked is not None:
+            return await self.outcomes.ask(live.run, asked, live.execution, no_input=live.spec.no_input)
+        if ending.status != "cancelled":
+            return await self.outcomes.finish(live.run, ending, live.execution)
+        if live.stop is StopKind.CANCEL:
+            stopped = Ending(status="cancelled", reason=live.reason)
+            return await self.outcomes.finish(live.run, stopped, live.execution)
+        return await self.outcomes.rest(live.run, live.reason or "interrupted", live.execution)
+
+    async def _begin(self, live: LiveRun) -> None:
+        """Take the run up, in the table and in the log, and tell of its creation where that is not told yet."""
+        parts = self._parts
+        live.execution = await parts.runs.begin(live.run, parts.owner)
+        if live.execution == 1 and await self.outcomes.created(live.run) is None:
+            simulated = is_simulated(await parts.pool.models())
+            created = RunCreated(task=live.spec.task, repo=str(live.spec.repo), simulated=simulated)
+            await parts.log.append(live.run, 0, created)
+        await parts.log.append(live.run, live.execution, RunStarted(resumed=live.execution > 1))
+        live.has_begun()
+
+    async def _drive(self, live: LiveRun, given: GraphInput) -> ApprovalAsked | None:
+        """Drive the graph; the question the run waits with, or None when it came to its end."""
+        parts = self._parts
+        lanes = RoleLanes(parts.settings, live.spec.model)
+        scope = await self._scopes.make(live.run, live.spec, PoolModels(parts.pool, lanes), await parts.open_sandbox())
+        if given is None and not await has_begun(parts.graph, live.run):
+            given = input_of(live.run, live.spec, parts.settings)
+        return await drive(parts.graph, given, scope, parts.log, live.run, live.execution)

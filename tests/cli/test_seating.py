@@ -1,0 +1,91 @@
+"""What a person is told of their seat at the engine: whose guest, why it stays, what holds the code."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from backend.attach.seat import Seat
+from backend.cli.console import open_terminal
+from backend.cli.errors import Refused
+from backend.cli.seating import UnheldGuest, open_seat
+from infrastructure.config.settings import Paths, Settings
+from infrastructure.events.catalogue import TestsRan
+from infrastructure.events.catalogue.work import TestCounts
+from infrastructure.storage.lock import Holder
+from tests.cli.conftest import Solve
+
+HOLDER = Holder(pid=42, verb="serve", started=datetime(2026, 1, 5, tzinfo=UTC))
+
+
+@pytest.fixture
+def err() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(paths=Paths(data=tmp_path / "data"))
+
+
+@pytest.mark.slow
+def test_holder_prints_its_own_result_before_it_stays_for_others(solve: Solve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def staying(self: Seat) -> None:
+        sys.stdout.write("staying\n")
+
+    monkeypatch.setattr(Seat, "_stay_for_guests", staying)
+    done = solve()
+    assert done.out.startswith("diff --git a/text.py")
+    assert done.out.endswith("staying\n")
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"), [(1, "another command's run goes on in this process"), (3, "3 runs of other commands go on")]
+)
+async def test_why_a_holder_stays_and_what_ctrl_c_does_is_one_line(
+    settings: Settings, err: io.StringIO, runs: int, said: str
+) -> None:
+    seat = open_seat(settings, "run", open_terminal(io.StringIO(), err))
+    with seat._on_stay(runs, lambda: None):
+        (line,) = err.getvalue().splitlines()
+    assert said in line
+    assert "Ctrl-C hands over" in line
+
+
+async def test_first_ctrl_c_while_staying_hands_over(settings: Settings, err: io.StringIO) -> None:
+    handed = asyncio.Event()
+    seat = open_seat(settings, "run", open_terminal(io.StringIO(), err))
+    with seat._on_stay(1, handed.set):
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.wait_for(handed.wait(), 60)
+    assert err.getvalue().splitlines()[-1] == "handing over"
+
+
+def test_guest_cannot_choose_the_sandbox(settings: Settings, err: io.StringIO) -> None:
+    seat = open_seat(settings, "run", open_terminal(io.StringIO(), err), "none")
+    with pytest.raises(Refused, match=r"held by `corral serve` \(process 42\)") as refused:
+        seat._on_guest(HOLDER)
+    assert "--data" in refused.value.hint
+
+
+def test_guest_that_chose_none_is_told_whose_it_is(settings: Settings, err: io.StringIO) -> None:
+    open_seat(settings, "run", open_terminal(io.StringIO(), err))._on_guest(HOLDER)
+    assert "the engine is held by `corral serve` (process 42); this joins it as a guest" in err.getvalue()
+
+
+def test_guest_is_warned_once_where_its_tests_ran_without_a_sandbox(settings: Settings, err: io.StringIO) -> None:
+    terminal = open_terminal(io.StringIO(), err)
+    guest = UnheldGuest(open_seat(settings, "run", terminal), terminal)
+    ran = TestsRan(attempt=0, suite="judge", counts=TestCounts(passed=1), sandbox="landlock")
+    guest.see(ran)
+    assert err.getvalue() == ""
+    for _ in range(2):
+        guest.see(ran.model_copy(update={"sandbox": "none"}))
+    assert err.getvalue().count("warning: no sandbox (level none)") == 1
