@@ -184,7 +184,8 @@ class Problems:
             if status_of(error) is None:
                 _logger.exception("%s %s failed", scope["method"], scope["path"])
             accept = Headers(scope=scope).get("accept", "")
-            to_sign_in = isinstance(error, NoToken) and scope["method"] == "GET" and wants_page(accept)
+            opened = scope["method"] == "GET" and not scope["path"].startswith("/api/")  # no page to come back to
+            to_sign_in = isinstance(error, NoToken) and opened and wants_page(accept)
             answer = RedirectResponse("/signin", 303) if to_sign_in else answer_to(error, accept)
             await answer(scope, receive, send)
 

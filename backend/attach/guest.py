@@ -13,7 +13,7 @@ from typing import Any, cast
 import httpx
 
 from infrastructure.ids import RunId
-from infrastructure.pool.errors import NoServerAvailable
+from infrastructure.pool.errors import ModelNowhere, NoServerAvailable
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
 from infrastructure.tasks import TaskSpec
 from infrastructure.transport.errors import CloudModelRefused
@@ -107,10 +107,18 @@ def _as_here(refused: HolderRefused, spec: TaskSpec) -> Exception:
             return NoModel()
         case "CloudModelRefused":
             return CloudModelRefused(spec.model or "", hint=refused.hint)
+        case "ModelNowhere":
+            return _nowhere(refused)
         case "NoServerAvailable":
             return _no_server(refused)
         case _:
             return refused
+
+
+def _nowhere(refused: HolderRefused) -> ModelNowhere:
+    """Which model it is, a role's perhaps, the hint tells; what is there instead stands at the end of the message."""
+    there = str(refused).partition("Models there: ")[2]
+    return ModelNowhere(refused.hint.removeprefix("ollama pull "), (there,))
 
 
 def _no_server(refused: HolderRefused) -> NoServerAvailable:

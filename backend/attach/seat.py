@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
 from types import TracebackType
 from typing import Self, TypeVar
@@ -25,6 +25,7 @@ from infrastructure.events.log import Stored, follow_file, read_file
 from infrastructure.ids import RunId
 from infrastructure.running.admission import check_names
 from infrastructure.running.errors import RunIsOver
+from infrastructure.running.left import goes_on
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.errors import MissingDatabase, OlderDatabase
 from infrastructure.storage.lock import EngineLock, Holder, read_holder
@@ -162,8 +163,18 @@ class Seat:
     # -------------------------------------------------------------------------------------- watching
     async def follow(self, run: RunId, after: int = 0) -> AsyncGenerator[Stored]:
         """A run's events after a number, until it is finished or rests. A pause between two holders ends nothing."""
-        async for stored in self._events(run, after):
-            yield stored
+        while True:
+            if self._application is not None:
+                async for stored in self._application.engine.follow(run, after):
+                    yield stored
+                return
+            async for stored in follow_file(self._reading().database, run, after, ends_when_interrupted=True):
+                after = stored.seq
+                yield stored
+            record = await self.record_of(run)
+            if not (goes_on(record) or self._is_left(record)):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def result(self, run: RunId) -> RunResult:
         """What came of a run, when it is finished, rests, or ends for want of an answer."""
@@ -295,20 +306,6 @@ class Seat:
                     return await there(Guest(holder.address, self._token))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._held.wait(), LOOK_SECONDS)
-
-    async def _events(self, run: RunId, after: int) -> AsyncIterator[Stored]:
-        while True:
-            if self._application is not None:
-                async for stored in self._application.engine.follow(run, after):
-                    yield stored
-                return
-            async for stored in follow_file(self._reading().database, run, after, ends_when_interrupted=True):
-                after = stored.seq
-                yield stored
-            record = await self.record_of(run)
-            if not (passes_on(record) or self._is_left(record)):
-                return
-            await asyncio.sleep(LOOK_SECONDS)
 
     async def _stay_for_guests(self) -> None:
         application = self._application

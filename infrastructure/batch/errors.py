@@ -60,5 +60,6 @@ class BatchStopped(BatchError):
 
     def __init__(self, error_class: str, message: str, hint: str) -> None:
         self.error_class = error_class
-        self.hint = f"{hint} Then the same command goes on.".strip()
+        first = hint.strip().rstrip(".")
+        self.hint = f"{first}; then the same command goes on" if first else "The same command goes on."
         super().__init__(message)

@@ -178,7 +178,8 @@ class BatchRunner:
                     self._desk.tell(Retried(ticket, outcome.result.reason))
                 case "stop":
                     self._stop_for(outcome.result)
-                    self._desk.tell(Rested(ticket))
+                    if outcome.result.run:  # else no run could be made of it
+                        self._desk.tell(Rested(ticket))
                     return
 
     async def _outcome_of(self, ticket: Ticket) -> RunOutcome | None:

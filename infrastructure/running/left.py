@@ -22,6 +22,11 @@ def in_hand(record: RunRecord) -> bool:
     return record.state in _IN_HAND
 
 
+def asks(record: RunRecord) -> bool:
+    """Whether it waits for an answer, and has not ended for want of one."""
+    return record.state is RunState.WAITING and not record.result_json
+
+
 def as_left(record: RunRecord) -> RunRecord:
     """The run as the next engine will find it, where the last one was killed: at rest, if it was in hand."""
     return replace(record, state=RunState.INTERRUPTED, reason=PROCESS_ENDED) if in_hand(record) else record
@@ -34,8 +39,12 @@ def rests_unasked(record: RunRecord) -> bool:
 
 def passes_on(record: RunRecord) -> bool:
     """Whether a guest's run goes on by itself with the next holder; one that waits for an answer then asks again."""
-    asks = record.state is RunState.WAITING and not record.result_json
-    return (in_hand(record) or rests_unasked(record) or asks) and is_guests(record)
+    return (in_hand(record) or asks(record) or rests_unasked(record)) and is_guests(record)
+
+
+def goes_on(record: RunRecord) -> bool:
+    """Whether more is to come of a run: it has not come to rest, or it is a guest's and goes on by itself."""
+    return in_hand(record) or asks(record) or passes_on(record)
 
 
 def is_guests(record: RunRecord) -> bool:

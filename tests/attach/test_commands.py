@@ -102,7 +102,7 @@ async def test_ctrl_c_while_it_stays_hands_over_and_keeps_its_own_exit_code(
         assert await holder.ended() == 0, holder.text
         assert holder.result["status"] == "done"
         assert len(holder.out) == 1
-        assert "Traceback" not in holder.text
+        assert not [word for word in ("Traceback", "never retrieved") if word in holder.text], holder.text
         assert await guest.ended() == 0, guest.text
         assert "this process holds the engine now" in guest.text
         kinds = [each["kind"] for each in guest.documents[:-1]]

@@ -10,7 +10,7 @@ import pytest
 from backend.attach.guest import Guest, HolderGone, HolderRefused
 from backend.cli.errors import explain
 from infrastructure.ids import RunId
-from infrastructure.pool.errors import NoServerAvailable
+from infrastructure.pool.errors import ModelNowhere, NoServerAvailable
 from infrastructure.running.errors import RunNotWaiting, TaskRefused
 from infrastructure.tasks import TaskSpec
 from infrastructure.transport.errors import CloudModelRefused
@@ -60,6 +60,7 @@ AS_HERE = {
     "NotADirectory": NotADirectory(SPEC.repo),
     "NoModel": NoModel(),
     "CloudModelRefused": CloudModelRefused("big:cloud"),
+    "ModelNowhere": ModelNowhere("absent:7b", ("oracle", "echo"), {"gpu2": "timed out"}),
     "NoServerAvailable": NoServerAvailable({"gpu1": "refused", "gpu2": "timed out"}),
 }
 
@@ -77,7 +78,6 @@ async def test_refused_task_raises_what_the_engine_here_would_have_raised(name: 
     ("status", "name", "code"),
     [
         (409, "KeyReused", 2),
-        (503, "ModelNowhere", 3),
         (429, "PoolSaturated", 3),
         (507, "DiskFull", 3),
         (503, "StorageError", 3),

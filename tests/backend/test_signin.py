@@ -86,9 +86,11 @@ async def test_signing_out_takes_the_cookie_back(site: Site) -> None:
 
 async def test_who_opens_the_page_without_a_cookie_is_sent_to_the_sign_in(site: Site) -> None:
     async with site.stranger({"Accept": "text/html,*/*;q=0.8"}) as browser:
-        for path in ("/", "/api/v1/pool", "/nowhere"):
+        for path in ("/", "/nowhere"):
             answer = await browser.get(path)
             assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
+        answer = await browser.get("/api/v1/pool")
+        assert (answer.status_code, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
         await browser.get("/signin", params={"code": code_of(site)})
         answer = await browser.get("/")
         assert answer.status_code == 200

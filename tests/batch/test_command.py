@@ -125,7 +125,8 @@ def test_unknown_model_stops_the_batch_with_3_and_a_hint(corral: Corral, tmp_pat
     done = batch(corral, tmp_path, *LINES[:2], options=("--model", "nobody-has-it"))
     assert done.code == 3
     assert "ollama pull nobody-has-it" in done.err
-    assert "the same command goes on" in done.err
+    assert "→ ollama pull nobody-has-it; then the same command goes on" in done.err
+    assert "interrupted" not in done.err, "nothing was begun"
     assert (tmp_path / "out" / "records.jsonl").read_text() == ""
 
 

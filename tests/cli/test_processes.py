@@ -211,6 +211,18 @@ def test_guest_that_asks_for_a_sandbox_of_its_own_is_refused(
     refused(done, 2, "--sandbox", f"process {started.process.pid}")
 
 
+def test_batch_of_a_guest_whose_model_is_missing_stops_as_it_would_alone(
+    started: Started, corral: Corral, tmp_path: Path
+) -> None:
+    started.until("call.text")
+    (tmp_path / "jobs.jsonl").write_text('{"id": "a", "prompt": "Why?"}\n')
+    done = corral("batch", str(tmp_path / "jobs.jsonl"), "--out", str(tmp_path / "out"), "--model", "absent:7b")
+    assert done.code == 3
+    assert "ollama pull absent:7b" in done.err
+    assert "the same command goes on" in done.err
+    assert (tmp_path / "out" / "report.json").exists()
+
+
 def test_follow_of_a_run_whose_process_is_killed_meanwhile_ends(
     started: Started, corral: Corral, repository_root: Path
 ) -> None:

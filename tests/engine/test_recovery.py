@@ -11,7 +11,7 @@ from backend.bootstrap import open_application
 from infrastructure.events.catalogue import RunCreated
 from infrastructure.ids import RunId, new_run_id
 from infrastructure.running.errors import RunIsOver, TaskRefused
-from infrastructure.running.left import PROCESS_ENDED, as_left, passes_on, rests_unasked
+from infrastructure.running.left import PROCESS_ENDED, SHUT_DOWN, as_left, goes_on, passes_on, rests_unasked
 from infrastructure.running.recovery import task_of
 from infrastructure.storage.database import Database
 from infrastructure.storage.errors import DiskFull
@@ -150,6 +150,25 @@ def test_run_in_hand_is_left_at_rest_and_any_other_as_it_is(state):
         assert passes_on(left) == passes_on(before) is True
     else:
         assert left == before
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "guests", "others"),
+    [
+        (RunState.QUEUED, "", True, True),
+        (RunState.RUNNING, "", True, True),
+        (RunState.WAITING, "waits for an answer to plan:1", True, True),
+        (RunState.INTERRUPTED, SHUT_DOWN, True, False),
+        (RunState.INTERRUPTED, PROCESS_ENDED, True, False),
+        (RunState.INTERRUPTED, "by a person", False, False),
+        (RunState.FINISHED, "", False, False),
+    ],
+)
+def test_more_is_to_come_of_a_run_that_is_not_at_rest_and_of_a_guests_that_nobody_stopped(
+    state, reason, guests, others
+):
+    assert goes_on(record(state, reason=reason)) is guests
+    assert goes_on(record(state, reason=reason, request='{"task":"t","repo":"/r"}')) is others
 
 
 def test_task_that_cannot_be_read_is_refused_with_the_place_of_its_problem():

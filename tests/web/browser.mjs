@@ -213,7 +213,7 @@ test("a declined patch ends the run, and the patch is kept", async () => {
   await page.locator("main").focus();
   await page.keyboard.press("n");
   await isStatus(page, "cancelled");
-  await page.getByText("answered no: an a and an n are letters here").waitFor();
+  await page.getByText("answered no: an a and an n are letters here", { exact: true }).waitFor();
   await page.keyboard.press("2");
   await page.locator("#panel .diff .file").first().waitFor();
   await page.close();
