@@ -229,8 +229,8 @@ class Settings(Frozen):
     servers: tuple[ServerSettings, ...] = ()
     """The Ollama servers. Where nobody names one: `OLLAMA_HOST`, else `http://127.0.0.1:11434`."""
     model: str | None = None
-    """The model, or lane, of every role that `roles` does not name. Where nobody names one, the loaded model is taken,
-    else the largest; of a simulated server the oracle."""
+    """The model, or lane, of every role that `roles` does not name. Where nothing names any, the loaded model is taken,
+    else the largest; of a simulated server the oracle. Where `roles` names some, the others need it."""
     lanes: dict[str, LaneSettings] = {}
     """Lanes by the name people give them; a plain model name needs no entry."""
     roles: dict[str, str] = {}

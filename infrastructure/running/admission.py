@@ -49,6 +49,11 @@ async def admit(spec: TaskSpec, settings: Settings, pool: OllamaConnectionPool) 
     _refuse_cloud(spec, settings)
     models = await pool.models()
     if not RoleLanes(settings, spec.model).complete:
+        if settings.roles:
+            raise TaskRefused(
+                f"`roles` names a model for {', '.join(sorted(settings.roles))}, and nothing names one for the others",
+                "Name it: corral config set model NAME.",
+            )
         spec = spec.model_copy(update={"model": choose_model([offer_of(model) for model in models])})
     held = {canonical(model.name) for model in models}
     for lane in _lanes(spec, settings):

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agents.codegen import CODER, DEBUGGER, INTENT, PLANNER, REFLECTOR, RESEARCHER, RESPONDER, REVIEWER, TESTER
 from infrastructure.config.settings import Settings
 
+_ROLES = (CODER, DEBUGGER, INTENT, PLANNER, REFLECTOR, RESEARCHER, RESPONDER, REVIEWER, TESTER)
+ROLE_NAMES = frozenset(role.name for role in _ROLES)
 SIMULATED_FAMILY = "simulated"
 """What a simulated server says its models belong to."""
 ORACLE = "oracle"
@@ -75,4 +78,4 @@ class RoleLanes:
     @property
     def complete(self) -> bool:
         """Whether every role has a lane without choosing one."""
-        return bool(self.model or self.settings.model)
+        return bool(self.model or self.settings.model) or self.settings.roles.keys() >= ROLE_NAMES

@@ -15,7 +15,7 @@ from infrastructure.events.catalogue import Event
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.workflow import build_codegen_graph, changed_files, patch_text
 from infrastructure.workflow.graph import CodegenGraph, compile_codegen_graph
-from infrastructure.workflow.lanes import NoModel, Offer, RoleLanes, choose_model
+from infrastructure.workflow.lanes import ROLE_NAMES, NoModel, Offer, RoleLanes, choose_model
 from tests.workflow.scenario import RIGHT, TASK, intent, repository, scripted
 
 KEPT: list[CodegenGraph] = []
@@ -153,3 +153,8 @@ def test_lane_is_the_tasks_then_the_roles_then_the_common_one(settings, task, ro
 def test_role_without_any_lane_is_an_error():
     with pytest.raises(NoModel):
         RoleLanes(Settings(roles={"coder": "special"}), None).of("planner")
+
+
+def test_roles_need_no_common_model_where_each_of_them_is_named():
+    assert RoleLanes(Settings(roles=dict.fromkeys(ROLE_NAMES, "special")), None).complete
+    assert not RoleLanes(Settings(roles=dict.fromkeys(ROLE_NAMES - {"tester"}, "special")), None).complete
