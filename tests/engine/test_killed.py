@@ -32,7 +32,10 @@ REPLANNED: Mapping[str, object] = {"task": TASK, "repairs": 0, "rounds": 2}
 """Wrong in two rounds."""
 ANSWERED: Mapping[str, object] = {"task": QUESTION}
 GATED: Mapping[str, object] = {"task": TASK, "approve": ["plan", "patch"], "no_input": True}
-SPECS = {"responder": ANSWERED, "reflector": REPLANNED, "approve_plan": GATED}
+GATED_AT_THE_END: Mapping[str, object] = {"task": TASK, "approve": ["patch"], "no_input": True}
+SPECS = {
+    "responder": ANSWERED, "reflector": REPLANNED, "approve_plan": GATED, "approve_patch": GATED_AT_THE_END,
+}  # fmt: skip
 NODES = [*compile_codegen_graph().builder.nodes, *build_candidate_graph(None).builder.nodes]
 GATES = ("approve_plan", "approve_patch")
 DONE = [("node.completed", node) for node in NODES if node not in GATES]
@@ -42,6 +45,7 @@ ELSEWHERE = [
     ("work.tests_ran", "run_tests"),
     ("work.patch_delivered", "deliver"),
     ("node.waiting", "approve_plan"),
+    ("node.waiting", "approve_patch"),
 ]
 
 
