@@ -16,12 +16,8 @@ from pathlib import Path
 
 import httpx
 
-from backend.readers import open_readers
 from backend.streams import event_frame
-from benchmarks.serving import begin, lay_out, number_of, served, stream_of
-from infrastructure.config.settings import Paths, Settings
-from infrastructure.events.log import follow_file
-from infrastructure.ids import RunId
+from benchmarks.serving import begin, lay_out, logs_of, number_of, served, stream_of
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
 
 SECONDS = 60.0
@@ -63,15 +59,8 @@ async def _measured() -> str:
             for run in runs:
                 await client.post(f"/api/v1/runs/{run}/cancel")
             await asyncio.gather(*(_read_to_its_end(client, reader) for reader in readers))
-        return _table(readers, await _logs(root / "data", runs))
-
-
-async def _logs(data: Path, runs: list[str]) -> dict[str, bytes]:
-    async with open_readers(Settings(paths=Paths(data=data))) as readers:
-        return {
-            run: b"".join([event_frame(stored) async for stored in follow_file(readers.database, RunId(run))])
-            for run in runs
-        }
+        logs = await logs_of(root / "data", runs)
+    return _table(readers, {run: b"".join(map(event_frame, log)) for run, log in logs.items()})
 
 
 async def _read(client: httpx.AsyncClient, reader: Reader, until: float) -> None:

@@ -6,12 +6,17 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from backend.readers import open_readers
+from infrastructure.config.settings import Paths, Settings
+from infrastructure.events.log import Stored, follow_file
+from infrastructure.ids import RunId
 
 TASK = "Implement add in calc.py"
 STUB = "def add(a, b):\n    raise NotImplementedError\n"
@@ -87,6 +92,12 @@ async def stream_of(client: httpx.AsyncClient, run: str, after: int = 0) -> Asyn
             *frames, rest = (rest + chunk).split(b"\n\n")
             for frame in frames:
                 yield frame + b"\n\n"
+
+
+async def logs_of(data: Path, runs: Iterable[str]) -> dict[str, list[Stored]]:
+    """The log of each run to its end, from the file; the server may be gone."""
+    async with open_readers(Settings(paths=Paths(data=data))) as readers:
+        return {run: [stored async for stored in follow_file(readers.database, RunId(run))] for run in runs}
 
 
 def number_of(frame: bytes) -> int | None:

@@ -17,13 +17,10 @@ from pathlib import Path
 
 import httpx
 
-from backend.readers import open_readers
 from backend.streams import event_frame
-from benchmarks.serving import begin, lay_out, number_of, served, stream_of
-from infrastructure.config.settings import Paths, Settings
+from benchmarks.serving import begin, lay_out, logs_of, number_of, served, stream_of
 from infrastructure.events.catalogue import CallCompleted, CallQueued, RunStarted
-from infrastructure.events.log import Stored, follow_file
-from infrastructure.ids import RunId
+from infrastructure.events.log import Stored
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
 
 ROUNDS = 20
@@ -59,7 +56,7 @@ class Round:
     code: int
     told: int
     resumed: int
-    """Runs that were begun twice and ended well."""
+    """Runs that were begun more than once and came to their end."""
     whole: int
     """Streams that are the log, byte for byte."""
     asked_twice: int
@@ -119,7 +116,7 @@ async def _round(root: Path, data: Path, tasks: Path) -> Round:
         server.client(RUNS * READERS + 10) as client,
     ):
         await asyncio.gather(*(_read(client, reader, begun) for reader in readers))
-    logs = await _logs(data, runs)
+    logs = await logs_of(data, runs)
     frames = {run: b"".join(map(event_frame, log)) for run, log in logs.items()}
     return Round(
         seconds,
@@ -137,11 +134,6 @@ async def _read(client: httpx.AsyncClient, reader: Reader, begun: asyncio.Semaph
         reader.take(frame)
         if b"event: run.started" in frame:
             begun.release()
-
-
-async def _logs(data: Path, runs: list[str]) -> dict[str, list[Stored]]:
-    async with open_readers(Settings(paths=Paths(data=data))) as readers:
-        return {run: [stored async for stored in follow_file(readers.database, RunId(run))] for run in runs}
 
 
 def _went_on(log: list[Stored]) -> bool:

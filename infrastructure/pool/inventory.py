@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from infrastructure.pool.lanes import Lane, canonical
@@ -135,8 +136,8 @@ class Inventory:
         known = False
         try:
             async with asyncio.TaskGroup() as group:
-                holds = group.create_task(_outcome(client.tags(seconds=seconds)))
-                has_loaded = group.create_task(_outcome(client.ps(seconds=seconds)))
+                holds = group.create_task(_outcome(partial(client.tags, seconds=seconds)))
+                has_loaded = group.create_task(_outcome(partial(client.ps, seconds=seconds)))
                 models = await holds
                 # `/api/ps` stalls while a runner is sick: the calls do not wait for it.
                 await asyncio.wait([has_loaded], timeout=LOADED_SECONDS)
@@ -182,10 +183,13 @@ class Inventory:
 _NOTHING = Holdings()
 
 
-async def _outcome(asking: Coroutine[object, object, T]) -> T | OllamaError:
-    """The answer, or the error as a value, so that one failing question does not end the other."""
+async def _outcome(asking: Callable[[], Coroutine[object, object, T]]) -> T | OllamaError:
+    """The answer, or the error as a value, so that one failing question does not end the other.
+
+    It is asked in here: a task that is cancelled before its first step would leave a coroutine that nobody awaits.
+    """
     try:
-        return await asking
+        return await asking()
     except OllamaError as error:
         return error
 

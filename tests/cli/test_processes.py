@@ -223,16 +223,22 @@ def test_batch_of_a_guest_whose_model_is_missing_stops_as_it_would_alone(
     assert (tmp_path / "out" / "report.json").exists()
 
 
-def test_follow_of_a_run_whose_process_is_killed_meanwhile_ends(
-    started: Started, corral: Corral, repository_root: Path
-) -> None:
-    run = started.until("call.text")
+def follow(run: str, corral: Corral, repository_root: Path) -> subprocess.Popen[str]:
+    """`corral follow`, once it has shown the first event."""
     following = subprocess.Popen(
         [*PROGRAM, "follow", run, "--output", "ndjson", *corral.options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository_root,
     )  # fmt: skip
     assert following.stdout is not None
     assert json.loads(following.stdout.readline())["kind"] == "run.created"
+    return following
+
+
+def test_follow_of_a_run_whose_process_is_killed_meanwhile_ends(
+    started: Started, corral: Corral, repository_root: Path
+) -> None:
+    run = started.until("call.text")
+    following = follow(run, corral, repository_root)
     started.process.kill()
     started.process.wait()
     _, err = following.communicate(timeout=PATIENCE)
@@ -243,12 +249,7 @@ def test_follow_of_a_run_whose_process_is_killed_meanwhile_ends(
 
 def test_ctrl_c_ends_the_following_and_not_the_run(started: Started, corral: Corral, repository_root: Path) -> None:
     run = started.until("call.text")
-    following = subprocess.Popen(
-        [*PROGRAM, "follow", run, "--output", "ndjson", *corral.options],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository_root,
-    )  # fmt: skip
-    assert following.stdout is not None
-    assert json.loads(following.stdout.readline())["kind"] == "run.created"
+    following = follow(run, corral, repository_root)
     following.send_signal(signal.SIGINT)
     _, err = following.communicate(timeout=PATIENCE)
     assert following.returncode == 130
