@@ -38,6 +38,8 @@ from infrastructure.batch.jobs import MOST_SAMPLES
 from infrastructure.config.settings import Settings
 
 MOST_AT_ONCE = 1024
+UNKNOWN_SLOTS = 4
+"""Runs for a server that does not say its slots: enough that the pool finds out."""
 
 
 def batch(
@@ -108,7 +110,7 @@ async def _batch(
 
 
 def _runs(seat: Seat, settings: Settings) -> EngineRuns:
-    return EngineRuns(engine=seat, places=sum(server.slots for server in settings.servers))
+    return EngineRuns(engine=seat, places=sum(server.slots or UNKNOWN_SLOTS for server in settings.servers))
 
 
 def _stopper(stop: asyncio.Event, progress: BatchProgress) -> Callable[[], None]:

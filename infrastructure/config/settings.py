@@ -54,8 +54,10 @@ class ServerSettings(Frozen):
     """Belongs to `username`."""
     ca_file: Path | None = None
     """PEM file of a private certificate authority."""
-    slots: int = Field(default=1, ge=1, le=256)
-    """Parallel places for one lane: the server's `OLLAMA_NUM_PARALLEL`."""
+    slots: int | None = Field(default=None, ge=1, le=256)
+    """Parallel places for one lane: the server's `OLLAMA_NUM_PARALLEL`. Learned from its answers when unset."""
+    max_loaded_models: Annotated[int | None, Unit("models")] = Field(default=None, ge=1)
+    """How many it has in memory at once: its `OLLAMA_MAX_LOADED_MODELS`, or what fits. Learned when unset."""
 
     @model_validator(mode="before")
     @classmethod

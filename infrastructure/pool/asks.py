@@ -36,6 +36,11 @@ class Ask(Protocol):
         """Bytes of the prompt, without the template; 0 where no window has to be minded."""
         ...
 
+    @property
+    def embeds(self) -> bool:
+        """Whether it wants vectors instead of an answer."""
+        ...
+
     def on(self, lane: LaneSettings) -> Ask:
         """The same question to the lane's model, with what the lane says besides options."""
         ...
@@ -62,6 +67,11 @@ class ChatAsk:
         request = self.request
         whole = estimate_tokens(messages=request.messages, tools=request.tools, format=request.format, ratio=1)
         return whole - MESSAGE_TOKENS * self.turns
+
+    @property
+    def embeds(self) -> bool:
+        """No."""
+        return False
 
     def on(self, lane: LaneSettings) -> ChatAsk:
         """To the lane's model."""
@@ -91,6 +101,11 @@ class GenerateAsk:
         text = "".join(filter(None, (request.system, request.prompt, request.suffix)))
         return estimate_tokens(prompt=text, format=request.format, ratio=1) - (MESSAGE_TOKENS if text else 0)
 
+    @property
+    def embeds(self) -> bool:
+        """No."""
+        return False
+
     def on(self, lane: LaneSettings) -> GenerateAsk:
         """To the lane's model."""
         request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift)
@@ -117,6 +132,11 @@ class EmbedAsk:
     def size(self) -> int:
         """0: each text has the window to itself, and the server refuses one that is too long."""
         return 0
+
+    @property
+    def embeds(self) -> bool:
+        """Yes."""
+        return True
 
     def on(self, lane: LaneSettings) -> EmbedAsk:
         """To the lane's model; the vectors are put where they were to be put."""

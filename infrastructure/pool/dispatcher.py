@@ -62,7 +62,9 @@ class Dispatcher:
         self.figures = Figures()
         self.counts: Counter[str] = Counter()
         self.scheduler = Scheduler(
-            {name: server.slots for name, server in servers.items()}, queue_length=settings.queue_length
+            {name: server.slots for name, server in servers.items()},
+            queue_length=settings.queue_length,
+            places={name: server.max_loaded_models for name, server in servers.items()},
         )
         self.inventory = Inventory(servers, settings, self.scheduler, self.background, clock)
         self.inventory.on_look = self._looked
@@ -73,14 +75,16 @@ class Dispatcher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._freed = asyncio.Event()
-        self._expiry: asyncio.TimerHandle | None = None
-        self._expiry_at = math.inf
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
         self._settle: asyncio.TimerHandle | None = None
         self._positions: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------------------------------ calls
-    def admit(self, lane: Lane, call: Call) -> Ticket:
-        """Queue a new call.
+    def admit(
+        self, lane: Lane, call: Call, *, prompt_tokens: int = 0, read: bool = False, embeds: bool = False
+    ) -> Ticket:
+        """Queue a new call; see `Scheduler.enqueue`.
 
         Raises:
             PoolClosed, PoolDraining, PoolSaturated: it is not taken.
@@ -91,7 +95,15 @@ class Dispatcher:
         now = self.clock()
         limit = self.settings.phases.queue
         patience = limit if call.deadline is None else min(limit, call.deadline)
-        ticket, displaced = self.scheduler.enqueue(lane, call, now=now, expires_at=now + patience)
+        ticket, displaced = self.scheduler.enqueue(
+            lane,
+            call,
+            now=now,
+            expires_at=now + patience,
+            prompt_tokens=prompt_tokens,
+            read=read,
+            embeds=embeds,
+        )
         if displaced is not None:
             self._refuse(displaced, self.scheduler.saturated())
         self._line_up(ticket)
@@ -185,9 +197,11 @@ class Dispatcher:
         self._place(now)
         if len(self.scheduler.queue):
             self._mind_stranded()
+        while self.scheduler.residency.looks:
+            self.inventory.look_soon(self.scheduler.residency.looks.pop())
         if len(self.scheduler.queue):
             self._announce_positions()
-            self._set_expiry(now)
+            self._set_alarm(now)
 
     def free(self, slot: Slot) -> None:
         """The slot's connection is closed; who is next?"""
@@ -205,7 +219,7 @@ class Dispatcher:
     async def aclose(self) -> None:
         """End every call with `PoolClosed`, free every slot, close every connection."""
         self.closed = True
-        for timer in (self._expiry, self._settle, self._positions):
+        for timer in (self._alarm, self._settle, self._positions):
             if timer is not None:
                 timer.cancel()
         for run in list(self._runs.values()):
@@ -315,17 +329,19 @@ class Dispatcher:
             self._line_up(ticket)
         self._turns[ticket.number].set_exception(error)
 
-    def _set_expiry(self, now: float) -> None:
-        when = self.scheduler.queue.next_expiry()
-        if when is None or (self._expiry is not None and self._expiry_at <= when):
+    def _set_alarm(self, now: float) -> None:
+        """Wake when the next waiting call's time is over, or when time alone may bring a decision."""
+        expiry = self.scheduler.queue.next_expiry()
+        when = min(math.inf if expiry is None else expiry, self.scheduler.wake_at)
+        if when == math.inf or (self._alarm is not None and self._alarm_at <= when):
             return
-        if self._expiry is not None:
-            self._expiry.cancel()
-        self._expiry_at = when
-        self._expiry = asyncio.get_running_loop().call_later(max(0.0, when - now), self._expire)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = when
+        self._alarm = asyncio.get_running_loop().call_later(max(0.0, when - now), self._wake_up)
 
-    def _expire(self) -> None:
-        self._expiry = None
+    def _wake_up(self) -> None:
+        self._alarm = None
         self.pump()
 
     def _announce_positions(self) -> None:

@@ -58,6 +58,7 @@ class Inventory:
         self._clock = clock
         self._clients: dict[str, OllamaClient] = {}
         self._looks: dict[str, asyncio.Task[None]] = {}
+        self._stale: set[str] = set()
         self._holdings: dict[str, Holdings] = {}
         self._windows: dict[tuple[str, Lane], int] = {}
         self._asked: set[tuple[str, Lane]] = set()
@@ -84,6 +85,13 @@ class Inventory:
             task = self._background.start(self._look(server), f"look at {self._servers[server].label}")
             self._looks[server] = task
         return task
+
+    def look_soon(self, server: str) -> None:
+        """Ask a server what it has now, after this moment: a look that is under way may have seen what was before."""
+        if server in self._looks:
+            self._stale.add(server)
+        else:
+            self.look(server)
 
     def looking(self, server: str) -> bool:
         """Whether a look is under way."""
@@ -150,6 +158,10 @@ class Inventory:
             if not known:  # closed, or a defect of ours: nobody may wait for this look for ever
                 self._scheduler.down(server, "the look at it failed", self._clock())
             del self._looks[server]
+            if server in self._stale:
+                self._stale.discard(server)
+                if known:
+                    self.look(server)
             self.on_look()
 
     def _seen(
@@ -171,6 +183,7 @@ class Inventory:
             models=None if held is None else (canonical(model.name) for model in held),
             loaded=None if in_memory is None else (canonical(model.name) for model in in_memory),
             now=self._clock(),
+            fresh=server not in self._stale,
         )
         resident = self._scheduler.servers[server].resident()
         for model in in_memory or ():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from infrastructure.config.settings import LaneSettings
+from infrastructure.transport.encoding import is_cloud
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,10 +46,13 @@ class Lane:
     """Sorted by name."""
     shift: bool | None = None
     """Also a launch flag of the runner from 0.30 on."""
+    cloud: bool = field(init=False, repr=False, compare=False, default=False)
+    """Whether it runs elsewhere, so that no server has to load it."""
     _hash: int = field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_hash", hash((self.model, self.load, self.shift)))
+        object.__setattr__(self, "cloud", is_cloud(self.model))
 
     def __hash__(self) -> int:
         return self._hash  # lanes are looked up several times for each decision

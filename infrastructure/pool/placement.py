@@ -1,75 +1,137 @@
-"""Decisions: which waiting call goes where, and which speculative call gives way.
+"""Decisions: which waiting call gets a free slot, which free slot a waiting call gets, which guess gives way.
 
-Owns the rules and no state: functions from the queue and the servers' present state to a decision. Ageing, fair
-shares, prefix affinity and the swap gate are further rules of `choose`.
+Owns the rules and no state: functions from the queue and the servers' present state to a decision. What may be loaded
+where is `swaps`' to say.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.states import Band, Health, SlotState
-from infrastructure.transport.encoding import is_cloud
+from infrastructure.pool.queue import head_order
+from infrastructure.pool.quiet import disturbs
+from infrastructure.pool.states import Band, Health
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from infrastructure.pool.affinity import PrefixOwners
+    from infrastructure.pool.estimates import Estimates
     from infrastructure.pool.lanes import Lane
+    from infrastructure.pool.line import Line
     from infrastructure.pool.queue import CallQueue
     from infrastructure.pool.server_state import ServerState
     from infrastructure.pool.ticket import Ticket
 
+AGED_SECONDS = 60.0
+"""A batch call that has waited for so long takes part in the share below."""
+AGED_SHARE = 8
+"""Of so many slots that persons' calls would get, one goes to an aged batch call that waits for the same lane."""
+FAIR_TOKENS = 4096.0
+"""How much more a client may have had than the one that had least, and still go first for its cached prefix. It bounds
+what affinity can take from fairness."""
+AFFINITY_SECONDS = 10.0
+"""The oldest call of a client goes first for a cached prefix of another one only while it has waited for less."""
+_LOOKED_AT = 8
+"""Calls of a line that are looked at for one that suits, beyond the one whose turn it is."""
 
-@dataclass(frozen=True, slots=True)
+
 class Placement:
-    """A decision: this call goes to this server now."""
+    """The rules over one queue."""
 
-    ticket: Ticket
-    server: ServerState
+    def __init__(self, queue: CallQueue, owners: PrefixOwners, estimates: Estimates) -> None:
+        self._queue = queue
+        self._owners = owners
+        self._estimates = estimates
+        self._aged = 0
+        self.quiet: set[tuple[str, Lane]] = set()
+        """Servers and lanes of which a free slot was kept from a waiting call for the sake of a reader."""
 
+    def next_for(self, lane: Lane, server: ServerState, now: float) -> Ticket | None:
+        """The waiting call that gets a free slot of this lane on this server.
 
-def choose(
-    queue: CallQueue,
-    servers: Sequence[ServerState],
-    *,
-    settling: bool = False,
-    lanes: Container[Lane] | None = None,
-) -> Placement | None:
-    """The next call that can go, and where to.
+        1. Strict bands; of every `AGED_SHARE` slots one goes to a batch call that has waited too long.
+        2. The client that was served least.
+        3. Of its calls, one whose prefix is cached there; also another client's, within `FAIR_TOKENS`. Age goes above.
+        4. No call of a lower band whose prompt would make a person's stream beside it stall.
+        """
+        for line in self._in_turn(lane, now):
+            if server.name not in line.excluded:
+                ticket = self._of_line(line, server, now)
+                if ticket is not None:
+                    return ticket
+        return None
 
-    1. Strict bands, the oldest first; a call that fits nowhere does not hold up the next one.
-    2. Of the servers with a free slot for its lane: where the lane is loaded, else where its model is loaded with
-       other or unknown options, else any.
-    3. Of those: the emptiest, then the first named.
+    def first(self, lane: Lane, now: float) -> Ticket | None:
+        """The waiting call of the lane whose turn it is, wherever it may go."""
+        for line in self._in_turn(lane, now):
+            shares = self._queue.shares[line.band]
+            return line.served_least(shares.counters)[0]
+        return None
 
-    Args:
-        queue: The calls that wait.
-        servers: All servers, in the order of the settings.
-        settling: Some servers have not yet said what they have loaded: only a loaded model is worth placing now.
-        lanes: Only calls of these: for the others nothing has changed since the last decision.
-    """
-    for ticket, _ in queue.lines(lanes):
-        server = best_server(ticket, servers, settling=settling)
-        if server is not None:
-            return Placement(ticket, server)
-    return None
+    def slot_for(self, ticket: Ticket, hosts: Iterable[ServerState], now: float) -> ServerState | None:
+        """Of these servers, which have the lane loaded, the one with a free slot where the call should start.
 
+        The one with its prefix; else where the lane is surely loaded, a slot is known to be there, and least is done.
+        """
+        best: ServerState | None = None
+        best_rank = (False, 0, False, 0.0)
+        lane = ticket.lane
+        for server in hosts:
+            if not server.room(lane) or server.name in ticket.excluded or self._disturbs(ticket, server, now):
+                continue
+            rank = (server.name == ticket.owner, server.loaded(lane), not server.unproven(lane), -server.load)
+            if best is None or rank > best_rank:
+                best, best_rank = server, rank
+        return best
 
-def best_server(ticket: Ticket, servers: Sequence[ServerState], *, settling: bool = False) -> ServerState | None:
-    """The server on which the call should start now, if one has room."""
-    best: ServerState | None = None
-    best_rank = (-1, 0.0)
-    for server in servers:
-        if not server.room(ticket.lane) or not may_serve(server, ticket):
-            continue
-        loaded = server.loaded(ticket.lane)
-        if settling and loaded == 0:
-            continue
-        rank = (loaded, -server.load)
-        if best is None or rank > best_rank:
-            best, best_rank = server, rank
-    return best
+    def _in_turn(self, lane: Lane, now: float) -> Sequence[Line]:
+        lines = self._queue.of(lane)
+        if len(lines) < 2:
+            return lines
+        if any(line.excluded for line in lines):
+            lines = sorted(lines, key=head_order)
+        if lines[0].band is not Band.INTERACTIVE:
+            return lines
+        for line in lines:
+            if line.band is Band.BATCH and now - line.head.enqueued_at >= AGED_SECONDS:
+                self._aged = (self._aged + 1) % AGED_SHARE
+                if self._aged == 0:
+                    return [line, *(each for each in lines if each is not line)]
+                break
+        return lines
+
+    def _of_line(self, line: Line, server: ServerState, now: float) -> Ticket | None:
+        counters = self._queue.shares[line.band].counters
+        calls = line.served_least(counters)
+        ticket = calls[0]
+        if line.owned and ticket.owner != server.name and now - ticket.queued_since < AFFINITY_SECONDS:
+            cached = line.owned_by(server.name)
+            if cached is not None:
+                if counters[cached.call.client] - counters[ticket.call.client] <= FAIR_TOKENS:
+                    ticket = cached
+            elif ticket.owner is not None:
+                few = (each for each, _ in zip(calls, range(_LOOKED_AT), strict=False))
+                ticket = next((each for each in few if each.line is line and each.owner is None), ticket)
+        if line.band is Band.INTERACTIVE or not self._disturbs(ticket, server, now):
+            return ticket
+        for each in (*line.some_owned_by(server.name, _LOOKED_AT), *line.first(_LOOKED_AT)):
+            if not self._disturbs(each, server, now):
+                return each
+        return None
+
+    def _disturbs(self, ticket: Ticket, server: ServerState, now: float) -> bool:
+        if ticket.call.band is Band.INTERACTIVE:
+            return False
+        berth = server.berths.get(ticket.lane)
+        if berth is None or len(berth.in_flight) == 0:
+            return False
+        speed = self._estimates.prompt_speed(server.name, ticket.lane)
+        cached = self._owners.cached(ticket.lane, ticket.call.prefix, server.name)
+        if disturbs(ticket, berth, speed, cached, now):
+            self.quiet.add((server.name, ticket.lane))
+            return True
+        return False
 
 
 def may_serve(server: ServerState, ticket: Ticket) -> bool:
@@ -79,49 +141,65 @@ def may_serve(server: ServerState, ticket: Ticket) -> bool:
 
 def holds(server: ServerState, lane: Lane) -> bool:
     """Whether the server has the model, or may have it: a cloud model needs no copy, and a list may be unknown."""
-    return server.models is None or lane.model in server.models or is_cloud(lane.model)
+    return server.models is None or lane.cloud or lane.model in server.models
+
+
+def needs_no_load(server: ServerState, lane: Lane) -> bool:
+    """Whether a call of the lane can be answered there at once: it is loaded, or runs elsewhere anyway."""
+    return lane.cloud or server.hosts(lane)
 
 
 def choose_victims(queue: CallQueue, servers: Sequence[ServerState]) -> list[Ticket]:
     """The speculative calls that must give way now, so that waiting calls of higher bands get a slot.
 
     One slot for each waiting call, less those that are being freed already. First those whose caller has had
-    nothing yet, since they lose nothing but time; then the newest, which has done the least.
+    nothing yet, since they lose nothing but time; then the newest, which has done the least. Where a model has to go
+    for another one, all guesses on it give way.
     """
-    victims: list[Ticket] = []
+    victims: dict[int, Ticket] = {}
     promised: dict[Lane, int] = {}
-    for head, waiting in queue.lines():
-        if head.call.band is Band.SPECULATIVE:
+    for line in queue.lines():
+        if line.band is Band.SPECULATIVE:
             break
-        fitting = [server for server in servers if may_serve(server, head)]
-        soon = sum(server.cancelling(head.lane) for server in fitting) - promised.get(head.lane, 0)
+        head, lane, waiting = line.head, line.lane, line.size
+        fitting = [server for server in servers if may_serve(server, head) and server.open_to(lane)]
+        soon = sum(server.cancelling(lane) for server in fitting) - promised.get(lane, 0)
         wanted = waiting - max(0, soon)
-        candidates = [ticket for ticket in _speculative(fitting, head.lane) if ticket not in victims]
+        candidates = [ticket for ticket in _speculative(fitting, lane) if ticket.number not in victims]
         candidates.sort(key=lambda ticket: (ticket.begun, -ticket.number))
-        victims += candidates[: max(0, wanted)]
-        promised[head.lane] = promised.get(head.lane, 0) + min(waiting, max(0, soon))
-    return victims
+        victims |= {ticket.number: ticket for ticket in candidates[: max(0, wanted)]}
+        promised[lane] = promised.get(lane, 0) + min(waiting, max(0, soon))
+    for server in servers:
+        victims |= {ticket.number: ticket for ticket in _in_the_way(server, queue)}
+    return list(victims.values())
+
+
+def _in_the_way(server: ServerState, queue: CallQueue) -> list[Ticket]:
+    """The guesses on a server that hold up a load there: those on a model that has to go, or one that loads its own."""
+    move = server.move
+    if move is None:
+        return []
+    if move.ticket is None:
+        return [
+            ticket for lane in server.berths if lane.model in move.leaving for ticket in _speculative([server], lane)
+        ]
+    if move.ticket.call.band is not Band.SPECULATIVE:
+        return []
+    others = (line for line in queue.lines() if line.band is not Band.SPECULATIVE and line.lane != move.lane)
+    return [move.ticket] if any(may_serve(server, line.head) for line in others) else []
 
 
 def stranded(queue: CallQueue, servers: Sequence[ServerState]) -> list[Ticket]:
     """The waiting calls that no server could take even if all slots were free."""
-    lost = {
-        (head.lane, head.excluded)
-        for head, _ in queue.lines()
-        if not any(may_serve(server, head) for server in servers)
-    }
-    if not lost:
-        return []
-    return [ticket for ticket in queue.in_order() if (ticket.lane, ticket.excluded) in lost]
+    lost = [line for line in queue.lines() if not any(may_serve(server, line.head) for server in servers)]
+    return [ticket for line in lost for ticket in line]
 
 
 def _speculative(servers: Iterable[ServerState], lane: Lane) -> list[Ticket]:
     return [
-        slot.ticket
+        ticket
         for server in servers
-        for slot in server.slots_of(lane)
-        if slot.state is SlotState.BUSY
-        and slot.ticket is not None
-        and slot.ticket.call.band is Band.SPECULATIVE
-        and slot.ticket.state.holds_slot
+        if lane in server.berths
+        for ticket in server.berths[lane].serves(Band.SPECULATIVE)
+        if ticket.state.holds_slot
     ]

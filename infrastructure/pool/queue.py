@@ -1,96 +1,125 @@
-"""The calls that wait, in the order in which they may go.
+"""The calls that wait.
 
-Owns the order only: strict bands, within a band the oldest first. Calls that fit the same places (same lane, same
-excluded servers) form a line, so only the head of each line has to be looked at.
+Owns who waits where: for each lane its lines by band, when each call's time is over, and which call waits for which
+prefix. What goes next is `placement`'s to say.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from heapq import heappop, heappush, merge
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.lanes import Lane
+from infrastructure.pool.fairness import Shares
+from infrastructure.pool.line import Line
 from infrastructure.pool.states import Band
 from infrastructure.pool.ticket import Ticket, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Iterator, Sequence
 
-_Line = OrderedDict[int, Ticket]
-_LineKey = tuple[Lane, frozenset[str]]
+    from infrastructure.pool.lanes import Lane
+
+BANDS = tuple(sorted(Band, key=lambda band: band.order))
+_DEAD_KEPT = 64
 
 
 class CallQueue:
-    """Waiting calls. Putting in, taking out and looking at the heads cost nothing that grows with their number."""
+    """Waiting calls. Putting in, taking out and looking at a lane cost nothing that grows with their number."""
 
     def __init__(self) -> None:
-        self._bands: dict[Band, dict[_LineKey, _Line]] = {band: {} for band in Band}
+        self.shares = {band: Shares() for band in Band}
+        self._length = 0
+        self._lines: dict[Lane, list[Line]] = {}
         self._counts: dict[Band, int] = dict.fromkeys(Band, 0)
+        self._by_prefix: dict[str, list[Ticket]] = {}
+        self._remembered = 0
         self._expiries: list[tuple[float, int, Ticket]] = []
 
     def __len__(self) -> int:
-        return sum(self._counts.values())
+        return self._length
 
     def __contains__(self, ticket: Ticket) -> bool:
-        line = self._bands[ticket.call.band].get(_key(ticket))
-        return line is not None and ticket.number in line
+        return ticket.line is not None
 
     def count(self, band: Band) -> int:
         """Calls of the band that wait."""
         return self._counts[band]
 
+    def of(self, lane: Lane) -> Sequence[Line]:
+        """The lane's lines, the highest band first; none of them is empty."""
+        return self._lines.get(lane, ())
+
+    def lanes(self) -> list[Lane]:
+        """The lanes for which calls wait."""
+        return list(self._lines)
+
+    def waiting(self, lane: Lane) -> int:
+        """Calls of the lane that wait, of all bands but guesses."""
+        return sum(line.size for line in self.of(lane) if line.band is not Band.SPECULATIVE)
+
+    def lines(self) -> Iterator[Line]:
+        """All lines: the higher bands first, within a band the one with the oldest call first."""
+        return iter(sorted((line for lines in self._lines.values() for line in lines), key=head_order))
+
     def put(self, ticket: Ticket) -> None:
         """Add a call at the place its number gives it: one that comes back is as old as it was."""
-        lines = self._bands[ticket.call.band]
-        key = _key(ticket)
-        line = lines.get(key)
-        if line is None:
-            line = lines[key] = OrderedDict()
-        newest = next(reversed(line), -1)
-        line[ticket.number] = ticket
-        if newest > ticket.number:
-            for number in sorted(line):
-                line.move_to_end(number)
-        self._counts[ticket.call.band] += 1
-        self._remember_expiry(ticket)
+        call = ticket.call
+        band = call.band
+        self._line(ticket).put(ticket, self.shares[band].counters[call.client])
+        self._counts[band] += 1
+        self._length += 1
+        if call.prefix is not None:
+            self._remember_prefix(call.prefix, ticket)
+        heappush(self._expiries, (ticket.expires_at, ticket.number, ticket))
+        if len(self._expiries) > 2 * self._length + _DEAD_KEPT:
+            # Calls that left stay in the heap until they come up; once they are the most, it is built anew.
+            self._expiries = sorted((each.expires_at, each.number, each) for each in self.in_order())
 
     def remove(self, ticket: Ticket) -> None:
         """Take a call out. It must be in."""
-        lines = self._bands[ticket.call.band]
-        key = _key(ticket)
-        del lines[key][ticket.number]
-        if not lines[key]:
-            del lines[key]
-        self._counts[ticket.call.band] -= 1
+        line = ticket.line
+        if line is None:
+            raise LookupError(f"call {ticket.number} does not wait")
+        line.remove(ticket)
+        if not line.size:
+            lines = self._lines[line.lane]
+            lines.remove(line)
+            if not lines:
+                del self._lines[line.lane]
+        self._counts[line.band] -= 1
+        self._length -= 1
 
-    def lines(self, lanes: Container[Lane] | None = None) -> Iterator[tuple[Ticket, int]]:
-        """The head of every line (of these lanes) with the line's length, in the order in which they may go."""
-        for lines in self._bands.values():
-            heads = [
-                (next(iter(line.values())), len(line))
-                for (lane, _), line in lines.items()
-                if lanes is None or lane in lanes
-            ]
-            heads.sort(key=_head_number)
-            yield from heads
-
-    def lanes(self) -> set[Lane]:
-        """The lanes for which calls wait."""
-        return {lane for lines in self._bands.values() for lane, _ in lines}
+    def own(self, lane: Lane, prefix: str, server: str) -> None:
+        """From now on the prefix lies on this server."""
+        tickets = self._by_prefix.get(prefix)
+        if tickets is None:
+            return
+        left: list[Ticket] = []
+        for ticket in tickets:
+            if ticket.line is not None:
+                left.append(ticket)
+                if ticket.owner != server and ticket.lane == lane:
+                    ticket.line.own(ticket, server)
+        self._remembered -= len(tickets) - len(left)
+        if left:
+            self._by_prefix[prefix] = left
+        else:
+            del self._by_prefix[prefix]
 
     def in_order(self) -> Iterator[Ticket]:
-        """Every waiting call in the order in which they may go."""
-        for lines in self._bands.values():
-            yield from merge(*(line.values() for line in lines.values()), key=number_of)
+        """Every waiting call: bands one after the other, within a band the oldest first."""
+        for band in BANDS:
+            lines = [line for lines in self._lines.values() for line in lines if line.band is band]
+            yield from merge(*lines, key=number_of)
 
     def newest_below(self, band: Band) -> Ticket | None:
         """The call that came last in the lowest band below the given one: the first to give up its place."""
-        for lower in reversed(Band):
+        for lower in reversed(BANDS):
             if lower.order <= band.order:
                 return None
             if self._counts[lower]:
-                return max((next(reversed(line.values())) for line in self._bands[lower].values()), key=number_of)
+                lines = (line for lines in self._lines.values() for line in lines if line.band is lower)
+                return max((line.newest for line in lines), key=number_of)
         return None
 
     def expired(self, now: float) -> list[Ticket]:
@@ -98,7 +127,7 @@ class CallQueue:
         found: dict[int, Ticket] = {}
         while self._expiries and self._expiries[0][0] <= now:
             ticket = heappop(self._expiries)[2]
-            if ticket in self:
+            if ticket.line is not None:
                 found[ticket.number] = ticket
         for ticket in found.values():
             heappush(self._expiries, (ticket.expires_at, ticket.number, ticket))
@@ -106,21 +135,44 @@ class CallQueue:
 
     def next_expiry(self) -> float | None:
         """When the next waiting call's time is over."""
-        while self._expiries and self._expiries[0][2] not in self:
+        while self._expiries and self._expiries[0][2].line is None:
             heappop(self._expiries)
         return self._expiries[0][0] if self._expiries else None
 
-    def _remember_expiry(self, ticket: Ticket) -> None:
-        # Calls that left stay in the heap until they come up; once they are the most, it is built anew.
-        if len(self._expiries) > 2 * len(self) + 64:
-            self._expiries = sorted((each.expires_at, each.number, each) for each in self.in_order())
+    def _line(self, ticket: Ticket) -> Line:
+        """The line of a call; made where there is none."""
+        band, excluded = ticket.call.band, ticket.excluded
+        lines = self._lines.get(ticket.lane)
+        if lines is None:
+            lines = self._lines[ticket.lane] = []
+        for line in lines:
+            if line.band is band and line.excluded == excluded:
+                return line
+        line = Line(band, ticket.lane, excluded)
+        lines.append(line)
+        lines.sort(key=_band_order)
+        return line
+
+    def _remember_prefix(self, prefix: str, ticket: Ticket) -> None:
+        tickets = self._by_prefix.get(prefix)
+        if tickets is None:
+            self._by_prefix[prefix] = [ticket]
         else:
-            heappush(self._expiries, (ticket.expires_at, ticket.number, ticket))
+            tickets.append(ticket)
+        self._remembered += 1
+        if self._remembered > 2 * self._length + _DEAD_KEPT:
+            self._by_prefix.clear()
+            self._remembered = 0
+            for each in self.in_order():
+                if each.call.prefix is not None:
+                    self._by_prefix.setdefault(each.call.prefix, []).append(each)
+                    self._remembered += 1
 
 
-def _key(ticket: Ticket) -> _LineKey:
-    return ticket.lane, ticket.excluded
+def head_order(line: Line) -> tuple[int, int]:
+    """Higher bands first, then the line with the older call."""
+    return line.band.order, line.head.number
 
 
-def _head_number(head: tuple[Ticket, int]) -> int:
-    return head[0].number
+def _band_order(line: Line) -> int:
+    return line.band.order

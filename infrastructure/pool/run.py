@@ -61,7 +61,14 @@ class Run:
         Raises:
             OllamaError: of the pool or of the wire; nothing else comes from here, apart from what `watch` raises.
         """
-        self.ticket = self._pool.admit(self.errand.lane, self.errand.call)
+        errand, pool = self.errand, self._pool
+        self.ticket = pool.admit(
+            errand.lane,
+            errand.call,
+            prompt_tokens=estimated_tokens(errand, pool),
+            read=not errand.whole,
+            embeds=errand.ask.embeds,
+        )
         self._pool.register(self)
         final: Chunk | None = None
         try:
@@ -110,7 +117,7 @@ class Run:
     async def _take_turn(self) -> None:
         if self.ticket.state is CallState.PREEMPTED:
             if self._pool.closed:
-                self.ticket.become(CallState.FAILED)
+                self._pool.scheduler.give_up_preempted(self.ticket, CallState.FAILED)
                 raise PoolClosed
             self._pool.return_preempted(self.ticket)
             self._tell()
@@ -160,7 +167,8 @@ class Run:
     def _first_byte(self) -> None:
         self._first_byte_at = self._pool.clock()
         self._pool.scheduler.advance(self.ticket, CallState.STREAMING)
-        self._pool.scheduler.answered(self.ticket, self._server)
+        self._pool.scheduler.answered(self.ticket, self._server, self._first_byte_at)
+        self._pool.pump()
         if self.errand.ask.size:
             self._pool.inventory.learn_window(self._server, self.errand.lane)
         self._tell()
@@ -185,7 +193,7 @@ class Run:
         now = pool.clock()
         first_byte = (self._first_byte_at or now) - self._sent_at
         pool.figures.served(self._server, self.errand.lane, metrics, first_byte)
-        pool.scheduler.served(now - self._sent_at)
+        pool.scheduler.served(self.ticket, metrics, now - self._sent_at, now)
         said = self._gathered.partial
         self.reply = Reply(
             text=said.text,
@@ -266,7 +274,7 @@ class Run:
             self._count_end(CallState.FAILED)
             raise self._end_with
         if self.ticket.begun:
-            self.ticket.become(CallState.FAILED)
+            self._pool.scheduler.give_up_preempted(self.ticket, CallState.FAILED)
             self._count_end(CallState.FAILED)
             raise Preempted(self._gathered.partial)
         self._tell()
@@ -276,7 +284,7 @@ class Run:
     def _stop(self, state: CallState) -> None:
         """End a call in flight; nothing happens to one that is not."""
         if self.ticket.state is CallState.PREEMPTED and state is CallState.CANCELLED:
-            self.ticket.become(state)
+            self._pool.scheduler.give_up_preempted(self.ticket, state)
         elif self.ticket.state.holds_slot and self.ticket.slot is self._slot:
             self._pool.scheduler.stop(self.ticket, state)
         else:

@@ -6,11 +6,15 @@ clock, no I/O; whoever drives it passes the time and carries out what it decides
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from infrastructure.pool import placement
+from infrastructure.pool.affinity import PrefixOwners
 from infrastructure.pool.errors import PoolSaturated
+from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.queue import CallQueue
+from infrastructure.pool.residency import Residency
 from infrastructure.pool.server_state import ServerState
 from infrastructure.pool.states import Band, CallState, Health, SlotState
 from infrastructure.pool.ticket import Slot, Ticket
@@ -20,40 +24,80 @@ if TYPE_CHECKING:
 
     from infrastructure.pool.calls import Call
     from infrastructure.pool.lanes import Lane
+    from infrastructure.transport.messages import Metrics
 
-_SMOOTHING = 0.2
-_FIRST_GUESS_SECONDS = 5.0
 _RETRY_SECONDS = (1.0, 60.0)
+_QUIET_CHECK_SECONDS = 1.0
+"""How often calls that were held back for a reader are looked at again, if nothing happens."""
 
 
 class Scheduler:
     """Central queue, late binding: a call is bound to a server only when a slot there is free for it."""
 
-    def __init__(self, servers: Mapping[str, int], *, queue_length: int) -> None:
-        """A scheduler over servers by name, each with its number of slots for one lane."""
-        self.servers = {name: ServerState(name, slots) for name, slots in servers.items()}
+    def __init__(
+        self,
+        servers: Mapping[str, int | None],
+        *,
+        queue_length: int,
+        places: Mapping[str, int | None] | None = None,
+    ) -> None:
+        """A scheduler over servers by name.
+
+        Args:
+            servers: each with its number of slots for one lane; None: learned.
+            queue_length: how many calls may wait.
+            places: how many models each holds in memory at once, where that is known.
+        """
+        known = places or {}
+        self.servers = {name: ServerState(name, slots, places=known.get(name)) for name, slots in servers.items()}
         self.queue = CallQueue()
-        self._settling = False
-        self._open: set[Lane] = set()
+        self.estimates = Estimates()
+        self.owners = PrefixOwners()
         self.in_flight: dict[Band, int] = dict.fromkeys(Band, 0)
+        self.reloads = 0
+        """Times a server had to load a model that we took for loaded: somebody else's doing, or a full memory."""
         self._order: Sequence[ServerState] = tuple(self.servers.values())
+        self.residency = Residency(self.queue, self.estimates, self.owners, self._order)
+        self._placement = placement.Placement(self.queue, self.owners, self.estimates)
+        self._arrived: dict[Lane, None] = {}
+        self._freed: dict[tuple[str, Lane], None] = {}
         self._queue_length = queue_length
         self._last_number = 0
-        self._service_seconds = _FIRST_GUESS_SECONDS
+        self._quiet_until = math.inf
+        self._full: set[Lane] = set()
 
     @property
     def settling(self) -> bool:
-        """Whether some servers have not yet said what they have loaded."""
-        return self._settling
+        """Whether some servers have not yet said what they have loaded: until then nothing is loaded."""
+        return self.residency.settling
 
     @settling.setter
     def settling(self, value: bool) -> None:
-        self._settling = value
+        self.residency.settling = value
         self._reopen()
 
     # ------------------------------------------------------------------------------------------ calls
-    def enqueue(self, lane: Lane, call: Call, *, now: float, expires_at: float) -> tuple[Ticket, Ticket | None]:
-        """A new call, at the end of its band; with it the call that had to give up its place for it, now failed.
+    def enqueue(
+        self,
+        lane: Lane,
+        call: Call,
+        *,
+        now: float,
+        expires_at: float,
+        prompt_tokens: int = 0,
+        read: bool = False,
+        embeds: bool = False,
+    ) -> tuple[Ticket, Ticket | None]:
+        """A new call; with it the call that had to give up its place for it, now failed.
+
+        Args:
+            lane: its model and load-time options.
+            call: for whom, how urgent.
+            now: seconds.
+            expires_at: when it is given up if it still waits.
+            prompt_tokens: how long its prompt is thought to be.
+            read: whether somebody reads the answer as it comes.
+            embeds: whether it wants vectors.
 
         Raises:
             PoolSaturated: the queue is full, and of calls that are no less urgent.
@@ -64,33 +108,52 @@ class Scheduler:
             if displaced is None:
                 raise self.saturated()
             self.withdraw(displaced, CallState.FAILED)
+        self._last_number += 1
         ticket = Ticket(
-            number=self._next_number(),
+            number=self._last_number,
             lane=lane,
             call=call,
             enqueued_at=now,
             expires_at=expires_at,
             queued_since=now,
+            prompt_tokens=prompt_tokens,
+            read=read,
+            embeds=embeds,
         )
+        self.queue.shares[call.band].enter(call.client)
         self._wait(ticket)
         return ticket, displaced
 
     def place(self, now: float) -> list[Ticket]:
         """Give free slots to waiting calls until no more fit; the calls that got one."""
         placed: list[Ticket] = []
-        while self._open and (
-            decision := placement.choose(self.queue, self._order, settling=self.settling, lanes=self._open)
-        ):
-            ticket = decision.ticket
-            self.queue.remove(ticket)
-            ticket.become(CallState.PLACED)
-            ticket.slot = decision.server.take(ticket)
-            ticket.attempts += 1
-            ticket.queued_seconds += max(0.0, now - ticket.queued_since)
-            self.in_flight[ticket.call.band] += 1
-            placed.append(ticket)
-        self._open.clear()
+        if self._quiet_until <= now:
+            self._freed |= dict.fromkeys(self._placement.quiet)
+            self._placement.quiet.clear()
+            self._quiet_until = math.inf
+        while self._freed or self._arrived:
+            while self._freed:
+                name, lane = next(iter(self._freed))
+                del self._freed[name, lane]
+                server = self.servers[name]
+                self._fill(server, lane, now, placed)
+                if lane not in server.berths or not server.berths[lane].in_flight:
+                    self.residency.idle()
+            while self._arrived:
+                lane = next(iter(self._arrived))
+                del self._arrived[lane]
+                self._spread(lane, now, placed)
+        if len(self.queue):
+            for server, ticket in self.residency.decide(now):
+                self._give(ticket, server, now, placed)
+        if self._placement.quiet and self._quiet_until == math.inf:
+            self._quiet_until = now + _QUIET_CHECK_SECONDS
         return placed
+
+    @property
+    def wake_at(self) -> float:
+        """When something may be decided although nothing has happened; infinity if nothing."""
+        return min(self._quiet_until, self.residency.wake_at)
 
     def preempt(self) -> list[tuple[Ticket, Slot]]:
         """Take slots of speculative calls for waiting calls of higher bands.
@@ -108,8 +171,7 @@ class Scheduler:
 
     def end(self, ticket: Ticket) -> None:
         """A call in flight is done and its connection is free again: so is its slot."""
-        slot = self._leave(ticket, CallState.DONE)
-        self.free(slot)
+        self.free(self._leave(ticket, CallState.DONE))
 
     def stop(self, ticket: Ticket, state: CallState) -> Slot:
         """A call in flight ends otherwise; its slot is cancelling until `free` is called."""
@@ -119,8 +181,9 @@ class Scheduler:
 
     def free(self, slot: Slot) -> None:
         """The slot's connection is closed."""
-        self.servers[slot.server].give_back(slot)
-        self._open.add(slot.lane)
+        server = self.servers[slot.server]
+        server.give_back(slot)
+        self._freed[slot.server, slot.lane] = None
 
     def move(self, ticket: Ticket, *, exclude: str, now: float) -> Slot:
         """A call in flight failed on a server before its first byte: it is queued again, for the others.
@@ -138,10 +201,17 @@ class Scheduler:
         ticket.become(CallState.QUEUED)
         self._requeue(ticket, now)
 
+    def give_up_preempted(self, ticket: Ticket, state: CallState) -> None:
+        """A pre-empted call is over."""
+        ticket.become(state)
+        self.queue.shares[ticket.call.band].leave(ticket.call.client)
+
     def withdraw(self, ticket: Ticket, state: CallState) -> None:
         """A waiting call leaves the queue for good."""
         self.queue.remove(ticket)
         ticket.become(state)
+        self.queue.shares[ticket.call.band].leave(ticket.call.client)
+        self._called_off(ticket.lane)
 
     def expire(self, now: float) -> list[Ticket]:
         """Fail the waiting calls whose time is over; those calls."""
@@ -155,44 +225,135 @@ class Scheduler:
         return placement.stranded(self.queue, self._order)
 
     # ---------------------------------------------------------------------------------------- servers
-    def up(self, name: str, *, models: Iterable[str] | None, loaded: Iterable[str] | None, now: float) -> None:
-        """A server said what it holds and has loaded (canonical names; None: it would not say)."""
+    def up(
+        self,
+        name: str,
+        *,
+        models: Iterable[str] | None,
+        loaded: Iterable[str] | None,
+        now: float,
+        fresh: bool = True,
+    ) -> None:
+        """A server said what it holds and has loaded (canonical names; None: it would not say).
+
+        Not `fresh` is what it was asked before its last load was over.
+        """
         server = self.servers[name]
         server.health = Health.UP
         server.reason = ""
-        self._looked(server, now)
         server.models = None if models is None else frozenset(models)
-        if loaded is not None:
-            server.observe_loaded(frozenset(loaded))
+        self.residency.observed(server, None if loaded is None else frozenset(loaded), fresh=fresh)
+        self._looked(server, now)
 
     def down(self, name: str, reason: str, now: float) -> None:
         """A server could not be reached. What it holds is still believed; what it had loaded is not."""
         server = self.servers[name]
         server.health = Health.DOWN
         server.reason = reason
+        self.residency.lost(server)
         self._looked(server, now)
-        server.observe_loaded(frozenset())
 
     def lacks(self, name: str, model: str) -> None:
         """A server said that it does not have this model."""
         server = self.servers[name]
         if server.models is not None:
             server.models -= {model}
+        server.evict([model])
+        self._reopen()
 
-    def answered(self, ticket: Ticket, name: str) -> None:
+    def answered(self, ticket: Ticket, name: str, now: float) -> None:
         """The first byte is here: the lane is loaded there."""
-        self.servers[name].answered(ticket.lane)
+        ticket.first_byte_at = now
+        if self.residency.answered(ticket, self.servers[name]):
+            self._reopen()
+
+    def served(self, ticket: Ticket, metrics: Metrics, seconds: float, now: float) -> None:
+        """A call was answered whole, in so many seconds from being sent; called before `end`.
+
+        Its own figures teach how long things take, how many slots there are and what its client has had.
+        """
+        slot = ticket.slot
+        if slot is None:
+            raise LookupError(f"call {ticket.number} holds no slot")
+        lane = ticket.lane
+        load = metrics.load_ns / 1e9
+        self.estimates.served(lane, max(0.0, seconds - load))
+        self.estimates.evaluated(slot.server, lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
+        if self.residency.load_seen(ticket, load):
+            self.reloads += 1
+        berth = slot.berth
+        if berth.given is None:
+            before = berth.learner.limit
+            others = [other for other in berth.in_flight.values() if other is not ticket]
+            berth.learner.ended(ticket, others, metrics.slot_wait_ns / 1e9, now)
+            if berth.learner.limit > before:
+                self._freed[slot.server, lane] = None
+        prompt = metrics.prompt_tokens or ticket.prompt_tokens
+        self._settle(ticket, prompt, metrics.completion_tokens)
+        prefix = ticket.call.prefix
+        if prefix is not None:
+            self.owners.take(lane, prefix, slot.server, prompt + metrics.completion_tokens)
 
     # ---------------------------------------------------------------------------------------- figures
-    def served(self, seconds: float) -> None:
-        """A call was in flight for so long, from placed to done."""
-        self._service_seconds += _SMOOTHING * (seconds - self._service_seconds)
-
     def saturated(self) -> PoolSaturated:
         """The refusal when the queue is full: a place is free when the next call in flight is done."""
         slots = sum(server.capacity for server in self._order if server.health is not Health.DOWN) or 1
         low, high = _RETRY_SECONDS
-        return PoolSaturated(len(self.queue), min(high, max(low, self._service_seconds / slots)))
+        return PoolSaturated(len(self.queue), min(high, max(low, self.estimates.any_service / slots)))
+
+    # ------------------------------------------------------------------------------------------ steps
+    def _fill(self, server: ServerState, lane: Lane, now: float, placed: list[Ticket]) -> None:
+        """Calls for the free slots of a lane on a server."""
+        while server.room(lane):
+            ticket = None
+            if self._takes(server, lane) and self.queue.of(lane):
+                ticket = self._placement.next_for(lane, server, now)
+            if ticket is None:
+                self._full.discard(lane)
+                return
+            self._give(ticket, server, now, placed)
+
+    def _spread(self, lane: Lane, now: float, placed: list[Ticket]) -> None:
+        """Free slots for the calls of a lane."""
+        if lane in self._full:
+            return
+        hosts = [server for server in self.residency.hosts(lane) if server.room(lane) and server.open_to(lane)]
+        if not hosts:
+            self._full.add(lane)
+            return
+        while (ticket := self._placement.first(lane, now)) is not None:
+            server = self._placement.slot_for(ticket, hosts, now)
+            if server is None:
+                break
+            self._give(ticket, server, now, placed)
+        if ticket is not None:  # others of the lane may still fit, by server or by prompt
+            for server in hosts:
+                self._fill(server, lane, now, placed)
+
+    def _takes(self, server: ServerState, lane: Lane) -> bool:
+        """Whether calls of the lane may start there as soon as there is room."""
+        return server.health is Health.UP and server.open_to(lane) and server in self.residency.hosts(lane)
+
+    def _give(self, ticket: Ticket, server: ServerState, now: float, placed: list[Ticket]) -> None:
+        call = ticket.call
+        self.queue.remove(ticket)
+        self._called_off(ticket.lane)
+        ticket.become(CallState.PLACED)
+        ticket.slot = server.take(ticket, now)
+        ticket.attempts += 1
+        ticket.queued_seconds += max(0.0, now - ticket.queued_since)
+        ticket.first_byte_at = None
+        ticket.charged = self.queue.shares[call.band].charge(call.client, ticket.prompt_tokens)
+        if call.prefix is not None and ticket.owner != server.name:
+            self.owners.take(ticket.lane, call.prefix, server.name, ticket.prompt_tokens)
+            self.queue.own(ticket.lane, call.prefix, server.name)
+        self.in_flight[call.band] += 1
+        placed.append(ticket)
+
+    def _called_off(self, lane: Lane) -> None:
+        """A call waits no longer; if it was the last of its lane, nothing needs to be loaded for it."""
+        if not self.queue.of(lane) and self.residency.call_off(lane):
+            self._reopen()
 
     def _leave(self, ticket: Ticket, state: CallState) -> Slot:
         slot = ticket.slot
@@ -201,26 +362,49 @@ class Scheduler:
         ticket.become(state)
         ticket.slot = None
         slot.ticket = None
-        self.in_flight[ticket.call.band] -= 1
+        server = self.servers[slot.server]
+        del slot.berth.in_flight[ticket.number]
+        call = ticket.call
+        self.in_flight[call.band] -= 1
+        if state is not CallState.DONE:
+            if ticket.first_byte_at is None:
+                self._settle(ticket, 0, 0)
+            if self.residency.failed(ticket, server):
+                self._reopen()
+        elif server.move is not None and self.residency.answered(ticket, server):
+            self._reopen()
+        if ticket.state.final:
+            self.queue.shares[call.band].leave(call.client)
+        here = slot.server, ticket.lane
+        if ticket.read and here in self._placement.quiet:
+            self._placement.quiet.discard(here)
+            self._freed[here] = None
         return slot
+
+    def _settle(self, ticket: Ticket, prompt_tokens: int, output_tokens: int) -> None:
+        call = ticket.call
+        self.queue.shares[call.band].settle(call.client, ticket.charged, prompt_tokens, output_tokens)
 
     def _looked(self, server: ServerState, now: float) -> None:
         server.looked_at = now
         server.looked_after = self._last_number
         self._reopen()
 
-    def _next_number(self) -> int:
-        self._last_number += 1
-        return self._last_number
-
     def _requeue(self, ticket: Ticket, now: float) -> None:
         ticket.queued_since = now
         self._wait(ticket)
 
     def _wait(self, ticket: Ticket) -> None:
+        prefix = ticket.call.prefix
+        if prefix is not None:
+            owner = self.owners.of(ticket.lane, prefix)
+            ticket.owner = None if owner is None else owner.server
         self.queue.put(ticket)
-        self._open.add(ticket.lane)
+        self._arrived[ticket.lane] = None
+        self.residency.arrived(ticket.lane)
 
     def _reopen(self) -> None:
         """Something changed for every lane: each is worth a look. Else only those are whose slots or calls changed."""
-        self._open = self.queue.lanes()
+        self.residency.changed()
+        self._full.clear()
+        self._arrived = dict.fromkeys(self.queue.lanes())

@@ -1,17 +1,20 @@
 """A server as the scheduler sees it: is it there, what does it hold, what is loaded, which slots are taken.
 
-Owns the slots. They are counted per lane; a lane's slots are made when it is first used and forgotten when idle.
+Owns the slots, one `Berth` for each lane; and residency: which models are in memory, which is on its way in, which have
+to go for it. A lane's berth is made when it is first used and forgotten when idle.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.states import Health, SlotState
+from infrastructure.pool.learning import SlotLearner
+from infrastructure.pool.states import Band, Health, SlotState
 from infrastructure.pool.ticket import Slot, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from infrastructure.pool.lanes import Lane
 
@@ -19,13 +22,58 @@ _IDLE_LANES_KEPT = 32
 """Lanes whose free slots are remembered; calls with ever new load options must not make them grow without end."""
 
 
+class Berth:
+    """The slots of one lane on one server."""
+
+    __slots__ = ("given", "in_flight", "lane", "learner", "slots", "taken", "urgency", "used_at")
+
+    def __init__(self, lane: Lane, given: int | None) -> None:
+        self.lane = lane
+        self.given = given
+        """How many there are; None: to be learned."""
+        self.learner = SlotLearner()
+        self.slots: list[Slot] = []
+        self.taken = 0
+        """Slots that are busy or being freed."""
+        self.in_flight: dict[int, Ticket] = {}
+        self.used_at = float("-inf")
+        """When a call other than a guess was last given a slot here."""
+        self.urgency = Band.SPECULATIVE.order
+        """The order of that call's band."""
+
+    @property
+    def capacity(self) -> int:
+        """How many calls may be in flight."""
+        return self.learner.limit if self.given is None else self.given
+
+    def serves(self, band: Band) -> Iterator[Ticket]:
+        """The calls of a band in flight."""
+        return (ticket for ticket in self.in_flight.values() if ticket.call.band is band)
+
+
+@dataclass(slots=True)
+class Move:
+    """A model that is on its way into memory."""
+
+    lane: Lane
+    leaving: frozenset[str] = field(default_factory=frozenset[str])
+    """Models that get no new calls meanwhile, since one of them has to go."""
+    ticket: Ticket | None = None
+    """The call that loads it; None while the leaving ones still have calls in flight."""
+    reloads: bool = False
+    """Whether it was in memory before, with other options."""
+
+
 class ServerState:
     """One server's state. `name` is its URL."""
 
-    def __init__(self, name: str, slots: int) -> None:
+    def __init__(self, name: str, slots: int | None, *, places: int | None = None) -> None:
         self.name = name
-        self.capacity = slots
-        """Slots of each lane."""
+        self.slots = slots
+        """Of each lane; None: learned for each."""
+        self.places = places
+        """Models that fit into memory at once; None until a load has shown it."""
+        self.places_given = places is not None
         self.health = Health.UNKNOWN
         self.reason = ""
         """Why it is down."""
@@ -36,53 +84,71 @@ class ServerState:
         self.models: frozenset[str] | None = None
         """Canonical names of what it holds; None if that is not known."""
         self.in_flight = 0
+        self.move: Move | None = None
+        self.berths: dict[Lane, Berth] = {}
         self._resident: dict[str, Lane | None] = {}
-        self._slots: dict[Lane, list[Slot]] = {}
-        self._taken: dict[Lane, int] = {}
+
+    # ------------------------------------------------------------------------------------------ slots
+    @property
+    def capacity(self) -> int:
+        """Slots of a lane, as far as they are known for all."""
+        if self.slots is not None:
+            return self.slots
+        return max((berth.learner.proven for berth in self.berths.values()), default=1)
 
     @property
     def load(self) -> float:
         """Calls in flight, of all lanes, per slot."""
         return self.in_flight / self.capacity
 
+    def capacity_of(self, lane: Lane) -> int:
+        """Slots of the lane."""
+        berth = self.berths.get(lane)
+        if berth is not None:
+            return berth.capacity
+        return self.slots or 2
+
     def room(self, lane: Lane) -> bool:
         """Whether a slot of the lane is free."""
-        return self._taken.get(lane, 0) < self.capacity
+        berth = self.berths.get(lane)
+        return berth is None or berth.taken < (berth.learner.limit if berth.given is None else berth.given)
 
-    def loaded(self, lane: Lane) -> int:
-        """2: this very lane is loaded; 1: its model, with other or unknown options; 0: it is not."""
-        if lane.model not in self._resident:
-            return 0
-        return 2 if self._resident[lane.model] == lane else 1
+    def unproven(self, lane: Lane) -> bool:
+        """Whether one more call would be the one that finds out about a further slot."""
+        berth = self.berths.get(lane)
+        return berth is not None and berth.given is None and berth.taken >= berth.learner.proven
 
     def cancelling(self, lane: Lane) -> int:
         """Slots of the lane that are being freed."""
-        return sum(slot.state is SlotState.CANCELLING for slot in self.slots_of(lane))
+        berth = self.berths.get(lane)
+        return 0 if berth is None else berth.taken - len(berth.in_flight)
 
-    def slots_of(self, lane: Lane) -> Sequence[Slot]:
-        """The lane's slots as far as they have been used."""
-        return self._slots.get(lane, ())
+    def busy(self, models: Iterable[str]) -> bool:
+        """Whether a call is in flight, or its slot being freed, for one of these models."""
+        wanted = frozenset(models)
+        return any(berth.taken and lane.model in wanted for lane, berth in self.berths.items())
 
-    def lanes(self) -> Mapping[Lane, Sequence[Slot]]:
-        """All slots by lane, as far as they have been used."""
-        return self._slots
-
-    def take(self, ticket: Ticket) -> Slot:
+    def take(self, ticket: Ticket, now: float) -> Slot:
         """Give the call a free slot of its lane; there must be one."""
         lane = ticket.lane
-        if not self.room(lane):
+        berth = self.berths.get(lane) or self._new_berth(lane)
+        if berth.taken >= berth.capacity:
             raise LookupError(f"no free slot for {lane} on {self.name}")
-        slots = self._slots.get(lane)
-        if slots is None:
-            self._forget_idle_lanes()
-            slots = self._slots[lane] = []
-        slot = next((slot for slot in slots if slot.state is SlotState.FREE), None)
-        if slot is None:
-            slot = Slot(self.name, lane)
-            slots.append(slot)
+        if ticket.embeds:
+            berth.given = 1
+        for slot in berth.slots:
+            if slot.state is SlotState.FREE:
+                break
+        else:
+            slot = Slot(self.name, lane, berth)
+            berth.slots.append(slot)
         slot.become(SlotState.BUSY)
         slot.ticket = ticket
-        self._taken[lane] = self._taken.get(lane, 0) + 1
+        ticket.beside = len(berth.in_flight)
+        berth.in_flight[ticket.number] = ticket
+        if ticket.call.band is not Band.SPECULATIVE:
+            berth.used_at, berth.urgency = now, ticket.call.band.order
+        berth.taken += 1
         self.in_flight += 1
         return slot
 
@@ -90,8 +156,26 @@ class ServerState:
         """The slot's connection is closed: it is free."""
         slot.become(SlotState.FREE)
         slot.ticket = None
-        self._taken[slot.lane] -= 1
+        slot.berth.taken -= 1
         self.in_flight -= 1
+
+    # -------------------------------------------------------------------------------------- residency
+    def loaded(self, lane: Lane) -> int:
+        """2: this very lane is loaded; 1: its model, with other or unknown options; 0: it is not."""
+        if lane.model not in self._resident:
+            return 0
+        return 2 if self._resident[lane.model] == lane else 1
+
+    def hosts(self, lane: Lane) -> bool:
+        """Whether calls of the lane need no load, as far as is known."""
+        return lane.model in self._resident and self._resident[lane.model] in (lane, None)
+
+    def open_to(self, lane: Lane) -> bool:
+        """Whether calls of the lane may be sent: it is neither on its way out, nor still on its way in."""
+        move = self.move
+        if move is None:
+            return True
+        return lane.model not in move.leaving and lane.model != move.lane.model
 
     def resident(self) -> Mapping[str, Lane | None]:
         """The loaded models by canonical name, each with the lane that loaded it if that was one of ours."""
@@ -100,13 +184,24 @@ class ServerState:
     def observe_loaded(self, models: frozenset[str]) -> None:
         """Take the server's own list of loaded models; the lane of one is kept while it stays loaded."""
         self._resident = {model: self._resident.get(model) for model in models}
+        if not self.places_given and self.places is not None and len(models) > self.places:
+            self.places = len(models)
 
     def answered(self, lane: Lane) -> None:
         """A call of the lane has had its first byte: the lane is loaded."""
         self._resident[lane.model] = lane
 
+    def evict(self, models: Iterable[str]) -> None:
+        """These models leave memory for another."""
+        for model in models:
+            self._resident.pop(model, None)
+
+    def _new_berth(self, lane: Lane) -> Berth:
+        self._forget_idle_lanes()
+        berth = self.berths[lane] = Berth(lane, self.slots)
+        return berth
+
     def _forget_idle_lanes(self) -> None:
-        if len(self._slots) < _IDLE_LANES_KEPT:
+        if len(self.berths) < _IDLE_LANES_KEPT:
             return
-        for lane in [lane for lane, taken in self._taken.items() if not taken]:
-            del self._slots[lane], self._taken[lane]
+        self.berths = {lane: berth for lane, berth in self.berths.items() if berth.taken}

@@ -13,6 +13,8 @@ from infrastructure.pool.states import CALL_STEPS, SLOT_STEPS, CallState, SlotSt
 if TYPE_CHECKING:
     from infrastructure.pool.calls import Call
     from infrastructure.pool.lanes import Lane
+    from infrastructure.pool.line import Line
+    from infrastructure.pool.server_state import Berth
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +23,7 @@ class Slot:
 
     server: str
     lane: Lane
+    berth: Berth
     state: SlotState = SlotState.FREE
     ticket: Ticket | None = None
     """The call in it; a cancelling slot keeps none of a call that was pre-empted, since that one moves on."""
@@ -42,11 +45,29 @@ class Ticket:
     """When it is given up if it still waits: its deadline or the queue limit, whichever is first."""
     state: CallState = CallState.QUEUED
     slot: Slot | None = None
+    line: Line | None = None
+    """Where it waits."""
     excluded: frozenset[str] = field(default_factory=frozenset[str])
     """Servers that have failed it."""
     begun: bool = False
     """Whether the caller has had a part of the answer: then it can no longer move."""
     attempts: int = 0
+    prompt_tokens: int = 0
+    """How long the prompt is thought to be."""
+    read: bool = False
+    """Whether its caller reads the answer as it comes."""
+    embeds: bool = False
+    """Whether it wants vectors, which servers make one call at a time."""
+    owner: str | None = None
+    """The server that has the beginning of its prompt in its cache, as known while it waits."""
+    charged: float = 0
+    """Weighted tokens that its client was charged for the slot."""
+    beside: int = 0
+    """Calls of its lane that were in flight there when it got its slot."""
+    loads: bool = False
+    """Whether it was sent where its model has to be loaded first."""
+    first_byte_at: float | None = None
+    """Of this attempt."""
     queued_since: float = 0
     queued_seconds: float = 0
     """In the queue, all waits together."""

@@ -66,13 +66,14 @@ def _lanes(dispatcher: Dispatcher, name: str) -> tuple[LaneSnapshot, ...]:
     state = dispatcher.scheduler.servers[name]
     measured = dispatcher.figures.by_server(name)
     lanes: list[LaneSnapshot] = []
-    for lane in dict.fromkeys((*state.lanes(), *measured)):
-        taken = Counter(slot.state for slot in state.slots_of(lane))
+    for lane in dict.fromkeys((*state.berths, *measured)):
+        berth = state.berths.get(lane)
+        taken = Counter(slot.state for slot in berth.slots) if berth else Counter[SlotState]()
         lanes.append(
             LaneSnapshot(
                 lane=str(lane),
                 model=lane.model,
-                free=state.capacity - taken[SlotState.BUSY] - taken[SlotState.CANCELLING],
+                free=max(0, state.capacity_of(lane) - taken[SlotState.BUSY] - taken[SlotState.CANCELLING]),
                 busy=taken[SlotState.BUSY],
                 cancelling=taken[SlotState.CANCELLING],
                 figures=dispatcher.figures.of(name, lane),

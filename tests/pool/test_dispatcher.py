@@ -51,7 +51,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def dispatcher(clock: Clock):
-    made = Dispatcher({"one": ServerSettings(url="http://127.0.0.1:1")}, PoolSettings(), clock)
+    made = Dispatcher({"one": ServerSettings(url="http://127.0.0.1:1", slots=1)}, PoolSettings(), clock)
     made.scheduler.up("one", models=["a:latest"], loaded=["a:latest"], now=clock.now)
     yield made
     await made.aclose()

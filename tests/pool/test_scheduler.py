@@ -12,6 +12,7 @@ from infrastructure.pool.lanes import Lane
 from infrastructure.pool.scheduler import Scheduler
 from infrastructure.pool.states import Band, CallState, Health, SlotState
 from infrastructure.pool.ticket import Slot, Ticket
+from infrastructure.transport.messages import Metrics
 
 A = Lane("a:latest")
 A_WIDE = Lane("a:latest", (("num_ctx", 8192),))
@@ -47,8 +48,20 @@ class Bench:
         assert self.place() == [ticket]
         for state in (CallState.CONNECTING, CallState.WAITING, CallState.STREAMING):
             self.scheduler.advance(ticket, state)
+        self.answer(ticket)
         ticket.begun = begun
         return ticket
+
+    def answer(self, ticket: Ticket) -> None:
+        """The first byte is here."""
+        assert ticket.slot is not None
+        self.scheduler.answered(ticket, ticket.slot.server, self.now)
+
+    def loads(self, name: str, lane: Lane) -> None:
+        """The lane is loaded on the server."""
+        server = self.scheduler.servers[name]
+        server.answered(lane)
+        self.scheduler.settling = False
 
 
 def where(ticket: Ticket) -> str | None:
@@ -70,14 +83,16 @@ def test_a_call_takes_a_free_slot_and_the_next_one_waits_for_it():
 
 def test_slots_are_counted_for_each_lane():
     bench = Bench()
-    calls = [bench.call(A), bench.call(B), bench.call(A_WIDE), bench.call(A)]
+    bench.up("one", loaded=("a:latest", "b:latest"))
+    calls = [bench.call(A), bench.call(B), bench.call(A)]
 
-    assert bench.place() == calls[:3]
+    assert set(bench.place()) == set(calls[:2])
 
 
 def test_a_call_that_fits_nowhere_does_not_hold_up_the_next():
     bench = Bench()
     bench.streaming(A)
+    bench.up("one", loaded=("a:latest", "b:latest"))
     _, behind = bench.call(A), bench.call(B)
 
     assert bench.place() == [behind]
@@ -125,8 +140,8 @@ def test_a_lane_goes_where_it_is_loaded_itself_rather_than_its_model_with_other_
     bench = Bench(slots={"one": 2, "two": 2})
     bench.up("one", loaded=("a:latest",))
     bench.up("two", loaded=("a:latest",))
-    bench.scheduler.servers["one"].answered(A)
-    bench.scheduler.servers["two"].answered(A_WIDE)
+    bench.loads("one", A)
+    bench.loads("two", A_WIDE)
     ticket = bench.call(A_WIDE)
     bench.place()
 
@@ -189,6 +204,7 @@ def test_a_cancelled_call_keeps_its_slot_taken_until_the_connection_is_closed():
 
 def test_a_call_that_failed_on_a_server_goes_to_another_in_its_old_place():
     bench = Bench(slots={"one": 1, "two": 1})
+    bench.up("one", loaded=("a:latest",)), bench.up("two", loaded=("a:latest",))
     moving = bench.call()
     other = bench.call()
     bench.place()
@@ -197,7 +213,7 @@ def test_a_call_that_failed_on_a_server_goes_to_another_in_its_old_place():
     bench.scheduler.free(slot)
     bench.scheduler.free(bench.scheduler.stop(other, CallState.FAILED))
 
-    assert bench.place() == [moving, later]
+    assert set(bench.place()) == {moving, later}
     assert (where(moving), where(later)) == ("two", "one")
     assert moving.attempts == 2
 
@@ -262,7 +278,8 @@ def test_a_speculative_call_does_not_push_another_out():
 
 def test_nobody_gives_way_for_a_call_of_another_lane_or_of_a_server_it_may_not_use():
     bench = Bench(slots={"one": 1, "two": 1})
-    bench.up("two", models=("b:latest",))
+    bench.up("one", loaded=("a:latest", "b:latest"))
+    bench.up("two", models=("b:latest",), loaded=("b:latest",))
     bench.streaming(A, Band.SPECULATIVE)
     bench.streaming(B, Band.SPECULATIVE)
     bench.streaming(B, Band.BATCH)
@@ -337,7 +354,9 @@ def test_a_full_queue_gives_up_the_newest_of_the_lowest_band_for_a_more_urgent_c
 def test_the_time_to_come_again_follows_how_long_calls_take():
     bench = Bench(slots={"one": 2}, queue_length=1)
     for _ in range(50):
-        bench.scheduler.served(40)
+        ticket = bench.streaming()
+        bench.scheduler.served(ticket, Metrics(), 40, bench.now)
+        bench.scheduler.end(ticket)
     assert bench.scheduler.saturated().retry_after == pytest.approx(20, rel=0.01)
 
 
@@ -397,10 +416,11 @@ def test_a_missing_model_is_remembered():
 def test_idle_lanes_are_forgotten_so_that_ever_new_options_do_not_pile_up():
     bench = Bench()
     for num_ctx in range(4, 200):
+        bench.now += 100
         ticket = bench.streaming(Lane("a:latest", (("num_ctx", num_ctx),)))
         bench.scheduler.end(ticket)
 
-    assert len(bench.scheduler.servers["one"].lanes()) <= 33
+    assert len(bench.scheduler.servers["one"].berths) <= 33
 
 
 def test_a_slot_can_be_given_back_only_once():

@@ -1,0 +1,104 @@
+"""What a decision costs: enqueue, pick and release of one call, by the queue's length. CPU time of the thread."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+import time
+
+from infrastructure.pool.calls import Call
+from infrastructure.pool.lanes import Lane
+from infrastructure.pool.scheduler import Scheduler
+from infrastructure.pool.states import Band, CallState
+from infrastructure.pool.ticket import Ticket
+from infrastructure.transport.messages import Metrics
+
+SERVERS, LANES, SLOTS, CLIENTS = 16, 8, 2, 10
+QUEUED = (10, 100, 1000)
+ROUNDS, CALLS = 5, 4000
+METRICS = Metrics(
+    total_ns=3_000_000_000,
+    load_ns=1_000_000,
+    prompt_ns=100_000_000,
+    decode_ns=2_880_000_000,
+    prompt_tokens=900,
+    completion_tokens=150,
+)
+
+
+class Bench:
+    """A full pool with a backlog, in which one call ends and one comes, again and again."""
+
+    def __init__(self, queued: int, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.lanes = [Lane(f"model{number}:latest") for number in range(LANES)]
+        names = [f"http://gpu{number}:11434" for number in range(SERVERS)]
+        self.scheduler = Scheduler(dict.fromkeys(names, SLOTS), queue_length=queued + 10_000)
+        models = [lane.model for lane in self.lanes]
+        for name in names:
+            self.scheduler.up(name, models=models, loaded=models, now=0.0)
+        self.now = 0.0
+        self.running: list[Ticket] = []
+        for number in range(SERVERS * LANES * SLOTS + queued):
+            self.enqueue(self.lanes[number % LANES])
+        self.start()
+        assert len(self.scheduler.queue) == queued, len(self.scheduler.queue)
+
+    def enqueue(self, lane: Lane) -> None:
+        band = self.random.choices(tuple(Band), (5, 4, 1))[0]
+        call = Call(client=f"c{self.random.randrange(CLIENTS)}", band=band, prefix=f"p{self.random.randrange(500)}")
+        self.scheduler.enqueue(
+            lane, call, now=self.now, expires_at=self.now + 3600, prompt_tokens=900, read=band is Band.INTERACTIVE
+        )
+
+    def start(self) -> None:
+        for ticket in self.scheduler.place(self.now):
+            for state in (CallState.CONNECTING, CallState.WAITING, CallState.STREAMING):
+                self.scheduler.advance(ticket, state)
+            assert ticket.slot is not None
+            self.scheduler.answered(ticket, ticket.slot.server, self.now)
+            self.running.append(ticket)
+
+    def step(self) -> float:
+        """One call comes, one ends, one starts: microseconds of CPU."""
+        self.now += 0.01
+        ended = self.running.pop(self.random.randrange(len(self.running)))
+        lane = ended.lane
+        band = self.random.choices(tuple(Band), (5, 4, 1))[0]
+        call = Call(client=f"c{self.random.randrange(CLIENTS)}", band=band, prefix=f"p{self.random.randrange(500)}")
+        scheduler, now = self.scheduler, self.now
+        begin = time.thread_time_ns()
+        scheduler.enqueue(lane, call, now=now, expires_at=now + 3600, prompt_tokens=900, read=True)
+        placed = scheduler.place(now)
+        scheduler.served(ended, METRICS, 3.0, now)
+        scheduler.end(ended)
+        placed += scheduler.place(now)
+        spent = time.thread_time_ns() - begin
+        assert len(placed) == 1, placed
+        for state in (CallState.CONNECTING, CallState.WAITING, CallState.STREAMING):
+            scheduler.advance(placed[0], state)
+        assert placed[0].slot is not None
+        scheduler.answered(placed[0], placed[0].slot.server, now)
+        self.running += placed
+        return spent / 1000
+
+
+def main() -> None:
+    figures: dict[int, list[list[float]]] = {queued: [] for queued in QUEUED}
+    for number in range(ROUNDS):
+        for queued in random.Random(number).sample(QUEUED, len(QUEUED)):
+            bench = Bench(queued, number)
+            figures[queued].append(sorted(bench.step() for _ in range(CALLS)))
+    print(
+        f"{SERVERS} servers x {LANES} lanes x {SLOTS} slots, {CLIENTS} clients; enqueue + pick + release, µs of CPU\n"
+    )
+    print("| queued | p50 | p99 |\n|---|---|---|")
+    for queued, rounds in figures.items():
+        p50 = statistics.median(each[len(each) // 2] for each in rounds)
+        p99 = statistics.median(each[len(each) * 99 // 100] for each in rounds)
+        print(f"| {queued:,} | {p50:.1f} | {p99:.1f} |")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""How long things take, as far as decisions need it.
+
+Owns small running averages: of a lane's calls, its loads, and each server's speed with its prompts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from infrastructure.pool.lanes import Lane
+
+Key = TypeVar("Key")
+
+_SMOOTHING = 0.2
+_SERVICE_SECONDS = 5.0
+_LOAD_SECONDS = 3.0
+_LANES_KEPT = 1024
+_SHORTEST_PROMPT = 32
+"""Tokens: shorter prompts say little about the speed."""
+_CACHED_SPEEDUP = 4.0
+"""A prompt so many times as fast as usual was in the cache, and says nothing about the speed."""
+
+
+class Estimates:
+    """Running averages; the newest counts a fifth."""
+
+    def __init__(self) -> None:
+        self.any_service = _SERVICE_SECONDS
+        """Of a call in flight, over all lanes, in seconds."""
+        self._service: dict[Lane, float] = {}
+        self._load: dict[str, float] = {}
+        self._speed: dict[tuple[str, Lane], float] = {}
+
+    def service(self, lane: Lane) -> float:
+        """Seconds that a call of the lane is in flight."""
+        return self._service.get(lane, self.any_service)
+
+    def load(self, lane: Lane) -> float:
+        """Seconds that loading the lane's model takes."""
+        return self._load.get(lane.model, _LOAD_SECONDS)
+
+    def prompt_speed(self, server: str, lane: Lane) -> float | None:
+        """Tokens a second with which the server evaluates the lane's prompts; None if that is not known."""
+        return self._speed.get((server, lane))
+
+    def served(self, lane: Lane, seconds: float) -> None:
+        """A call was in flight for so long."""
+        self.any_service = _mixed(self.any_service, seconds)
+        _put(self._service, lane, _mixed(self._service.get(lane, seconds), seconds))
+
+    def loaded(self, lane: Lane, seconds: float) -> None:
+        """The lane's model took so long to load."""
+        _put(self._load, lane.model, _mixed(self._load.get(lane.model, seconds), seconds))
+
+    def evaluated(self, server: str, lane: Lane, tokens: int, seconds: float) -> None:
+        """A prompt took so long. Cached ones are told by their speed, and left out."""
+        if tokens < _SHORTEST_PROMPT or seconds <= 0:
+            return
+        speed, known = tokens / seconds, self._speed.get((server, lane))
+        if known is None:
+            _put(self._speed, (server, lane), speed)
+        elif speed < known:
+            _put(self._speed, (server, lane), _mixed(known, speed, weight=0.5))
+        elif speed < known * _CACHED_SPEEDUP:
+            _put(self._speed, (server, lane), _mixed(known, speed))
+
+
+def _mixed(before: float, new: float, weight: float = _SMOOTHING) -> float:
+    return before + weight * (new - before)
+
+
+def _put(table: dict[Key, float], key: Key, value: float) -> None:
+    if key not in table and len(table) >= _LANES_KEPT:
+        table.clear()
+    table[key] = value

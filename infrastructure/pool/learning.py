@@ -1,0 +1,92 @@
+"""How many calls a server answers at once, where nobody says so.
+
+Owns what calls have shown, for each lane: so many ran side by side, so many made one wait. One call more than proven is
+let in at a time, so never more than one waits inside a server for finding out.
+
+A server's final chunk tells its own waiting: total - load - prompt - decode (measured on real servers, right within
+10 ms). A single wait proves little, since another prompt in the same batch looks alike; two do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from infrastructure.pool.ticket import Ticket
+
+MOST_SLOTS = 64
+"""No server is asked for more at once."""
+SIDE_BY_SIDE_SECONDS = 0.1
+"""How long calls must have been answered together before it counts: shorter ones may just have been told late."""
+WAIT_SECONDS = 0.05
+"""A call that the server let wait for so long had no slot."""
+_STRIKES = 2
+_ASK_AGAIN_SECONDS = (60.0, 3600.0)
+
+
+class SlotLearner:
+    """What is known of one lane's slots on one server."""
+
+    __slots__ = ("_again", "_asks_at", "_ceiling", "_strikes", "proven")
+
+    def __init__(self) -> None:
+        self.proven = 1
+        self._ceiling: int | None = None
+        self._strikes = 0
+        self._again = _ASK_AGAIN_SECONDS[0]
+        self._asks_at = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the number is known: one more made calls wait."""
+        return self._ceiling is not None or self.proven == MOST_SLOTS
+
+    @property
+    def limit(self) -> int:
+        """How many calls may be there at once now."""
+        if self._ceiling is not None:
+            return min(self.proven, self._ceiling - 1)
+        return min(self.proven + 1, MOST_SLOTS)
+
+    def ended(self, ticket: Ticket, others: Iterable[Ticket], wait_seconds: float, now: float) -> None:
+        """A call is done.
+
+        Args:
+            ticket: the call.
+            others: the calls in flight beside it.
+            wait_seconds: how long the server let it wait for a slot, by its own word.
+            now: seconds.
+        """
+        if wait_seconds >= WAIT_SECONDS:
+            self._waited(ticket.beside + 1, now)
+            return
+        together = 1 + sum(_answered(other, now) for other in others) if _answered(ticket, now) else 0
+        if together > self.proven:
+            self.proven = together
+            self._strikes = 0
+            if self._ceiling is not None and self._ceiling <= together:
+                self._ceiling = None
+        if self._ceiling is not None and now >= self._asks_at:
+            self._ceiling = None
+
+    def _waited(self, at_once: int, now: float) -> None:
+        """One of so many calls had to wait."""
+        if at_once <= 1:
+            return  # somebody else's calls
+        self._strikes += 1
+        if self._strikes < _STRIKES:
+            return
+        self._strikes = 0
+        if self._ceiling is not None:
+            self._again = min(2 * self._again, _ASK_AGAIN_SECONDS[1])
+        self._ceiling = at_once if self._ceiling is None else min(at_once, self._ceiling)
+        self._ceiling = max(2, self._ceiling)
+        self.proven = min(self.proven, self._ceiling - 1)
+        self._asks_at = now + self._again
+
+
+def _answered(ticket: Ticket, now: float) -> bool:
+    """Whether the call has been answered for long enough to be sure of it."""
+    return ticket.first_byte_at is not None and now - ticket.first_byte_at >= SIDE_BY_SIDE_SECONDS
