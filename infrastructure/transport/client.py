@@ -10,12 +10,10 @@ import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-import httpx
-
 from infrastructure.config.settings import PhaseLimits
 from infrastructure.transport import decoding, encoding
 from infrastructure.transport.answer import Answer, LineReader
-from infrastructure.transport.connections import base_url, open_http_client
+from infrastructure.transport.connections import open_wire
 from infrastructure.transport.errors import (
     ClientClosed,
     CloudModelRefused,
@@ -26,13 +24,15 @@ from infrastructure.transport.errors import (
     StreamBroken,
     UnreadableAnswer,
 )
-from infrastructure.transport.exchange import Exchange, to_the_end
+from infrastructure.transport.exchange import Exchange
 from infrastructure.transport.failures import error_text
 from infrastructure.transport.gathering import most_characters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
+
+    import httpx
 
     from agents.model import JsonObject, Options
     from infrastructure.config.settings import ServerSettings
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         ModelInfo,
         PullProgress,
     )
+    from infrastructure.transport.wire import Wire
 
 T = TypeVar("T")
 
@@ -79,8 +80,7 @@ class OllamaClient:
         self._line_bytes = line_bytes
         self._allow_cloud = allow_cloud
         self._transport = transport
-        self._base = base_url(server)
-        self._http: httpx.AsyncClient | None = None
+        self._wire: Wire | None = None
         self._closed = False
 
     # -- generating -----------------------------------------------------------------------------------
@@ -182,9 +182,9 @@ class OllamaClient:
     async def aclose(self) -> None:
         """Close every connection; calls under way fail. Safe to repeat, and finishes even when cancelled."""
         self._closed = True
-        http, self._http = self._http, None
-        if http is not None:
-            await to_the_end(http.aclose())
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.aclose()
 
     # -- pieces ---------------------------------------------------------------------------------------
     @asynccontextmanager
@@ -247,16 +247,8 @@ class OllamaClient:
     ) -> AsyncGenerator[Exchange]:
         if model and not self._allow_cloud and encoding.is_cloud(model):
             raise CloudModelRefused(model, server=self.server.label)
-        http = self._opened()
-        request = http.build_request(
-            method,
-            self._base + path,
-            content=None if body is None else encoding.dump(body),
-            headers={} if body is None else {"Content-Type": "application/json"},
-            timeout=httpx.Timeout(None, connect=limits.connect),
-        )
-        exchange = Exchange(http, limits, server=self.server.label, model=model, on_phase=on_phase)
-        async with exchange.send(request):
+        exchange = Exchange(self._opened(), limits, server=self.server.label, model=model, on_phase=on_phase)
+        async with exchange.send(method, path, None if body is None else encoding.dump(body)):
             yield exchange
 
     async def _progress(self, reader: LineReader, model: str) -> PullProgress | None:
@@ -272,12 +264,12 @@ class OllamaClient:
             raise PullFailed(model, broken.message, server=self.server.label) from broken
         raise PullFailed(model, error_text(line["error"]), server=self.server.label)
 
-    def _opened(self) -> httpx.AsyncClient:
+    def _opened(self) -> Wire:
         if self._closed:
             raise ClientClosed(server=self.server.label)
-        if self._http is None:
+        if self._wire is None:
             try:
-                self._http = open_http_client(self.server, self._limits, self._transport)
+                self._wire = open_wire(self.server, self._limits, self._transport)
             except (OSError, ssl.SSLError) as error:
                 raise ServerUnreachable(
                     str(error), server=self.server.label, hint="check ca_file of this server"
@@ -286,4 +278,4 @@ class OllamaClient:
                 raise ServerUnreachable(
                     str(error), server=self.server.label, hint="check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
                 ) from error
-        return self._http
+        return self._wire
