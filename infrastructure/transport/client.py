@@ -76,6 +76,7 @@ class OllamaClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.server = server
+        self._label = server.label
         self._limits = limits or PhaseLimits()
         self._line_bytes = line_bytes
         self._allow_cloud = allow_cloud
@@ -177,7 +178,7 @@ class OllamaClient:
                 last = progress.status
                 yield progress
             if last != "success":
-                raise PullFailed(model, "the download ended early", server=self.server.label)
+                raise PullFailed(model, "the download ended early", server=self._label)
 
     async def aclose(self) -> None:
         """Close every connection; calls under way fail. Safe to repeat, and finishes even when cancelled."""
@@ -230,13 +231,12 @@ class OllamaClient:
         try:
             answer = decoding.parse_object(data)
             if answer.get("error"):
-                raise ServerFailed(200, error_text(answer["error"]), server=self.server.label)
+                raise ServerFailed(200, error_text(answer["error"]), server=self._label)
             return read(answer)
         except decoding.BadShape as error:
-            raise UnreadableAnswer(str(error), server=self.server.label) from None
+            raise UnreadableAnswer(str(error), server=self._label) from None
 
-    @asynccontextmanager
-    async def _exchange(
+    def _exchange(
         self,
         method: str,
         path: str,
@@ -244,12 +244,12 @@ class OllamaClient:
         model: str,
         limits: PhaseLimits,
         on_phase: Callable[[Phase], None] | None = None,
-    ) -> AsyncGenerator[Exchange]:
+    ) -> Exchange:
+        """The call, which nothing has been sent of yet: entering it does that."""
         if model and not self._allow_cloud and encoding.is_cloud(model):
-            raise CloudModelRefused(model, server=self.server.label)
-        exchange = Exchange(self._opened(), limits, server=self.server.label, model=model, on_phase=on_phase)
-        async with exchange.send(method, path, None if body is None else encoding.dump(body)):
-            yield exchange
+            raise CloudModelRefused(model, server=self._label)
+        data = None if body is None else encoding.dump(body)
+        return Exchange(self._opened(), method, path, data, limits, server=self._label, model=model, on_phase=on_phase)
 
     async def _progress(self, reader: LineReader, model: str) -> PullProgress | None:
         try:
@@ -259,23 +259,21 @@ class OllamaClient:
             if not line.get("error"):
                 return decoding.pull_progress(line)
         except decoding.BadShape as error:
-            raise UnreadableAnswer(str(error), server=self.server.label) from None
+            raise UnreadableAnswer(str(error), server=self._label) from None
         except StreamBroken as broken:
-            raise PullFailed(model, broken.message, server=self.server.label) from broken
-        raise PullFailed(model, error_text(line["error"]), server=self.server.label)
+            raise PullFailed(model, broken.message, server=self._label) from broken
+        raise PullFailed(model, error_text(line["error"]), server=self._label)
 
     def _opened(self) -> Wire:
         if self._closed:
-            raise ClientClosed(server=self.server.label)
+            raise ClientClosed(server=self._label)
         if self._wire is None:
             try:
                 self._wire = open_wire(self.server, self._limits, self._transport)
             except (OSError, ssl.SSLError) as error:
-                raise ServerUnreachable(
-                    str(error), server=self.server.label, hint="check ca_file of this server"
-                ) from error
+                raise ServerUnreachable(str(error), server=self._label, hint="check ca_file of this server") from error
             except (ImportError, ValueError) as error:
                 raise ServerUnreachable(
-                    str(error), server=self.server.label, hint="check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
+                    str(error), server=self._label, hint="check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
                 ) from error
         return self._wire

@@ -229,6 +229,9 @@ def _words(value: JsonValue) -> tuple[str, ...] | None:
 
 
 def _int(holder: JsonObject, name: str, most: int = LARGEST) -> int:
+    value = holder.get(name)
+    if type(value) is int and 0 <= value <= most:  # as nearly always
+        return value
     return _optional_int(holder, name, most) or 0
 
 

@@ -7,8 +7,7 @@ ends the call it belongs to and nothing else: no limit is set on the connection.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
@@ -24,7 +23,8 @@ from infrastructure.transport.failures import failure
 from infrastructure.transport.wire import Ask, StaleConnection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
+    from types import TracebackType
 
     from infrastructure.config.settings import PhaseLimits
     from infrastructure.transport.wire import Reply, Wire
@@ -38,11 +38,14 @@ _EARLY = 0.002
 
 
 class Exchange:
-    """A request under way. `piece` gives the bytes of the answer as they come."""
+    """A request under way. Entering sends it, `piece` gives the bytes of the answer as they come."""
 
     def __init__(
         self,
         wire: Wire,
+        method: str,
+        path: str,
+        body: bytes | None,
         limits: PhaseLimits,
         *,
         server: str,
@@ -56,24 +59,28 @@ class Exchange:
         self._on_phase = on_phase
         self._loop = asyncio.get_running_loop()
         self._ends_at = self._loop.time() + limits.total
+        self._ask = Ask(method, path, body, limits.connect, limits.first_byte, self._ends_at)
         self._reply: Reply | None = None
 
-    @asynccontextmanager
-    async def send(self, method: str, path: str, body: bytes | None) -> AsyncGenerator[Exchange]:
+    async def __aenter__(self) -> Self:
         """Send, wait for the first byte, hand over the answer; leaving before its end stops the server.
 
         Raises:
             OllamaError: whatever went wrong, by name.
         """
-        limits = self._limits
-        reply = await self._first_byte(Ask(method, path, body, limits.connect, limits.first_byte, self._ends_at))
-        try:
-            self._reply = reply
-            if not 200 <= reply.status < 300:
+        reply = self._reply = await self._first_byte()
+        if not 200 <= reply.status < 300:
+            try:
                 raise await self._failure(reply)
-            yield self
-        finally:
-            await reply.aclose()
+            finally:
+                await reply.aclose()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._reply is not None:
+            await self._reply.aclose()
 
     async def piece(self) -> bytes | None:
         """The next bytes, as the network cut them; None at the end of the answer.
@@ -82,7 +89,7 @@ class Exchange:
             PhaseTimeout: nothing came for too long, or the whole call took too long.
             StreamBroken: the connection broke; the caller knows what had arrived.
         """
-        assert self._reply is not None, "only within `send`"
+        assert self._reply is not None, "only within `async with`"
         quiet_at = self._loop.time() + self._limits.between_tokens
         try:
             return await self._reply.receive(min(quiet_at, self._ends_at)) or None
@@ -114,10 +121,10 @@ class Exchange:
         except OllamaError:  # the answer was complete: whatever its connection does now concerns nobody
             return
 
-    async def _first_byte(self, ask: Ask) -> Reply:
+    async def _first_byte(self) -> Reply:
         self._enter(Phase.CONNECT)
         try:
-            reply = await self._ask_twice(ask)
+            reply = await self._ask_twice()
         except TimeoutError:
             raise self._late(Phase.FIRST_BYTE) from None
         except httpx.ConnectTimeout as error:
@@ -127,12 +134,12 @@ class Exchange:
         self._enter(Phase.BETWEEN_TOKENS)
         return reply
 
-    async def _ask_twice(self, ask: Ask) -> Reply:
+    async def _ask_twice(self) -> Reply:
         """Ask; once more when a connection that had been kept alive turns out dead, which no one could know."""
         try:
-            return await self._wire.ask(ask, self._enter, fresh=False)
+            return await self._wire.ask(self._ask, self._enter, fresh=False)
         except StaleConnection:
-            return await self._wire.ask(ask, self._enter, fresh=True)
+            return await self._wire.ask(self._ask, self._enter, fresh=True)
 
     def _late(self, phase: Phase) -> PhaseTimeout:
         over = self._loop.time() + _EARLY >= self._ends_at

@@ -59,11 +59,9 @@ class Answer:
     """The answer to one request. One task waits for its head, then reads its body."""
 
     __slots__ = (
-        "_armed_for",
         "_connection",
         "_loop",
         "_pieces",
-        "_timer",
         "_until",
         "_waiter",
         "ended",
@@ -78,9 +76,7 @@ class Answer:
         self._loop = loop
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed_for = 0.0
-        self._until = 0.0
+        self._until: float | None = None
         self.status = 0
         """0 until its head is here."""
         self.headers: Sequence[Header] = ()
@@ -116,7 +112,6 @@ class Answer:
         """`aclose` for those who cannot wait."""
         if not self.ended:
             self._connection.left(self)
-        self._disarm()
 
     async def changed(self, until: float | None) -> None:
         """Wait until something about the answer is new.
@@ -125,8 +120,9 @@ class Answer:
             TimeoutError: nothing was until then.
         """
         self._waiter = self._loop.create_future()
+        self._until = until
         if until is not None:
-            self._watch(until)
+            self._connection.watch(until)
         try:
             await self._waiter
         finally:
@@ -138,6 +134,15 @@ class Answer:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def overdue_at(self, now: float) -> float | None:
+        """Until when somebody waits, if anybody does with a limit; who waited in vain is told."""
+        if self._waiter is None or self._waiter.done() or self._until is None:
+            return None
+        if self._until - now > _EARLY:
+            return self._until
+        self._waiter.set_exception(TimeoutError())
+        return None
+
     def add(self, data: bytes) -> None:
         """A piece of the body."""
         self._pieces.append(data)
@@ -146,41 +151,13 @@ class Answer:
     def end(self) -> None:
         """The last byte is here."""
         self.ended = True
-        self._disarm()
         self.wake()
 
     def fail(self, error: Exception) -> None:
         """No more will come."""
         if not self.ended and self.error is None:
             self.error = error
-            self._disarm()
             self.wake()
-
-    # -- the time limit -----------------------------------------------------------------------------
-    # One timer for all pieces: it looks whether time is up when it fires, so that a token costs none.
-    def _watch(self, until: float) -> None:
-        self._until = until
-        if self._timer is None or self._armed_for > until:
-            self._arm(until)
-
-    def _arm(self, at: float) -> None:
-        self._disarm()
-        self._armed_for = at
-        self._timer = self._loop.call_at(at, self._tick)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _tick(self) -> None:
-        self._timer = None
-        if self._waiter is None or self._waiter.done():
-            return
-        if self._until - self._loop.time() > _EARLY:
-            self._arm(self._until)
-        else:
-            self._waiter.set_exception(TimeoutError())
 
 
 class Http1Connection(asyncio.Protocol):
@@ -192,6 +169,8 @@ class Http1Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._answer: Answer | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = 0.0
         self._headers: list[Header] = []
         self._full = False  # the socket takes nothing more for now
         self._sent = True
@@ -256,6 +235,16 @@ class Http1Connection(asyncio.Protocol):
         if answer is self._answer and self._transport is not None:
             self._transport.resume_reading()
 
+    def watch(self, until: float) -> None:
+        """Somebody waits until then. One timer serves all waits: one for each token would cost as much as the token."""
+        if self._timer is None:
+            self._armed_for = until
+            self._timer = self._loop.call_at(until, self._tick)
+        elif self._armed_for > until:
+            self._timer.cancel()
+            self._timer = None
+            self.watch(until)
+
     def left(self, answer: Answer) -> None:
         """Nobody wants the rest of this answer: close, which is how the server learns it."""
         if answer is self._answer:
@@ -264,6 +253,9 @@ class Http1Connection(asyncio.Protocol):
     def abort(self, error: Exception | None = None) -> None:
         """Close now; the answer under way fails."""
         answer, self._answer = self._answer, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self.state is not State.CLOSED:
             self.state = State.CLOSED
             self._owner.closed(self)
@@ -375,6 +367,13 @@ class Http1Connection(asyncio.Protocol):
         else:
             self.abort()
         answer.end()
+
+    def _tick(self) -> None:
+        """Time may be up; the wait that the timer was set for is long over, as a rule."""
+        self._timer = None
+        until = self._answer.overdue_at(self._loop.time()) if self._answer is not None else None
+        if until is not None:
+            self.watch(until)
 
     def _write(self, data: bytes | memoryview) -> None:
         if self._transport is not None and self.state is not State.CLOSED:
