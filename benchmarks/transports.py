@@ -70,6 +70,27 @@ class _Bare(asyncio.Protocol):
         head, self.held = self.held[:at], self.held[at + 4 :]
         return head
 
+    async def body(self) -> object:
+        head = await self.head()
+        length = int(head[head.index(b"Content-Length: ") + 16 :].split(b"\r\n", 1)[0])
+        while len(self.held) < length:
+            await self.more()
+        body, self.held = self.held[:length], self.held[length:]
+        return orjson.loads(body)
+
+    async def tokens(self) -> int:
+        await self.head()
+        tokens = 0
+        while True:
+            *lines, self.held = self.held.split(b"\r\n")
+            for line in lines:
+                if line.startswith(b"{"):
+                    tokens += 1
+                    if orjson.loads(line)["done"]:
+                        self.transport.abort()
+                        return tokens
+            await self.more()
+
 
 @asynccontextmanager
 async def floor(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
@@ -77,36 +98,22 @@ async def floor(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     host, _, port = url.removeprefix("http://").partition(":")
     idle: list[_Bare] = []
 
-    async def taken() -> _Bare:
+    async def sent(path: str, body: object) -> _Bare:
         if idle:
-            return idle.pop()
-        return (await asyncio.get_running_loop().create_connection(_Bare, host, int(port)))[1]
+            wire = idle.pop()
+        else:
+            _, wire = await asyncio.get_running_loop().create_connection(_Bare, host, int(port))
+        wire.send(path, body)
+        return wire
 
     async def small() -> object:
-        wire = await taken()
-        wire.send("/api/embed", SMALL)
-        head = await wire.head()
-        length = int(head[head.index(b"Content-Length: ") + 16 :].split(b"\r\n", 1)[0])
-        while len(wire.held) < length:
-            await wire.more()
-        body, wire.held = wire.held[:length], wire.held[length:]
+        wire = await sent("/api/embed", SMALL)
+        answer = await wire.body()
         idle.append(wire)
-        return orjson.loads(body)
+        return answer
 
     async def stream() -> int:
-        wire = await taken()
-        wire.send("/api/chat", CHAT)
-        await wire.head()
-        tokens = 0
-        while True:
-            *lines, wire.held = wire.held.split(b"\r\n")
-            for line in lines:
-                if line.startswith(b"{"):
-                    tokens += 1
-                    if orjson.loads(line)["done"]:
-                        wire.transport.abort()
-                        return tokens
-            await wire.more()
+        return await (await sent("/api/chat", CHAT)).tokens()
 
     yield small, stream
     for wire in idle:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 import httpx
 
 from infrastructure.transport.dialing import Dialler
-from infrastructure.transport.http1_connection import Answer, Header, Http1Connection, State
+from infrastructure.transport.http1_connection import Http1Connection, State
 from infrastructure.transport.wire import to_the_end
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterable
+
+    from infrastructure.transport.http1_answer import Answer, Header
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _UNSAYABLE = re.compile(rb"[\r\n\0]")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from infrastructure.transport.http1 import Http1Transport
-    from infrastructure.transport.http1_connection import Answer
+    from infrastructure.transport.http1_answer import Answer
     from infrastructure.transport.wire import Ask
 
 

@@ -18,13 +18,15 @@ from infrastructure.transport.client import OllamaClient
 from infrastructure.transport.connections import base_url, open_wire, speaks_http1
 from infrastructure.transport.errors import Phase, PhaseTimeout, ServerUnreachable
 from infrastructure.transport.http1 import Http1Transport
-from infrastructure.transport.http1_connection import HEAD_BYTES, UNREAD_BYTES
+from infrastructure.transport.http1_answer import UNREAD_BYTES
+from infrastructure.transport.http1_connection import HEAD_BYTES
 from infrastructure.transport.messages import ChatRequest
 from infrastructure.transport.wire import Ask, StaleConnection
 from tests.transport.raw_server import OK, Exchange, RawServer, raw_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
 
 LENGTHLESS = b"HTTP/1.1 200 OK\r\n\r\n"
 
@@ -277,7 +279,9 @@ async def test_closing_finishes_when_cancelled() -> None:
         assert not transport._open
 
 
-def test_a_loop_that_ends_behind_a_closed_client_leaves_no_socket() -> None:
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_loop_that_ends_behind_a_closed_client_leaves_no_socket(kind: str, host: str) -> None:
     async def whole_life() -> None:
         async def script(exchange: Exchange) -> None:
             await exchange.say(OK)
@@ -285,12 +289,13 @@ def test_a_loop_that_ends_behind_a_closed_client_leaves_no_socket() -> None:
             await exchange.client_left()
 
         async with raw_server(script) as server:
-            client = OllamaClient(ServerSettings(url=server.url))
+            client = OllamaClient(ServerSettings(url=server.url.replace("127.0.0.1", host)))
             async with client.chat(ChatRequest(model="m", messages=(Message("user", "hi"),))) as chunks:
                 await anext(chunks)
             await client.aclose()
 
-    asyncio.run(whole_life())
+    with asyncio.Runner(loop_factory=pytest.importorskip(kind).new_event_loop) as runner:
+        runner.run(whole_life())
     gc.collect()  # an unclosed transport would warn here, and warnings are errors
 
 
@@ -323,6 +328,46 @@ async def test_connecting_has_its_own_time_limit() -> None:
             await client.version()
         assert raised.value.phase is Phase.CONNECT
         await client.aclose()
+
+
+# -- TLS --------------------------------------------------------------------------------------------------
+async def test_over_tls_connections_are_kept_left_and_closed_too(certificate: Path) -> None:
+    left, spoken = asyncio.Event(), set[str]()
+
+    async def script(exchange: Exchange) -> None:
+        spoken.add(exchange.writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        if exchange.path == "/api/version":
+            await exchange.whole(b'{"version":"1"}')
+            return
+        await exchange.say(OK)
+        await exchange.chunk(b'{"message":{"content":"a"}}\n')
+        await exchange.client_left()
+        left.set()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    context.set_alpn_protocols(["http/1.1"])
+    async with raw_server(script, context) as server:
+        url = f"https://localhost:{server.port}"
+        for http2 in (False, True):  # where HTTP/2 is wanted and not spoken, this transport steps in
+            client = OllamaClient(ServerSettings(url=url, ca_file=certificate, http2=http2))
+            before = len(server.requests)
+            for _ in range(3):
+                assert await client.version() == "1"
+            async with client.chat(ChatRequest(model="m", messages=(Message("user", "hi"),))) as chunks:
+                assert (await anext(chunks)).text == "a"
+            await left.wait()
+            left.clear()
+            await client.aclose()
+            asked = [request for request in server.requests[before:] if request.path != "*"]  # HTTP/2's greeting
+            assert len({request.writer for request in asked}) == 1
+        assert spoken == {"http/1.1"}
+
+        stranger = OllamaClient(ServerSettings(url=url))
+        with pytest.raises(ServerUnreachable) as raised:
+            await stranger.version()
+        assert "ca_file" in raised.value.hint
+        await stranger.aclose()
 
 
 # -- framing --------------------------------------------------------------------------------------------
