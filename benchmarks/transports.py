@@ -28,9 +28,9 @@ from benchmarks.measuring import cpu_seconds, interleaved, ratios, summary
 from benchmarks.wire_server import TOKENS
 
 IN_FLIGHT = (1, 16, 64, 256)
-REQUESTS = 3000
+REQUESTS = 1500
 STREAMS = 50
-ROUNDS = 7
+ROUNDS = 5
 SMALL = {"model": "m", "input": ["a text of a few words"], "truncate": False}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 

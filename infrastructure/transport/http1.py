@@ -15,7 +15,7 @@ import httpx
 
 from infrastructure.transport.dialing import Dialler
 from infrastructure.transport.http1_connection import Http1Connection, State
-from infrastructure.transport.wire import to_the_end
+from infrastructure.transport.wire import StaleConnection, to_the_end
 
 if TYPE_CHECKING:
     import ssl
@@ -60,6 +60,10 @@ class Http1Transport(httpx.AsyncBaseTransport):
         try:
             await _trace(request, "http11.send_request_headers.started")
             answer = await connection.ask(head, body, bare=request.method == "HEAD")
+        except StaleConnection:
+            while self._idle:  # they are of the same age: the next try, if there is one, shall not meet another
+                self._idle[-1].abort()
+            raise
         except BaseException:
             connection.abort()
             raise
@@ -146,8 +150,9 @@ class Http1Transport(httpx.AsyncBaseTransport):
     async def _until_all_lost(self) -> None:
         await self._dialler.stop()
         while self._open:
-            self._all_lost = asyncio.get_running_loop().create_future()
-            await self._all_lost
+            if self._all_lost is None or self._all_lost.done():
+                self._all_lost = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._all_lost])
 
 
 class _Body(httpx.AsyncByteStream):

@@ -184,6 +184,11 @@ class Http1Connection(asyncio.Protocol):
                 self._transport.pause_reading()
             answer.wake()
 
+    def eof_received(self) -> None:
+        """The peer sends no more; the socket is closed for that, an idle one at once."""
+        if self._answer is None:
+            self.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed: the answer ends here if it may, else it is broken."""
         answer = self._answer
@@ -250,7 +255,9 @@ class Http1Connection(asyncio.Protocol):
     def _finish(self, answer: Answer) -> None:
         """Idle again, or closed where one of the two sides cannot go on."""
         self._answer = None
-        if self._keeps and self._sent and not self._surplus and not self._full and self._transport is not None:
+        kept = self._keeps and self._sent and not self._surplus
+        # Whoever answers before it has read the request may never read it: then what is still to be sent stays unsent.
+        if kept and self._transport is not None and not self._transport.get_write_buffer_size():
             self.state, self.used, self.idle_since = State.IDLE, True, self._loop.time()
             self._transport.resume_reading()
             self._owner.freed(self)

@@ -38,10 +38,13 @@ class Http1Wire:
         if connection is None:
             seconds = min(ask.connect, ask.ends_at - loop.time())
             connection = await self._transport.opened(self._base, seconds)
-        told(Phase.FIRST_BYTE)
-        return await connection.ask(
-            bytes_out, ask.body or b"", bare=ask.method == "HEAD", until=min(loop.time() + ask.first_byte, ask.ends_at)
-        )
+        until = min(loop.time() + ask.first_byte, ask.ends_at)
+        try:
+            told(Phase.FIRST_BYTE)
+            return await connection.ask(bytes_out, ask.body or b"", bare=ask.method == "HEAD", until=until)
+        except BaseException:
+            connection.abort()
+            raise
 
     async def aclose(self) -> None:
         """See `wire.Wire.aclose`."""

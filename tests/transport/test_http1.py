@@ -20,6 +20,7 @@ from infrastructure.transport.errors import Phase, PhaseTimeout, ServerUnreachab
 from infrastructure.transport.http1 import Http1Transport
 from infrastructure.transport.http1_answer import UNREAD_BYTES
 from infrastructure.transport.http1_connection import HEAD_BYTES
+from infrastructure.transport.http1_wire import Http1Wire
 from infrastructure.transport.messages import ChatRequest
 from infrastructure.transport.wire import Ask, StaleConnection
 from tests.transport.raw_server import OK, Exchange, RawServer, raw_server
@@ -257,7 +258,7 @@ async def test_closing_waits_for_every_socket_open_left_or_idle() -> None:
         await client.get("/idle")
         async with client.stream("GET", "/x"):
             pass
-        await transport.aclose()
+        await asyncio.gather(transport.aclose(), transport.aclose())
         assert not transport._open
         with pytest.raises(httpx.ReadError):
             await opened.aread()
@@ -368,6 +369,41 @@ async def test_over_tls_connections_are_kept_left_and_closed_too(certificate: Pa
             await stranger.version()
         assert "ca_file" in raised.value.hint
         await stranger.aclose()
+
+
+async def test_whoever_is_told_and_fails_leaves_no_connection_behind() -> None:
+    def fails(_: Phase) -> None:
+        raise RuntimeError("told")
+
+    async with raw_server(fine) as server:
+        transport = Http1Transport(idle_seconds=30)
+        wire = Http1Wire(transport, server.url, {})
+        with pytest.raises(RuntimeError, match="told"):
+            await wire.ask(Ask("GET", "/x", None, 5, 5, asyncio.get_running_loop().time() + 60), fails, fresh=False)
+        await until(lambda: not transport._open)
+
+
+async def test_one_stale_connection_speaks_for_all_idle_ones() -> None:
+    gate, dying = asyncio.Event(), asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        if dying.is_set():
+            exchange.reset()
+            return
+        await gate.wait()
+        await exchange.whole(b"fine")
+
+    async with raw_server(script) as server, transport_to(server) as client:
+        asking = [asyncio.ensure_future(client.get("/x")) for _ in range(3)]
+        await server.asked(3)
+        gate.set()
+        await asyncio.gather(*asking)
+        dying.set()
+        with pytest.raises(StaleConnection):
+            await client.get("/x")
+        dying.clear()
+        await client.get("/x")
+        assert server.connections == 4
 
 
 # -- framing --------------------------------------------------------------------------------------------
