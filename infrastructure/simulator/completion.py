@@ -186,7 +186,7 @@ def _generation(call: Call, prompt: Prompt, wanted: JsonObject | str | None, ans
         stop=StopWords(options.stop),
         guard=None if native else RepeatGuard(),
         sink=answer,
-        count=call.model.tokenizer.count,
+        tokenizer=call.model.tokenizer,
     )
 
 

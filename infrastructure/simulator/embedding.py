@@ -139,7 +139,7 @@ def _job(world: World, loaded: Loaded, record: RequestRecord, text: str) -> tupl
         stop=StopWords(()),
         guard=None,
         sink=_Nowhere(),
-        count=loaded.runner.model.tokenizer.count,
+        tokenizer=loaded.runner.model.tokenizer,
     )
 
     def settle() -> None:

@@ -107,11 +107,17 @@ class SimulatorSettings(BaseModel):
     port: int = Field(default=0, ge=0, le=65535)
     num_parallel: int = Field(default=1, ge=1)
     max_loaded_models: int = Field(default=3, ge=1)
+    memory_bytes: int | None = Field(default=None, ge=0)
+    """Room for loaded models together; one alone is loaded whatever its size. None: no limit."""
     max_queue: int = Field(default=512, ge=0)
     num_ctx: int = Field(default=4096, ge=4)
     keep_alive_seconds: float = 300.0
     load_seconds: float = Field(default=0.25, ge=0)
     prefill_tokens_per_second: float = Field(default=2000.0, gt=0)
+    kept_prompts: int | None = Field(default=None, ge=0)
+    """Prompts that stay in memory after they lost their slot; None: as the version was measured."""
+    restore_tokens_per_second: float | None = Field(default=None, gt=0)
+    """Taking such a prompt back; None: as much faster than prefill as was measured."""
     decode_tokens_per_second: float = Field(default=60.0, gt=0)
     decode_slowdown: float | None = Field(default=None, ge=0)
     """How much longer each token takes for each further busy slot; None: as the version was measured."""

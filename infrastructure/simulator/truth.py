@@ -33,6 +33,11 @@ class RequestRecord:
     status: int | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    """Of the prompt, that were known already."""
+    restored_tokens: int = 0
+    """Of those, that had to be taken back from memory."""
+    prefilled_tokens: int = 0
+    """Of the prompt, that were evaluated."""
     tokens_made: int = 0
     tokens_after_leaving: int = 0
     slot: int | None = None

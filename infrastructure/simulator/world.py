@@ -127,6 +127,7 @@ def make_world(settings: SimulatorSettings, models: ModelStore, clock: Clock, ta
         version=version,
         truth=truth,
         max_loaded=settings.max_loaded_models,
+        memory=settings.memory_bytes,
         max_queue=settings.max_queue,
         keep_alive=settings.keep_alive_seconds,
         clock=clock.now,
@@ -145,8 +146,11 @@ def _starter(
         prefill = spec.prefill_tokens_per_second or settings.prefill_tokens_per_second
         decode = spec.decode_tokens_per_second or settings.decode_tokens_per_second
         slowdown = version.decode_slowdown if settings.decode_slowdown is None else settings.decode_slowdown
-        speed = Speed(settings.time_scale / prefill, settings.time_scale / decode, slowdown)
+        restore = settings.restore_tokens_per_second or prefill * version.restore_speedup
+        scale = settings.time_scale
+        speed = Speed(scale / prefill, scale / decode, scale / restore, slowdown)
         parallel = 1 if spec.pooling else spec.num_parallel or settings.num_parallel
-        return Runner(model, options, speed, parallel, version, truth, loop, holds)
+        kept = version.kept_prompts if settings.kept_prompts is None else settings.kept_prompts
+        return Runner(model, options, speed, parallel, kept, truth, loop, holds)
 
     return start
