@@ -3,7 +3,8 @@
 from infrastructure.simulator.brains.tasks import Break, Task, is_right_first_time, read_tasks
 from infrastructure.simulator.catalogue import default_models, script_models
 from infrastructure.simulator.server import Simulator, run_simulator
-from infrastructure.simulator.settings import Fault, FaultKind, ModelSpec, SimulatorSettings
+from infrastructure.simulator.settings import ModelSpec, SimulatorSettings
+from infrastructure.simulator.toxics import Fault, FaultKind, Toxic, ToxicKind
 from infrastructure.simulator.truth import Load, LoadOutcome, Outcome, RequestRecord, SlotSpan, Truth, Unload
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "SimulatorSettings",
     "SlotSpan",
     "Task",
+    "Toxic",
+    "ToxicKind",
     "Truth",
     "Unload",
     "default_models",

@@ -1,7 +1,7 @@
 """Owns which prompts a runner still has: one text in each slot, and those that were pushed out of slots.
 
-A prompt is found by its real common beginning with a text, never by who sent it. The rules and their shares are those of
-llama.cpp's server (`get_available_slot`, `server_prompt_cache::load`).
+A prompt is found by its real common beginning with a text, never by who sent it. The rules and their shares are those
+of llama.cpp's server (`get_available_slot`, `server_prompt_cache::load`).
 """
 
 from collections import OrderedDict

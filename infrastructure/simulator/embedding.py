@@ -8,10 +8,10 @@ import struct
 from http import HTTPStatus
 
 from infrastructure.simulator.calls import BROKEN, BUSY, JSON
+from infrastructure.simulator.exchange import Exchange
 from infrastructure.simulator.filters import StopWords
 from infrastructure.simulator.generation import Generation
 from infrastructure.simulator.golang import Json, JsonObject, dump
-from infrastructure.simulator.http import Exchange
 from infrastructure.simulator.lookup import options_for
 from infrastructure.simulator.models import Model
 from infrastructure.simulator.names import parse_name

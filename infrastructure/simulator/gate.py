@@ -8,7 +8,7 @@ from html import escape
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from infrastructure.simulator.http import Exchange, Header
+from infrastructure.simulator.exchange import Exchange, Header
 
 _TEXT = (("Content-Type", "text/plain"),)
 _ALLOWED_HEADERS = (

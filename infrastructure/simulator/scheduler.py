@@ -128,11 +128,10 @@ class Scheduler:
             loaded.runner.kill()
 
     def close(self) -> None:
-        """Drop every runner."""
-        for loaded in list(self.loaded.values()):
-            if loaded.timer is not None:
-                loaded.timer.cancel()
-            loaded.runner.kill()
+        """Drop every runner and whatever waits."""
+        self._queue.clear()
+        for weights in list(self.loaded):
+            self.kill(weights)
 
     def expires_at(self, loaded: Loaded) -> float:
         """When `/api/ps` says that it goes, in seconds since the epoch."""

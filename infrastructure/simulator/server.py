@@ -2,24 +2,18 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Self
 
-from infrastructure.simulator import listing
 from infrastructure.simulator.brains.tasks import read_tasks
-from infrastructure.simulator.calls import JSON
 from infrastructure.simulator.catalogue import default_models
-from infrastructure.simulator.completion import complete
-from infrastructure.simulator.embedding import embed, embeddings
-from infrastructure.simulator.gate import turned_away
-from infrastructure.simulator.golang import dump
-from infrastructure.simulator.http import Connection, Exchange
+from infrastructure.simulator.http import Connection
 from infrastructure.simulator.models import ModelStore
-from infrastructure.simulator.pulling import pull
-from infrastructure.simulator.reading import WireError
-from infrastructure.simulator.settings import Fault, SimulatorSettings
+from infrastructure.simulator.routes import handle
+from infrastructure.simulator.settings import SimulatorSettings
+from infrastructure.simulator.toxics import Fault, Toxic
 from infrastructure.simulator.truth import Truth
 from infrastructure.simulator.world import Clock, World, make_world
 
@@ -37,6 +31,7 @@ class Simulator:
         self.settings = settings or SimulatorSettings()
         self._world: World | None = None
         self._server: asyncio.Server | None = None
+        self._port = 0
         self._queue: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
@@ -57,16 +52,32 @@ class Simulator:
             OSError: the address is taken, or the tasks cannot be read.
             pydantic.ValidationError: a line of the tasks is none.
         """
-        loop = asyncio.get_running_loop()
-        clock = Clock(loop)
+        clock = Clock(asyncio.get_running_loop())
         specs = default_models() if self.settings.models is None else self.settings.models
         tasks = await asyncio.to_thread(read_tasks, self.settings.tasks) if self.settings.tasks else ()
         self._world = make_world(self.settings, ModelStore(specs, clock.now()), clock, tasks)
-        self._server = await loop.create_server(self._connection, self.settings.host, self.settings.port)
-        self._queue = loop.create_task(self._world.scheduler.run())
+        self._port = self.settings.port
+        await self.come_up()
 
     async def stop(self) -> None:
-        """Close the socket, break off every connection, and end every task."""
+        """Go down for good. Safe to do twice."""
+        await self.go_down()
+
+    async def come_up(self) -> None:
+        """Listen again, on the same port, with no model loaded; nothing where it listens.
+
+        Raises:
+            OSError: the port was taken meanwhile.
+        """
+        if self._server is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connection, self.settings.host, self._port)
+        self._port = self.port
+        self._queue = loop.create_task(self.world.scheduler.run())
+
+    async def go_down(self) -> None:
+        """As when the process is killed: no socket, every connection broken off, every call and model lost."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -80,6 +91,11 @@ class Simulator:
         self.world.scheduler.close()
         await server.wait_closed()
         await asyncio.sleep(0)  # the broken connections' last callbacks
+
+    async def restart(self) -> None:
+        """Go down and come up."""
+        await self.go_down()
+        await self.come_up()
 
     async def run_forever(self) -> None:
         """Serve until cancelled."""
@@ -129,6 +145,32 @@ class Simulator:
                 return
         raise LookupError(model)
 
+    def add_toxic(self, toxic: Toxic, name: str | None = None) -> str:
+        """Let a toxic strike from the next request on; one of the same name goes.
+
+        Args:
+            toxic: what happens.
+            name: to remove it by, and with the seed what decides whom it hits; its kind when None.
+
+        Returns:
+            The name.
+        """
+        name = name or str(toxic.kind)
+        self.world.toxics.add(toxic, name)
+        return name
+
+    def remove_toxic(self, name: str) -> None:
+        """Take a toxic away; requests that it has hit stay hit.
+
+        Raises:
+            LookupError: there is none of that name.
+        """
+        self.world.toxics.remove(name)
+
+    def clear_toxics(self) -> None:
+        """Take all toxics away."""
+        self.world.toxics.clear()
+
     def hold(self, text: str) -> None:
         """Stop answers to prompts with this text after their first tokens, until `release`."""
         self.world.holds.texts.add(text)
@@ -154,57 +196,9 @@ class Simulator:
                 self._connections.discard(connection)
             truth.noted()
 
-        connection = Connection(self._handle, _SIMULATED, self._tasks, changed)
+        handler = partial(handle, self.world)
+        connection = Connection(handler, _SIMULATED, self._tasks, changed, self.settings.idle_seconds)
         return connection
-
-    def _handle(self, exchange: Exchange) -> Coroutine[None, None, None] | None:
-        """Answer what needs no model at once; the rest is work that a leaving client cancels."""
-        path = exchange.request.path
-        if turned_away(exchange, self.settings.host):
-            return None
-        if path == "/":
-            exchange.answer(200, _PLAIN, b"Ollama is running")
-        elif path in _AT_ONCE:
-            exchange.answer(200, JSON, _AT_ONCE[path](self.world))
-        else:
-            return self._work(exchange)
-        return None
-
-    async def _work(self, exchange: Exchange) -> None:
-        try:
-            await _WORK[exchange.request.path](self.world, exchange)
-        except WireError as error:
-            if exchange.begun:
-                raise
-            exchange.answer(error.status, JSON, dump({"error": error.text}))
-
-
-def _version(world: World) -> bytes:
-    return dump({"version": world.version.number, "simulated": True})
-
-
-def _status(_: World) -> bytes:
-    return dump({"cloud": {"disabled": False, "source": "none"}})
-
-
-async def _show(world: World, exchange: Exchange) -> None:
-    exchange.answer(200, JSON, listing.show(world, exchange.request.body))
-
-
-_AT_ONCE: Mapping[str, Callable[[World], bytes]] = {
-    "/api/version": _version,
-    "/api/status": _status,
-    "/api/tags": listing.tags,
-    "/api/ps": listing.ps,
-}
-_WORK: Mapping[str, Callable[[World, Exchange], Coroutine[None, None, None]]] = {
-    "/api/chat": partial(complete, chat=True),
-    "/api/generate": partial(complete, chat=False),
-    "/api/embed": embed,
-    "/api/embeddings": embeddings,
-    "/api/pull": pull,
-    "/api/show": _show,
-}
 
 
 async def run_simulator(settings: SimulatorSettings, *, ready: Callable[[Simulator], None] | None = None) -> None:

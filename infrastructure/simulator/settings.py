@@ -3,41 +3,14 @@
 Every duration is in seconds and is multiplied by `time_scale`; 0 makes everything instant.
 """
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from infrastructure.simulator.toxics import Fault
+
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-
-
-class FaultKind(StrEnum):
-    """Ways a model can misbehave on the wire."""
-
-    DROP = "drop"
-    """The connection breaks off after `after_chunks` chunks, as when the server is killed."""
-    ERROR = "error"
-    """An `{"error": …}` line ends the stream after `after_chunks` chunks; before the first one a 500."""
-    BUSY = "busy"
-    """503 with the text of a full queue."""
-    HANG = "hang"
-    """Nothing more is sent after `after_chunks` chunks, and the slot stays taken."""
-    SILENT_END = "silent_end"
-    """The stream ends in order after `after_chunks` chunks, without a `done` object."""
-    CRASH = "crash"
-    """The runner dies after `after_chunks` chunks: an error line, and the model is no longer loaded."""
-
-
-class Fault(BaseModel):
-    """One fault of one model; it hits the first `times` requests (None: every one)."""
-
-    model_config = _STRICT
-
-    kind: FaultKind
-    after_chunks: int = Field(default=0, ge=0)
-    times: int | None = Field(default=None, ge=0)
-    message: str = "simulated failure"
 
 
 Brain = Literal["script", "echo", "random", "schema", "oracle", "embedder"]
@@ -123,6 +96,8 @@ class SimulatorSettings(BaseModel):
     """How much longer each token takes for each further busy slot; None: as the version was measured."""
     time_scale: float = Field(default=1.0, ge=0)
     """Multiplies load, prefill and decode times (not keep_alive)."""
+    idle_seconds: float | None = Field(default=None, gt=0)
+    """After which a connection without a request is closed; None: never, as the real server does it. Not scaled."""
     known_to_registry: tuple[str, ...] = ()
     """Further models that a pull finds; every other pull ends as with no network."""
     pull_seconds: float = Field(default=0.2, ge=0)

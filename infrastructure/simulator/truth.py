@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from infrastructure.simulator.toxics import ToxicKind
+
 
 class Outcome(StrEnum):
     """How a request ended, seen from the server."""
@@ -103,6 +105,15 @@ class Unload:
     reason: UnloadReason
 
 
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A toxic that hit a request."""
+
+    kind: ToxicKind
+    path: str
+    at: float
+
+
 @dataclass(slots=True)
 class Truth:
     """Everything that happened, in order."""
@@ -111,6 +122,7 @@ class Truth:
     slots: list[SlotSpan] = field(default_factory=list[SlotSpan])
     loads: list[Load] = field(default_factory=list[Load])
     unloads: list[Unload] = field(default_factory=list[Unload])
+    strikes: list[Strike] = field(default_factory=list[Strike])
     connections: int = 0
     """TCP connections accepted so far."""
     open_connections: int = 0

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from infrastructure.simulator.brains import Brains
 from infrastructure.simulator.brains.tasks import Task
@@ -15,7 +15,8 @@ from infrastructure.simulator.names import parse_name
 from infrastructure.simulator.options import LoadOptions
 from infrastructure.simulator.runner import Runner, Speed
 from infrastructure.simulator.scheduler import Scheduler
-from infrastructure.simulator.settings import Fault, SimulatorSettings
+from infrastructure.simulator.settings import SimulatorSettings
+from infrastructure.simulator.toxics import Faults, Toxics
 from infrastructure.simulator.truth import RequestRecord, Truth
 from infrastructure.simulator.version import VERSIONS, Version
 
@@ -43,33 +44,6 @@ class Clock:
         return f"{self._text}{fraction}Z"
 
 
-class Faults:
-    """The faults of the models, counted down as they strike."""
-
-    def __init__(self) -> None:
-        self._by_model: dict[str, Fault] = {}
-        self._struck: dict[str, int] = {}
-
-    def set(self, key: str, fault: Fault | None) -> None:
-        """Give a model a fault, or take its fault away."""
-        self._struck[key] = 0
-        if fault is None:
-            self._by_model.pop(key, None)
-        else:
-            self._by_model[key] = fault
-
-    def take(self, key: str) -> Fault | None:
-        """The fault that strikes the next request, if one does."""
-        fault = self._by_model.get(key)
-        if fault is None:
-            return None
-        struck = self._struck.get(key, 0)
-        if fault.times is not None and struck >= fault.times:
-            return None
-        self._struck[key] = struck + 1
-        return fault
-
-
 @dataclass(slots=True)
 class World:
     """One simulated server, but for its socket."""
@@ -83,7 +57,8 @@ class World:
     clock: Clock
     loop: asyncio.AbstractEventLoop
     holds: Holds
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults
+    toxics: Toxics
 
     def record(self, route: str, model: str, client_id: str | None) -> RequestRecord:
         """Log a request that begins now."""
@@ -132,7 +107,8 @@ def make_world(settings: SimulatorSettings, models: ModelStore, clock: Clock, ta
         keep_alive=settings.keep_alive_seconds,
         clock=clock.now,
     )
-    world = World(settings, version, models, scheduler, truth, Brains(settings, tasks), clock, loop, holds)
+    brains, seed = Brains(settings, tasks), settings.seed
+    world = World(settings, version, models, scheduler, truth, brains, clock, loop, holds, Faults(seed), Toxics(seed))
     for model in models:
         world.faults.set(model.name.key, model.spec.fault)
     return world
