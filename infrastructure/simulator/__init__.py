@@ -3,7 +3,7 @@
 from infrastructure.simulator.brains.tasks import Break, Task, is_right_first_time, read_tasks
 from infrastructure.simulator.catalogue import default_models, script_models
 from infrastructure.simulator.server import Simulator, run_simulator
-from infrastructure.simulator.settings import ModelSpec, SimulatorSettings
+from infrastructure.simulator.settings import Http2Settings, ModelSpec, SimulatorSettings
 from infrastructure.simulator.toxics import Fault, FaultKind, Toxic, ToxicKind
 from infrastructure.simulator.truth import Load, LoadOutcome, Outcome, RequestRecord, SlotSpan, Truth, Unload
 
@@ -11,6 +11,7 @@ __all__ = [
     "Break",
     "Fault",
     "FaultKind",
+    "Http2Settings",
     "Load",
     "LoadOutcome",
     "ModelSpec",

@@ -64,6 +64,10 @@ class Framing(Protocol):
         """End it out of order: a reset, or merely no more bytes."""
         ...
 
+    def refuse(self) -> None:
+        """Say that nothing was done with the request."""
+        ...
+
 
 class Exchange:
     """A request and the way to answer it."""
@@ -146,6 +150,10 @@ class Exchange:
         if self._framing.wire is not None:
             self._framing.wire.close()
         self._framing.break_off(reset)
+
+    def refuse(self) -> None:
+        """Say that nothing was done with the request, so that it may be sent again."""
+        self._framing.refuse()
 
     # ------------------------------------------------------------------------ for the connection
 

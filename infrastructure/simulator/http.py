@@ -75,6 +75,9 @@ class _Framing:
         else:
             self._connection.abort()
 
+    def refuse(self) -> None:
+        self._connection.abort()
+
     def _finish(self) -> None:
         if self._chunked:
             self._connection.write(b"0\r\n\r\n")
@@ -105,7 +108,7 @@ class Connection(asyncio.Protocol):
         handler: Handler,
         fixed: Sequence[Header],
         tasks: set[asyncio.Task[None]],
-        on_change: Callable[[int], None],
+        on_change: Callable[["Connection", bool], None],
         idle_seconds: float | None = None,
     ) -> None:
         self.paused = False
@@ -130,7 +133,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self._transport = cast("asyncio.Transport", transport)
-        self._on_change(1)
+        self._on_change(self, True)
         self._watch_idleness()
 
     def data_received(self, data: bytes) -> None:
@@ -153,7 +156,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._on_change(-1)
+        self._on_change(self, False)
         self._transport = None
         if self._idle is not None:
             self._idle.cancel()

@@ -46,6 +46,8 @@ def _struck(world: World, exchange: Exchange) -> bool:
     reset = hit.get(ToxicKind.RESET)
     if ToxicKind.STALE in hit:
         exchange.drop()
+    elif ToxicKind.REFUSE in hit:
+        exchange.refuse()
     elif reset is not None and not reset.bytes:
         exchange.drop(reset=True)
     elif ToxicKind.BUSY in hit:

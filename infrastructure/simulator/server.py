@@ -2,23 +2,23 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
 from infrastructure.simulator.brains.tasks import read_tasks
 from infrastructure.simulator.catalogue import default_models
+from infrastructure.simulator.exchange import Exchange
 from infrastructure.simulator.http import Connection
+from infrastructure.simulator.http2 import Http2Connection
 from infrastructure.simulator.models import ModelStore
 from infrastructure.simulator.routes import handle
-from infrastructure.simulator.settings import SimulatorSettings
+from infrastructure.simulator.settings import Http2Settings, SimulatorSettings
 from infrastructure.simulator.toxics import Fault, Toxic
 from infrastructure.simulator.truth import Truth
 from infrastructure.simulator.world import Clock, World, make_world
 
 _SIMULATED = (("X-Corral-Simulated", "1"),)
-_PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
 
 
 class Simulator:
@@ -31,10 +31,13 @@ class Simulator:
         self.settings = settings or SimulatorSettings()
         self._world: World | None = None
         self._server: asyncio.Server | None = None
+        self._http2_server: asyncio.Server | None = None
         self._port = 0
+        self._http2_port: int | None = None
+        self._http2 = self.settings.http2 or Http2Settings()
         self._queue: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connections: set[Connection] = set()
+        self._connections: set[Connection | Http2Connection] = set()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -56,7 +59,7 @@ class Simulator:
         specs = default_models() if self.settings.models is None else self.settings.models
         tasks = await asyncio.to_thread(read_tasks, self.settings.tasks) if self.settings.tasks else ()
         self._world = make_world(self.settings, ModelStore(specs, clock.now()), clock, tasks)
-        self._port = self.settings.port
+        self._port, self._http2_port = self.settings.port, self.settings.http2_port
         await self.come_up()
 
     async def stop(self) -> None:
@@ -64,24 +67,35 @@ class Simulator:
         await self.go_down()
 
     async def come_up(self) -> None:
-        """Listen again, on the same port, with no model loaded; nothing where it listens.
+        """Listen again, on the same ports, with no model loaded; nothing where it listens.
 
         Raises:
-            OSError: the port was taken meanwhile.
+            OSError: a port was taken meanwhile.
         """
         if self._server is not None:
             return
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connection, self.settings.host, self._port)
-        self._port = self.port
+        host = self.settings.host
+        self._server = await loop.create_server(self._connection, host, self._port)
+        self._port = _port_of(self._server)
+        if self._http2_port is not None:
+            try:
+                self._http2_server = await loop.create_server(self._http2_connection, host, self._http2_port)
+            except OSError:
+                self._server.close()
+                self._server = None
+                raise
+            self._http2_port = _port_of(self._http2_server)
         self._queue = loop.create_task(self.world.scheduler.run())
 
     async def go_down(self) -> None:
         """As when the process is killed: no socket, every connection broken off, every call and model lost."""
-        server, self._server = self._server, None
-        if server is None:
+        servers = [server for server in (self._server, self._http2_server) if server is not None]
+        self._server = self._http2_server = None
+        if not servers:
             return
-        server.close()
+        for server in servers:
+            server.close()
         for connection in list(self._connections):
             connection.abort()
         tasks = [*self._tasks, *([self._queue] if self._queue else [])]
@@ -89,7 +103,8 @@ class Simulator:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.world.scheduler.close()
-        await server.wait_closed()
+        for server in servers:
+            await server.wait_closed()
         await asyncio.sleep(0)  # the broken connections' last callbacks
 
     async def restart(self) -> None:
@@ -126,12 +141,34 @@ class Simulator:
         """
         if self._server is None:
             raise RuntimeError("the simulator is not running")
-        return self._server.sockets[0].getsockname()[1]
+        return _port_of(self._server)
 
     @property
     def url(self) -> str:
         """Where clients find it."""
         return f"http://{self.settings.host}:{self.port}"
+
+    @property
+    def http2_url(self) -> str:
+        """Where clients find its HTTP/2 face.
+
+        Raises:
+            RuntimeError: it has none, or is not running.
+        """
+        if self._http2_server is None:
+            raise RuntimeError("the simulator has no HTTP/2 face, or is not running")
+        return f"h2c://{self.settings.host}:{_port_of(self._http2_server)}"
+
+    def set_http2(self, settings: Http2Settings) -> None:
+        """Let the HTTP/2 face treat its connections otherwise, those that are open too."""
+        self._http2 = settings
+        for connection in self._http2_connections():
+            connection.change(settings)
+
+    def go_away(self, *, abrupt: bool = False) -> None:
+        """Send GOAWAY on every HTTP/2 connection: what was taken is answered, or broken off at once."""
+        for connection in self._http2_connections():
+            connection.go_away(abrupt=abrupt)
 
     def set_fault(self, model: str, fault: Fault | None) -> None:
         """Let a model misbehave from the next request on, or behave again.
@@ -184,21 +221,32 @@ class Simulator:
     # ---------------------------------------------------------------------------- requests
 
     def _connection(self) -> Connection:
+        tasks, idle = self._tasks, self.settings.idle_seconds
+        return Connection(self._answer, _SIMULATED, tasks, self._changed, idle)
+
+    def _http2_connection(self) -> Http2Connection:
+        return Http2Connection(self._answer, _SIMULATED, self._tasks, self._changed, self._http2)
+
+    def _answer(self, exchange: Exchange) -> Coroutine[None, None, None] | None:
+        return handle(self.world, exchange)
+
+    def _changed(self, connection: Connection | Http2Connection, opened: bool) -> None:
         truth = self.truth
-        connection: Connection
+        if opened:
+            truth.connections += 1
+            truth.open_connections += 1
+            self._connections.add(connection)
+        else:
+            truth.open_connections -= 1
+            self._connections.discard(connection)
+        truth.noted()
 
-        def changed(step: int) -> None:
-            truth.open_connections += step
-            if step > 0:
-                truth.connections += 1
-                self._connections.add(connection)
-            else:
-                self._connections.discard(connection)
-            truth.noted()
+    def _http2_connections(self) -> list[Http2Connection]:
+        return [connection for connection in self._connections if isinstance(connection, Http2Connection)]
 
-        handler = partial(handle, self.world)
-        connection = Connection(handler, _SIMULATED, self._tasks, changed, self.settings.idle_seconds)
-        return connection
+
+def _port_of(server: asyncio.Server) -> int:
+    return server.sockets[0].getsockname()[1]
 
 
 async def run_simulator(settings: SimulatorSettings, *, ready: Callable[[Simulator], None] | None = None) -> None:

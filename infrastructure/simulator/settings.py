@@ -63,6 +63,24 @@ class ModelSpec(BaseModel):
         return self
 
 
+class Http2Settings(BaseModel):
+    """How the HTTP/2 face treats its connections."""
+
+    model_config = _STRICT
+
+    max_streams: int = Field(default=100, ge=0)
+    """That a client may have open at once: SETTINGS_MAX_CONCURRENT_STREAMS."""
+    window: int = Field(default=65535, ge=0, le=2**31 - 1)
+    """Bytes of a request's body that may be under way: SETTINGS_INITIAL_WINDOW_SIZE."""
+    goaway_every: int | None = Field(default=None, ge=1)
+    """Requests of one connection after which it gets a GOAWAY; None: never."""
+    abrupt: bool = False
+    """Whether a GOAWAY breaks off what is under way, instead of letting it end."""
+    early_status: int | None = Field(default=None, ge=200, le=599)
+    """With which a request is answered while its body is still coming; None: not at all."""
+    answers_pings: bool = True
+
+
 class SimulatorSettings(BaseModel):
     """Everything one simulated server is made of."""
 
@@ -78,6 +96,10 @@ class SimulatorSettings(BaseModel):
     seed: int = 0
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
+    http2_port: int | None = Field(default=None, ge=0, le=65535)
+    """Of a second face of the same server that speaks HTTP/2 (h2c); 0 takes a free one, None: no such face."""
+    http2: Http2Settings | None = None
+    """How it treats its connections; None: well."""
     num_parallel: int = Field(default=1, ge=1)
     max_loaded_models: int = Field(default=3, ge=1)
     memory_bytes: int | None = Field(default=None, ge=0)

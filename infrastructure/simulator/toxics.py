@@ -66,6 +66,8 @@ class ToxicKind(StrEnum):
     """The request is taken and never answered."""
     STALE = "stale"
     """A connection that has carried a request is closed when the next one comes."""
+    REFUSE = "refuse"
+    """Nothing is done with the request: REFUSED_STREAM, or over HTTP/1.1 a closed connection."""
     BUSY = "busy"
     """503 with the text of a full queue."""
     ERROR = "error"

@@ -19,6 +19,7 @@ from infrastructure.simulator import (
     Break,
     Fault,
     FaultKind,
+    Http2Settings,
     ModelSpec,
     SimulatorSettings,
     Task,
@@ -159,6 +160,8 @@ def test_every_field_of_the_simulator_is_told(simulator: str) -> None:
     kinds, toxics = tables(simulator, "Toxics")
     assert named(kinds, "Kind") == [kind.value for kind in ToxicKind]
     check_fields(toxics, Toxic)
+    (http2,) = tables(simulator, "HTTP/2")
+    check_fields(http2, Http2Settings)
 
 
 def test_every_model_and_route_is_told(simulator: str) -> None:
