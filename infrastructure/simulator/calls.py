@@ -10,11 +10,11 @@ from infrastructure.simulator.golang import dump
 from infrastructure.simulator.models import Model
 from infrastructure.simulator.options import Options
 from infrastructure.simulator.reading import WireError
+from infrastructure.simulator.records import Outcome, RequestRecord
 from infrastructure.simulator.runner import Job
 from infrastructure.simulator.scheduler import Loaded
 from infrastructure.simulator.sinks import NDJSON
 from infrastructure.simulator.toxics import Fault, FaultKind
-from infrastructure.simulator.truth import Outcome, RequestRecord
 from infrastructure.simulator.world import World
 
 JSON = (("Content-Type", "application/json; charset=utf-8"),)

@@ -24,11 +24,11 @@ from infrastructure.simulator.golang import JsonObject, dump
 from infrastructure.simulator.lookup import check_capable, model_for, options_for
 from infrastructure.simulator.prompts import Prompt, fitted, rendered
 from infrastructure.simulator.reading import WireError, read_format
+from infrastructure.simulator.records import Outcome, RequestRecord
 from infrastructure.simulator.runner import Job
 from infrastructure.simulator.scheduler import Loaded, QueueFullError
 from infrastructure.simulator.sinks import Answer, Pipeline
 from infrastructure.simulator.toxics import Fault, FaultKind
-from infrastructure.simulator.truth import Outcome, RequestRecord
 from infrastructure.simulator.world import World
 
 _LOST = "llama runner process no longer running: -1 "

@@ -17,9 +17,9 @@ from infrastructure.simulator.models import Model
 from infrastructure.simulator.names import parse_name
 from infrastructure.simulator.options import Options
 from infrastructure.simulator.reading import Fields, WireError, read_fields, read_keep_alive
+from infrastructure.simulator.records import Outcome, RequestRecord
 from infrastructure.simulator.runner import Job
 from infrastructure.simulator.scheduler import Loaded, QueueFullError
-from infrastructure.simulator.truth import Outcome, RequestRecord
 from infrastructure.simulator.world import World
 
 _TOO_LONG = "the input length exceeds the context length"

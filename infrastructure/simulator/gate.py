@@ -34,6 +34,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/api/embed": ("POST",),
     "/api/embeddings": ("POST",),
     "/api/pull": ("POST",),
+    "/simulator/truth": ("GET",),
 }
 NOT_SIMULATED = re.compile(r"/v1/.*|/api/(?:push|create|copy|delete|blobs/.*|me|signout|user/.*|experimental/.*)")
 """Routes of the real server that the simulator leaves out: 501, so that nobody takes them for unknown."""

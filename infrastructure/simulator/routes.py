@@ -12,8 +12,8 @@ from infrastructure.simulator.gate import turned_away
 from infrastructure.simulator.golang import dump
 from infrastructure.simulator.pulling import pull
 from infrastructure.simulator.reading import WireError
+from infrastructure.simulator.records import Strike
 from infrastructure.simulator.toxics import ToxicKind
-from infrastructure.simulator.truth import Strike
 from infrastructure.simulator.world import World
 
 _PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
@@ -83,6 +83,7 @@ _AT_ONCE: Mapping[str, Callable[[World], bytes]] = {
     "/api/status": _status,
     "/api/tags": listing.tags,
     "/api/ps": listing.ps,
+    "/simulator/truth": lambda world: world.truth.as_json(),
 }
 _WORK: Mapping[str, Callable[[World, Exchange], Coroutine[None, None, None]]] = {
     "/api/chat": partial(complete, chat=True),

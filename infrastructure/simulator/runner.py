@@ -16,7 +16,8 @@ from infrastructure.simulator.generation import Generation
 from infrastructure.simulator.holding import Holds
 from infrastructure.simulator.models import Model
 from infrastructure.simulator.options import LoadOptions
-from infrastructure.simulator.truth import RequestRecord, SlotSpan, Truth
+from infrastructure.simulator.records import RequestRecord, SlotSpan
+from infrastructure.simulator.truth import Truth
 
 _BURST = 32
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from infrastructure.simulator.golang import FOREVER, expiry
 from infrastructure.simulator.models import Model
 from infrastructure.simulator.options import LoadOptions
+from infrastructure.simulator.records import Load, LoadOutcome, Unload, UnloadReason
 from infrastructure.simulator.runner import Runner
-from infrastructure.simulator.truth import Load, LoadOutcome, Truth, Unload, UnloadReason
+from infrastructure.simulator.truth import Truth
 from infrastructure.simulator.version import Version
 
 

@@ -13,11 +13,12 @@ from infrastructure.simulator.holding import Holds
 from infrastructure.simulator.models import Model, ModelStore
 from infrastructure.simulator.names import parse_name
 from infrastructure.simulator.options import LoadOptions
+from infrastructure.simulator.records import RequestRecord
 from infrastructure.simulator.runner import Runner, Speed
 from infrastructure.simulator.scheduler import Scheduler
 from infrastructure.simulator.settings import SimulatorSettings
 from infrastructure.simulator.toxics import Faults, Toxics
-from infrastructure.simulator.truth import RequestRecord, Truth
+from infrastructure.simulator.truth import Truth
 from infrastructure.simulator.version import VERSIONS, Version
 
 

@@ -25,6 +25,7 @@ from infrastructure.simulator import (
     Task,
     Toxic,
     ToxicKind,
+    Truth,
     default_models,
 )
 from infrastructure.simulator.gate import ROUTES
@@ -162,6 +163,9 @@ def test_every_field_of_the_simulator_is_told(simulator: str) -> None:
     check_fields(toxics, Toxic)
     (http2,) = tables(simulator, "HTTP/2")
     check_fields(http2, Http2Settings)
+    (truth,) = tables(simulator, "The truth")
+    told = {name for row in truth for name in re.findall(r"`(\w+)", row["What"])}
+    assert told | {"of", "as_json", "noted"} == {name for name in dir(Truth) if not name.startswith("_")}
 
 
 def test_every_model_and_route_is_told(simulator: str) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from infrastructure.simulator import LoadOutcome, ModelSpec, Outcome
-from infrastructure.simulator.truth import UnloadReason
+from infrastructure.simulator.records import UnloadReason
 from tests.simulator.talk import HI, Sim, ask, begin, begin_chat, chat, get, loaded, settings, text_of, words
 
 LONG = ModelSpec(name="long", text=words(40))
