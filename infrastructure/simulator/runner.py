@@ -230,11 +230,13 @@ class Runner:
     def _read(self, job: Job, taken: int, now: float) -> None:
         job.left -= taken
         job.record.prefilled_tokens += taken
-        if job.left <= 0 and not job.cancelled:
+        read = job.left <= 0 and not job.cancelled
+        if read:
             job.state, job.prefill_ended, job.decode_ended = JobState.DECODE, now, now
             job.record.first_token_at = now
-            self._decode(job, now)
         self.truth.noted()
+        if read:
+            self._decode(job, now)
 
     def _stands_still(self, job: Job) -> bool:
         return job.blocked or self.holds.stops(job.generation.prompt, job.record.tokens_made)
