@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +18,8 @@ from infrastructure.simulator.toxics import Fault, Toxic
 from infrastructure.simulator.truth import Truth
 from infrastructure.simulator.world import Clock, World, make_world
 
+_LAST_TURNS = 5
+"""Of the loop, in which a connection that was accepted while the server went down is made, broken off and closed."""
 _SIMULATED = (("X-Corral-Simulated", "1"),)
 
 
@@ -94,6 +96,7 @@ class Simulator:
         self._server = self._http2_server = None
         if not servers:
             return
+        await _stop_accepting(servers)
         for server in servers:
             server.close()
         for connection in list(self._connections):
@@ -105,7 +108,8 @@ class Simulator:
         self.world.scheduler.close()
         for server in servers:
             await server.wait_closed()
-        await asyncio.sleep(0)  # the broken connections' last callbacks
+        for _ in range(_LAST_TURNS):
+            await asyncio.sleep(0)
 
     async def restart(self) -> None:
         """Go down and come up."""
@@ -236,6 +240,8 @@ class Simulator:
             truth.connections += 1
             truth.open_connections += 1
             self._connections.add(connection)
+            if self._server is None:
+                connection.abort()
         else:
             truth.open_connections -= 1
             self._connections.discard(connection)
@@ -243,6 +249,19 @@ class Simulator:
 
     def _http2_connections(self) -> list[Http2Connection]:
         return [connection for connection in self._connections if isinstance(connection, Http2Connection)]
+
+
+async def _stop_accepting(servers: Sequence[asyncio.Server]) -> None:
+    """Take no further connection, and let those be made that were accepted already.
+
+    asyncio (3.11) leaves a socket open for ever, and says nothing, if its server is closed in between.
+    """
+    loop = asyncio.get_running_loop()
+    for server in servers:
+        for listening in server.sockets:
+            loop.remove_reader(listening.fileno())
+    for _ in range(_LAST_TURNS):
+        await asyncio.sleep(0)
 
 
 def _port_of(server: asyncio.Server) -> int:
