@@ -277,6 +277,33 @@ class OllamaConnectionPool:
         self._dispatcher.check_open()
         return await widen(self._lanes, self._catalogue, model, outgrown)
 
+    # ---------------------------------------------------------------------------------------- servers
+    def add_server(self, server: str | ServerSettings) -> None:
+        """A further server, while calls go on; it gets some as soon as it has said what it holds.
+
+        Raises:
+            BadAddress: the address cannot be read.
+            ValueError: it is there already.
+        """
+        for settings in by_url([server]).values():
+            self._dispatcher.add_server(settings)
+
+    def drain_server(self, server: str, *, draining: bool = True) -> None:
+        """Give a server (label or URL) no new calls, or calls again; those in flight there go on.
+
+        Raises:
+            UnknownServer: there is none of that name.
+        """
+        self._dispatcher.set_draining(self._dispatcher.named(server), draining)
+
+    async def remove_server(self, server: str) -> None:
+        """Drain a server (label or URL), wait until its calls are over, and forget it. No call is lost.
+
+        Raises:
+            UnknownServer: there is none of that name.
+        """
+        await self._dispatcher.remove_server(self._dispatcher.named(server))
+
     # ------------------------------------------------------------------------------------------ state
     def snapshot(self) -> PoolSnapshot:
         """Servers, health, models, slots, queue and rates at this moment; asks no server."""

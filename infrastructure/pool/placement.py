@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool.queue import head_order
 from infrastructure.pool.quiet import disturbs
-from infrastructure.pool.states import Band, Health
+from infrastructure.pool.states import Band
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -136,7 +136,7 @@ class Placement:
 
 def may_serve(server: ServerState, ticket: Ticket) -> bool:
     """Whether the call may go to the server as soon as there is room."""
-    return server.health is Health.UP and server.name not in ticket.excluded and holds(server, ticket.lane)
+    return server.serving and server.name not in ticket.excluded and holds(server, ticket.lane)
 
 
 def holds(server: ServerState, lane: Lane) -> bool:

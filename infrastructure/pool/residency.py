@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool.placement import holds, may_serve, needs_no_load
 from infrastructure.pool.server_state import Move
-from infrastructure.pool.states import Health
 from infrastructure.pool.swaps import Later, SwapGate
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Residency:
             hosts = self._hosts[lane] = [
                 server
                 for server in self._servers
-                if server.health is Health.UP and needs_no_load(server, lane) and holds(server, lane)
+                if server.serving and needs_no_load(server, lane) and holds(server, lane)
             ]
         return hosts
 
@@ -115,7 +114,7 @@ class Residency:
         if server.busy(move.leaving) and server.places is not None:
             return None
         for line in self._queue.of(move.lane):
-            if may_serve(server, line.head) and server.room(move.lane):
+            if may_serve(server, line.head) and server.room(move.lane) and server.admits(move.lane):
                 ticket = line.head
                 move.ticket = ticket
                 move.reloads = move.lane.model in server.resident()

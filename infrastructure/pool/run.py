@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agents.model import Options
     from infrastructure.pool.asks import Chunks
     from infrastructure.pool.dispatcher import Dispatcher
+    from infrastructure.pool.server_state import ServerState
     from infrastructure.pool.ticket import Slot, Ticket
     from infrastructure.transport.messages import Chunk, Metrics
 
@@ -54,6 +55,7 @@ class Run:
         self._gathered = Gathered()
         self._options: Options = {}
         self.ticket: Ticket
+        self._serving: ServerState
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """The answer's chunks, the last one with `final`. With `whole` only that one.
@@ -135,7 +137,8 @@ class Run:
     async def _open(self) -> AsyncIterator[Chunk]:
         server, self._where = self._server, self._label
         self._taken = self._cancelled_reader = False
-        self._loaded = self._pool.scheduler.servers[server].loaded(self.errand.lane) > 0
+        self._serving = self._pool.scheduler.servers[server]
+        self._loaded = self._serving.loaded(self.errand.lane) > 0
         self._tell()
         self._pool.scheduler.advance(self.ticket, CallState.CONNECTING)
         self._tell()
@@ -162,6 +165,7 @@ class Run:
     def _note(self, chunk: Chunk) -> None:
         if self._first_byte_at is None:
             self._first_byte()
+        self._serving.heard = True
         self._gathered.add(chunk)
 
     def _first_byte(self) -> None:
@@ -193,6 +197,7 @@ class Run:
         now = pool.clock()
         first_byte = (self._first_byte_at or now) - self._sent_at
         pool.figures.served(self._server, self.errand.lane, metrics, first_byte)
+        pool.budget.answered()
         pool.scheduler.served(self.ticket, metrics, now - self._sent_at, now)
         said = self._gathered.partial
         self.reply = Reply(
@@ -248,7 +253,9 @@ class Run:
         first_byte_seen = self._first_byte_at is not None
         pool.blame(server, self.errand.lane, error, answering=first_byte_seen)
         moves = self.ticket.attempts - 1
-        if not pool.closed and may_try_elsewhere(error, first_byte_seen=first_byte_seen, moves=moves):
+        if not pool.closed and may_try_elsewhere(
+            error, first_byte_seen=first_byte_seen, moves=moves, budget=pool.budget
+        ):
             self._last_error = error
             pool.move(self.ticket, server)
             self._tell()

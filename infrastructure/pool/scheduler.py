@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool import placement
 from infrastructure.pool.affinity import PrefixOwners
+from infrastructure.pool.breakers import Breaker, BreakerState
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.queue import CallQueue
@@ -20,7 +21,7 @@ from infrastructure.pool.states import Band, CallState, Health, SlotState
 from infrastructure.pool.ticket import Slot, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from infrastructure.pool.calls import Call
     from infrastructure.pool.lanes import Lane
@@ -56,7 +57,7 @@ class Scheduler:
         self.in_flight: dict[Band, int] = dict.fromkeys(Band, 0)
         self.reloads = 0
         """Times a server had to load a model that we took for loaded: somebody else's doing, or a full memory."""
-        self._order: Sequence[ServerState] = tuple(self.servers.values())
+        self._order = list(self.servers.values())
         self.residency = Residency(self.queue, self.estimates, self.owners, self._order)
         self._placement = placement.Placement(self.queue, self.owners, self.estimates)
         self._arrived: dict[Lane, None] = {}
@@ -66,6 +67,7 @@ class Scheduler:
         self.doubtful = False
         """Whether a call may wait that no server can take: `stranded` says so for sure."""
         self._quiet_until = math.inf
+        self._tries_at = math.inf
         self._full: set[Lane] = set()
 
     @property
@@ -133,6 +135,8 @@ class Scheduler:
             self._freed |= dict.fromkeys(self._placement.quiet)
             self._placement.quiet.clear()
             self._quiet_until = math.inf
+        if self._tries_at <= now:
+            self._try_again(now)
         while self._freed or self._arrived:
             while self._freed:
                 name, lane = next(iter(self._freed))
@@ -155,7 +159,7 @@ class Scheduler:
     @property
     def wake_at(self) -> float:
         """When something may be decided although nothing has happened; infinity if nothing."""
-        return min(self._quiet_until, self.residency.wake_at)
+        return min(self._quiet_until, self._tries_at, self.residency.wake_at)
 
     def preempt(self) -> list[tuple[Ticket, Slot]]:
         """Take slots of speculative calls for waiting calls of higher bands.
@@ -257,6 +261,40 @@ class Scheduler:
         self.residency.lost(server)
         self._looked(server, now)
 
+    def add_server(self, name: str, slots: int | None, places: int | None) -> None:
+        """A further server, of which nothing is known yet."""
+        server = self.servers[name] = ServerState(name, slots, places=places)
+        self._order.append(server)
+        self._reopen()
+
+    def remove_server(self, name: str) -> None:
+        """A server is gone for good; none of its slots may be taken."""
+        server = self.servers[name]
+        if server.in_flight:
+            raise LookupError(f"{name} has {server.in_flight} calls in flight")
+        del self.servers[name]
+        self._order.remove(server)
+        self.residency.lost(server)
+        self._freed = {place: None for place in self._freed if place[0] != name}
+        self._placement.quiet = {place for place in self._placement.quiet if place[0] != name}
+        self._reopen()
+
+    def set_draining(self, name: str, draining: bool) -> None:
+        """Give a server no new calls, or calls again. What is in flight there goes on."""
+        server = self.servers[name]
+        server.draining = draining
+        if draining and server.move is not None and server.move.ticket is None:
+            server.move = None
+        self._reopen()
+
+    def failed(self, name: str, lane: Lane, now: float) -> bool:
+        """A call of the lane failed there by the server's fault; whether the lane gets none there for a while."""
+        breaker = self.servers[name].breakers.setdefault(lane, Breaker())
+        opened = breaker.failed(now)
+        if opened:
+            self._tries_at = min(self._tries_at, breaker.opens_at)
+        return opened
+
     def lacks(self, name: str, model: str) -> None:
         """A server said that it does not have this model."""
         server = self.servers[name]
@@ -282,6 +320,9 @@ class Scheduler:
         if slot is None:
             raise LookupError(f"call {ticket.number} holds no slot")
         lane = ticket.lane
+        breakers = self.servers[slot.server].breakers
+        if breakers and breakers.pop(lane, None) is not None:
+            self._freed[slot.server, lane] = None
         load = metrics.load_ns / 1e9
         self.estimates.served(lane, max(0.0, seconds - load))
         self.estimates.evaluated(slot.server, lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
@@ -338,7 +379,7 @@ class Scheduler:
 
     def _takes(self, server: ServerState, lane: Lane) -> bool:
         """Whether calls of the lane may start there as soon as there is room."""
-        return server.health is Health.UP and server.open_to(lane) and server in self.residency.hosts(lane)
+        return server.serving and server.open_to(lane) and server in self.residency.hosts(lane)
 
     def _give(self, ticket: Ticket, server: ServerState, now: float, placed: list[Ticket]) -> None:
         call = ticket.call
@@ -355,6 +396,17 @@ class Scheduler:
             self.queue.own(ticket.lane, call.prefix, server.name)
         self.in_flight[call.band] += 1
         placed.append(ticket)
+
+    def _try_again(self, now: float) -> None:
+        """Let one call each try the lanes that have been left alone for long enough."""
+        self._tries_at = math.inf
+        for server in self._order:
+            for lane, breaker in server.breakers.items():
+                if breaker.half_open(now):
+                    self._freed[server.name, lane] = None
+                elif breaker.state is BreakerState.OPEN:
+                    self._tries_at = min(self._tries_at, breaker.opens_at)
+        self.residency.changed()
 
     def _called_off(self, lane: Lane) -> None:
         """A call waits no longer; if it was the last of its lane, nothing needs to be loaded for it."""
