@@ -81,7 +81,7 @@ class Residency:
         found: list[tuple[ServerState, Ticket]] = []
         for server in self._servers:
             if server.move is not None and server.move.ticket is None:
-                ticket = self._loader(server, server.move)
+                ticket = self._loader(server, server.move, [taken for _, taken in found])
                 if ticket is not None:
                     found.append((server, ticket))
         self._due = min((self._again.get(lane, math.inf) for lane in self._queue.lanes()), default=math.inf)
@@ -110,13 +110,15 @@ class Residency:
             at = min(at, decision.at)
         return at
 
-    def _loader(self, server: ServerState, move: Move) -> Ticket | None:
-        """The call that makes the server load, once what has to go is idle."""
+    def _loader(self, server: ServerState, move: Move, taken: Sequence[Ticket]) -> Ticket | None:
+        """The call that makes the server load, once what has to go is idle; none that makes another server load."""
         if server.busy(move.leaving) and server.places is not None:
             return None
         for line in self._queue.of(move.lane):
             if may_serve(server, line.head) and server.room(move.lane):
-                ticket = line.head
+                ticket = next((each for each in line.first(len(taken) + 1) if each not in taken), None)
+                if ticket is None:
+                    continue
                 move.ticket = ticket
                 move.reloads = move.lane.model in server.resident()
                 ticket.loads = True
