@@ -83,6 +83,7 @@ class Residency:
             if server.move is not None and server.move.ticket is None:
                 ticket = self._loader(server, server.move, [taken for _, taken in found])
                 if ticket is not None:
+                    server.moved_at = now
                     found.append((server, ticket))
         self._due = min((self._again.get(lane, math.inf) for lane in self._queue.lanes()), default=math.inf)
         self._watch_loads(now)

@@ -85,6 +85,8 @@ class ServerState:
         """Canonical names of what it holds; None if that is not known."""
         self.in_flight = 0
         self.move: Move | None = None
+        self.moved_at = float("-inf")
+        """When a call was last sent here so that its model got loaded."""
         self.berths: dict[Lane, Berth] = {}
         self._resident: dict[str, Lane | None] = {}
 

@@ -27,6 +27,13 @@ WORTH_LOADS = 1.5
 """A further server gets a lane only if its calls wait longer than so many loads and one call."""
 STARVING_LOADS = 6.0
 """After so many loads' time of waiting a call may take the last server of a lane that is still wanted."""
+STAY_LOADS = 6.0
+"""A lane for which calls wait keeps a server for so many times what the change has cost: else, once all are late,
+servers would do nothing but load."""
+CROWDED_TIMES = 4.0
+"""A lane that has a server of its own must wait so many times longer to take the last one of another lane."""
+HEADROOM = 1.1
+"""What is left to a lane that gives up a server must be able to do so many times what it does now."""
 WANTED_LOADS = 2.0
 """A lane whose last call came within so many loads' time is still wanted."""
 
@@ -79,9 +86,8 @@ class SwapGate:
             for server in self._servers
             if server.move is None and not needs_no_load(server, lane) and may_serve(server, head)
         ]
-        waited = now - head.queued_since
         worth = [offer for offer in offers if wait > self._cost(offer, lane, load)]
-        ready = [offer for offer in worth if waited >= offer.patience]
+        ready = [offer for offer in worth if head.queued_since + offer.patience <= now]  # the same sum as below
         if ready:
             best = min(ready, key=lambda offer: (offer.patience, offer.busy, offer.server.load))
             return Swap(best.server, best.leaving)
@@ -91,13 +97,21 @@ class SwapGate:
     def _wait_elsewhere(self, head: Ticket) -> float:
         """How long the lane's calls wait where it is loaded, or on its way in; infinity if nowhere."""
         lane = head.lane
-        loaded = [server for server in self._servers if may_serve(server, head) and needs_no_load(server, lane)]
+        loaded = [server for server in self._servers if may_serve(server, head) and self._keeps(server, lane)]
         coming = [server for server in self._servers if server.move is not None and server.move.lane == lane]
-        slots = sum(server.capacity_of(lane) for server in (*loaded, *coming))
-        if not slots:
+        rate = self._rate((*loaded, *coming), lane)
+        if not rate:
             return math.inf
         waiting = sum(line.size for line in self._queue.of(lane))
-        return waiting / slots * self._estimates.service(lane) + (0.0 if loaded else self._estimates.load(lane))
+        return waiting / rate + (0.0 if loaded else self._estimates.load(lane))
+
+    def _keeps(self, server: ServerState, lane: Lane) -> bool:
+        """Whether the lane is loaded there and does not have to go."""
+        return needs_no_load(server, lane) and (server.move is None or lane.model not in server.move.leaving)
+
+    def _rate(self, servers: Sequence[ServerState], lane: Lane) -> float:
+        """Calls of the lane that these servers can answer in a second."""
+        return sum(server.capacity_of(lane) / self._estimates.service_on(server.name, lane) for server in servers)
 
     def _cost(self, offer: _Offer, lane: Lane, load: float) -> float:
         """Seconds of waiting that are cheaper than to load: more so where another model has to go."""
@@ -127,21 +141,26 @@ class SwapGate:
             return 0.0
         if head.call.band is Band.SPECULATIVE:
             return math.inf
-        elsewhere = [
-            other
-            for other in self._servers
-            if other is not server and any(may_serve(other, head) and needs_no_load(other, lane) for lane in wanted)
-        ]
-        if elsewhere and (alone or self._shorter(wanted, elsewhere, head.lane)):
+        if all(self._has_enough(lane, server, head, now, alone=alone) for lane in wanted):
             return 0.0
-        loads = max(self._estimates.load(head.lane), *(self._estimates.load(lane) for lane in wanted))
-        return STARVING_LOADS * loads
+        load = max(self._estimates.load(head.lane), *(self._estimates.load(lane) for lane in wanted))
+        if alone and not any(self._queue.waiting(lane) for lane in wanted):
+            return WORTH_LOADS * load + self._estimates.service(head.lane)
+        patience = STARVING_LOADS * load * (1.0 if alone else CROWDED_TIMES)
+        change = load + max(self._estimates.service_on(server.name, lane) for lane in wanted)
+        return max(patience, server.moved_at + STAY_LOADS * change - head.queued_since)
 
-    def _shorter(self, lanes: Sequence[Lane], hosts: Sequence[ServerState], than: Lane) -> bool:
-        """Whether less waits for these lanes, on what would be left to them, than for the other lane."""
-        slots = sum(server.capacity_of(lane) for server in hosts for lane in lanes[:1])
-        waiting = sum(self._queue.waiting(lane) for lane in lanes)
-        return waiting / max(1, slots) < self._queue.waiting(than)
+    def _has_enough(self, lane: Lane, without: ServerState, head: Ticket, now: float, *, alone: bool) -> bool:
+        """Whether the lane can do without this server: others have it, and do what is asked or `alone` has none."""
+        others = [
+            server
+            for server in self._servers
+            if server is not without and may_serve(server, head) and self._keeps(server, lane)
+        ]
+        if not others or alone:
+            return bool(others)
+        waiting = self._queue.waiting(lane) / (STARVING_LOADS * self._estimates.load(lane))
+        return self._rate(others, lane) >= HEADROOM * self._estimates.flow(lane, now) + waiting
 
     def _wanted(self, server: ServerState, lane: Lane, band: Band, now: float) -> bool:
         """Whether calls that are no less urgent than the band wait for the lane, are answered, or were just now."""

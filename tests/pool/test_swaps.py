@@ -64,3 +64,89 @@ def test_two_servers_that_load_the_same_model_are_each_sent_a_call_of_their_own(
 
     assert len(set(loaders)) == 2
     assert set(loaders) < set(waiting)
+
+
+def loading(pool: Pool) -> Lane | None:
+    """The lane for which something is changed on server one."""
+    move = pool.scheduler.servers["one"].move
+    return None if move is None else move.lane
+
+
+def late_lanes() -> tuple[Pool, list[Ticket]]:
+    """One server has just loaded B; calls of A wait for it, and have for long, and so do more of B."""
+    pool = Pool({"one": A}, slots=1)
+    running = [pool.call(lane) for lane in (A, A, A, B, B, B, B, B, B)][:1]
+    assert pool.place() == running
+    pool.now = 6 * LOAD
+    pool.place()
+    assert loading(pool) == B
+    pool.finish(running[0])
+    (loader,) = pool.place()
+    pool.now += LOAD + SERVICE
+    pool.finish(loader)
+    return pool, pool.place()
+
+
+def test_a_lane_that_was_just_loaded_is_not_sent_away_at_once_for_one_whose_calls_are_late_too():
+    pool, running = late_lanes()
+
+    assert [ticket.lane for ticket in running] == [B]
+    assert loading(pool) is None
+
+
+def test_it_is_sent_away_after_a_while_although_its_calls_wait():
+    pool, (running,) = late_lanes()
+    while loading(pool) is None:
+        assert pool.now < 20 * LOAD
+        pool.now += SERVICE
+        pool.finish(running)
+        pool.call(B)
+        placed = pool.place()
+        running = placed[0] if placed else running
+
+    assert loading(pool) == A
+
+
+def test_a_decision_that_is_due_at_a_moment_is_taken_at_that_moment():
+    pool = Pool({"one": A}, slots=1)
+    pool.now = 0.1
+    running = pool.call(A)
+    pool.call(A), pool.call(B)
+    assert pool.place() == [running]
+    while loading(pool) is None:
+        before, pool.now = pool.now, pool.scheduler.wake_at
+        assert pool.now > before
+        pool.place()
+
+
+def test_where_nobody_waits_for_the_last_server_of_a_lane_another_one_waits_for_less():
+    pool = Pool({"one": A}, slots=2)
+    running = pool.call(A)
+    pool.place()
+    pool.call(B)
+    pool.place()
+    assert loading(pool) is None
+    pool.now = 1.5 * LOAD + SERVICE + 5
+    pool.place()
+
+    assert loading(pool) == B
+    assert running.slot is not None
+
+
+def test_a_lane_gives_up_a_server_only_if_the_others_can_do_what_it_is_asked():
+    pool = Pool({"one": A, "slow": A, "two": B})
+    estimates = pool.scheduler.estimates
+    for second in range(60):
+        if second % 10 == 0:
+            estimates.served("slow", A, 10 * SERVICE, second)
+        estimates.served("one", A, SERVICE, second)
+        estimates.served("two", B, SERVICE, second)
+    pool.now = 60.0
+    for lane in (*[A] * 4, *[B] * 300):
+        pool.call(lane)
+    pool.place()
+    moves = {name: server.move for name, server in pool.scheduler.servers.items()}
+
+    assert moves["one"] is None
+    assert moves["slow"] is not None
+    assert moves["slow"].lane == B
