@@ -27,7 +27,9 @@ WORTH_LOADS = 1.5
 """A further server gets a lane only if its calls wait longer than so many loads and one call."""
 STARVING_LOADS = 6.0
 """After so many loads' time of waiting a call may take the last server of a lane that is still wanted."""
-STAY_LOADS = 6.0
+LULL_LOADS = 3.0
+"""After so many loads' time and one call's it may take it when none waits for that lane."""
+STAY_LOADS = 10.0
 """A lane for which calls wait keeps a server for so many times what the change has cost: else, once all are late,
 servers would do nothing but load."""
 CROWDED_TIMES = 4.0
@@ -145,9 +147,9 @@ class SwapGate:
             return 0.0
         load = max(self._estimates.load(head.lane), *(self._estimates.load(lane) for lane in wanted))
         if alone and not any(self._queue.waiting(lane) for lane in wanted):
-            return WORTH_LOADS * load + self._estimates.service(head.lane)
+            return LULL_LOADS * load + self._estimates.service(head.lane)
         patience = STARVING_LOADS * load * (1.0 if alone else CROWDED_TIMES)
-        change = load + max(self._estimates.service_on(server.name, lane) for lane in wanted)
+        change = load + max(self._estimates.service_on(server.name, lane) for lane in wanted)  # slots drain, too
         return max(patience, server.moved_at + STAY_LOADS * change - head.queued_since)
 
     def _has_enough(self, lane: Lane, without: ServerState, head: Ticket, now: float, *, alone: bool) -> bool:

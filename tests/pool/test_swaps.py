@@ -126,7 +126,7 @@ def test_where_nobody_waits_for_the_last_server_of_a_lane_another_one_waits_for_
     pool.call(B)
     pool.place()
     assert loading(pool) is None
-    pool.now = 1.5 * LOAD + SERVICE + 5
+    pool.now = 3 * LOAD + 6 * SERVICE
     pool.place()
 
     assert loading(pool) == B
