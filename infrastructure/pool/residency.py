@@ -191,8 +191,9 @@ class Residency:
 
     def observed(self, server: ServerState, loaded: frozenset[str] | None, *, fresh: bool) -> None:
         """A server said what it has loaded; `fresh`: since its last load was over."""
-        before = self._before.pop(server.name, None) if fresh and server.move is None else None
         if loaded is None:
+            if fresh and server.move is None:
+                self._before.pop(server.name, None)
             return
         answering = (ticket for berth in server.berths.values() for ticket in berth.in_flight.values())
         loaded |= {ticket.lane.model for ticket in answering if ticket.first_byte_at is not None}
@@ -200,6 +201,8 @@ class Residency:
         if move is not None and move.ticket is not None and move.lane.model in loaded and not move.reloads:
             server.move = None
             server.answered(move.lane)
+            fresh = True  # it lists what it did not before: so the load is over
+        before = self._before.pop(server.name, None) if fresh and server.move is None else None
         gone = server.resident().keys() - loaded
         server.observe_loaded(loaded)
         for lane in [lane for lane in server.berths if lane.model in gone]:

@@ -16,7 +16,7 @@ LOAD, SERVICE = 4.0, 1.0
 class Pool:
     """A scheduler over servers that hold one model each, and short words for what is done to it."""
 
-    def __init__(self, servers: dict[str, Lane | None], *, slots: int = 2, places: int = 1) -> None:
+    def __init__(self, servers: dict[str, Lane | None], *, slots: int = 2, places: int | None = 1) -> None:
         self.now = 0.0
         self.scheduler = Scheduler(
             dict.fromkeys(servers, slots), queue_length=1000, places=dict.fromkeys(servers, places)
@@ -150,3 +150,18 @@ def test_a_lane_gives_up_a_server_only_if_the_others_can_do_what_it_is_asked():
     assert moves["one"] is None
     assert moves["slow"] is not None
     assert moves["slow"].lane == B
+
+
+def test_a_look_that_shows_a_load_to_be_over_also_shows_what_had_to_go():
+    pool = Pool({"one": A}, slots=1, places=None)
+    loader = pool.call(B)
+    assert pool.place() == [loader]
+    pool.now = LOAD
+    pool.scheduler.up("one", models=None, loaded=[B.model], now=pool.now)
+    assert pool.scheduler.servers["one"].places == 1
+    pool.call(A)
+    pool.place()
+    pool.now = 100 * LOAD
+    pool.place()
+
+    assert loading(pool) == A
