@@ -1,17 +1,19 @@
 """The scheduler's claims one by one, in virtual time: fairness, swaps, prefixes, learned slots, starvation.
 
-Owns the workloads E to I: each returns its table, with the goal beside each figure.
+Owns the workloads E to J: each returns its table, with the goal beside each figure.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from benchmarks.policies import Bound, Corral, LeastConnections, LeastWork, RoundRobin, Sticky
 from benchmarks.virtual import Request, Server, Spec, World
-from benchmarks.workloads import Lengths, conversations, merged, poisson, two_servers
+from benchmarks.workloads import CALLS, FOUR, Lengths, conversations, merged, poisson, two_servers
 
 WINDOW_SECONDS = 30.0
 LIGHT = ("light1", "light2", "light3", "light4")
@@ -239,10 +241,40 @@ def starvation(seeds: int) -> str:
     )
 
 
+# ------------------------------------------------------------------------- J: nothing known, nothing loaded
+def unknown(seeds: int) -> str:
+    """The workloads with several models, where the pool must find out slots and places, and loads everything first."""
+    rows = [
+        "### J: C and D with half as many calls, with less known and nothing loaded\n",
+        "| workload | slots | models that fit | loaded at first | first token: mean, s | p99, s | loads |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for key, slots_known, places_known, warm in itertools.product("CD", (True, False), (True, False), (True, False)):
+        workload = replace(FOUR[key], calls=CALLS // 2)
+        if not warm:
+            workload = replace(workload, servers=tuple(replace(spec, loaded=()) for spec in workload.servers))
+        worlds = [
+            World(
+                workload.servers,
+                Corral(slots_known=slots_known, places_known=places_known),
+                workload.requests(seed),
+            ).run()
+            for seed in range(seeds)
+        ]
+        waits = [[each.ttft for each in world.requests] for world in worlds]
+        said = " | ".join("known" if known else "learned" for known in (slots_known, places_known))
+        rows.append(
+            f"| {key} | {said} | {'spread' if warm else 'nothing'} | {_mean(_mean(each) for each in waits):.1f} "
+            f"| {_mean(percentile(each, 0.99) for each in waits):.1f} | {_mean(world.loads for world in worlds):.0f} |"
+        )
+    return "\n".join(rows)
+
+
 CLAIMS: dict[str, Callable[[int], str]] = {
     "E": fairness,
     "F": swaps,
     "G": prefixes,
     "H": slots,
     "I": starvation,
+    "J": unknown,
 }

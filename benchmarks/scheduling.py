@@ -1,6 +1,6 @@
 """Corral's scheduler against other rules, in virtual time: `python -m benchmarks.scheduling [--seeds N] [--only C,D]`.
 
-Owns the comparison over four unequal servers (A to D) and the command; E to I are in `claims`, the picture in `plot`.
+Owns the comparison over four unequal servers (A to D) and the command; E to J are in `claims`, the picture in `plot`.
 The scheduler is the real object; only its clock and the servers are not. No figure depends on the machine.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import claims
@@ -44,11 +44,6 @@ GRACE_SECONDS = 60.0
 PICTURE = Path(__file__).parents[1] / "docs" / "scheduling.svg"
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
 def four_servers(key: str, workload: Workload, seeds: int) -> list[Bar]:
     """The table of one workload."""
     print(f"### {key}: {workload.title}\n")
@@ -58,7 +53,7 @@ def four_servers(key: str, workload: Workload, seeds: int) -> list[Bar]:
         worlds = [_run(workload, policy(), seed) for seed in range(seeds)]
         waits = [[request.ttft for request in world.requests] for world in worlds]
         mean = statistics.fmean(statistics.fmean(each) for each in waits)
-        p99 = statistics.fmean(percentile(each, 0.99) for each in waits)
+        p99 = statistics.fmean(claims.percentile(each, 0.99) for each in waits)
         loads = statistics.fmean(world.loads for world in worlds)
         hits = statistics.fmean(statistics.fmean(request.hit for request in world.requests) for world in worlds)
         served = statistics.fmean(_served(world) for world in worlds)
@@ -82,7 +77,7 @@ def _served(world: World) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", default="A,B,C,D,E,F,G,H,I", help="letters of workloads, with commas between")
+    parser.add_argument("--only", default="A,B,C,D,E,F,G,H,I,J", help="letters of workloads, with commas between")
     parser.add_argument("--picture", type=Path, default=PICTURE)
     options = parser.parse_args()
     wanted = options.only.upper().split(",")

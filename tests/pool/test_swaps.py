@@ -48,6 +48,11 @@ class Pool:
         self.scheduler.served(ticket, metrics, SERVICE + load, self.now)
         self.scheduler.end(ticket)
 
+    def finish_all(self, calls: list[Ticket]) -> None:
+        assert set(self.place()) == set(calls)
+        for ticket in calls:
+            self.finish(ticket)
+
 
 def test_two_servers_that_load_the_same_model_are_each_sent_a_call_of_their_own():
     pool = Pool({"one": B, "two": B})
@@ -165,3 +170,32 @@ def test_a_look_that_shows_a_load_to_be_over_also_shows_what_had_to_go():
     pool.place()
 
     assert loading(pool) == A
+
+
+def test_a_lane_whose_last_server_has_idled_is_still_wanted_if_it_was_used_elsewhere_lately():
+    pool = Pool({"one": A, "two": B, "three": C})
+    pool.now = 100.0
+    pool.finish_all([pool.call(B), pool.call(C)])
+    pool.scheduler.up("one", models=None, loaded=[B.model], now=pool.now)
+    pool.scheduler.up("two", models=None, loaded=[A.model], now=pool.now)
+    for _ in range(200):
+        pool.call(C)
+    pool.place()
+
+    assert loading(pool) is None  # B was used on server two a moment ago, and now is on server one alone
+    assert pool.scheduler.servers["two"].move is not None
+
+
+def test_where_nobody_knows_what_fits_a_lane_that_has_a_server_takes_its_time_to_try():
+    pool = Pool({"one": A, "two": B}, slots=1, places=None)
+    pool.now = 100.0
+    pool.finish_all([pool.call(A), pool.call(B)])
+    for _ in range(200):
+        pool.call(B)
+    pool.call(A), pool.call(A)
+    pool.place()
+    assert loading(pool) is None
+    pool.now += 3 * LOAD
+    pool.place()
+
+    assert loading(pool) == B
