@@ -95,13 +95,18 @@ class SwapGate:
         3. Of equals the least busy.
         """
         lane = head.lane
-        load, wait = self._estimates.load(lane), self._wait_elsewhere(head)
-        case = _Case(head, now, math.isinf(wait), self._wanted(head, now))
-        offers = [
-            self._offer(server, case)
+        servers = [
+            server
             for server in self._servers
             if server.move is None and not needs_no_load(server, lane) and may_serve(server, head)
         ]
+        if not servers:
+            return Later(math.inf)
+        load, wait = self._estimates.load(lane), self._wait_elsewhere(head)
+        if wait <= load:
+            return Later(now + max(load / 4, AGAIN_SECONDS))
+        case = _Case(head, now, math.isinf(wait), self._wanted(head, now))
+        offers = [self._offer(server, case) for server in servers]
         worth = [offer for offer in offers if wait > self._cost(offer, lane, load)]
         ready = [offer for offer in worth if head.queued_since + offer.patience <= now]  # the same sum as below
         if ready:
