@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import api, cancel, sse, start, streaming
+from benchmarks import api, cancel, decision, simulator, sse, start, streaming, transports
 
 
 def main() -> None:
@@ -23,8 +23,11 @@ def main() -> None:
     print(f"| engine open and idle | {figures['idle_mb']:.0f} |")
     print(f"| CPU while idle, % of a core | {figures['cpu_percent']:.2f} |\n")
     print("A cancelled call\n\n" + cancel.main() + "\n")
+    print("A decision of the scheduler\n\n" + decision.main() + "\n")
+    print("The wire\n\n" + transports.main() + "\n")
     print("Streaming\n\n" + streaming.main() + "\n")
     print("Streaming to SSE clients\n\n" + sse.main() + "\n")
+    print("The simulated server\n\n" + simulator.main() + "\n")
     print("The API beside live runs\n\n" + api.main())
 
 

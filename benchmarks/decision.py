@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import statistics
-import sys
 import time
 
 from infrastructure.pool.calls import Call
@@ -84,21 +83,21 @@ class Bench:
         return spent / 1000
 
 
-def main() -> None:
+def main() -> str:
+    """A table: microseconds of CPU by length of the queue."""
     figures: dict[int, list[list[float]]] = {queued: [] for queued in QUEUED}
     for number in range(ROUNDS):
         for queued in random.Random(number).sample(QUEUED, len(QUEUED)):
             bench = Bench(queued, number)
             figures[queued].append(sorted(bench.step() for _ in range(CALLS)))
-    print(
-        f"{SERVERS} servers x {LANES} lanes x {SLOTS} slots, {CLIENTS} clients; enqueue + pick + release, µs of CPU\n"
-    )
-    print("| queued | p50 | p99 |\n|---|---|---|")
+    lines = [f"{SERVERS} servers x {LANES} lanes x {SLOTS} slots, {CLIENTS} clients: enqueue, pick and release, µs of CPU\n"]
+    lines.append("| queued | p50 | p99 |\n|---|---|---|")
     for queued, rounds in figures.items():
         p50 = statistics.median(each[len(each) // 2] for each in rounds)
         p99 = statistics.median(each[len(each) * 99 // 100] for each in rounds)
-        print(f"| {queued:,} | {p50:.1f} | {p99:.1f} |")
+        lines.append(f"| {queued:,} | {p50:.1f} | {p99:.1f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    print(main())

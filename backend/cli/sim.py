@@ -17,6 +17,9 @@ def sim(
     *,
     host: Annotated[str, Parameter(help="Address to listen on; 127.0.0.1.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="Port to listen on; 0, the default, takes a free one.")] = 0,
+    http2_port: Annotated[
+        int | None, Parameter(help="Port of an HTTP/2 face (h2c) beside it; 0 takes a free one.")
+    ] = None,
     tasks: Annotated[Path | None, Parameter(help="JSON Lines file of tasks that its oracle can solve.")] = None,
     first_time_right: Annotated[float, Parameter(help="Share of the tasks that need no repair; 1.")] = 1.0,
     seed: Annotated[int, Parameter(help="Same seed, same answers; 0.")] = 0,
@@ -33,6 +36,7 @@ def sim(
         settings = SimulatorSettings(
             host=host,
             port=port,
+            http2_port=http2_port,
             tasks=tasks,
             first_time_right=first_time_right,
             seed=seed,
@@ -55,6 +59,8 @@ def sim(
 def _announce(simulator: Simulator, terminal: Terminal) -> None:
     terminal.say("simulated Ollama: no model answers here", "yellow")
     terminal.raw(f"{simulator.url}\n")
+    if simulator.settings.http2_port is not None:
+        terminal.say(f"  → {simulator.http2_url}    the same server over HTTP/2")
     terminal.say(f'  → OLLAMA_HOST={simulator.url} corral run "…"    asks its oracle; Ctrl-C here ends it')
 
 

@@ -46,6 +46,8 @@ class ServerSettings(Frozen):
     """How people see it; host and port when empty."""
     http2: bool = False
     """Speak HTTP/2: ALPN over https, prior knowledge over h2c. Ollama itself speaks HTTP/1.1 only."""
+    transport: Literal["own", "httpx"] = "own"
+    """What speaks HTTP/1.1: Corral's own code, or httpx. Through a proxy of the environment it is always httpx."""
     token: SecretStr | None = None
     """Sent as `Authorization: Bearer`, to a proxy that wants one. Goes before `username`."""
     username: str | None = None

@@ -6,7 +6,7 @@ Owns the three kinds of question (conversation, prompt, texts to embed) and how 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +15,8 @@ from infrastructure.transport.messages import ChatRequest, Chunk, EmbedRequest, 
 from infrastructure.transport.window import MESSAGE_TOKENS, estimate_tokens
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from agents.model import Options
     from infrastructure.config.settings import LaneSettings, PhaseLimits
     from infrastructure.transport.client import OllamaClient
@@ -144,15 +146,30 @@ class EmbedAsk:
 
     def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
         """By `POST /api/embed`, as a stream of one chunk, so that it lives like every other call."""
-        return self._stream(client, replace(self.request, options=options), phases, on_phase)
+        return _Embedding(self, client, replace(self.request, options=options), phases, on_phase)
 
-    @asynccontextmanager
-    async def _stream(
-        self, client: OllamaClient, request: EmbedRequest, phases: PhaseLimits, on_phase: OnPhase
-    ) -> AsyncGenerator[AsyncIterator[Chunk], None]:
-        answer = await client.embed(request, phases=phases, on_phase=on_phase)
-        self.vectors[:] = answer.vectors
-        yield _only(Chunk(final=Final("stop", answer.metrics)))
+
+class _Embedding(AbstractAsyncContextManager[AsyncIterator[Chunk]]):
+    """An answer that comes at once, as a stream of one chunk."""
+
+    def __init__(
+        self, ask: EmbedAsk, client: OllamaClient, request: EmbedRequest, phases: PhaseLimits, on_phase: OnPhase
+    ) -> None:
+        self._ask = ask
+        self._client = client
+        self._request = request
+        self._phases = phases
+        self._on_phase = on_phase
+
+    async def __aenter__(self) -> AsyncIterator[Chunk]:
+        answer = await self._client.embed(self._request, phases=self._phases, on_phase=self._on_phase)
+        self._ask.vectors[:] = answer.vectors
+        return _only(Chunk(final=Final("stop", answer.metrics)))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is left open."""
 
 
 async def _only(chunk: Chunk) -> AsyncGenerator[Chunk, None]:

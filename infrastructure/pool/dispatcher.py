@@ -268,6 +268,8 @@ class Dispatcher:
 
     def _mind_stranded(self) -> None:
         """Calls that fit nowhere: look once more at each server that might take them, then refuse."""
+        if not self.scheduler.doubtful:
+            return
         for ticket in self.scheduler.stranded():
             waits = False
             for name, server in self.scheduler.servers.items():

@@ -16,7 +16,10 @@ Value = TypeVar("Value")
 
 _SMOOTHING = 0.2
 _SERVICE_SECONDS = 5.0
-_LOAD_SECONDS = 3.0
+_LOAD_SECONDS = (0.5, 1e9)
+"""Until a load was seen: so many seconds, and one more for so many bytes, as from a quick disk."""
+_BYTES = 4_000_000_000
+"""Of a model whose size nobody said."""
 _LANES_KEPT = 1024
 _FLOW_SECONDS = 60.0
 """Calls count towards the flow for about so long."""
@@ -36,6 +39,7 @@ class Estimates:
         self._service_on: dict[tuple[str, Lane], float] = {}
         self._flow: dict[Lane, _Flow] = {}
         self._load: dict[str, float] = {}
+        self._sizes: dict[str, int] = {}
         self._speed: dict[tuple[str, Lane], float] = {}
 
     def service(self, lane: Lane) -> float:
@@ -53,11 +57,19 @@ class Estimates:
 
     def load(self, lane: Lane) -> float:
         """Seconds that loading the lane's model takes."""
-        return self._load.get(lane.model, _LOAD_SECONDS)
+        known = self._load.get(lane.model)
+        if known is not None:
+            return known
+        start, speed = _LOAD_SECONDS
+        return start + self._sizes.get(lane.model, _BYTES) / speed
 
     def prompt_speed(self, server: str, lane: Lane) -> float | None:
         """Tokens a second with which the server evaluates the lane's prompts; None if that is not known."""
         return self._speed.get((server, lane))
+
+    def size(self, model: str, size: int) -> None:
+        """A model takes so many bytes."""
+        self._sizes[model] = size
 
     def served(self, server: str, lane: Lane, seconds: float, now: float) -> None:
         """A call was in flight for so long."""

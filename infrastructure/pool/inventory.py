@@ -178,6 +178,8 @@ class Inventory:
         in_memory = None if isinstance(loaded, OllamaError) else loaded
         self._errors.pop(server, None)
         self._holdings[server] = Holdings(held, in_memory or ())
+        for model in held or ():
+            self._scheduler.estimates.size(canonical(model.name), model.size)
         self._scheduler.up(
             server,
             models=None if held is None else (canonical(model.name) for model in held),

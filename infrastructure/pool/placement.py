@@ -189,9 +189,9 @@ def _in_the_way(server: ServerState, queue: CallQueue) -> list[Ticket]:
     return [move.ticket] if any(may_serve(server, line.head) for line in others) else []
 
 
-def stranded(queue: CallQueue, servers: Sequence[ServerState]) -> list[Ticket]:
+def stranded(lines: Iterable[Line], servers: Sequence[ServerState]) -> list[Ticket]:
     """The waiting calls that no server could take even if all slots were free."""
-    lost = [line for line in queue.lines() if not any(may_serve(server, line.head) for server in servers)]
+    lost = [line for line in lines if not any(may_serve(server, line.head) for server in servers)]
     return [ticket for line in lost for ticket in line]
 
 

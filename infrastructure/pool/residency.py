@@ -138,10 +138,9 @@ class Residency:
         self._think_again()
 
     def arrived(self, lane: Lane) -> None:
-        """A call of the lane waits."""
-        if not self.hosts(lane):
-            self._again.pop(lane, None)
-            self._due = 0.0
+        """A call of the lane waits, and has no server that is ready for it."""
+        self._again.pop(lane, None)
+        self._due = 0.0
 
     def idle(self) -> None:
         """No call of some lane is in flight on some server: it may have to go, or another one may come."""

@@ -167,8 +167,8 @@ class Run:
     def _first_byte(self) -> None:
         self._first_byte_at = self._pool.clock()
         self._pool.scheduler.advance(self.ticket, CallState.STREAMING)
-        self._pool.scheduler.answered(self.ticket, self._server, self._first_byte_at)
-        self._pool.pump()
+        if self._pool.scheduler.answered(self.ticket, self._server, self._first_byte_at):
+            self._pool.pump()
         if self.errand.ask.size:
             self._pool.inventory.learn_window(self._server, self.errand.lane)
         self._tell()

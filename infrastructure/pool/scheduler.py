@@ -63,6 +63,8 @@ class Scheduler:
         self._freed: dict[tuple[str, Lane], None] = {}
         self._queue_length = queue_length
         self._last_number = 0
+        self.doubtful = False
+        """Whether a call may wait that no server can take: `stranded` says so for sure."""
         self._quiet_until = math.inf
         self._full: set[Lane] = set()
 
@@ -222,7 +224,9 @@ class Scheduler:
 
     def stranded(self) -> list[Ticket]:
         """The waiting calls that no server could take even if all slots were free."""
-        return placement.stranded(self.queue, self._order)
+        lines = list(self.queue.lines())
+        self.doubtful = any(not any(placement.may_serve(each, line.head) for each in self._order) for line in lines)
+        return placement.stranded(lines, self._order) if self.doubtful else []
 
     # ---------------------------------------------------------------------------------------- servers
     def up(
@@ -261,11 +265,13 @@ class Scheduler:
         server.evict([model])
         self._reopen()
 
-    def answered(self, ticket: Ticket, name: str, now: float) -> None:
-        """The first byte is here: the lane is loaded there."""
+    def answered(self, ticket: Ticket, name: str, now: float) -> bool:
+        """The first byte is here: the lane is loaded there. Whether that is news, and others may be placed."""
         ticket.first_byte_at = now
-        if self.residency.answered(ticket, self.servers[name]):
+        news = self.residency.answered(ticket, self.servers[name])
+        if news:
             self._reopen()
+        return news
 
     def served(self, ticket: Ticket, metrics: Metrics, seconds: float, now: float) -> None:
         """A call was answered whole, in so many seconds from being sent; called before `end`.
@@ -401,10 +407,13 @@ class Scheduler:
             ticket.owner = None if owner is None else owner.server
         self.queue.put(ticket)
         self._arrived[ticket.lane] = None
-        self.residency.arrived(ticket.lane)
+        if ticket.excluded or not self.residency.hosts(ticket.lane):
+            self.doubtful = True
+            self.residency.arrived(ticket.lane)
 
     def _reopen(self) -> None:
         """Something changed for every lane: each is worth a look. Else only those are whose slots or calls changed."""
         self.residency.changed()
+        self.doubtful = True
         self._full.clear()
         self._arrived = dict.fromkeys(self.queue.lanes())

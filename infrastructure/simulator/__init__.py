@@ -2,14 +2,17 @@
 
 from infrastructure.simulator.brains.tasks import Break, Task, is_right_first_time, read_tasks
 from infrastructure.simulator.catalogue import default_models, script_models
+from infrastructure.simulator.records import Load, LoadOutcome, Outcome, RequestRecord, SlotSpan, Unload
 from infrastructure.simulator.server import Simulator, run_simulator
-from infrastructure.simulator.settings import Fault, FaultKind, ModelSpec, SimulatorSettings
-from infrastructure.simulator.truth import Load, LoadOutcome, Outcome, RequestRecord, SlotSpan, Truth, Unload
+from infrastructure.simulator.settings import Http2Settings, ModelSpec, SimulatorSettings
+from infrastructure.simulator.toxics import Fault, FaultKind, Toxic, ToxicKind
+from infrastructure.simulator.truth import Truth
 
 __all__ = [
     "Break",
     "Fault",
     "FaultKind",
+    "Http2Settings",
     "Load",
     "LoadOutcome",
     "ModelSpec",
@@ -19,6 +22,8 @@ __all__ = [
     "SimulatorSettings",
     "SlotSpan",
     "Task",
+    "Toxic",
+    "ToxicKind",
     "Truth",
     "Unload",
     "default_models",

@@ -4,20 +4,22 @@ import asyncio
 
 from infrastructure.simulator.asks import Ask
 from infrastructure.simulator.dialects import Dialect
+from infrastructure.simulator.exchange import Exchange
+from infrastructure.simulator.filters import Delta
 from infrastructure.simulator.golang import dump
-from infrastructure.simulator.http import Exchange
 from infrastructure.simulator.models import Model
 from infrastructure.simulator.options import Options
 from infrastructure.simulator.reading import WireError
+from infrastructure.simulator.records import Outcome, RequestRecord
 from infrastructure.simulator.runner import Job
 from infrastructure.simulator.scheduler import Loaded
-from infrastructure.simulator.settings import Fault, FaultKind
 from infrastructure.simulator.sinks import NDJSON
-from infrastructure.simulator.truth import Outcome, RequestRecord
+from infrastructure.simulator.toxics import Fault, FaultKind
 from infrastructure.simulator.world import World
 
 JSON = (("Content-Type", "application/json; charset=utf-8"),)
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
+_BLANKS = b" " * 1024
 BROKEN = "an error was encountered while running the model: unexpected EOF"
 
 
@@ -92,8 +94,11 @@ def answer_late(exchange: Exchange, error: WireError) -> None:
 async def suffer(call: Call, fault: Fault, loaded: Loaded, job: Job) -> None:
     """Misbehave as the settings ask."""
     call.record.outcome = Outcome.FAILED
-    if fault.kind is FaultKind.HANG:
+    if fault.kind in (FaultKind.HANG, FaultKind.ENDLESS):
         call.exchange.on_pause = None
+        if fault.kind is FaultKind.ENDLESS:
+            _begin(call)
+            call.exchange.repeat(_line(call, fault) if call.ask.stream else _BLANKS)
         await call.world.loop.create_future()  # until the client leaves
     if fault.kind is FaultKind.CRASH:
         job.cancelled = True
@@ -106,10 +111,21 @@ async def suffer(call: Call, fault: Fault, loaded: Loaded, job: Job) -> None:
         call.exchange.drop()
     elif fault.kind is FaultKind.ERROR:
         end_with_error(call, fault.message)
-    elif fault.kind is FaultKind.SILENT_END:
-        if not call.exchange.begun:
-            call.exchange.begin(200, NDJSON)
+    else:
+        _begin(call)
+        if fault.kind is FaultKind.HALF_LINE:
+            line = _line(call, fault)
+            call.exchange.send(line[: len(line) // 2])
         call.exchange.end()
+
+
+def _begin(call: Call) -> None:
+    if not call.exchange.begun:
+        call.exchange.begin(200, NDJSON if call.ask.stream else JSON)
+
+
+def _line(call: Call, fault: Fault) -> bytes:
+    return call.dialect.chunk(call.world.clock.stamp(), Delta(content=fault.message), [])
 
 
 def end_with_error(call: Call, text: str) -> None:

@@ -16,19 +16,19 @@ from infrastructure.simulator.calls import (
     suffer,
 )
 from infrastructure.simulator.dialects import Dialect, Final
+from infrastructure.simulator.exchange import Exchange
 from infrastructure.simulator.filters import Delta, RepeatGuard, StopWords
 from infrastructure.simulator.finishing import finish, limit_of
 from infrastructure.simulator.generation import Generation
 from infrastructure.simulator.golang import JsonObject, dump
-from infrastructure.simulator.http import Exchange
 from infrastructure.simulator.lookup import check_capable, model_for, options_for
 from infrastructure.simulator.prompts import Prompt, fitted, rendered
 from infrastructure.simulator.reading import WireError, read_format
+from infrastructure.simulator.records import Outcome, RequestRecord
 from infrastructure.simulator.runner import Job
 from infrastructure.simulator.scheduler import Loaded, QueueFullError
-from infrastructure.simulator.settings import Fault, FaultKind
 from infrastructure.simulator.sinks import Answer, Pipeline
-from infrastructure.simulator.truth import Outcome, RequestRecord
+from infrastructure.simulator.toxics import Fault, FaultKind
 from infrastructure.simulator.world import World
 
 _LOST = "llama runner process no longer running: -1 "
@@ -81,7 +81,7 @@ async def _complete(world: World, exchange: Exchange, ask: Ask, record: RequestR
     check_raw(ask)
     check_capable(world, ask, model)
     options = options_for(world, model, ask.options, ask.shift)
-    fault = world.faults.take(model.name.key)
+    fault, exchange.fault = exchange.fault or world.faults.take(model.name.key), None
     if fault is not None and fault.kind is FaultKind.BUSY:
         raise WireError(503, BUSY)
     call = Call(world, exchange, ask, model, options, record, dialect, fault)
@@ -186,7 +186,7 @@ def _generation(call: Call, prompt: Prompt, wanted: JsonObject | str | None, ans
         stop=StopWords(options.stop),
         guard=None if native else RepeatGuard(),
         sink=answer,
-        count=call.model.tokenizer.count,
+        tokenizer=call.model.tokenizer,
     )
 
 

@@ -8,18 +8,18 @@ import struct
 from http import HTTPStatus
 
 from infrastructure.simulator.calls import BROKEN, BUSY, JSON
+from infrastructure.simulator.exchange import Exchange
 from infrastructure.simulator.filters import StopWords
 from infrastructure.simulator.generation import Generation
 from infrastructure.simulator.golang import Json, JsonObject, dump
-from infrastructure.simulator.http import Exchange
 from infrastructure.simulator.lookup import options_for
 from infrastructure.simulator.models import Model
 from infrastructure.simulator.names import parse_name
 from infrastructure.simulator.options import Options
 from infrastructure.simulator.reading import Fields, WireError, read_fields, read_keep_alive
+from infrastructure.simulator.records import Outcome, RequestRecord
 from infrastructure.simulator.runner import Job
 from infrastructure.simulator.scheduler import Loaded, QueueFullError
-from infrastructure.simulator.truth import Outcome, RequestRecord
 from infrastructure.simulator.world import World
 
 _TOO_LONG = "the input length exceeds the context length"
@@ -139,7 +139,7 @@ def _job(world: World, loaded: Loaded, record: RequestRecord, text: str) -> tupl
         stop=StopWords(()),
         guard=None,
         sink=_Nowhere(),
-        count=loaded.runner.model.tokenizer.count,
+        tokenizer=loaded.runner.model.tokenizer,
     )
 
     def settle() -> None:

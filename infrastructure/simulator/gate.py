@@ -8,7 +8,7 @@ from html import escape
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from infrastructure.simulator.http import Exchange, Header
+from infrastructure.simulator.exchange import Exchange, Header
 
 _TEXT = (("Content-Type", "text/plain"),)
 _ALLOWED_HEADERS = (
@@ -34,6 +34,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/api/embed": ("POST",),
     "/api/embeddings": ("POST",),
     "/api/pull": ("POST",),
+    "/simulator/truth": ("GET",),
 }
 NOT_SIMULATED = re.compile(r"/v1/.*|/api/(?:push|create|copy|delete|blobs/.*|me|signout|user/.*|experimental/.*)")
 """Routes of the real server that the simulator leaves out: 501, so that nobody takes them for unknown."""

@@ -1,10 +1,11 @@
 """Owns one answer in the making: tokens come from a brain, text goes to a sink, until something ends it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Protocol
 
 from infrastructure.simulator.filters import RepeatGuard, StopWords
+from infrastructure.simulator.tokens import Tokenizer
 
 
 class Ending(StrEnum):
@@ -37,11 +38,11 @@ class Generation:
         stop: StopWords,
         guard: RepeatGuard | None,
         sink: Sink,
-        count: Callable[[str], int],
+        tokenizer: Tokenizer,
     ) -> None:
         self.prompt = prompt
         self.prompt_tokens = prompt_tokens
-        self.count = count
+        self.tokenizer = tokenizer
         self.made = 0
         self.ending: Ending | None = None
         self._said: list[str] = []

@@ -4,121 +4,100 @@ A client that leaves cancels its request. One connection carries one request at 
 """
 
 import asyncio
+import socket
+import struct
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import cast
 
 import httptools
 
-Header = tuple[str, str]
+from infrastructure.simulator.exchange import Exchange, Handler, Header, Request
+from infrastructure.simulator.wire import Wire
 
 _BUFFERED = 2048
 """A finished body up to this size gets a Content-Length; a longer one is chunked (Go's write buffer)."""
 _REFUSAL = b"HTTP/1.1 %b\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%b"
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""A socket closed with this lingering sends RST."""
 
 
-@dataclass(slots=True)
-class Request:
-    """One HTTP request, whole."""
+class _Framing:
+    """See `Framing`: an answer in HTTP/1.1, or 1.0 for who asks so."""
 
-    method: str = ""
-    path: str = ""
-    query: str = ""
-    """With its question mark; empty where there is none."""
-    version: str = "1.1"
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-    """By lower-case name."""
-    body: bytes = b""
-    keep_alive: bool = True
-
-
-class Exchange:
-    """A request and the way to answer it."""
-
-    def __init__(self, request: Request, connection: "Connection", fixed: Sequence[Header]) -> None:
-        self.request = request
-        self.extra: list[Header] = list(fixed)
-        """Headers that go with every answer."""
-        self.on_pause: Callable[[bool], None] | None = None
-        """Told when the client reads too slowly (True) and when it has caught up (False)."""
-        self.on_leave: Callable[[], None] | None = None
-        """Told when the client has gone, before the request is cancelled."""
-        self.left = False
-        self.status: int | None = None
+    def __init__(self, connection: "Connection", request: Request) -> None:
+        self.wire: Wire | None = None
+        self.exchange: Exchange | None = None
         self._connection = connection
+        self._request = request
         self._chunked = False
 
     @property
     def paused(self) -> bool:
-        """Whether the client reads too slowly."""
         return self._connection.paused
 
-    def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
-        """Send a whole answer."""
-        if len(body) > _BUFFERED and self.request.method == "HEAD":
-            self._write(self._head(status, headers, ()))
-            self.end()
-            return
-        if len(body) > _BUFFERED and self.request.version != "1.0":
+    def whole(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+        heads_only = self._request.method == "HEAD"
+        if len(body) > _BUFFERED and heads_only:
+            self._put(self._head(status, headers, ()))
+        elif len(body) > _BUFFERED and self._request.version != "1.0":
             self.begin(status, headers)
-            self.send(body)
-            self.end()
-            return
-        bodiless = status == HTTPStatus.NO_CONTENT
-        length = () if bodiless else (("Content-Length", str(len(body))),)
-        head = self._head(status, headers, length)
-        self._write(head if self.request.method == "HEAD" else head + body)
-        self.end()
+            self.piece(body)
+        else:
+            bodiless = status == HTTPStatus.NO_CONTENT
+            length = () if bodiless else (("Content-Length", str(len(body))),)
+            head = self._head(status, headers, length)
+            self._put(head if heads_only else head + body)
 
     def begin(self, status: int, headers: Sequence[Header]) -> None:
-        """Start an answer of unknown length."""
-        self._chunked = self.request.version != "1.0"
-        framing = (("Transfer-Encoding", "chunked"),) if self._chunked else ()
+        self._chunked = self._request.version != "1.0"
         if not self._chunked:
-            self.request.keep_alive = False
-        self._write(self._head(status, headers, framing))
+            self._request.keep_alive = False
+        self._put(self._head(status, headers, (("Transfer-Encoding", "chunked"),) if self._chunked else ()))
 
-    @property
-    def begun(self) -> bool:
-        """Whether anything was sent."""
-        return self.status is not None
-
-    def send(self, data: bytes) -> None:
-        """Send a piece of the body, one HTTP chunk."""
-        if self.request.method != "HEAD":
-            self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+    def piece(self, data: bytes) -> None:
+        if self._request.method != "HEAD":
+            self._put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self) -> None:
-        """Finish the answer in order."""
-        if self._chunked:
-            self._write(b"0\r\n\r\n")
-        self._connection.answered(self)
+        if self.wire is not None:
+            self.wire.end(self._finish)
+        else:
+            self._finish()
 
-    def drop(self) -> None:
-        """Break the connection off."""
+    def break_off(self, reset: bool) -> None:
+        if reset:
+            self._connection.reset()
+        elif self.wire is not None:
+            self._connection.close()
+        else:
+            self._connection.abort()
+
+    def refuse(self) -> None:
         self._connection.abort()
 
-    def _head(self, status: int, headers: Sequence[Header], framing: Sequence[Header]) -> bytes:
-        self.status = status
-        lines = [f"HTTP/{self.request.version} {status} {HTTPStatus(status).phrase}"]
-        own = sorted([*headers, *self.extra], key=lambda header: header[0])
-        lines += [f"{name}: {value}" for name, value in own]
-        lines.append(f"Date: {formatdate(usegmt=True)}")
-        lines += [f"{name}: {value}" for name, value in framing]
-        if self.request.keep_alive == (self.request.version == "1.0"):
-            lines.append("Connection: " + ("keep-alive" if self.request.keep_alive else "close"))
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    def _finish(self) -> None:
+        if self._chunked:
+            self._connection.write(b"0\r\n\r\n")
+        if self.exchange is not None:
+            self._connection.answered(self.exchange)
 
-    def _write(self, data: bytes) -> None:
-        if not self.left:
+    def _put(self, data: bytes) -> None:
+        if self.wire is not None:
+            self.wire.put(data, self._connection.write)
+        else:
             self._connection.write(data)
 
-
-Handler = Callable[[Exchange], Coroutine[None, None, None] | None]
-"""Answers an exchange at once, or returns the work that will."""
+    def _head(self, status: int, headers: Sequence[Header], framing: Sequence[Header]) -> bytes:
+        lines = [f"HTTP/{self._request.version} {status} {HTTPStatus(status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in sorted(headers, key=lambda header: header[0])]
+        lines.append(f"Date: {formatdate(usegmt=True)}")
+        lines += [f"{name}: {value}" for name, value in framing]
+        if self._request.keep_alive == (self._request.version == "1.0"):
+            lines.append("Connection: " + ("keep-alive" if self._request.keep_alive else "close"))
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 class Connection(asyncio.Protocol):
@@ -129,9 +108,13 @@ class Connection(asyncio.Protocol):
         handler: Handler,
         fixed: Sequence[Header],
         tasks: set[asyncio.Task[None]],
-        on_change: Callable[[int], None],
+        on_change: Callable[["Connection", bool], None],
+        idle_seconds: float | None = None,
     ) -> None:
         self.paused = False
+        self._idle_seconds = idle_seconds
+        self._idle: asyncio.TimerHandle | None = None
+        self._requests = 0
         self._handler = handler
         self._fixed = fixed
         self._tasks = tasks
@@ -150,10 +133,13 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self._transport = cast("asyncio.Transport", transport)
-        self._on_change(1)
+        self._on_change(self, True)
+        self._watch_idleness()
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrived."""
+        if self._idle is not None:
+            self._idle.cancel()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -170,8 +156,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._on_change(-1)
+        self._on_change(self, False)
         self._transport = None
+        if self._idle is not None:
+            self._idle.cancel()
         self._queue.clear()
         self._leave()
 
@@ -221,6 +209,8 @@ class Connection(asyncio.Protocol):
         request.path = (url.path or b"/").decode("latin-1")
         request.query = f"?{url.query.decode('latin-1')}" if url.query else ""
         request.body = b"".join(self._body)
+        request.reused = self._requests > 0
+        self._requests += 1
         self._queue.append(request)
         self._next()
 
@@ -236,21 +226,39 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def reset(self) -> None:
+        """Break off with RST."""
+        if self._transport is not None:
+            linger(self._transport)
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Break off, but send what was written."""
+        if self._transport is not None:
+            self._transport.close()
+
     def answered(self, exchange: Exchange) -> None:
         """An answer is complete: take the next request, or close."""
         if exchange is not self._exchange:
             return
         self._exchange, self._task = None, None
-        if not exchange.request.keep_alive and self._transport is not None:
-            self._transport.close()
-        else:
-            self._next()
+        if not exchange.request.keep_alive:
+            self.close()
+            return
+        self._next()
+        if self._exchange is None:
+            self._watch_idleness()
+
+    def _watch_idleness(self) -> None:
+        if self._idle_seconds is not None and self._transport is not None:
+            self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self.close)
 
     def _next(self) -> None:
         if self._exchange is not None or not self._queue:
             return
-        exchange = Exchange(self._queue.popleft(), self, self._fixed)
-        self._exchange = exchange
+        request = self._queue.popleft()
+        framing = _Framing(self, request)
+        framing.exchange = self._exchange = exchange = Exchange(request, framing, self._fixed)
         work = self._handler(exchange)
         if work is not None:
             self._task = asyncio.get_running_loop().create_task(work)
@@ -266,20 +274,24 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, status: str) -> None:
         self.write(_REFUSAL % (status.encode(), status.encode()))
-        if self._transport is not None:
-            self._transport.close()
+        self.close()
 
     def _leave(self) -> None:
         exchange, task = self._exchange, self._task
         self._exchange, self._task = None, None
         if exchange is not None:
-            exchange.left = True
-            if exchange.on_leave is not None:
-                exchange.on_leave()
+            exchange.leave()
         if task is not None:
             task.cancel()
 
     def _pause(self, paused: bool) -> None:
         self.paused = paused
-        if self._exchange is not None and self._exchange.on_pause is not None:
-            self._exchange.on_pause(paused)
+        if self._exchange is not None:
+            self._exchange.pause(paused)
+
+
+def linger(transport: asyncio.Transport) -> None:
+    """Let a transport end in a reset instead of an orderly close."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)

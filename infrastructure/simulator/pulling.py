@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 
+from infrastructure.simulator.exchange import Exchange
 from infrastructure.simulator.golang import Json, JsonObject, dump
-from infrastructure.simulator.http import Exchange
 from infrastructure.simulator.names import Name, parse_name
 from infrastructure.simulator.reading import WireError, read_fields
 from infrastructure.simulator.settings import ModelSpec

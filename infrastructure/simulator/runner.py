@@ -11,18 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from infrastructure.simulator.caching import PromptCache
 from infrastructure.simulator.generation import Generation
 from infrastructure.simulator.holding import Holds
 from infrastructure.simulator.models import Model
 from infrastructure.simulator.options import LoadOptions
-from infrastructure.simulator.truth import RequestRecord, SlotSpan, Truth
-from infrastructure.simulator.version import Version
+from infrastructure.simulator.records import RequestRecord, SlotSpan
+from infrastructure.simulator.truth import Truth
 
 _BURST = 32
-_RESTORE_SHARE = 0.015
-"""Cost of taking a prompt back from memory, as a share of evaluating it (measured: 0.3 s against 18.1)."""
-_RAM_PROMPTS = 16
-_LEAST_SIMILARITY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,8 @@ class Speed:
 
     per_prompt_token: float
     per_token: float
+    per_restored_token: float
+    """Taking a token of a prompt back from memory."""
     slowdown: float
     """Extra share of `per_token` for each further slot that decodes."""
 
@@ -73,14 +72,6 @@ class Job:
 
 
 @dataclass(slots=True)
-class _Slot:
-    text: str = ""
-    """What is in its cache."""
-    job: Job | None = None
-    used: int = 0
-
-
-@dataclass(slots=True)
 class Runner:
     """A loaded model and its slots."""
 
@@ -88,27 +79,28 @@ class Runner:
     options: LoadOptions
     speed: Speed
     parallel: int
-    version: Version
+    kept_prompts: int
+    """Prompts that stay in memory after they lost their slot."""
     truth: Truth
     loop: asyncio.AbstractEventLoop
     holds: Holds = field(default_factory=Holds)
-    slots: list[_Slot] = field(init=False)
+    slots: list[Job | None] = field(init=False)
     waiting: deque[Job] = field(default_factory=deque[Job])
-    _ram: deque[str] = field(default_factory=lambda: deque[str](maxlen=_RAM_PROMPTS))
+    _cache: PromptCache = field(init=False)
     _timer: asyncio.TimerHandle | None = None
     _due: float = 0.0
     _taking: dict[int, int] = field(default_factory=dict[int, int])
     _decoding: list[Job] = field(default_factory=list[Job])
-    _uses: int = 0
     dead: bool = False
 
     def __post_init__(self) -> None:
-        self.slots = [_Slot() for _ in range(self.parallel)]
+        self.slots = [None] * self.parallel
+        self._cache = PromptCache(self.parallel, self.kept_prompts)
 
     @property
     def busy(self) -> int:
         """Slots taken."""
-        return sum(slot.job is not None for slot in self.slots)
+        return sum(job is not None for job in self.slots)
 
     def submit(self, job: Job) -> None:
         """Queue a job; it starts when a slot is free, in order of arrival."""
@@ -116,12 +108,12 @@ class Runner:
         self._fill_slots(self.loop.time())
 
     def cancel(self, job: Job) -> None:
-        """Stop a job: at once while it waits or decodes, at the end of the batch while its prompt is read."""
+        """Stop a job: at once while it waits or nothing is computed, else at the end of the present batch."""
         job.cancelled = True
         if job.state is JobState.WAITING:
             self.waiting.remove(job)
             job.state = JobState.OVER
-        elif job.state is JobState.DECODE:
+        elif job.state is not JobState.OVER and self._timer is None:
             self._free(job, self.loop.time())
 
     def unblock(self, job: Job) -> None:
@@ -139,7 +131,7 @@ class Runner:
         if self._timer is not None:
             self._timer.cancel()
         now = self.loop.time()
-        working = [slot.job for slot in self.slots if slot.job is not None]
+        working = [job for job in self.slots if job is not None]
         queued = list(self.waiting)
         self.waiting.clear()
         for job in working:
@@ -160,40 +152,21 @@ class Runner:
         self._keep_going(now)
 
     def _take_slot(self, job: Job, now: float) -> None:
-        prompt = job.generation.prompt
-        number, shared, restored = self._choose(prompt)
-        slot = self.slots[number]
-        self._uses += 1
-        slot.job, slot.used = job, self._uses
-        if slot.text and not restored and shared < len(slot.text):
-            self._ram.append(slot.text)
-        count = job.generation.prompt_tokens
-        cached = min(job.generation.count(prompt[:shared]), count - 1) if shared else 0
-        job.slot, job.state, job.prefill_started = number, JobState.PREFILL, now
+        prompt, count = job.generation.prompt, job.generation.prompt_tokens
+        found = self._cache.take([number for number, taken in enumerate(self.slots) if taken is None], prompt)
+        cached = min(job.generation.tokenizer.count(prompt[: found.shared]), count - 1) if found.shared else 0
+        self.slots[found.slot] = job
+        job.slot, job.state, job.prefill_started = found.slot, JobState.PREFILL, now
         job.left = max(1, count - cached)
-        job.restore = cached * self.speed.per_prompt_token * _RESTORE_SHARE if restored else 0.0
+        job.restore = cached * self.speed.per_restored_token if found.restored else 0.0
         record = job.record
-        record.slot, record.slot_taken_at, record.cached_tokens = number, now, cached
-        slot.text = prompt
+        record.slot, record.slot_taken_at, record.cached_tokens = found.slot, now, cached
+        record.restored_tokens = cached if found.restored else 0
         self.truth.noted()
 
-    def _choose(self, prompt: str) -> tuple[int, int, bool]:
-        """The free slot to use, how much of the prompt is cached, and whether it comes from memory."""
-        free = [(number, slot) for number, slot in enumerate(self.slots) if slot.job is None]
-        best, shared = max(((number, _common(slot.text, prompt)) for number, slot in free), key=lambda pair: pair[1])
-        if shared < _LEAST_SIMILARITY * len(prompt):
-            best = min(free, key=lambda pair: pair[1].used)[0]
-            shared = _common(self.slots[best].text, prompt)
-        if self.version.ram_prompt_cache:
-            kept = max((_common(text, prompt) for text in self._ram), default=0)
-            if kept > shared:
-                return best, kept, True
-        return best, shared, False
-
     def _free(self, job: Job, now: float) -> None:
-        slot = self.slots[job.slot]
-        slot.job = None
-        slot.text = job.generation.prompt + job.generation.said
+        self.slots[job.slot] = None
+        self._cache.keep(job.slot, _known_of(job))
         job.state = JobState.OVER
         record = job.record
         record.slot_freed_at = now
@@ -213,8 +186,7 @@ class Runner:
         self._taking.clear()
         self._decoding.clear()
         restore = 0.0
-        for slot in self.slots:
-            job = slot.job
+        for job in self.slots:
             if job is None:
                 continue
             if job.state is JobState.DECODE and not self._stands_still(job):
@@ -245,20 +217,26 @@ class Runner:
 
     def _finish_iteration(self, now: float) -> None:
         for number, taken in list(self._taking.items()):
-            job = self.slots[number].job
-            if job is None:
-                continue
-            job.left -= taken
-            if job.cancelled:
-                self._free(job, max(now, self.loop.time()))
-            elif job.left <= 0:
-                job.state, job.prefill_ended, job.decode_ended = JobState.DECODE, now, now
-                job.record.first_token_at = now
-                self.truth.noted()
-                self._decode(job, now)
+            job = self.slots[number]
+            if job is not None:
+                self._read(job, taken, now)
         for job in list(self._decoding):
-            if job.state is JobState.DECODE and not self._stands_still(job):
+            if job.state is JobState.DECODE and (job.cancelled or not self._stands_still(job)):
                 self._decode(job, now)
+        for job in list(self.slots):
+            if job is not None and job.cancelled:
+                self._free(job, max(now, self.loop.time()))
+
+    def _read(self, job: Job, taken: int, now: float) -> None:
+        job.left -= taken
+        job.record.prefilled_tokens += taken
+        read = job.left <= 0 and not job.cancelled
+        if read:
+            job.state, job.prefill_ended, job.decode_ended = JobState.DECODE, now, now
+            job.record.first_token_at = now
+        self.truth.noted()
+        if read:
+            self._decode(job, now)
 
     def _stands_still(self, job: Job) -> bool:
         return job.blocked or self.holds.stops(job.generation.prompt, job.record.tokens_made)
@@ -268,20 +246,16 @@ class Runner:
         job.record.tokens_made += 1
         if job.record.left_at is not None:
             job.record.tokens_after_leaving += 1
-        if not job.generation.step():
+        if not job.cancelled and not job.generation.step():
             self._free(job, now)
             job.on_over()
 
 
-def _common(one: str, other: str) -> int:
-    """Length of the longest common beginning, found by halving."""
-    low, high = 0, min(len(one), len(other))
-    if one[:high] == other[:high]:
-        return high
-    while low < high - 1:
-        middle = (low + high) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low
+def _known_of(job: Job) -> str:
+    """What a slot knows after a job: of a prompt that was given up, what was evaluated."""
+    generation = job.generation
+    if job.left <= 0:
+        return generation.prompt + generation.said
+    tokenizer = generation.tokenizer
+    ids = tokenizer.encode(generation.prompt)
+    return tokenizer.decode(ids[: max(0, generation.prompt_tokens - job.left)])

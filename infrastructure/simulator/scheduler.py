@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from infrastructure.simulator.golang import FOREVER, expiry
 from infrastructure.simulator.models import Model
 from infrastructure.simulator.options import LoadOptions
+from infrastructure.simulator.records import Load, LoadOutcome, Unload, UnloadReason
 from infrastructure.simulator.runner import Runner
-from infrastructure.simulator.truth import Load, LoadOutcome, Truth, Unload, UnloadReason
+from infrastructure.simulator.truth import Truth
 from infrastructure.simulator.version import Version
 
 
@@ -53,6 +54,7 @@ class Scheduler:
         version: Version,
         truth: Truth,
         max_loaded: int,
+        memory: int | None,
         max_queue: int,
         keep_alive: float,
         clock: Callable[[], float],
@@ -63,6 +65,7 @@ class Scheduler:
         self._version = version
         self._truth = truth
         self._max_loaded = max_loaded
+        self._memory = memory
         self._max_queue = max_queue
         self._keep_alive = keep_alive
         self._clock = clock
@@ -126,11 +129,10 @@ class Scheduler:
             loaded.runner.kill()
 
     def close(self) -> None:
-        """Drop every runner."""
-        for loaded in list(self.loaded.values()):
-            if loaded.timer is not None:
-                loaded.timer.cancel()
-            loaded.runner.kill()
+        """Drop every runner and whatever waits."""
+        self._queue.clear()
+        for weights in list(self.loaded):
+            self.kill(weights)
 
     def expires_at(self, loaded: Loaded) -> float:
         """When `/api/ps` says that it goes, in seconds since the epoch."""
@@ -146,7 +148,7 @@ class Scheduler:
                 return
             if loaded is not None:
                 victim, reason = loaded, UnloadReason.RELOAD
-            elif len(self.loaded) >= self._max_loaded:
+            elif self._no_room_for(pending.model):
                 victim, reason = self._victim(), UnloadReason.EVICTED
             else:
                 await self._load(pending)
@@ -159,16 +161,25 @@ class Scheduler:
         loop = asyncio.get_running_loop()
         start = loop.time()
         seconds = self._load_seconds(pending.model)
-        await asyncio.wait({pending.granted}, timeout=seconds)
-        aborted = pending.granted.cancelled()
-        outcome = LoadOutcome.ABORTED if aborted else LoadOutcome.READY
-        name = pending.model.name.shortest
-        self._truth.loads.append(Load(name, pending.options.num_ctx, start, loop.time(), outcome))
+        aborted = True
+        try:
+            await asyncio.wait({pending.granted}, timeout=seconds)
+            aborted = pending.granted.cancelled()
+        finally:
+            outcome = LoadOutcome.ABORTED if aborted else LoadOutcome.READY
+            name = pending.model.name.shortest
+            self._truth.loads.append(Load(name, pending.options.num_ctx, start, loop.time(), outcome))
         if not aborted:
             loaded = Loaded(self._start(pending.model, pending.options), self._keep_alive)
             self.loaded[pending.model.weights] = loaded
             pending.granted.set_result(self._use(loaded, pending.keep_alive))
         self._truth.noted()
+
+    def _no_room_for(self, model: Model) -> bool:
+        if len(self.loaded) >= self._max_loaded:
+            return True
+        taken = sum(loaded.runner.model.spec.size for loaded in self.loaded.values())
+        return self._memory is not None and bool(self.loaded) and taken + model.spec.size > self._memory
 
     def _victim(self) -> Loaded:
         """Idle first, then the smallest keep_alive, then by the weights' digest."""

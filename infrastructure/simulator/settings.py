@@ -3,41 +3,14 @@
 Every duration is in seconds and is multiplied by `time_scale`; 0 makes everything instant.
 """
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from infrastructure.simulator.toxics import Fault
+
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-
-
-class FaultKind(StrEnum):
-    """Ways a model can misbehave on the wire."""
-
-    DROP = "drop"
-    """The connection breaks off after `after_chunks` chunks, as when the server is killed."""
-    ERROR = "error"
-    """An `{"error": …}` line ends the stream after `after_chunks` chunks; before the first one a 500."""
-    BUSY = "busy"
-    """503 with the text of a full queue."""
-    HANG = "hang"
-    """Nothing more is sent after `after_chunks` chunks, and the slot stays taken."""
-    SILENT_END = "silent_end"
-    """The stream ends in order after `after_chunks` chunks, without a `done` object."""
-    CRASH = "crash"
-    """The runner dies after `after_chunks` chunks: an error line, and the model is no longer loaded."""
-
-
-class Fault(BaseModel):
-    """One fault of one model; it hits the first `times` requests (None: every one)."""
-
-    model_config = _STRICT
-
-    kind: FaultKind
-    after_chunks: int = Field(default=0, ge=0)
-    times: int | None = Field(default=None, ge=0)
-    message: str = "simulated failure"
 
 
 Brain = Literal["script", "echo", "random", "schema", "oracle", "embedder"]
@@ -90,6 +63,24 @@ class ModelSpec(BaseModel):
         return self
 
 
+class Http2Settings(BaseModel):
+    """How the HTTP/2 face treats its connections."""
+
+    model_config = _STRICT
+
+    max_streams: int = Field(default=100, ge=0)
+    """That a client may have open at once: SETTINGS_MAX_CONCURRENT_STREAMS."""
+    window: int = Field(default=65535, ge=0, le=2**31 - 1)
+    """Bytes of a request's body that may be under way: SETTINGS_INITIAL_WINDOW_SIZE."""
+    goaway_every: int | None = Field(default=None, ge=1)
+    """Requests of one connection after which it gets a GOAWAY; None: never."""
+    abrupt: bool = False
+    """Whether a GOAWAY breaks off what is under way, instead of letting it end."""
+    early_status: int | None = Field(default=None, ge=200, le=599)
+    """With which a request is answered while its body is still coming; None: not at all."""
+    answers_pings: bool = True
+
+
 class SimulatorSettings(BaseModel):
     """Everything one simulated server is made of."""
 
@@ -105,18 +96,30 @@ class SimulatorSettings(BaseModel):
     seed: int = 0
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
+    http2_port: int | None = Field(default=None, ge=0, le=65535)
+    """Of a second face of the same server that speaks HTTP/2 (h2c); 0 takes a free one, None: no such face."""
+    http2: Http2Settings | None = None
+    """How it treats its connections; None: well."""
     num_parallel: int = Field(default=1, ge=1)
     max_loaded_models: int = Field(default=3, ge=1)
+    memory_bytes: int | None = Field(default=None, ge=0)
+    """Room for loaded models together; one alone is loaded whatever its size. None: no limit."""
     max_queue: int = Field(default=512, ge=0)
     num_ctx: int = Field(default=4096, ge=4)
     keep_alive_seconds: float = 300.0
     load_seconds: float = Field(default=0.25, ge=0)
     prefill_tokens_per_second: float = Field(default=2000.0, gt=0)
+    kept_prompts: int | None = Field(default=None, ge=0)
+    """Prompts that stay in memory after they lost their slot; None: as the version was measured."""
+    restore_tokens_per_second: float | None = Field(default=None, gt=0)
+    """Taking such a prompt back; None: as much faster than prefill as was measured."""
     decode_tokens_per_second: float = Field(default=60.0, gt=0)
     decode_slowdown: float | None = Field(default=None, ge=0)
     """How much longer each token takes for each further busy slot; None: as the version was measured."""
     time_scale: float = Field(default=1.0, ge=0)
     """Multiplies load, prefill and decode times (not keep_alive)."""
+    idle_seconds: float | None = Field(default=None, gt=0)
+    """After which a connection without a request is closed; None: never, as the real server does it. Not scaled."""
     known_to_registry: tuple[str, ...] = ()
     """Further models that a pull finds; every other pull ends as with no network."""
     pull_seconds: float = Field(default=0.2, ge=0)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from infrastructure.simulator.dialects import Dialect, logprob
+from infrastructure.simulator.exchange import Exchange
 from infrastructure.simulator.filters import Delta, ThinkingFilter, ToolFilter
 from infrastructure.simulator.golang import Json
-from infrastructure.simulator.http import Exchange
-from infrastructure.simulator.settings import Fault
 from infrastructure.simulator.templates import ToolUse
+from infrastructure.simulator.toxics import Fault
 from infrastructure.simulator.version import Version
 
 NDJSON = (("Content-Type", "application/x-ndjson"),)

@@ -4,98 +4,14 @@ Times are those of the event loop's clock, in seconds.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
+import orjson
 
-class Outcome(StrEnum):
-    """How a request ended, seen from the server."""
-
-    RUNNING = "running"
-    DONE = "done"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-    REFUSED = "refused"
-
-
-@dataclass(slots=True)
-class RequestRecord:
-    """One request to a model. Filled in as it goes on; read it, do not write it."""
-
-    number: int
-    route: str
-    model: str
-    received_at: float
-    client_id: str | None = None
-    """The request's `X-Request-Id`, if the client sent one."""
-    outcome: Outcome = Outcome.RUNNING
-    status: int | None = None
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    tokens_made: int = 0
-    tokens_after_leaving: int = 0
-    slot: int | None = None
-    slot_taken_at: float | None = None
-    first_token_at: float | None = None
-    left_at: float | None = None
-    slot_freed_at: float | None = None
-    ended_at: float | None = None
-
-    @property
-    def cancel_seconds(self) -> float | None:
-        """From the client's leaving to the slot being free; None where it did not leave in a slot."""
-        if self.left_at is None or self.slot_freed_at is None or self.slot_freed_at < self.left_at:
-            return None
-        return self.slot_freed_at - self.left_at
-
-
-@dataclass(frozen=True, slots=True)
-class SlotSpan:
-    """A slot taken by one request from `start` to `end`."""
-
-    model: str
-    slot: int
-    request: int
-    start: float
-    end: float
-
-
-class LoadOutcome(StrEnum):
-    """How a load ended."""
-
-    READY = "ready"
-    ABORTED = "aborted"
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """A model brought into memory, or an attempt at it."""
-
-    model: str
-    num_ctx: int
-    start: float
-    end: float
-    outcome: LoadOutcome
-
-
-class UnloadReason(StrEnum):
-    """Why a model went out of memory."""
-
-    EXPIRED = "expired"
-    ASKED = "asked"
-    EVICTED = "evicted"
-    RELOAD = "reload"
-    KILLED = "killed"
-
-
-@dataclass(frozen=True, slots=True)
-class Unload:
-    """A model taken out of memory."""
-
-    model: str
-    at: float
-    reason: UnloadReason
+from infrastructure.simulator import timeline
+from infrastructure.simulator.records import Load, Outcome, RequestRecord, SlotSpan, Strike, Unload, UnloadReason
+from infrastructure.simulator.timeline import Prefill, Steps, Waits
 
 
 @dataclass(slots=True)
@@ -106,6 +22,7 @@ class Truth:
     slots: list[SlotSpan] = field(default_factory=list[SlotSpan])
     loads: list[Load] = field(default_factory=list[Load])
     unloads: list[Unload] = field(default_factory=list[Unload])
+    strikes: list[Strike] = field(default_factory=list[Strike])
     connections: int = 0
     """TCP connections accepted so far."""
     open_connections: int = 0
@@ -140,13 +57,55 @@ class Truth:
 
     def most_at_once(self, model: str | None = None) -> int:
         """The largest number of slots that were taken at the same time."""
-        spans = [span for span in self.slots if model in (None, span.model)]
-        edges = sorted([(span.start, 1) for span in spans] + [(span.end, -1) for span in spans])
-        most = now = 0
-        for _, step in edges:
-            now += step
-            most = max(most, now)
-        return most
+        return max((taken for _, taken in self._spans(model, ())), default=0)
+
+    def occupancy(self, model: str | None = None) -> Steps:
+        """How many slots were taken, over time."""
+        return self._spans(model, self.in_slots(model))
+
+    def waiting(self, model: str | None = None) -> Steps:
+        """How many calls were in the server without a slot, over time."""
+        return timeline.waiting(self.of(model))
+
+    def waits(self, model: str | None = None) -> Waits:
+        """How long calls waited inside the server for their slot, loads included."""
+        return timeline.waits(self.of(model))
+
+    def prefill(self, model: str | None = None) -> Prefill:
+        """How many prompt tokens were evaluated, known, and restored."""
+        return timeline.prefill(self.of(model))
+
+    def wasted_tokens(self, model: str | None = None) -> int:
+        """Tokens that were made for clients that had gone."""
+        return sum(record.tokens_after_leaving for record in self.of(model))
+
+    def evictions(self) -> list[Unload]:
+        """Models that had to go for others."""
+        return [unload for unload in self.unloads if unload.reason is UnloadReason.EVICTED]
+
+    def duplicates(self) -> Mapping[str, Sequence[RequestRecord]]:
+        """Calls that came more than once, by their `X-Request-Id`."""
+        return timeline.duplicates(self.requests)
+
+    def as_json(self) -> bytes:
+        """Everything, for whoever asks from another process; its times are this process's."""
+        models = {record.model for record in self.requests}
+        return orjson.dumps(
+            {
+                "requests": self.requests,
+                "slots": self.slots,
+                "loads": self.loads,
+                "unloads": self.unloads,
+                "strikes": self.strikes,
+                "connections": self.connections,
+                "open_connections": self.open_connections,
+                "models": {name: self._summary(name) for name in sorted(models)},
+            }
+        )
+
+    def of(self, model: str | None) -> list[RequestRecord]:
+        """The requests to a model, or all."""
+        return [record for record in self.requests if model in (None, record.model)]
 
     async def until(self, condition: Callable[["Truth"], bool]) -> None:
         """Wait until the log satisfies a condition; checked whenever something is logged.
@@ -171,6 +130,17 @@ class Truth:
             if not waiter.done() and self._satisfies(condition):
                 self._waiters.remove(entry)
                 waiter.set_result(None)
+
+    def _spans(self, model: str | None, held: Sequence[RequestRecord]) -> Steps:
+        return timeline.occupancy([span for span in self.slots if model in (None, span.model)], held)
+
+    def _summary(self, model: str) -> Mapping[str, object]:
+        return {
+            "waits": asdict(self.waits(model)),
+            "prefill": asdict(self.prefill(model)),
+            "wasted_tokens": self.wasted_tokens(model),
+            "most_at_once": self.most_at_once(model),
+        }
 
     def _satisfies(self, condition: Callable[["Truth"], bool]) -> bool:
         try:

@@ -26,8 +26,10 @@ class Version:
     """Whether `eval_duration` is there for an answer of one token."""
     decode_slowdown: float
     """Extra time per token for each further busy slot."""
-    ram_prompt_cache: bool
-    """Whether prompts pushed out of a slot can be restored from memory."""
+    kept_prompts: int
+    """Prompts that can be restored from memory after they were pushed out of their slot."""
+    restore_speedup: float
+    """How much faster a token is restored than evaluated (measured: 5,619 tokens in 0.2-0.4 s, not 18.1)."""
 
     def truncated(self, num_ctx: int, num_keep: int) -> int:
         """Tokens that remain of a prompt too long for its window."""
@@ -49,7 +51,8 @@ VERSIONS = {
         window_grace=0,
         one_token_has_duration=True,
         decode_slowdown=0.1,
-        ram_prompt_cache=True,
+        kept_prompts=16,
+        restore_speedup=60.0,
     ),
     "0.24.0": Version(
         number="0.24.0",
@@ -61,6 +64,7 @@ VERSIONS = {
         window_grace=1,
         one_token_has_duration=False,
         decode_slowdown=3.0,
-        ram_prompt_cache=False,
+        kept_prompts=0,
+        restore_speedup=60.0,
     ),
 }

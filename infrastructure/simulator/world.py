@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from infrastructure.simulator.brains import Brains
 from infrastructure.simulator.brains.tasks import Task
@@ -13,10 +13,12 @@ from infrastructure.simulator.holding import Holds
 from infrastructure.simulator.models import Model, ModelStore
 from infrastructure.simulator.names import parse_name
 from infrastructure.simulator.options import LoadOptions
+from infrastructure.simulator.records import RequestRecord
 from infrastructure.simulator.runner import Runner, Speed
 from infrastructure.simulator.scheduler import Scheduler
-from infrastructure.simulator.settings import Fault, SimulatorSettings
-from infrastructure.simulator.truth import RequestRecord, Truth
+from infrastructure.simulator.settings import SimulatorSettings
+from infrastructure.simulator.toxics import Faults, Toxics
+from infrastructure.simulator.truth import Truth
 from infrastructure.simulator.version import VERSIONS, Version
 
 
@@ -43,33 +45,6 @@ class Clock:
         return f"{self._text}{fraction}Z"
 
 
-class Faults:
-    """The faults of the models, counted down as they strike."""
-
-    def __init__(self) -> None:
-        self._by_model: dict[str, Fault] = {}
-        self._struck: dict[str, int] = {}
-
-    def set(self, key: str, fault: Fault | None) -> None:
-        """Give a model a fault, or take its fault away."""
-        self._struck[key] = 0
-        if fault is None:
-            self._by_model.pop(key, None)
-        else:
-            self._by_model[key] = fault
-
-    def take(self, key: str) -> Fault | None:
-        """The fault that strikes the next request, if one does."""
-        fault = self._by_model.get(key)
-        if fault is None:
-            return None
-        struck = self._struck.get(key, 0)
-        if fault.times is not None and struck >= fault.times:
-            return None
-        self._struck[key] = struck + 1
-        return fault
-
-
 @dataclass(slots=True)
 class World:
     """One simulated server, but for its socket."""
@@ -83,7 +58,8 @@ class World:
     clock: Clock
     loop: asyncio.AbstractEventLoop
     holds: Holds
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults
+    toxics: Toxics
 
     def record(self, route: str, model: str, client_id: str | None) -> RequestRecord:
         """Log a request that begins now."""
@@ -127,11 +103,13 @@ def make_world(settings: SimulatorSettings, models: ModelStore, clock: Clock, ta
         version=version,
         truth=truth,
         max_loaded=settings.max_loaded_models,
+        memory=settings.memory_bytes,
         max_queue=settings.max_queue,
         keep_alive=settings.keep_alive_seconds,
         clock=clock.now,
     )
-    world = World(settings, version, models, scheduler, truth, Brains(settings, tasks), clock, loop, holds)
+    brains, seed = Brains(settings, tasks), settings.seed
+    world = World(settings, version, models, scheduler, truth, brains, clock, loop, holds, Faults(seed), Toxics(seed))
     for model in models:
         world.faults.set(model.name.key, model.spec.fault)
     return world
@@ -145,8 +123,11 @@ def _starter(
         prefill = spec.prefill_tokens_per_second or settings.prefill_tokens_per_second
         decode = spec.decode_tokens_per_second or settings.decode_tokens_per_second
         slowdown = version.decode_slowdown if settings.decode_slowdown is None else settings.decode_slowdown
-        speed = Speed(settings.time_scale / prefill, settings.time_scale / decode, slowdown)
+        restore = settings.restore_tokens_per_second or prefill * version.restore_speedup
+        scale = settings.time_scale
+        speed = Speed(scale / prefill, scale / decode, scale / restore, slowdown)
         parallel = 1 if spec.pooling else spec.num_parallel or settings.num_parallel
-        return Runner(model, options, speed, parallel, version, truth, loop, holds)
+        kept = version.kept_prompts if settings.kept_prompts is None else settings.kept_prompts
+        return Runner(model, options, speed, parallel, kept, truth, loop, holds)
 
     return start

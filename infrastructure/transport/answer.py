@@ -52,7 +52,7 @@ class LineReader:
         while not self._lines:
             if self._ended:
                 return None
-            await self._more()
+            self._take(await self._exchange.piece())
         line = self._lines.popleft()
         try:
             return parse_object(line)
@@ -63,8 +63,7 @@ class LineReader:
                 ) from None
             raise UnreadableAnswer(str(error), server=self._exchange.server) from None
 
-    async def _more(self) -> None:
-        piece = await self._exchange.piece()
+    def _take(self, piece: bytes | None) -> None:
         try:
             if piece is not None:
                 self._lines.extend(self._splitter.feed(piece))

@@ -10,12 +10,10 @@ import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-import httpx
-
 from infrastructure.config.settings import PhaseLimits
 from infrastructure.transport import decoding, encoding
 from infrastructure.transport.answer import Answer, LineReader
-from infrastructure.transport.connections import base_url, open_http_client
+from infrastructure.transport.connections import open_wire
 from infrastructure.transport.errors import (
     ClientClosed,
     CloudModelRefused,
@@ -26,13 +24,15 @@ from infrastructure.transport.errors import (
     StreamBroken,
     UnreadableAnswer,
 )
-from infrastructure.transport.exchange import Exchange, to_the_end
+from infrastructure.transport.exchange import Exchange
 from infrastructure.transport.failures import error_text
 from infrastructure.transport.gathering import most_characters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
+
+    import httpx
 
     from agents.model import JsonObject, Options
     from infrastructure.config.settings import ServerSettings
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         ModelInfo,
         PullProgress,
     )
+    from infrastructure.transport.wire import Wire
 
 T = TypeVar("T")
 
@@ -75,12 +76,12 @@ class OllamaClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.server = server
+        self._label = server.label
         self._limits = limits or PhaseLimits()
         self._line_bytes = line_bytes
         self._allow_cloud = allow_cloud
         self._transport = transport
-        self._base = base_url(server)
-        self._http: httpx.AsyncClient | None = None
+        self._wire: Wire | None = None
         self._closed = False
 
     # -- generating -----------------------------------------------------------------------------------
@@ -177,14 +178,14 @@ class OllamaClient:
                 last = progress.status
                 yield progress
             if last != "success":
-                raise PullFailed(model, "the download ended early", server=self.server.label)
+                raise PullFailed(model, "the download ended early", server=self._label)
 
     async def aclose(self) -> None:
         """Close every connection; calls under way fail. Safe to repeat, and finishes even when cancelled."""
         self._closed = True
-        http, self._http = self._http, None
-        if http is not None:
-            await to_the_end(http.aclose())
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.aclose()
 
     # -- pieces ---------------------------------------------------------------------------------------
     @asynccontextmanager
@@ -230,13 +231,12 @@ class OllamaClient:
         try:
             answer = decoding.parse_object(data)
             if answer.get("error"):
-                raise ServerFailed(200, error_text(answer["error"]), server=self.server.label)
+                raise ServerFailed(200, error_text(answer["error"]), server=self._label)
             return read(answer)
         except decoding.BadShape as error:
-            raise UnreadableAnswer(str(error), server=self.server.label) from None
+            raise UnreadableAnswer(str(error), server=self._label) from None
 
-    @asynccontextmanager
-    async def _exchange(
+    def _exchange(
         self,
         method: str,
         path: str,
@@ -244,20 +244,12 @@ class OllamaClient:
         model: str,
         limits: PhaseLimits,
         on_phase: Callable[[Phase], None] | None = None,
-    ) -> AsyncGenerator[Exchange]:
+    ) -> Exchange:
+        """The call, which nothing has been sent of yet: entering it does that."""
         if model and not self._allow_cloud and encoding.is_cloud(model):
-            raise CloudModelRefused(model, server=self.server.label)
-        http = self._opened()
-        request = http.build_request(
-            method,
-            self._base + path,
-            content=None if body is None else encoding.dump(body),
-            headers={} if body is None else {"Content-Type": "application/json"},
-            timeout=httpx.Timeout(None, connect=limits.connect),
-        )
-        exchange = Exchange(http, limits, server=self.server.label, model=model, on_phase=on_phase)
-        async with exchange.send(request):
-            yield exchange
+            raise CloudModelRefused(model, server=self._label)
+        data = None if body is None else encoding.dump(body)
+        return Exchange(self._opened(), method, path, data, limits, server=self._label, model=model, on_phase=on_phase)
 
     async def _progress(self, reader: LineReader, model: str) -> PullProgress | None:
         try:
@@ -267,23 +259,21 @@ class OllamaClient:
             if not line.get("error"):
                 return decoding.pull_progress(line)
         except decoding.BadShape as error:
-            raise UnreadableAnswer(str(error), server=self.server.label) from None
+            raise UnreadableAnswer(str(error), server=self._label) from None
         except StreamBroken as broken:
-            raise PullFailed(model, broken.message, server=self.server.label) from broken
-        raise PullFailed(model, error_text(line["error"]), server=self.server.label)
+            raise PullFailed(model, broken.message, server=self._label) from broken
+        raise PullFailed(model, error_text(line["error"]), server=self._label)
 
-    def _opened(self) -> httpx.AsyncClient:
+    def _opened(self) -> Wire:
         if self._closed:
-            raise ClientClosed(server=self.server.label)
-        if self._http is None:
+            raise ClientClosed(server=self._label)
+        if self._wire is None:
             try:
-                self._http = open_http_client(self.server, self._limits, self._transport)
+                self._wire = open_wire(self.server, self._limits, self._transport)
             except (OSError, ssl.SSLError) as error:
-                raise ServerUnreachable(
-                    str(error), server=self.server.label, hint="check ca_file of this server"
-                ) from error
+                raise ServerUnreachable(str(error), server=self._label, hint="check ca_file of this server") from error
             except (ImportError, ValueError) as error:
                 raise ServerUnreachable(
-                    str(error), server=self.server.label, hint="check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
+                    str(error), server=self._label, hint="check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
                 ) from error
-        return self._http
+        return self._wire

@@ -1,4 +1,4 @@
-"""How a server is reached: one HTTP client for each, made from its settings.
+"""How a server is reached: one wire for each, made from its settings.
 
 Owns the choice of transport, certificate authorities, credentials and the proxies of the environment. Loopback never
 goes through a proxy, as in Ollama's own client.
@@ -7,16 +7,21 @@ goes through a proxy, as in Ollama's own client.
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from infrastructure.transport.http1 import Http1Transport
+from infrastructure.transport.http1_wire import Http1Wire
 from infrastructure.transport.http2 import Http2Transport
+from infrastructure.transport.httpx_wire import HttpxWire
 
 if TYPE_CHECKING:
     from infrastructure.config.settings import PhaseLimits, ServerSettings
+    from infrastructure.transport.wire import Wire
 
 KEEPALIVE_SECONDS = 30.0
 """How long an idle connection is kept. Ollama never closes one; proxies do after 60 to 75 seconds."""
@@ -25,36 +30,24 @@ KEEPALIVE_SECONDS = 30.0
 # counts busy connections against the keep-alive limit too and would drop warm ones, hence none either.
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEPALIVE_SECONDS)
 # `identity`, because a proxy that compresses also holds tokens back.
-_HEADERS = {"Accept": "application/json, application/x-ndjson", "Accept-Encoding": "identity", "User-Agent": "corral"}
+_HEADERS = {
+    "Accept": "application/json, application/x-ndjson",
+    "Accept-Encoding": "identity",
+    "Connection": "keep-alive",
+    "User-Agent": "corral",
+}
 
 
-def open_http_client(
-    server: ServerSettings, limits: PhaseLimits, transport: httpx.AsyncBaseTransport | None = None
-) -> httpx.AsyncClient:
-    """The HTTP client of one server. Only connecting has a time limit here; the phases of a call watch the rest.
+def open_wire(server: ServerSettings, limits: PhaseLimits, transport: httpx.AsyncBaseTransport | None = None) -> Wire:
+    """How one server is asked: by our own HTTP where that can reach it, else by httpx.
 
     Raises:
         OSError, ssl.SSLError: the file of the certificate authority cannot be read.
         ImportError, ValueError: the environment names a proxy of a kind that httpx does not speak.
     """
-    headers = dict(_HEADERS)
-    auth = None
-    if server.token is not None:
-        headers["Authorization"] = f"Bearer {server.token.get_secret_value()}"
-    elif server.username is not None:
-        auth = httpx.BasicAuth(server.username, server.password.get_secret_value() if server.password else "")
-    if transport is None and speaks_http2(server):
-        transport = _http2_transport(server)
-    return httpx.AsyncClient(
-        headers=headers,
-        auth=auth,
-        verify=_ssl_context(server) if transport is None else _no_tls(),
-        timeout=httpx.Timeout(None, connect=limits.connect),
-        limits=_LIMITS,
-        transport=transport,
-        trust_env=not server.loopback,
-        follow_redirects=False,
-    )
+    if transport is None and speaks_http1(server):
+        return Http1Wire(_http1_transport(server), base_url(server), _headers(server))
+    return HttpxWire(_http_client(server, limits, transport), base_url(server))
 
 
 def base_url(server: ServerSettings) -> str:
@@ -71,19 +64,58 @@ def speaks_http2(server: ServerSettings) -> bool:
     return scheme == "https" and server.http2 and not _behind_environment_proxy(server)
 
 
+def speaks_http1(server: ServerSettings) -> bool:
+    """Our own HTTP/1.1, unless httpx is asked for, HTTP/2 is, or a proxy of the environment is in the way."""
+    return server.transport == "own" and not speaks_http2(server) and not _behind_environment_proxy(server)
+
+
 def _behind_environment_proxy(server: ServerSettings) -> bool:
     if server.loopback:
         return False
     proxies = getproxies()
-    host = urlsplit(server.url).netloc
-    return ("https" in proxies or "all" in proxies) and not proxy_bypass(host)
+    scheme, host, *_ = urlsplit(server.url)
+    return (scheme in proxies or "all" in proxies) and not proxy_bypass(host)
+
+
+def _http_client(
+    server: ServerSettings, limits: PhaseLimits, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
+    """Only connecting has a time limit here; the phases of a call watch the rest."""
+    if transport is None and speaks_http2(server):
+        transport = _http2_transport(server)
+    return httpx.AsyncClient(
+        headers=_headers(server),
+        verify=_ssl_context(server) if transport is None else _no_tls(),
+        timeout=httpx.Timeout(None, connect=limits.connect),
+        limits=_LIMITS,
+        transport=transport,
+        trust_env=not server.loopback,
+        follow_redirects=False,
+    )
+
+
+def _headers(server: ServerSettings) -> dict[str, str]:
+    headers = dict(_HEADERS)
+    if server.token is not None:
+        headers["Authorization"] = f"Bearer {server.token.get_secret_value()}"
+    elif server.username is not None:
+        secret = server.password.get_secret_value() if server.password else ""
+        headers["Authorization"] = f"Basic {b64encode(f'{server.username}:{secret}'.encode()).decode()}"
+    return headers
+
+
+def _http1_transport(server: ServerSettings) -> Http1Transport:
+    context = _ssl_context(server) if server.url.startswith("https") else None
+    return Http1Transport(idle_seconds=KEEPALIVE_SECONDS, ssl_context=context)
 
 
 def _http2_transport(server: ServerSettings) -> Http2Transport:
     if not server.url.startswith("https"):
         return Http2Transport(idle_seconds=KEEPALIVE_SECONDS)
-    # Two contexts: httpcore writes its own ALPN list into the one that it is given.
-    fallback = httpx.AsyncHTTPTransport(verify=_ssl_context(server), trust_env=not server.loopback, limits=_LIMITS)
+    # Two contexts, since each offers its own list by ALPN.
+    fallback: httpx.AsyncBaseTransport = _http1_transport(server)
+    if server.transport == "httpx":
+        fallback = httpx.AsyncHTTPTransport(verify=_ssl_context(server), trust_env=not server.loopback, limits=_LIMITS)
     return Http2Transport(idle_seconds=KEEPALIVE_SECONDS, ssl_context=_ssl_context(server), fallback=fallback)
 
 

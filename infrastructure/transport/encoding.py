@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 JsonBody = dict[str, "JsonValue"]
 
 
+@lru_cache(1024)
 def is_cloud(model: str) -> bool:
     """Whether Ollama itself would send this model's calls to ollama.com: the tag ends with `cloud`.
 

@@ -1,14 +1,13 @@
 """One request and its answer, each phase under its own time limit.
 
-Owns sending, the one free retry, the reading of pieces, and the mapping of every error of the HTTP client to ours.
-A limit ends the call it belongs to and nothing else: no limit is set on the connection.
+Owns sending, the one free retry, the reading of pieces, and the mapping of every error of the wire to ours. A limit
+ends the call it belongs to and nothing else: no limit is set on the connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
@@ -21,24 +20,32 @@ from infrastructure.transport.errors import (
     UnreadableAnswer,
 )
 from infrastructure.transport.failures import failure
+from infrastructure.transport.wire import Ask, StaleConnection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+    from collections.abc import Callable
+    from types import TracebackType
 
     from infrastructure.config.settings import PhaseLimits
+    from infrastructure.transport.wire import Reply, Wire
 
 ERROR_BYTES = 1 << 18
 DRAIN_SECONDS = 0.25
 """How long the end of a finished answer is waited for, so that its connection can be used again."""
 _REFUSED_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
+_EARLY = 0.002
+"""Timers of some loops fire this much too soon."""
 
 
 class Exchange:
-    """A request under way. `pieces` are the bytes of the answer as they come."""
+    """A request under way. Entering sends it, `piece` gives the bytes of the answer as they come."""
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        wire: Wire,
+        method: str,
+        path: str,
+        body: bytes | None,
         limits: PhaseLimits,
         *,
         server: str,
@@ -46,35 +53,34 @@ class Exchange:
         on_phase: Callable[[Phase], None] | None = None,
     ) -> None:
         self.server = server
-        self._http = http
+        self._wire = wire
         self._limits = limits
         self._model = model
         self._on_phase = on_phase
         self._loop = asyncio.get_running_loop()
         self._ends_at = self._loop.time() + limits.total
-        self._timer = asyncio.timeout(None)
-        self._connected = False
-        self._sent = False
-        self._pieces: AsyncGenerator[bytes] | None = None
+        self._ask = Ask(method, path, body, limits.connect, limits.first_byte, self._ends_at)
+        self._reply: Reply | None = None
 
-    @asynccontextmanager
-    async def send(self, request: httpx.Request) -> AsyncGenerator[Exchange]:
+    async def __aenter__(self) -> Self:
         """Send, wait for the first byte, hand over the answer; leaving before its end stops the server.
 
         Raises:
             OllamaError: whatever went wrong, by name.
         """
-        response = await self._first_byte(request)
-        try:
-            # httpx's generator is closed by us: left to the garbage collector it would outlive the call.
-            async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as pieces:
-                self._pieces = pieces
-                if not response.is_success:
-                    raise await self._failure(response)
-                yield self
-        finally:
-            if not response.is_closed:
-                await to_the_end(response.aclose())
+        reply = self._reply = await self._first_byte()
+        if not 200 <= reply.status < 300:
+            try:
+                raise await self._failure(reply)
+            finally:
+                await reply.aclose()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._reply is not None:
+            await self._reply.aclose()
 
     async def piece(self) -> bytes | None:
         """The next bytes, as the network cut them; None at the end of the answer.
@@ -83,11 +89,10 @@ class Exchange:
             PhaseTimeout: nothing came for too long, or the whole call took too long.
             StreamBroken: the connection broke; the caller knows what had arrived.
         """
-        assert self._pieces is not None, "only within `send`"
+        assert self._reply is not None, "only within `async with`"
         quiet_at = self._loop.time() + self._limits.between_tokens
         try:
-            async with asyncio.timeout_at(min(quiet_at, self._ends_at)):
-                return await anext(self._pieces, None)
+            return await self._reply.receive(min(quiet_at, self._ends_at)) or None
         except TimeoutError:
             phase = Phase.BETWEEN_TOKENS if quiet_at <= self._ends_at else Phase.TOTAL
             raise PhaseTimeout(phase, server=self.server) from None
@@ -116,71 +121,40 @@ class Exchange:
         except OllamaError:  # the answer was complete: whatever its connection does now concerns nobody
             return
 
-    async def _first_byte(self, request: httpx.Request) -> httpx.Response:
-        request.extensions = {**request.extensions, "trace": self._trace}
+    async def _first_byte(self) -> Reply:
         self._enter(Phase.CONNECT)
         try:
-            # The timer starts as if connecting took all it may: transports without a trace never say "connected".
-            async with asyncio.timeout(None) as self._timer:
-                self._limit(self._limits.connect + self._limits.first_byte)
-                response = await self._send_twice(request)
+            reply = await self._ask_twice()
         except TimeoutError:
-            phase = Phase.TOTAL if self._loop.time() >= self._ends_at else Phase.FIRST_BYTE
-            raise PhaseTimeout(phase, server=self.server) from None
+            raise self._late(Phase.FIRST_BYTE) from None
         except httpx.ConnectTimeout as error:
-            raise PhaseTimeout(Phase.CONNECT, server=self.server) from error
+            raise self._late(Phase.CONNECT) from error
         except httpx.TransportError as error:
             raise _unreachable(error, self.server) from error
         self._enter(Phase.BETWEEN_TOKENS)
-        return response
+        return reply
 
-    async def _send_twice(self, request: httpx.Request) -> httpx.Response:
-        """Send; once more when a connection that had been kept alive turns out dead, which no one could know."""
+    async def _ask_twice(self) -> Reply:
+        """Ask; once more when a connection that had been kept alive turns out dead, which no one could know."""
         try:
-            return await self._http.send(request, stream=True)
-        except (httpx.NetworkError, httpx.RemoteProtocolError):
-            if self._connected or not self._sent or self._http.is_closed:
-                raise
-        return await self._http.send(request, stream=True)
+            return await self._wire.ask(self._ask, self._enter, fresh=False)
+        except StaleConnection:
+            return await self._wire.ask(self._ask, self._enter, fresh=True)
 
-    async def _trace(self, event: str, info: Mapping[str, object]) -> None:
-        """What the transport tells: a new connection was needed, or the request is going out."""
-        if event == "connection.connect_tcp.started":
-            self._connected = True
-        elif event.endswith(".send_request_headers.started"):
-            self._sent = True
-            self._enter(Phase.FIRST_BYTE)
-            self._limit(self._limits.first_byte)
-
-    def _limit(self, seconds: float) -> None:
-        self._timer.reschedule(min(self._loop.time() + seconds, self._ends_at))
+    def _late(self, phase: Phase) -> PhaseTimeout:
+        over = self._loop.time() + _EARLY >= self._ends_at
+        return PhaseTimeout(Phase.TOTAL if over else phase, server=self.server)
 
     def _enter(self, phase: Phase) -> None:
         if self._on_phase is not None:
             self._on_phase(phase)
 
-    async def _failure(self, response: httpx.Response) -> OllamaError:
+    async def _failure(self, reply: Reply) -> OllamaError:
         try:
             body = await self.whole(ERROR_BYTES)
         except OllamaError:  # the status alone says enough
             body = b""
-        return failure(
-            response.status_code,
-            body,
-            model=self._model,
-            server=self.server,
-            location=response.headers.get("location", ""),
-        )
-
-
-async def to_the_end(work: Coroutine[None, None, None]) -> None:
-    """Do all of it, even when the task that waits is cancelled meanwhile: a stream half closed goes on generating."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+        return failure(reply.status, body, model=self._model, server=self.server, location=reply.header(b"location"))
 
 
 def _unreachable(error: httpx.TransportError, server: str) -> ServerUnreachable:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 from h2.exceptions import ProtocolError
 
+from infrastructure.transport.dialing import connect
 from infrastructure.transport.http2_connection import Header, Http2Connection, Stream, StreamRefused
 
 if TYPE_CHECKING:
@@ -140,13 +141,10 @@ class Http2Transport(httpx.AsyncBaseTransport):
 
     async def _open(self, request: httpx.Request) -> Http2Connection:
         url = request.url
-        loop = asyncio.get_running_loop()
         port = url.port or (443 if self._ssl else 80)
         try:
             async with asyncio.timeout(request.extensions.get("timeout", {}).get("connect")):
-                transport, connection = await loop.create_connection(
-                    lambda: Http2Connection(self._gone), url.host, port, ssl=self._ssl, happy_eyeballs_delay=0.25
-                )
+                transport, connection = await connect(lambda: Http2Connection(self._gone), url.host, port, self._ssl)
                 await _spoken(transport, connection)
         except TimeoutError:
             raise httpx.ConnectTimeout("HTTP/2: connecting took too long", request=request) from None

@@ -30,9 +30,12 @@ class LineSplitter:
         Raises:
             LineTooLong: a line is longer than the limit, ended or not.
         """
-        if b"\n" not in data:
+        end = data.find(b"\n")
+        if end < 0:
             self._hold(data)
             return []
+        if end == len(data) - 1 and not self._pieces and end <= self._limit and data.startswith(b"{"):
+            return [data[:end]]  # a token's own segment, as nearly always
         first, *rest = data.split(b"\n")
         if self._pieces:
             self._hold(first)

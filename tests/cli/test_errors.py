@@ -42,6 +42,7 @@ NEVER_LEAVE = {
     "BadShape": "becomes an UnreadableAnswer",
     "BadFrame": "becomes a StreamBroken",
     "LineTooLong": "becomes an UnreadableAnswer",
+    "StaleConnection": "is asked once more, then becomes a ServerUnreachable",
     "StreamRefused": "becomes a StreamBroken",
     "Abandoned": "only in a thread whose work nobody waits for",
 }

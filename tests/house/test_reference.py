@@ -15,7 +15,19 @@ from pydantic_core import PydanticUndefined
 
 from backend.cli.app import build_app
 from infrastructure.batch import BatchPlace, BatchReport, HumanEvalProblem, Job, Record, read_jobs
-from infrastructure.simulator import Break, Fault, FaultKind, ModelSpec, SimulatorSettings, Task, default_models
+from infrastructure.simulator import (
+    Break,
+    Fault,
+    FaultKind,
+    Http2Settings,
+    ModelSpec,
+    SimulatorSettings,
+    Task,
+    Toxic,
+    ToxicKind,
+    Truth,
+    default_models,
+)
 from infrastructure.simulator.gate import ROUTES
 from infrastructure.tasks import EXIT_CODES
 
@@ -146,6 +158,14 @@ def test_every_field_of_the_simulator_is_told(simulator: str) -> None:
     kinds, faults = tables(simulator, "Faults")
     assert named(kinds, "Kind") == [kind.value for kind in FaultKind]
     check_fields(faults, Fault)
+    kinds, toxics = tables(simulator, "Toxics")
+    assert named(kinds, "Kind") == [kind.value for kind in ToxicKind]
+    check_fields(toxics, Toxic)
+    (http2,) = tables(simulator, "HTTP/2")
+    check_fields(http2, Http2Settings)
+    (truth,) = tables(simulator, "The truth")
+    told = {name for row in truth for name in re.findall(r"`(\w+)", row["What"])}
+    assert told | {"of", "as_json", "noted"} == {name for name in dir(Truth) if not name.startswith("_")}
 
 
 def test_every_model_and_route_is_told(simulator: str) -> None:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infrastructure.simulator.caching import common
 from infrastructure.simulator.filters import Delta, RepeatGuard, StopWords, ThinkingFilter, ToolFilter
 from infrastructure.simulator.golang import dump, parse_duration, timestamp
 from infrastructure.simulator.names import parse_name
 from infrastructure.simulator.options import OptionError, checked, options_of
 from infrastructure.simulator.reading import WireError, read_fields, read_keep_alive, read_think
-from infrastructure.simulator.runner import _common
 from infrastructure.simulator.templates import Conversation, Message, TemplateError, render_chatml, render_custom
 from infrastructure.simulator.tokens import ByteTokenizer, WordTokenizer
 
@@ -179,7 +179,7 @@ def test_counting_agrees_with_encoding_and_nothing_is_lost(text: str):
 
 @given(st.text(alphabet="ab", max_size=40), st.text(alphabet="ab", max_size=40))
 def test_the_longest_common_beginning(one: str, other: str):
-    length = _common(one, other)
+    length = common(one, other)
 
     assert one[:length] == other[:length]
     assert length == min(len(one), len(other)) or one[length] != other[length]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import orjson
@@ -66,6 +67,17 @@ class RawServer:
     port: int = 0
     requests: list[Exchange] = field(default_factory=list)
     connections: int = 0
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def asked(self, number: int) -> None:
+        """Wait until so many requests have come."""
+        while len(self.requests) < number:
+            self._news.clear()
+            await self._news.wait()
+
+    def add(self, exchange: Exchange) -> None:
+        self.requests.append(exchange)
+        self._news.set()
 
     @property
     def url(self) -> str:
@@ -73,7 +85,7 @@ class RawServer:
 
 
 @asynccontextmanager
-async def raw_server(script: Script) -> AsyncIterator[RawServer]:
+async def raw_server(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
     """Serve every request by `script` until the block ends."""
     state = RawServer()
     tasks: set[asyncio.Task[None]] = set()
@@ -82,23 +94,26 @@ async def raw_server(script: Script) -> AsyncIterator[RawServer]:
         state.connections += 1
         try:
             while (exchange := await _request(reader, writer, len(state.requests))) is not None:
-                state.requests.append(exchange)
+                state.add(exchange)
                 await script(exchange)
         except ConnectionError:
             pass
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(serve(reader, writer))
         tasks.add(task)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
     state.port = server.sockets[0].getsockname()[1]
     try:
         yield state
     finally:
         server.close()
+        await asyncio.sleep(0)  # what was accepted in this turn has its task in the next
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -110,10 +125,12 @@ async def raw_server(script: Script) -> AsyncIterator[RawServer]:
 async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> Exchange | None:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
+        size = _size(head)
+        return Exchange(head, await reader.readexactly(size) if size else b"", number, reader, writer)
+    except asyncio.IncompleteReadError:  # the client has left, perhaps in the middle
         return None
-    size = 0
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            size = int(line.split(b":")[1])
-    return Exchange(head, await reader.readexactly(size) if size else b"", number, reader, writer)
+
+
+def _size(head: bytes) -> int:
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    return int(lengths[-1].split(b":")[1]) if lengths else 0

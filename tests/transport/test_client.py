@@ -35,19 +35,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+HTTPX = ServerSettings(transport="httpx")  # respx stands in for what httpx speaks through
 URL = "http://127.0.0.1:11434"
 DONE = b'{"message":{"content":""},"done":true}\n'
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[OllamaClient]:
-    client = OllamaClient(ServerSettings())
+    client = OllamaClient(HTTPX)
     yield client
     await client.aclose()
 
 
 async def sent_by_chat(request: ChatRequest) -> dict[str, Any]:
-    client = OllamaClient(ServerSettings(), allow_cloud=True)
+    client = OllamaClient(HTTPX, allow_cloud=True)
     with respx.mock:
         route = respx.post(f"{URL}/api/chat").respond(200, content=DONE)
         async with client.chat(request) as chunks:
@@ -158,7 +159,7 @@ async def test_no_origin_is_sent_and_no_compression_asked_for(client: OllamaClie
 @respx.mock
 async def test_credentials_are_sent(settings: dict[str, str], header: str) -> None:
     route = respx.get(f"{URL}/api/version").respond(json={"version": "1"})
-    client = OllamaClient(ServerSettings.model_validate(settings))
+    client = OllamaClient(ServerSettings.model_validate({**settings, "transport": "httpx"}))
     await client.version()
     assert route.calls.last.request.headers["authorization"] == header
     await client.aclose()
@@ -167,7 +168,7 @@ async def test_credentials_are_sent(settings: dict[str, str], header: str) -> No
 @respx.mock
 async def test_a_path_prefix_is_kept_without_a_double_slash() -> None:
     route = respx.get("http://127.0.0.1:11434/ollama/api/version").respond(json={"version": "1"})
-    client = OllamaClient(ServerSettings(url="127.0.0.1/ollama/"))
+    client = OllamaClient(ServerSettings(url="127.0.0.1/ollama/", transport="httpx"))
     await client.version()
     assert route.called
     await client.aclose()
