@@ -1,16 +1,18 @@
 """How long things take, as far as decisions need it.
 
-Owns small running averages: of a lane's calls, its loads, and each server's speed with its prompts.
+Owns small running averages: of a lane's calls, how many there are, its loads, and each server's speed.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from infrastructure.pool.lanes import Lane
 
 Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 _SMOOTHING = 0.2
 _SERVICE_SECONDS = 5.0
@@ -19,6 +21,8 @@ _LOAD_SECONDS = (0.5, 1e9)
 _BYTES = 4_000_000_000
 """Of a model whose size nobody said."""
 _LANES_KEPT = 1024
+_FLOW_SECONDS = 60.0
+"""Calls count towards the flow for about so long."""
 _SHORTEST_PROMPT = 32
 """Tokens: shorter prompts say little about the speed."""
 _CACHED_SPEEDUP = 4.0
@@ -32,6 +36,8 @@ class Estimates:
         self.any_service = _SERVICE_SECONDS
         """Of a call in flight, over all lanes, in seconds."""
         self._service: dict[Lane, float] = {}
+        self._service_on: dict[tuple[str, Lane], float] = {}
+        self._flow: dict[Lane, _Flow] = {}
         self._load: dict[str, float] = {}
         self._sizes: dict[str, int] = {}
         self._speed: dict[tuple[str, Lane], float] = {}
@@ -39,6 +45,15 @@ class Estimates:
     def service(self, lane: Lane) -> float:
         """Seconds that a call of the lane is in flight."""
         return self._service.get(lane, self.any_service)
+
+    def service_on(self, server: str, lane: Lane) -> float:
+        """The same on one server; where it has not been seen there, as anywhere."""
+        return self._service_on.get((server, lane)) or self.service(lane)
+
+    def flow(self, lane: Lane, now: float) -> float:
+        """Calls of the lane that are answered in a second, of late."""
+        flow = self._flow.get(lane)
+        return 0.0 if flow is None else flow.rate(now)
 
     def load(self, lane: Lane) -> float:
         """Seconds that loading the lane's model takes."""
@@ -56,10 +71,16 @@ class Estimates:
         """A model takes so many bytes."""
         self._sizes[model] = size
 
-    def served(self, lane: Lane, seconds: float) -> None:
+    def served(self, server: str, lane: Lane, seconds: float, now: float) -> None:
         """A call was in flight for so long."""
         self.any_service = _mixed(self.any_service, seconds)
         _put(self._service, lane, _mixed(self._service.get(lane, seconds), seconds))
+        here = server, lane
+        _put(self._service_on, here, _mixed(self._service_on.get(here, seconds), seconds))
+        flow = self._flow.get(lane)
+        if flow is None:
+            _put(self._flow, lane, flow := _Flow(now))
+        flow.count(now)
 
     def loaded(self, lane: Lane, seconds: float) -> None:
         """The lane's model took so long to load."""
@@ -78,11 +99,29 @@ class Estimates:
             _put(self._speed, (server, lane), _mixed(known, speed))
 
 
+class _Flow:
+    """A decaying count of calls."""
+
+    __slots__ = ("_at", "_count", "_since")
+
+    def __init__(self, now: float) -> None:
+        self._count = 0.0
+        self._since = self._at = now
+
+    def count(self, now: float) -> None:
+        self._count = 1.0 + self._count * math.exp((self._at - now) / _FLOW_SECONDS)
+        self._at = now
+
+    def rate(self, now: float) -> float:
+        seen = _FLOW_SECONDS * (1.0 - math.exp((self._since - now - 1.0) / _FLOW_SECONDS))
+        return self._count * math.exp((self._at - now) / _FLOW_SECONDS) / seen
+
+
 def _mixed(before: float, new: float, weight: float = _SMOOTHING) -> float:
     return before + weight * (new - before)
 
 
-def _put(table: dict[Key, float], key: Key, value: float) -> None:
+def _put(table: dict[Key, Value], key: Key, value: Value) -> None:
     if key not in table and len(table) >= _LANES_KEPT:
         table.clear()
     table[key] = value

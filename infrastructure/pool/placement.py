@@ -27,7 +27,7 @@ AGED_SECONDS = 60.0
 """A batch call that has waited for so long takes part in the share below."""
 AGED_SHARE = 8
 """Of so many slots that persons' calls would get, one goes to an aged batch call that waits for the same lane."""
-FAIR_TOKENS = 4096.0
+FAIR_TOKENS = 8192.0
 """How much more a client may have had than the one that had least, and still go first for its cached prefix. It bounds
 what affinity can take from fairness."""
 AFFINITY_SECONDS = 10.0

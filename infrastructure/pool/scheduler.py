@@ -324,7 +324,7 @@ class Scheduler:
         if breakers and breakers.pop(lane, None) is not None:
             self._freed[slot.server, lane] = None
         load = metrics.load_ns / 1e9
-        self.estimates.served(lane, max(0.0, seconds - load))
+        self.estimates.served(slot.server, lane, max(0.0, seconds - load), now)
         self.estimates.evaluated(slot.server, lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
         if self.residency.load_seen(ticket, load):
             self.reloads += 1

@@ -92,6 +92,8 @@ class ServerState:
         self.move: Move | None = None
         self.breakers: dict[Lane, Breaker] = {}
         """Of the lanes that have failed lately."""
+        self.moved_at = float("-inf")
+        """When a call was last sent here so that its model got loaded."""
         self.berths: dict[Lane, Berth] = {}
         self._resident: dict[str, Lane | None] = {}
 
