@@ -19,7 +19,7 @@ from infrastructure.pool.figures import Figures
 from infrastructure.pool.inventory import Inventory
 from infrastructure.pool.placement import may_serve
 from infrastructure.pool.refusal import Found, reasons_of, refusal
-from infrastructure.pool.retries import RetryBudget
+from infrastructure.pool.retries import HEDGE_SHARE, RetryBudget
 from infrastructure.pool.scheduler import Scheduler
 from infrastructure.pool.states import CallState, Health
 from infrastructure.pool.watchman import Watchman
@@ -76,6 +76,7 @@ class Dispatcher:
         self.inventory.on_look = self._looked
         self.watchman = Watchman(self)
         self.budget = RetryBudget()
+        self.hedges = RetryBudget(HEDGE_SHARE, start=1, most=20)
         self.draining = False
         self.closed = False
         self._runs: dict[int, Running] = {}
@@ -216,6 +217,18 @@ class Dispatcher:
                 self._line_up(ticket)
                 run.interrupt(slot, None)
         self.pump()
+
+    def twin(self, ticket: Ticket) -> Ticket | None:
+        """A second slot for a call that is late, if one is free and not too many calls have had one."""
+        if self.closed:
+            return None
+        twin = self.scheduler.twin(ticket, self.clock())
+        if twin is not None and not self.hedges.spend():
+            self.scheduler.free(self.scheduler.stop(twin, CallState.CANCELLED))
+            return None
+        if twin is not None:
+            self.counts["hedged"] += 1
+        return twin
 
     def _has_elsewhere(self, ticket: Ticket) -> bool:
         return any(may_serve(server, ticket) for server in self.scheduler.servers.values())

@@ -6,6 +6,7 @@ Owns small running averages: of a lane's calls, how many there are, its loads, a
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ _LOAD_SECONDS = (0.5, 1e9)
 _BYTES = 4_000_000_000
 """Of a model whose size nobody said."""
 _LANES_KEPT = 1024
+_RECENT = 100
+"""Calls that a quantile is taken of."""
+_ENOUGH = 20
 _FLOW_SECONDS = 60.0
 """Calls count towards the flow for about so long."""
 _SHORTEST_PROMPT = 32
@@ -40,6 +44,7 @@ class Estimates:
         self._flow: dict[Lane, _Flow] = {}
         self._load: dict[str, float] = {}
         self._sizes: dict[str, int] = {}
+        self._first_bytes: dict[Lane, deque[float]] = {}
         self._speed: dict[tuple[str, Lane], float] = {}
 
     def service(self, lane: Lane) -> float:
@@ -62,6 +67,21 @@ class Estimates:
             return known
         start, speed = _LOAD_SECONDS
         return start + self._sizes.get(lane.model, _BYTES) / speed
+
+    def late(self, lane: Lane) -> float | None:
+        """Seconds after which a call of the lane is later with its first byte than 95 of 100; None: not known yet."""
+        recent = self._first_bytes.get(lane)
+        if recent is None or len(recent) < _ENOUGH:
+            return None
+        return sorted(recent)[int(0.95 * len(recent))]
+
+    def answered(self, lane: Lane, seconds: float) -> None:
+        """From sending a call of the lane to its first byte, without a load."""
+        recent = self._first_bytes.get(lane)
+        if recent is None:
+            recent = deque[float](maxlen=_RECENT)
+            _put(self._first_bytes, lane, recent)
+        recent.append(seconds)
 
     def prompt_speed(self, server: str, lane: Lane) -> float | None:
         """Tokens a second with which the server evaluates the lane's prompts; None if that is not known."""

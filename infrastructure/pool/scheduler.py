@@ -191,6 +191,55 @@ class Scheduler:
         server.give_back(slot)
         self._freed[slot.server, slot.lane] = None
 
+    def twin(self, ticket: Ticket, now: float) -> Ticket | None:
+        """A second ticket for a late call, with a free slot where its lane is surely loaded; None: there is no such.
+
+        It is counted as a call of its own until it is stopped.
+        """
+        slot = ticket.slot
+        if slot is None or ticket.loads or ticket.call.band is Band.SPECULATIVE:
+            return None
+        free = [
+            server
+            for server in self.residency.hosts(ticket.lane)
+            if server.name not in (slot.server, *ticket.excluded)
+            and server.loaded(ticket.lane) == 2
+            and server.room(ticket.lane)
+            and server.open_to(ticket.lane)
+            and not server.unproven(ticket.lane)
+        ]
+        if not free:
+            return None
+        self._last_number += 1
+        call = ticket.call
+        twin = Ticket(
+            number=self._last_number,
+            lane=ticket.lane,
+            call=call,
+            enqueued_at=ticket.enqueued_at,
+            expires_at=ticket.expires_at,
+            prompt_tokens=ticket.prompt_tokens,
+            embeds=ticket.embeds,
+        )
+        twin.become(CallState.PLACED)
+        twin.slot = min(free, key=lambda server: server.load).take(twin, now)
+        self.queue.shares[call.band].enter(call.client)
+        twin.charged = self.queue.shares[call.band].charge(call.client, twin.prompt_tokens)
+        self.in_flight[call.band] += 1
+        return twin
+
+    def swap(self, ticket: Ticket, twin: Ticket) -> None:
+        """A call and its twin change places."""
+        for each in (ticket, twin):
+            if each.slot is None:
+                raise LookupError(f"call {each.number} holds no slot")
+            del each.slot.berth.in_flight[each.number]
+        ticket.slot, twin.slot = twin.slot, ticket.slot
+        for each in (ticket, twin):
+            if each.slot is not None:
+                each.slot.ticket = each
+                each.slot.berth.in_flight[each.number] = each
+
     def move(self, ticket: Ticket, *, exclude: str, now: float) -> Slot:
         """A call in flight failed on a server before its first byte: it is queued again, for the others.
 
@@ -324,6 +373,8 @@ class Scheduler:
         if breakers and breakers.pop(lane, None) is not None:
             self._freed[slot.server, lane] = None
         load = metrics.load_ns / 1e9
+        if ticket.first_byte_at is not None:
+            self.estimates.answered(lane, max(0.0, seconds - load - (now - ticket.first_byte_at)))
         self.estimates.served(slot.server, lane, max(0.0, seconds - load), now)
         self.estimates.evaluated(slot.server, lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
         if self.residency.load_seen(ticket, load):
