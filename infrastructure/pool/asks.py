@@ -5,11 +5,12 @@ Owns the three kinds of question (conversation, prompt, texts to embed) and how 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from infrastructure.transport import encoding
 from infrastructure.transport.errors import Phase
 from infrastructure.transport.messages import ChatRequest, Chunk, EmbedRequest, Final, GenerateRequest
 from infrastructure.transport.window import MESSAGE_TOKENS, estimate_tokens
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from agents.model import Options
     from infrastructure.config.settings import LaneSettings, PhaseLimits
+    from infrastructure.pool.states import Band
     from infrastructure.transport.client import OllamaClient
 
 Chunks = AbstractAsyncContextManager[AsyncIterator[Chunk]]
@@ -36,6 +38,10 @@ class Ask(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the prompt, without the template; 0 where no window has to be minded."""
+        ...
+
+    def question(self, options: Options, band: Band) -> Hashable:
+        """What tells this question from others, asked with these options and so urgent."""
         ...
 
     @property
@@ -70,6 +76,10 @@ class ChatAsk:
         whole = estimate_tokens(messages=request.messages, tools=request.tools, format=request.format, ratio=1)
         return whole - MESSAGE_TOKENS * self.turns
 
+    def question(self, options: Options, band: Band) -> Hashable:
+        """The body that would be sent."""
+        return band, encoding.dump(encoding.chat_body(replace(self.request, options=options)))
+
     @property
     def embeds(self) -> bool:
         """No."""
@@ -103,6 +113,10 @@ class GenerateAsk:
         text = "".join(filter(None, (request.system, request.prompt, request.suffix)))
         return estimate_tokens(prompt=text, format=request.format, ratio=1) - (MESSAGE_TOKENS if text else 0)
 
+    def question(self, options: Options, band: Band) -> Hashable:
+        """The body that would be sent."""
+        return band, encoding.dump(encoding.generate_body(replace(self.request, options=options)))
+
     @property
     def embeds(self) -> bool:
         """No."""
@@ -134,6 +148,11 @@ class EmbedAsk:
     def size(self) -> int:
         """0: each text has the window to itself, and the server refuses one that is too long."""
         return 0
+
+    def question(self, options: Options, band: Band) -> Hashable:
+        """Its parts: cheaper than the body."""
+        request = self.request
+        return band, request.model, request.input, request.dimensions, request.truncate, repr(options)
 
     @property
     def embeds(self) -> bool:
