@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 import statistics
 import sys
@@ -24,7 +25,7 @@ from benchmarks.real_routers import (
 )
 from benchmarks.real_servers import RealServer, binary, real_server
 
-ROUNDS = 3
+ROUNDS = int(os.environ.get("CORRAL_ROUNDS", "3"))
 MIX = {"noise-small": 45, "endless": 35, "words": 20}
 LARGE_MIX = {"noise-large": 45, "endless": 35, "noise-small": 20}
 CALLS, TOKENS, SECONDS = 100, 600, 25.0

@@ -270,6 +270,7 @@ class Run:
         first_byte = (self._first_byte_at or now) - self._sent_at
         pool.figures.served(self._server, self.errand.lane, metrics, first_byte)
         pool.budget.answered()
+        pool.hedges.answered()
         pool.scheduler.served(self.ticket, metrics, now - self._sent_at, now)
         said = self._gathered.partial
         self.reply = Reply(
