@@ -282,6 +282,13 @@ class OllamaConnectionPool:
         """Servers, health, models, slots, queue and rates at this moment; asks no server."""
         return take_snapshot(self._dispatcher)
 
+    def changes(self) -> AsyncGenerator[PoolSnapshot, None]:
+        """A snapshot now, and a new one after changes, at most every quarter of a second; nothing runs while idle.
+
+        Ends when the pool is closed. Wrap it in `contextlib.aclosing` when leaving early.
+        """
+        return self._dispatcher.changes.follow(self.snapshot)
+
     async def drain(self) -> None:
         """Refuse new calls with `PoolDraining`, and wait until those in hand are over."""
         await self._dispatcher.drain()

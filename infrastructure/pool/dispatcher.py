@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from infrastructure.pool.background import Background
+from infrastructure.pool.changes import Changes
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, PoolDraining, QueueTimeout
 from infrastructure.pool.failures import is_down
 from infrastructure.pool.figures import Figures
@@ -22,7 +23,7 @@ from infrastructure.pool.states import CallState, Health
 from infrastructure.transport.errors import ModelNotFound, OllamaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from infrastructure.config.settings import PoolSettings, ServerSettings
     from infrastructure.pool.calls import Call
@@ -39,6 +40,11 @@ class Running(Protocol):
     """A call under way, as the dispatcher needs to reach it."""
 
     ticket: Ticket
+
+    @property
+    def characters(self) -> int:
+        """How much of the answer has come."""
+        ...
 
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """Its slot is taken: close the stream and free the slot; then fail with the error, or go on if None."""
@@ -61,6 +67,7 @@ class Dispatcher:
         self.background = Background()
         self.figures = Figures()
         self.counts: Counter[str] = Counter()
+        self.changes = Changes()
         self.scheduler = Scheduler(
             {name: server.slots for name, server in servers.items()},
             queue_length=settings.queue_length,
@@ -129,6 +136,10 @@ class Dispatcher:
         """All calls, waiting or in flight."""
         return [run.ticket for run in self._runs.values()]
 
+    def runs(self) -> Collection[Running]:
+        """The same, oldest first, as they can be reached."""
+        return self._runs.values()
+
     def position(self, ticket: Ticket) -> int | None:
         """How many calls go before a waiting one."""
         return next((at for at, each in enumerate(self.scheduler.queue.in_order()) if each is ticket), None)
@@ -144,6 +155,7 @@ class Dispatcher:
         self._runs.pop(run.ticket.number, None)
         if not self._runs:
             self._idle.set()
+        self.changes.ring()
 
     async def turn(self, ticket: Ticket) -> Slot:
         """Wait for a slot.
@@ -202,6 +214,7 @@ class Dispatcher:
         if len(self.scheduler.queue):
             self._announce_positions()
             self._set_alarm(now)
+        self.changes.ring()
 
     def free(self, slot: Slot) -> None:
         """The slot's connection is closed; who is next?"""
@@ -214,6 +227,7 @@ class Dispatcher:
     async def drain(self) -> None:
         """Take no new calls and wait until those in hand are over."""
         self.draining = True
+        self.changes.ring()
         await self._idle.wait()
 
     async def aclose(self) -> None:
@@ -229,6 +243,7 @@ class Dispatcher:
             await self._freed.wait()
         await self.background.aclose()
         await self.inventory.aclose()
+        self.changes.close()
 
     def _end(self, run: Running) -> None:
         ticket = run.ticket

@@ -97,6 +97,11 @@ class Run:
         if final is not None:
             yield final
 
+    @property
+    def characters(self) -> int:
+        """How much of the answer has come."""
+        return self._gathered.characters
+
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """The scheduler took the slot: close, free it, then fail with the error, or go on if None."""
         self._slot = slot
@@ -192,6 +197,9 @@ class Run:
             self._check_window(metrics)
         now = pool.clock()
         first_byte = (self._first_byte_at or now) - self._sent_at
+        cached = pool.scheduler.estimates.cached(
+            self._server, self.errand.lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9
+        )
         pool.figures.served(self._server, self.errand.lane, metrics, first_byte)
         pool.scheduler.served(self.ticket, metrics, now - self._sent_at, now)
         said = self._gathered.partial
@@ -207,6 +215,7 @@ class Run:
             queued_seconds=self.ticket.queued_seconds,
             first_byte_seconds=first_byte,
             seconds=now - self.ticket.enqueued_at,
+            cached_tokens=cached,
         )
         pool.scheduler.end(self.ticket)  # the server is done with it, whatever becomes of the connection
         self._slot = None
