@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from agents.model import Options, Think
+    from infrastructure.pool.observing import CallObserver
 
 __all__ = [
     "Band",
@@ -283,11 +284,12 @@ class OllamaConnectionPool:
         return take_snapshot(self._dispatcher)
 
     def changes(self) -> AsyncGenerator[PoolSnapshot, None]:
-        """A snapshot now, and a new one after changes, at most every quarter of a second; nothing runs while idle.
-
-        Ends when the pool is closed. Wrap it in `contextlib.aclosing` when leaving early.
-        """
+        """A snapshot now and after changes, four a second at most; ends with the pool. Nothing runs while idle."""
         return self._dispatcher.changes.follow(self.snapshot)
+
+    def observe(self, observer: CallObserver) -> None:
+        """Tell this one of every call that ends from now on."""
+        self._dispatcher.observers.append(observer)
 
     async def drain(self) -> None:
         """Refuse new calls with `PoolDraining`, and wait until those in hand are over."""

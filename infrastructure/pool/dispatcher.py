@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from infrastructure.config.settings import PoolSettings, ServerSettings
     from infrastructure.pool.calls import Call
     from infrastructure.pool.lanes import Lane
+    from infrastructure.pool.observing import CallObserver
     from infrastructure.pool.ticket import Slot, Ticket
 
 SETTLE_SECONDS = 0.25
@@ -68,6 +69,7 @@ class Dispatcher:
         self.figures = Figures()
         self.counts: Counter[str] = Counter()
         self.changes = Changes()
+        self.observers: list[CallObserver] = []
         self.scheduler = Scheduler(
             {name: server.slots for name, server in servers.items()},
             queue_length=settings.queue_length,

@@ -9,8 +9,10 @@ import pytest
 
 from infrastructure.config.settings import LaneSettings
 from infrastructure.connection_pool import Band, Call, CallState, OllamaConnectionPool, PoolSnapshot
+from infrastructure.pool.errors import ModelNowhere
 from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.lanes import Lane
+from infrastructure.pool.observing import CallEnd
 from tests.pool.servers import WORDS, ask, pool_over, simulator
 
 LANE = Lane("words:latest")
@@ -125,3 +127,38 @@ def test_what_cannot_have_been_evaluated_was_cached(tokens: int, seconds: float,
     assert estimates.cached("gpu", LANE, tokens, seconds) == 0
     estimates.evaluated("gpu", LANE, 1000, 1.0)
     assert estimates.cached("gpu", LANE, tokens, seconds) == cached
+
+
+class Listener:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.ends: list[CallEnd] = []
+
+    def ended(self, end: CallEnd) -> None:
+        self.ends.append(end)
+
+
+async def test_observer_is_told_of_every_call_that_ends_however_it_does() -> None:
+    listener = Listener()
+    async with pool_over(simulator()) as pool:
+        pool.observe(listener)
+        await pool.chat(model="words", messages=ask(), call=Call(band=Band.BATCH))
+        await pool.generate(model="words", prompt="hi")
+        await pool.embed(model="embedder", input="hi")
+        with pytest.raises(ModelNowhere):
+            await pool.generate(model="missing", prompt="hi")
+        async with pool.stream_chat(model="endless", messages=ask()) as stream:
+            await anext(stream)
+    assert [(end.operation, end.model, end.state, end.server) for end in listener.ends] == [
+        ("chat", "words:latest", CallState.DONE, "gpu0"),
+        ("text_completion", "words:latest", CallState.DONE, "gpu0"),
+        ("embeddings", "embedder:latest", CallState.DONE, "gpu0"),
+        ("text_completion", "missing:latest", CallState.FAILED, None),
+        ("chat", "endless:latest", CallState.CANCELLED, "gpu0"),
+    ]
+    done, nowhere = listener.ends[0], listener.ends[3]
+    assert done.band is Band.BATCH
+    assert done.reply is not None
+    assert done.reply.text
+    assert (nowhere.reply, nowhere.queued_seconds) == (None, nowhere.seconds)
