@@ -13,6 +13,7 @@ from infrastructure.pool.calls import CallUpdate, Reply
 from infrastructure.pool.errand import Errand, by_deadline, estimated_tokens, phases_left, request_options
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, Preempted
 from infrastructure.pool.failures import after_failure, may_try_elsewhere
+from infrastructure.pool.observing import tell_end
 from infrastructure.pool.states import CallState
 from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, StreamBroken
 from infrastructure.transport.gathering import Gathered
@@ -312,7 +313,12 @@ class Run:
                 self._pool.free(slot)
 
     def _count_end(self, state: CallState) -> None:
-        self._pool.counts[state.value] += 1
+        pool = self._pool
+        pool.counts[state.value] += 1
+        if pool.observers:
+            seconds = pool.clock() - self.ticket.enqueued_at
+            where, reply = self._where, self.reply
+            tell_end(pool.observers, self.errand, self.ticket, state, server=where, seconds=seconds, reply=reply)
         self._tell()
 
     # ---------------------------------------------------------------------------------------- what is told
