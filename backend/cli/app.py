@@ -38,6 +38,7 @@ VERBS: tuple[tuple[str, str, Group], ...] = (
     ("resume", "Go on with a run that was interrupted or waits for an answer.", _RUNS),
     ("apply", "Put a run's patch into the folder it came from, or on a new branch.", _RUNS),
     ("serve", "Serve the page and the API.", _HOUSE),
+    ("top", "Watch the pool: servers, lanes, queue, calls.", _HOUSE),
     ("doctor", "Check this machine, and say how to mend what is wrong.", _HOUSE),
     ("config", "Show or change the settings, and say where each comes from.", _HOUSE),
     ("clean", "Remove what old runs left behind.", _HOUSE),
