@@ -19,6 +19,7 @@ from backend.cli.findings import (
     check_settings,
     check_sqlite,
 )
+from backend.cli.fitting import fit_finding, judge_fit, wanted_lanes
 from backend.cli.outside import (
     LaneAsked,
     SandboxSeen,
@@ -125,7 +126,18 @@ async def _servers(settings: Settings, origin: str) -> tuple[Finding, ...]:
         answering = [(client, each) for client, each in zip(clients, seen, strict=True) if each.fault is None]
         for lane in lanes:
             findings += await _lane(lane, answering)
+        findings += _fits(settings, seen)
     return tuple(findings)
+
+
+async def look_at(settings: Settings) -> list[ServerSeen]:
+    """Each server as it answers, in the order of the settings."""
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(aclosing(OllamaClient(each, allow_cloud=settings.pool.allow_cloud)))
+            for each in settings.servers
+        ]
+        return await asyncio.gather(*map(_seen, clients))
 
 
 async def _seen(client: OllamaClient) -> ServerSeen:
@@ -148,6 +160,17 @@ async def _lane(asked: LaneAsked, servers: Sequence[tuple[OllamaClient, ServerSe
         else judge_absent(asked.lane, seen.label, each, others=others)
         for (_, seen), each in zip(servers, shown, strict=True)
     ]
+
+
+def _fits(settings: Settings, servers: Sequence[ServerSeen]) -> list[Finding]:
+    """Whether the lanes fit together on each server that answers."""
+    wanted = wanted_lanes(settings)
+    found = [
+        fit_finding(judge_fit(seen, wanted, server.max_loaded_models))
+        for server, seen in zip(settings.servers, servers, strict=True)
+        if seen.fault is None
+    ]
+    return [finding for finding in found if finding is not None]
 
 
 async def _show(client: OllamaClient, model: str) -> ModelInfo | OllamaError:

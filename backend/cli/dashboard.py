@@ -119,7 +119,8 @@ def _server(server: ServerSnapshot) -> Sequence[str | Text]:
 
 def _loaded(model: LoadedSnapshot) -> str:
     window = f", {model.context_length:,} tokens" if model.context_length else ""
-    spilled = "" if model.size_vram >= model.size else f", {100 * model.size_vram // max(1, model.size)} % on the GPU"
+    share = 100 * model.size_vram // max(1, model.size)
+    spilled = "" if model.size_vram >= model.size else f", {share} % on the GPU" if share else ", on the CPU"
     return f"{model.model} ({model.size / 1e9:.1f} GB{spilled}{window})"
 
 

@@ -54,6 +54,11 @@ EXITS: Mapping[str, Exits] = {
     ),
     "serve": ((0, "it was told to end; or this data directory is served already, and where was said"),),
     "top": ((0, "shown; or ended by q or Ctrl-C"),),
+    "models": (
+        (0, "listed, pulled or answered; fit: nothing is known to speak against it"),
+        (1, "fit: lanes do not fit together on a server"),
+        (3, "no server, no such model, a download that failed, a model that does not answer"),
+    ),
     "doctor": ((0, "ready"), (3, "something is missing that a run needs")),
     "config": ((0, "shown or changed"), (2, "there is no such setting, or it cannot have that value")),
     "clean": ((0, "removed, or nothing was old enough"),),
