@@ -40,6 +40,7 @@ VERBS: tuple[tuple[str, str, Group], ...] = (
     ("serve", "Serve the page and the API.", _HOUSE),
     ("top", "Watch the pool: servers, lanes, queue, calls.", _HOUSE),
     ("models", "List, pull and check models, and see which lanes fit together.", _HOUSE),
+    ("bench", "Measure a model, and say how many calls at once pay.", _HOUSE),
     ("doctor", "Check this machine, and say how to mend what is wrong.", _HOUSE),
     ("config", "Show or change the settings, and say where each comes from.", _HOUSE),
     ("clean", "Remove what old runs left behind.", _HOUSE),
