@@ -28,6 +28,7 @@ from backend.cli.outside import (
     chosen_model,
     judge_absent,
     judge_choice,
+    judge_memory,
     judge_sandbox,
     judge_server,
     judge_window,
@@ -154,12 +155,14 @@ async def _lane(asked: LaneAsked, servers: Sequence[tuple[OllamaClient, ServerSe
     """A lane's model on each server that answers."""
     shown = await asyncio.gather(*(_show(client, asked.lane.model) for client, _ in servers))
     others = any(isinstance(each, ModelInfo) for each in shown)
-    return [
-        judge_window(seen.label, asked, seen.in_memory(asked.lane.model), each)
-        if isinstance(each, ModelInfo)
-        else judge_absent(asked.lane, seen.label, each, others=others)
-        for (_, seen), each in zip(servers, shown, strict=True)
-    ]
+    found: list[Finding | None] = []
+    for (_, seen), each in zip(servers, shown, strict=True):
+        if isinstance(each, ModelInfo):
+            loaded = seen.in_memory(asked.lane.model)
+            found += judge_window(seen.label, asked, loaded, each), judge_memory(seen.label, asked, loaded, each)
+        else:
+            found.append(judge_absent(asked.lane, seen.label, each, others=others))
+    return [finding for finding in found if finding is not None]
 
 
 def _fits(settings: Settings, servers: Sequence[ServerSeen]) -> list[Finding]:
