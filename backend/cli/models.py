@@ -14,7 +14,7 @@ from backend.cli.checking import Checked, check_model, document_of, findings_of
 from backend.cli.checkup import look_at
 from backend.cli.console import Terminal, open_terminal, visible
 from backend.cli.doctor import print_findings
-from backend.cli.errors import ENVIRONMENT, FAILED
+from backend.cli.errors import ENVIRONMENT, FAILED, INTERRUPTED
 from backend.cli.fitting import Fit, judge_fit, wanted_lanes
 from backend.cli.manual import below
 from backend.cli.options import NO_OPTIONS, Common, Document, settings_of
@@ -52,10 +52,14 @@ def list_(*, output: Document = "text", common: Common = NO_OPTIONS) -> int:
 def pull(model: ModelArgument, /, *, output: Document = "text", common: Common = NO_OPTIONS) -> int:
     """Have a server download a model: the first that answers, or the one that --server names.
 
-    Ctrl-C stops the watching; what was downloaded is kept there, and the same command goes on.
+    Ctrl-C stops it, unless somebody else waits for the same model there; what has come is kept.
     """
     terminal = open_terminal()
-    asyncio.run(_pull(settings_of(common), model, terminal, quiet=common.quiet))
+    try:
+        asyncio.run(_pull(settings_of(common), model, terminal, quiet=common.quiet))
+    except KeyboardInterrupt:
+        terminal.say("stopped; what has come is kept there, and the same command goes on")
+        return INTERRUPTED
     if output != "text":
         terminal.data({"model": model, "status": "success"})
     else:
