@@ -14,6 +14,7 @@ from infrastructure.config.settings import LaneSettings, PoolSettings, ServerSet
 from infrastructure.pool.asks import Ask, ChatAsk, EmbedAsk, GenerateAsk
 from infrastructure.pool.background import outlast
 from infrastructure.pool.calls import Call, CallUpdate, Reply, Watch
+from infrastructure.pool.coalescing import Flights, is_deterministic
 from infrastructure.pool.dispatcher import Dispatcher
 from infrastructure.pool.errand import Errand
 from infrastructure.pool.lanes import LaneBook
@@ -97,6 +98,7 @@ class OllamaConnectionPool:
         self._lanes = LaneBook(lanes or {})
         self._dispatcher = Dispatcher(by_url(servers), self._settings, clock)
         self._catalogue = Catalogue(self._dispatcher)
+        self._flights = Flights()
         self._closing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -139,20 +141,10 @@ class OllamaConnectionPool:
         Raises:
             OllamaError: the call could not be carried out; the class says why, `hint` what to do.
         """
-        stream = self.stream_generate(
-            model=model,
-            prompt=prompt,
-            system=system,
-            suffix=suffix,
-            raw=raw,
-            format=format,
-            think=think,
-            options=options,
-            call=call,
-            watch=watch,
-            whole=True,
+        request = GenerateRequest(
+            model=model, prompt=prompt, system=system, suffix=suffix, raw=raw, format=format, think=think
         )
-        return (await stream.whole()).text
+        return (await self._whole(model, GenerateAsk(request), options, call, watch)).text
 
     def stream_generate(
         self,
@@ -192,18 +184,10 @@ class OllamaConnectionPool:
         `messages` and `tools` may be ours or of Ollama's dict shape. Until the answer is whole, a speculative call
         that is pre-empted begins anew by itself.
         """
-        stream = self.stream_chat(
-            model=model,
-            messages=messages,
-            tools=tools,
-            format=format,
-            think=think,
-            options=options,
-            call=call,
-            watch=watch,
-            whole=True,
+        request = ChatRequest(
+            model=model, messages=read_messages(messages), tools=read_tools(tools), format=format, think=think
         )
-        return await stream.whole()
+        return await self._whole(model, ChatAsk(request), options, call, watch)
 
     def stream_chat(
         self,
@@ -238,8 +222,15 @@ class OllamaConnectionPool:
         """One vector for each text, in their order. A text longer than the window is refused unless `truncate`."""
         texts = (input,) if isinstance(input, str) else tuple(input)
         ask = EmbedAsk(EmbedRequest(model=model, input=texts, dimensions=dimensions, truncate=truncate))
-        await self._stream(model, ask, options, call, watch, whole=True).whole()
-        return ask.vectors
+        if watch is not None or call.deadline is not None:
+            await self._stream(model, ask, options, call, watch, whole=True).whole()
+            return ask.vectors
+
+        async def vectors() -> list[tuple[float, ...]]:
+            await self._stream(model, ask, options, call, watch, whole=True).whole()
+            return ask.vectors
+
+        return list(await self._flights.share(ask.question(options, call.band), vectors))
 
     # ---------------------------------------------------------------------------------------- models
     async def models(self) -> tuple[PoolModel, ...]:
@@ -278,6 +269,33 @@ class OllamaConnectionPool:
         self._dispatcher.check_open()
         return await widen(self._lanes, self._catalogue, model, outgrown)
 
+    # ---------------------------------------------------------------------------------------- servers
+    def add_server(self, server: str | ServerSettings) -> None:
+        """A further server, while calls go on; it gets some as soon as it has said what it holds.
+
+        Raises:
+            BadAddress: the address cannot be read.
+            ValueError: it is there already.
+        """
+        for settings in by_url([server]).values():
+            self._dispatcher.add_server(settings)
+
+    def drain_server(self, server: str, *, draining: bool = True) -> None:
+        """Give a server (label or URL) no new calls, or calls again; those in flight there go on.
+
+        Raises:
+            UnknownServer: there is none of that name.
+        """
+        self._dispatcher.set_draining(self._dispatcher.named(server), draining)
+
+    async def remove_server(self, server: str) -> None:
+        """Drain a server (label or URL), wait until its calls are over, and forget it. No call is lost.
+
+        Raises:
+            UnknownServer: there is none of that name.
+        """
+        await self._dispatcher.remove_server(self._dispatcher.named(server))
+
     # ------------------------------------------------------------------------------------------ state
     def snapshot(self) -> PoolSnapshot:
         """Servers, health, models, slots, queue and rates at this moment; asks no server."""
@@ -300,6 +318,14 @@ class OllamaConnectionPool:
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._dispatcher.aclose(), name="close the pool")
         await outlast(self._closing)
+
+    async def _whole(self, model: str, ask: Ask, options: Options, call: Call, watch: Watch | None) -> Reply:
+        """The whole answer; an equal one that is under way is waited for, where it would be the same."""
+        if watch is not None or call.deadline is not None or not is_deterministic(options):
+            return await self._stream(model, ask, options, call, watch, whole=True).whole()
+        return await self._flights.share(
+            ask.question(options, call.band), lambda: self._stream(model, ask, options, call, watch, whole=True).whole()
+        )
 
     def _stream(
         self, model: str, ask: Ask, options: Options, call: Call, watch: Watch | None, *, whole: bool

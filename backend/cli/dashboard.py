@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backend.cli.console import visible
+from infrastructure.pool.breakers import BreakerState
 from infrastructure.pool.states import Health
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def _head(standing: Standing) -> tuple[Text, ...]:
 
 
 def _server(server: ServerSnapshot) -> Sequence[str | Text]:
-    state = Text(server.health.value, style=_HEALTH[server.health])
+    drains = server.draining and server.health is Health.UP
+    state = Text("drains" if drains else server.health.value, style="yellow" if drains else _HEALTH[server.health])
     places = "?" if server.places is None else f"{server.places}{'' if server.places_given else ' learned'}"
     if server.health is Health.DOWN:
         held = server.reason.removeprefix(f"{server.label}: ")
@@ -126,6 +128,8 @@ def _loaded(model: LoadedSnapshot) -> str:
 
 def _lane(pool: PoolSnapshot, server: ServerSnapshot, lane: LaneSnapshot) -> Sequence[str | Text]:
     memory = "loading" if lane.loading else "yes" if lane.resident else "no"
+    if lane.breaker is not BreakerState.CLOSED:
+        memory = f"breaker {lane.breaker}"
     figures = lane.figures
     prompt = lane.prompt_tokens_per_second or figures.prompt_tokens_per_second
     return (

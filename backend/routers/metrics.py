@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 
 from backend.dependencies import App, Door
 from backend.problems import answers
+from infrastructure.pool.breakers import BreakerState
 from infrastructure.pool.snapshot import PoolSnapshot, ServerSnapshot
 from infrastructure.pool.states import Health
 from infrastructure.storage.runs import RunState
@@ -16,6 +17,8 @@ from infrastructure.telemetry.metrics import CONTENT_TYPE, MetricsCollector, Sam
 
 router = APIRouter(tags=["metrics"])
 
+_OUTCOMES = ("done", "failed", "cancelled", "preempted", "moved", "hedged", "hedges_won", "tripped")
+_BREAKER = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 0.5, BreakerState.OPEN: 1.0}
 _EXAMPLE = 'corral_pool_queue_depth{band="interactive"} 0.0\n'
 
 
@@ -54,7 +57,7 @@ def pool_samples(pool: PoolSnapshot) -> Iterator[Sample]:
     yield Sample(names.OLDEST_WAIT, pool.oldest_wait_seconds)
     yield Sample(names.LOADS, pool.loads)
     yield Sample(names.RELOADS, pool.reloads)
-    for outcome in ("done", "failed", "cancelled", "preempted", "moved"):
+    for outcome in _OUTCOMES:
         yield Sample(names.CALLS, getattr(pool.calls, outcome), (outcome,))
     for server in pool.servers:
         yield from _server_samples(server)
@@ -72,6 +75,7 @@ def _server_samples(server: ServerSnapshot) -> Iterator[Sample]:
         place, figures = (server.label, lane.lane), lane.figures
         for state in ("free", "busy", "cancelling"):
             yield Sample(names.SLOTS, getattr(lane, state), (*place, state))
+        yield Sample(names.BREAKER, _BREAKER[lane.breaker], place)
         yield Sample(names.SLOTS_KNOWN, lane.slots, place)
         yield Sample(names.SERVER_WAIT, figures.server_wait_seconds, place)
         yield Sample(names.MODEL_LOAD, figures.load_seconds, place)

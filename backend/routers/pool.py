@@ -34,6 +34,7 @@ _LANE: dict[str, JsonValue] = {
     "resident": True,
     "loading": False,
     "prompt_tokens_per_second": 2750.0,
+    "breaker": "closed",
     "load_seconds": 4.2,
 }
 _SERVER: dict[str, JsonValue] = {
@@ -46,6 +47,7 @@ _SERVER: dict[str, JsonValue] = {
     "models": ["qwen2.5-coder:14b", "qwen2.5-coder:7b"],
     "loaded": [{"model": "qwen2.5-coder:14b", "size": 15518000000, "size_vram": 15518000000, "context_length": 32768}],
     "lanes": [_LANE],
+    "draining": False,
     "places": 1,
     "places_given": False,
     "loading": None,
@@ -69,7 +71,16 @@ POOL_EXAMPLE: dict[str, JsonValue] = {
     "queued": {"interactive": 0, "batch": 2, "speculative": 0},
     "in_flight": {"interactive": 1, "batch": 0, "speculative": 0},
     "clients": {"default": 3},
-    "calls": {"done": 12, "failed": 0, "cancelled": 1, "preempted": 0, "moved": 0},
+    "calls": {
+        "done": 12,
+        "failed": 0,
+        "cancelled": 1,
+        "preempted": 0,
+        "moved": 0,
+        "hedged": 0,
+        "hedges_won": 0,
+        "tripped": 0,
+    },
     "waiting": {"qwen2.5-coder:7b": 2},
     "oldest_wait_seconds": 1.4,
     "loads": 1,

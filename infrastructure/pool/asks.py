@@ -5,18 +5,22 @@ Owns the three kinds of question (conversation, prompt, texts to embed) and how 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from infrastructure.transport import encoding
 from infrastructure.transport.errors import Phase
 from infrastructure.transport.messages import ChatRequest, Chunk, EmbedRequest, Final, GenerateRequest
 from infrastructure.transport.window import MESSAGE_TOKENS, estimate_tokens
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from agents.model import Options
     from infrastructure.config.settings import LaneSettings, PhaseLimits
+    from infrastructure.pool.states import Band
     from infrastructure.transport.client import OllamaClient
 
 Chunks = AbstractAsyncContextManager[AsyncIterator[Chunk]]
@@ -34,6 +38,10 @@ class Ask(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the prompt, without the template; 0 where no window has to be minded."""
+        ...
+
+    def question(self, options: Options, band: Band) -> Hashable:
+        """What tells this question from others, asked with these options and so urgent."""
         ...
 
     @property
@@ -68,6 +76,10 @@ class ChatAsk:
         whole = estimate_tokens(messages=request.messages, tools=request.tools, format=request.format, ratio=1)
         return whole - MESSAGE_TOKENS * self.turns
 
+    def question(self, options: Options, band: Band) -> Hashable:
+        """The body that would be sent."""
+        return band, encoding.dump(encoding.chat_body(replace(self.request, options=options)))
+
     @property
     def embeds(self) -> bool:
         """No."""
@@ -101,6 +113,10 @@ class GenerateAsk:
         text = "".join(filter(None, (request.system, request.prompt, request.suffix)))
         return estimate_tokens(prompt=text, format=request.format, ratio=1) - (MESSAGE_TOKENS if text else 0)
 
+    def question(self, options: Options, band: Band) -> Hashable:
+        """The body that would be sent."""
+        return band, encoding.dump(encoding.generate_body(replace(self.request, options=options)))
+
     @property
     def embeds(self) -> bool:
         """No."""
@@ -133,6 +149,11 @@ class EmbedAsk:
         """0: each text has the window to itself, and the server refuses one that is too long."""
         return 0
 
+    def question(self, options: Options, band: Band) -> Hashable:
+        """Its parts: cheaper than the body."""
+        request = self.request
+        return band, request.model, request.input, request.dimensions, request.truncate, repr(options)
+
     @property
     def embeds(self) -> bool:
         """Yes."""
@@ -144,15 +165,30 @@ class EmbedAsk:
 
     def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
         """By `POST /api/embed`, as a stream of one chunk, so that it lives like every other call."""
-        return self._stream(client, replace(self.request, options=options), phases, on_phase)
+        return _Embedding(self, client, replace(self.request, options=options), phases, on_phase)
 
-    @asynccontextmanager
-    async def _stream(
-        self, client: OllamaClient, request: EmbedRequest, phases: PhaseLimits, on_phase: OnPhase
-    ) -> AsyncGenerator[AsyncIterator[Chunk], None]:
-        answer = await client.embed(request, phases=phases, on_phase=on_phase)
-        self.vectors[:] = answer.vectors
-        yield _only(Chunk(final=Final("stop", answer.metrics)))
+
+class _Embedding(AbstractAsyncContextManager[AsyncIterator[Chunk]]):
+    """An answer that comes at once, as a stream of one chunk."""
+
+    def __init__(
+        self, ask: EmbedAsk, client: OllamaClient, request: EmbedRequest, phases: PhaseLimits, on_phase: OnPhase
+    ) -> None:
+        self._ask = ask
+        self._client = client
+        self._request = request
+        self._phases = phases
+        self._on_phase = on_phase
+
+    async def __aenter__(self) -> AsyncIterator[Chunk]:
+        answer = await self._client.embed(self._request, phases=self._phases, on_phase=self._on_phase)
+        self._ask.vectors[:] = answer.vectors
+        return _only(Chunk(final=Final("stop", answer.metrics)))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is left open."""
 
 
 async def _only(chunk: Chunk) -> AsyncGenerator[Chunk, None]:

@@ -7,19 +7,23 @@ before it can be placed or refused. All of it runs in the event loop; a decision
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from infrastructure.pool.background import Background
 from infrastructure.pool.changes import Changes
-from infrastructure.pool.errors import DeadlinePassed, PoolClosed, PoolDraining, QueueTimeout
-from infrastructure.pool.failures import is_down
+from infrastructure.pool.errors import DeadlinePassed, PoolClosed, PoolDraining, QueueTimeout, UnknownServer
+from infrastructure.pool.failures import is_down, trips
 from infrastructure.pool.figures import Figures
 from infrastructure.pool.inventory import Inventory
+from infrastructure.pool.placement import may_serve
 from infrastructure.pool.refusal import Found, reasons_of, refusal
+from infrastructure.pool.retries import HEDGE_SHARE, RetryBudget
 from infrastructure.pool.scheduler import Scheduler
 from infrastructure.pool.states import CallState, Health
+from infrastructure.pool.watchman import Watchman
 from infrastructure.transport.errors import ModelNotFound, OllamaError
 
 if TYPE_CHECKING:
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.observing import CallObserver
     from infrastructure.pool.ticket import Slot, Ticket
+
+_log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 0.25
 """How long the first calls wait for slower servers, which may have the model loaded already."""
@@ -62,7 +68,7 @@ class Dispatcher:
     def __init__(
         self, servers: Mapping[str, ServerSettings], settings: PoolSettings, clock: Callable[[], float]
     ) -> None:
-        self.servers = servers
+        self.servers = dict(servers)
         self.settings = settings
         self.clock = clock
         self.background = Background()
@@ -75,8 +81,11 @@ class Dispatcher:
             queue_length=settings.queue_length,
             places={name: server.max_loaded_models for name, server in servers.items()},
         )
-        self.inventory = Inventory(servers, settings, self.scheduler, self.background, clock)
+        self.inventory = Inventory(self.servers, settings, self.scheduler, self.background, clock)
         self.inventory.on_look = self._looked
+        self.watchman = Watchman(self)
+        self.budget = RetryBudget()
+        self.hedges = RetryBudget(HEDGE_SHARE, start=1, most=20)
         self.draining = False
         self.closed = False
         self._runs: dict[int, Running] = {}
@@ -134,6 +143,11 @@ class Dispatcher:
         if self.closed:
             raise PoolClosed
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is any call."""
+        return bool(self._runs)
+
     def tickets(self) -> list[Ticket]:
         """All calls, waiting or in flight."""
         return [run.ticket for run in self._runs.values()]
@@ -150,6 +164,7 @@ class Dispatcher:
         """A call begins; it must be forgotten in the end."""
         self._runs[run.ticket.number] = run
         self._idle.clear()
+        self.watchman.wake()
 
     def forget(self, run: Running) -> None:
         """A call is over and holds nothing."""
@@ -200,9 +215,41 @@ class Dispatcher:
             self.inventory.failed(server, error)
         elif isinstance(error, ModelNotFound):
             self.scheduler.lacks(server, lane.model)
+        elif trips(error) and self.scheduler.failed(server, lane, self.clock()):
+            self.counts["tripped"] += 1
+            _log.warning("%s keeps failing on %s: no calls for a while (%s)", lane, self.servers[server].label, error)
+
+    def lost(self, server: str, error: OllamaError) -> None:
+        """A server does not answer any more: calls there that have had nothing yet go elsewhere, if they can."""
+        self.inventory.failed(server, error)
+        for run in list(self._runs.values()):
+            ticket = run.ticket
+            waits = ticket.state in (CallState.CONNECTING, CallState.WAITING)
+            if waits and ticket.slot is not None and ticket.slot.server == server and self._has_elsewhere(ticket):
+                self.counts["moved"] += 1
+                slot = self.scheduler.move(ticket, exclude=server, now=self.clock())
+                self._line_up(ticket)
+                run.interrupt(slot, None)
+        self.pump()
+
+    def twin(self, ticket: Ticket) -> Ticket | None:
+        """A second slot for a call that is late, if one is free and not too many calls have had one."""
+        if self.closed:
+            return None
+        twin = self.scheduler.twin(ticket, self.clock())
+        if twin is not None and not self.hedges.spend():
+            self.scheduler.free(self.scheduler.stop(twin, CallState.CANCELLED))
+            return None
+        if twin is not None:
+            self.counts["hedged"] += 1
+        return twin
+
+    def _has_elsewhere(self, ticket: Ticket) -> bool:
+        return any(may_serve(server, ticket) for server in self.scheduler.servers.values())
 
     def pump(self) -> None:
         """Decide all that can be decided now. Called after every change."""
+        self._freed.set()
         now = self.clock()
         for ticket in self.scheduler.expire(now):
             waited = now - ticket.enqueued_at
@@ -235,6 +282,7 @@ class Dispatcher:
     async def aclose(self) -> None:
         """End every call with `PoolClosed`, free every slot, close every connection."""
         self.closed = True
+        self.watchman.stop()
         for timer in (self._alarm, self._settle, self._positions):
             if timer is not None:
                 timer.cancel()
@@ -261,6 +309,47 @@ class Dispatcher:
                 run.interrupt(slot, PoolClosed())
 
     # --------------------------------------------------------------------------------------- servers
+    def add_server(self, settings: ServerSettings) -> None:
+        """A further server; it is looked at, and gets calls when it has answered.
+
+        Raises:
+            ValueError: it is there already.
+        """
+        self.check_open()
+        if settings.url in self.servers:
+            raise ValueError(f"server {settings.url} is there already")
+        self.servers[settings.url] = settings
+        self.scheduler.add_server(settings.url, settings.slots, settings.max_loaded_models)
+        self.inventory.look(settings.url)
+
+    def named(self, server: str) -> str:
+        """The server of this label or address.
+
+        Raises:
+            UnknownServer: there is none.
+        """
+        for name, settings in self.servers.items():
+            if server in (name, settings.label):
+                return name
+        raise UnknownServer(server, tuple(settings.label for settings in self.servers.values()))
+
+    def set_draining(self, name: str, draining: bool) -> None:
+        """Give a server no new calls, or calls again."""
+        self.scheduler.set_draining(name, draining)
+        self.pump()
+
+    async def remove_server(self, name: str) -> None:
+        """Give a server no new calls, wait until those in flight there are over, and forget it."""
+        self.set_draining(name, True)
+        while name in self.servers and self.scheduler.servers[name].in_flight:
+            self._freed.clear()
+            await self._freed.wait()
+        if name in self.servers:
+            del self.servers[name]
+            self.scheduler.remove_server(name)
+            self.changes.ring()
+            await self.inventory.forget(name)
+
     def _refresh(self) -> None:
         now = self.clock()
         unknown = False
@@ -285,6 +374,8 @@ class Dispatcher:
 
     def _mind_stranded(self) -> None:
         """Calls that fit nowhere: look once more at each server that might take them, then refuse."""
+        if not self.scheduler.doubtful:
+            return
         for ticket in self.scheduler.stranded():
             waits = False
             for name, server in self.scheduler.servers.items():

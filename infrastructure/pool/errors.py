@@ -107,3 +107,12 @@ def _how_to_start(servers: Mapping[str, str]) -> str:
     if not servers:
         return "name one in the settings, or set OLLAMA_HOST"
     return "start one with `ollama serve`, or correct its address"
+
+
+class UnknownServer(LookupError):
+    """The pool has no server of this label or URL."""
+
+    def __init__(self, server: str, known: tuple[str, ...]) -> None:
+        self.server = server
+        self.known = known
+        super().__init__(f"no server {server!r}; there are: {', '.join(known) or 'none'}")

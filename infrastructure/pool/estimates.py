@@ -1,17 +1,19 @@
 """How long things take, as far as decisions need it.
 
-Owns small running averages: of a lane's calls, its loads, and each server's speed with its prompts.
+Owns small running averages: of a lane's calls, how many there are, its loads, and each server's speed.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from infrastructure.pool.lanes import Lane
 
 Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 _SMOOTHING = 0.2
 _SERVICE_SECONDS = 5.0
@@ -20,6 +22,11 @@ _LOAD_SECONDS = (0.5, 1e9)
 _BYTES = 4_000_000_000
 """Of a model whose size nobody said."""
 _LANES_KEPT = 1024
+_RECENT = 100
+"""Calls that a quantile is taken of."""
+_ENOUGH = 20
+_FLOW_SECONDS = 60.0
+"""Calls count towards the flow for about so long."""
 _SHORTEST_PROMPT = 32
 """Tokens: shorter prompts say little about the speed."""
 _UNSTEADY = 1.25
@@ -35,13 +42,25 @@ class Estimates:
         self.any_service = _SERVICE_SECONDS
         """Of a call in flight, over all lanes, in seconds."""
         self._service: dict[Lane, float] = {}
+        self._service_on: dict[tuple[str, Lane], float] = {}
+        self._flow: dict[Lane, _Flow] = {}
         self._load: dict[str, float] = {}
         self._sizes: dict[str, int] = {}
+        self._first_bytes: dict[Lane, deque[float]] = {}
         self._speed: dict[tuple[str, Lane], float] = {}
 
     def service(self, lane: Lane) -> float:
         """Seconds that a call of the lane is in flight."""
         return self._service.get(lane, self.any_service)
+
+    def service_on(self, server: str, lane: Lane) -> float:
+        """The same on one server; where it has not been seen there, as anywhere."""
+        return self._service_on.get((server, lane)) or self.service(lane)
+
+    def flow(self, lane: Lane, now: float) -> float:
+        """Calls of the lane that are answered in a second, of late."""
+        flow = self._flow.get(lane)
+        return 0.0 if flow is None else flow.rate(now)
 
     def load(self, lane: Lane) -> float:
         """Seconds that loading the lane's model takes."""
@@ -50,6 +69,21 @@ class Estimates:
             return known
         start, speed = _LOAD_SECONDS
         return start + self._sizes.get(lane.model, _BYTES) / speed
+
+    def late(self, lane: Lane) -> float | None:
+        """Seconds after which a call of the lane is later with its first byte than 95 of 100; None: not known yet."""
+        recent = self._first_bytes.get(lane)
+        if recent is None or len(recent) < _ENOUGH:
+            return None
+        return sorted(recent)[int(0.95 * len(recent))]
+
+    def answered(self, lane: Lane, seconds: float) -> None:
+        """From sending a call of the lane to its first byte, without a load."""
+        recent = self._first_bytes.get(lane)
+        if recent is None:
+            recent = deque[float](maxlen=_RECENT)
+            _put(self._first_bytes, lane, recent)
+        recent.append(seconds)
 
     def prompt_speed(self, server: str, lane: Lane) -> float | None:
         """Tokens a second with which the server evaluates the lane's prompts; None if that is not known."""
@@ -70,10 +104,16 @@ class Estimates:
         """A model takes so many bytes."""
         self._sizes[model] = size
 
-    def served(self, lane: Lane, seconds: float) -> None:
+    def served(self, server: str, lane: Lane, seconds: float, now: float) -> None:
         """A call was in flight for so long."""
         self.any_service = _mixed(self.any_service, seconds)
         _put(self._service, lane, _mixed(self._service.get(lane, seconds), seconds))
+        here = server, lane
+        _put(self._service_on, here, _mixed(self._service_on.get(here, seconds), seconds))
+        flow = self._flow.get(lane)
+        if flow is None:
+            _put(self._flow, lane, flow := _Flow(now))
+        flow.count(now)
 
     def loaded(self, lane: Lane, seconds: float) -> None:
         """The lane's model took so long to load."""
@@ -92,11 +132,29 @@ class Estimates:
             _put(self._speed, (server, lane), _mixed(known, speed))
 
 
+class _Flow:
+    """A decaying count of calls."""
+
+    __slots__ = ("_at", "_count", "_since")
+
+    def __init__(self, now: float) -> None:
+        self._count = 0.0
+        self._since = self._at = now
+
+    def count(self, now: float) -> None:
+        self._count = 1.0 + self._count * math.exp((self._at - now) / _FLOW_SECONDS)
+        self._at = now
+
+    def rate(self, now: float) -> float:
+        seen = _FLOW_SECONDS * (1.0 - math.exp((self._since - now - 1.0) / _FLOW_SECONDS))
+        return self._count * math.exp((self._at - now) / _FLOW_SECONDS) / seen
+
+
 def _mixed(before: float, new: float, weight: float = _SMOOTHING) -> float:
     return before + weight * (new - before)
 
 
-def _put(table: dict[Key, float], key: Key, value: float) -> None:
+def _put(table: dict[Key, Value], key: Key, value: Value) -> None:
     if key not in table and len(table) >= _LANES_KEPT:
         table.clear()
     table[key] = value

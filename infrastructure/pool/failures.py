@@ -5,6 +5,8 @@ Owns the decisions: does the error make the server down, may the call go elsewhe
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from infrastructure.transport.errors import (
     NotAuthorized,
     OllamaError,
@@ -12,9 +14,13 @@ from infrastructure.transport.errors import (
     PhaseTimeout,
     ServerFailed,
     ServerUnreachable,
+    StreamBroken,
     UnreadableAnswer,
     may_move,
 )
+
+if TYPE_CHECKING:
+    from infrastructure.pool.retries import RetryBudget
 
 _GATEWAY_STATUS = frozenset({502, 504})
 """A proxy's words for: there is no server behind me."""
@@ -39,14 +45,22 @@ def is_down(error: BaseException, *, answering: bool = False) -> bool:
     return is_unreached(error)
 
 
-def may_try_elsewhere(error: OllamaError, *, first_byte_seen: bool, moves: int) -> bool:
+def trips(error: BaseException) -> bool:
+    """Whether a failure speaks against the model on that server, so that some in a row open its breaker."""
+    if isinstance(error, PhaseTimeout):
+        return error.phase in (Phase.FIRST_BYTE, Phase.BETWEEN_TOKENS)
+    return isinstance(error, ServerFailed | StreamBroken | UnreadableAnswer)
+
+
+def may_try_elsewhere(error: OllamaError, *, first_byte_seen: bool, moves: int, budget: RetryBudget) -> bool:
     """Whether a failed call goes back to the queue.
 
-    Only before its first byte. As often as there are servers if it did not get through to one, else once.
+    Only before its first byte. As often as there are servers if it did not get through to one; else once, and only
+    as long as the budget for such retries lasts.
     """
     if first_byte_seen or not may_move(error):
         return False
-    return is_unreached(error) or moves == 0
+    return is_unreached(error) or (moves == 0 and budget.spend())
 
 
 def after_failure(last: OllamaError, refused: OllamaError) -> OllamaError:

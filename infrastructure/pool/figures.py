@@ -6,8 +6,7 @@ Owns small running averages, from the servers' own figures (final chunk). No his
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from infrastructure.transport.window import MESSAGE_TOKENS, TOKENS_PER_BYTE
 
@@ -24,8 +23,7 @@ _BYTES_TO_LEARN = 512
 _LANES_KEPT = 256
 
 
-@dataclass(frozen=True, slots=True)
-class LaneFigures:
+class LaneFigures(NamedTuple):
     """Running averages of one lane on one server; the newest call counts a fifth. 0 where nothing is known."""
 
     calls: int = 0
@@ -59,32 +57,29 @@ class Figures:
     def served(self, server: str, lane: Lane, metrics: Metrics, first_byte_seconds: float) -> None:
         """A call was answered."""
         before = self.of(server, lane)
-        load = metrics.load_ns / 1e9
+        load, weight = metrics.load_ns / 1e9, _WEIGHT if before.calls else 1.0
+        prompt_speed = _rate(metrics.prompt_tokens, metrics.prompt_ns)
+        decode_speed = _rate(metrics.completion_tokens, metrics.decode_ns)
         self._put(
             server,
             lane,
             LaneFigures(
-                calls=before.calls + 1,
-                failures=before.failures,
-                server_wait_seconds=_mixed(before, "server_wait_seconds", metrics.slot_wait_ns / 1e9),
-                load_seconds=load if load > 0.1 else before.load_seconds,
-                prompt_seconds=_mixed(before, "prompt_seconds", metrics.prompt_ns / 1e9),
-                prompt_tokens_per_second=_mixed(
-                    before, "prompt_tokens_per_second", _rate(metrics.prompt_tokens, metrics.prompt_ns)
-                ),
-                decode_seconds=_mixed(before, "decode_seconds", metrics.decode_ns / 1e9),
-                decode_tokens_per_second=_mixed(
-                    before, "decode_tokens_per_second", _rate(metrics.completion_tokens, metrics.decode_ns)
-                ),
-                first_byte_seconds=_mixed(before, "first_byte_seconds", first_byte_seconds),
+                before.calls + 1,
+                before.failures,
+                _mixed(before.server_wait_seconds, metrics.slot_wait_ns / 1e9, weight),
+                load if load > 0.1 else before.load_seconds,
+                _mixed(before.prompt_seconds, metrics.prompt_ns / 1e9, weight),
+                _mixed(before.prompt_tokens_per_second, prompt_speed, weight),
+                _mixed(before.decode_seconds, metrics.decode_ns / 1e9, weight),
+                _mixed(before.decode_tokens_per_second, decode_speed, weight),
+                _mixed(before.first_byte_seconds, first_byte_seconds, weight),
             ),
         )
 
     def failed(self, server: str, lane: Lane) -> None:
         """A call failed there, by the server's or the wire's fault."""
         before = self.of(server, lane)
-        values = {field.name: getattr(before, field.name) for field in fields(before)}
-        self._put(server, lane, LaneFigures(**values | {"failures": before.failures + 1}))
+        self._put(server, lane, before._replace(failures=before.failures + 1))
 
     def estimate(self, model: str, size: int, turns: int) -> int:
         """How many tokens a prompt of `size` bytes in so many turns takes: rather too many than too few.
@@ -110,9 +105,8 @@ class Figures:
 _NOTHING = LaneFigures()
 
 
-def _mixed(before: LaneFigures, name: str, value: float) -> float:
-    known: float = getattr(before, name)
-    return known + _WEIGHT * (value - known) if before.calls else value
+def _mixed(known: float, value: float, weight: float) -> float:
+    return known + weight * (value - known)
 
 
 def _rate(count: int, nanoseconds: int) -> float:

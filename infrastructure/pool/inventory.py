@@ -132,6 +132,19 @@ class Inventory:
         """Why a server is down."""
         return self._errors.get(server)
 
+    async def forget(self, server: str) -> None:
+        """The server is not ours any more."""
+        look = self._looks.get(server)
+        if look is not None:
+            look.cancel()
+            await asyncio.wait([look])
+        self._holdings.pop(server, None)
+        self._errors.pop(server, None)
+        self._stale.discard(server)
+        client = self._clients.pop(server, None)
+        if client is not None:
+            await client.aclose()
+
     async def aclose(self) -> None:
         """Close the clients."""
         clients = list(self._clients.values())
@@ -155,7 +168,8 @@ class Inventory:
             self._seen(server, models, has_loaded.result())
             known = True
         finally:
-            if not known:  # closed, or a defect of ours: nobody may wait for this look for ever
+            if not known and server in self._scheduler.servers:
+                # Closed, or a defect of ours: nobody may wait for this look for ever.
                 self._scheduler.down(server, "the look at it failed", self._clock())
             del self._looks[server]
             if server in self._stale:

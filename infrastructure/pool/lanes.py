@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from infrastructure.config.settings import LaneSettings
 from infrastructure.transport.encoding import is_cloud
@@ -22,9 +22,12 @@ LOAD_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "us
 """Options that reload the model when they differ from the loaded ones."""
 
 _LANES_TOLD = 100
+_LANES_KEPT = 1000
 _log = logging.getLogger(__name__)
 
 LoadValue: TypeAlias = int | bool
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class BadOption(ValueError):
@@ -112,12 +115,17 @@ class LaneBook:
         self._named = dict(lanes)
         self._told: set[Lane] = set()
         self._wider: dict[str, int] = {}
+        self._configured: dict[str, LaneSettings] = {}
+        self._usual: dict[int, tuple[LaneSettings, Lane]] = {}
         self._by_model = {canonical(lane.model): lane for lane in reversed(list(lanes.values()))}
 
     def configured(self, name: str) -> LaneSettings:
         """What a lane name or a model name stands for."""
-        named = self._named.get(name) or self._by_model.get(canonical(name))
-        return named or LaneSettings(model=name)
+        found = self._configured.get(name)
+        if found is None:
+            found = self._named.get(name) or self._by_model.get(canonical(name)) or LaneSettings(model=name)
+            _keep(self._configured, name, found)
+        return found
 
     def settings(self, name: str) -> LaneSettings:
         """As `configured`, with the larger window that turned out to be needed where none is configured."""
@@ -140,10 +148,10 @@ class LaneBook:
 
         A lane that differs from the settings' is said in the log, once: it makes servers reload the model.
         """
-        if not options:
-            return lane_of(settings, options), options
+        usual = self._usual_lane(settings)
+        if options.keys().isdisjoint(LOAD_OPTIONS):
+            return usual, options
         lane = lane_of(settings, options)
-        usual = lane_of(settings, {})
         if lane != usual and lane not in self._told and len(self._told) < _LANES_TOLD:
             self._told.add(lane)
             _log.warning(
@@ -152,3 +160,19 @@ class LaneBook:
                 usual,
             )
         return lane, call_options(options)
+
+    def _usual_lane(self, settings: LaneSettings) -> Lane:
+        """The lane of a call without load-time options of its own; settings are frozen, so one lane for each."""
+        known = self._usual.get(id(settings))
+        if known is not None and known[0] is settings:
+            return known[1]
+        lane = lane_of(settings, {})
+        _keep(self._usual, id(settings), (settings, lane))
+        return lane
+
+
+def _keep(table: dict[Key, Value], key: Key, value: Value) -> None:
+    """Remember, but not without end: names may come from anywhere."""
+    if len(table) >= _LANES_KEPT:
+        table.clear()
+    table[key] = value

@@ -22,15 +22,6 @@ if TYPE_CHECKING:
     from infrastructure.transport.messages import LocalModel, ModelInfo, PullProgress
 
 
-class UnknownServer(LookupError):
-    """The pool has no server of this label or URL."""
-
-    def __init__(self, server: str, known: tuple[str, ...]) -> None:
-        self.server = server
-        self.known = known
-        super().__init__(f"no server {server!r}; there are: {', '.join(known) or 'none'}")
-
-
 class Catalogue:
     """What there is on the servers, asked anew each time; who asks at the same time shares the answer."""
 
@@ -51,7 +42,7 @@ class Catalogue:
 
     async def show(self, model: str, server: str | None) -> ModelInfo:
         """What a server knows of the model."""
-        name = await self._named(server) if server is not None else await self._holder(model)
+        name = self._pool.named(server) if server is not None else await self._holder(model)
         key = (name, canonical(model))
         task = self._shows.get(key)
         if task is None:
@@ -63,7 +54,7 @@ class Catalogue:
     async def pull(self, model: str, server: str | None) -> AsyncGenerator[PullProgress, None]:
         """Have a server download the model."""
         if server is not None:
-            name = await self._named(server)
+            name = self._pool.named(server)
         else:
             await self._look(list(self._pool.servers))
             name = next(iter(self._up()), None)
@@ -82,12 +73,6 @@ class Catalogue:
             if models is None or any(canonical(each.name) == wanted for each in models):
                 return server
         raise refusal(model, self._pool.found())
-
-    async def _named(self, server: str) -> str:
-        for name, settings in self._pool.servers.items():
-            if server in (name, settings.label):
-                return name
-        raise UnknownServer(server, tuple(settings.label for settings in self._pool.servers.values()))
 
     async def _look(self, servers: list[str]) -> None:
         looks = [self._pool.inventory.look(server) for server in servers]

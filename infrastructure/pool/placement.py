@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool.queue import head_order
 from infrastructure.pool.quiet import disturbs
-from infrastructure.pool.states import Band, Health
+from infrastructure.pool.states import Band
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ AGED_SECONDS = 60.0
 """A batch call that has waited for so long takes part in the share below."""
 AGED_SHARE = 8
 """Of so many slots that persons' calls would get, one goes to an aged batch call that waits for the same lane."""
-FAIR_TOKENS = 4096.0
+FAIR_TOKENS = 8192.0
 """How much more a client may have had than the one that had least, and still go first for its cached prefix. It bounds
 what affinity can take from fairness."""
 AFFINITY_SECONDS = 10.0
@@ -136,7 +136,7 @@ class Placement:
 
 def may_serve(server: ServerState, ticket: Ticket) -> bool:
     """Whether the call may go to the server as soon as there is room."""
-    return server.health is Health.UP and server.name not in ticket.excluded and holds(server, ticket.lane)
+    return server.serving and server.name not in ticket.excluded and holds(server, ticket.lane)
 
 
 def holds(server: ServerState, lane: Lane) -> bool:
@@ -189,9 +189,9 @@ def _in_the_way(server: ServerState, queue: CallQueue) -> list[Ticket]:
     return [move.ticket] if any(may_serve(server, line.head) for line in others) else []
 
 
-def stranded(queue: CallQueue, servers: Sequence[ServerState]) -> list[Ticket]:
+def stranded(lines: Iterable[Line], servers: Sequence[ServerState]) -> list[Ticket]:
     """The waiting calls that no server could take even if all slots were free."""
-    lost = [line for line in queue.lines() if not any(may_serve(server, line.head) for server in servers)]
+    lost = [line for line in lines if not any(may_serve(server, line.head) for server in servers)]
     return [ticket for line in lost for ticket in line]
 
 

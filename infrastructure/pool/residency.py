@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool.placement import holds, may_serve, needs_no_load
 from infrastructure.pool.server_state import Move
-from infrastructure.pool.states import Health
 from infrastructure.pool.swaps import Later, SwapGate
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Residency:
             hosts = self._hosts[lane] = [
                 server
                 for server in self._servers
-                if server.health is Health.UP and needs_no_load(server, lane) and holds(server, lane)
+                if server.serving and needs_no_load(server, lane) and holds(server, lane)
             ]
         return hosts
 
@@ -81,8 +80,9 @@ class Residency:
         found: list[tuple[ServerState, Ticket]] = []
         for server in self._servers:
             if server.move is not None and server.move.ticket is None:
-                ticket = self._loader(server, server.move)
+                ticket = self._loader(server, server.move, [taken for _, taken in found])
                 if ticket is not None:
+                    server.moved_at = now
                     found.append((server, ticket))
         self._due = min((self._again.get(lane, math.inf) for lane in self._queue.lanes()), default=math.inf)
         self._watch_loads(now)
@@ -110,13 +110,15 @@ class Residency:
             at = min(at, decision.at)
         return at
 
-    def _loader(self, server: ServerState, move: Move) -> Ticket | None:
-        """The call that makes the server load, once what has to go is idle."""
+    def _loader(self, server: ServerState, move: Move, taken: Sequence[Ticket]) -> Ticket | None:
+        """The call that makes the server load, once what has to go is idle; none that makes another server load."""
         if server.busy(move.leaving) and server.places is not None:
             return None
         for line in self._queue.of(move.lane):
-            if may_serve(server, line.head) and server.room(move.lane):
-                ticket = line.head
+            if may_serve(server, line.head) and server.room(move.lane) and server.admits(move.lane):
+                ticket = next((each for each in line.first(len(taken) + 1) if each not in taken), None)
+                if ticket is None:
+                    continue
                 move.ticket = ticket
                 move.reloads = move.lane.model in server.resident()
                 ticket.loads = True
@@ -135,10 +137,9 @@ class Residency:
         self._think_again()
 
     def arrived(self, lane: Lane) -> None:
-        """A call of the lane waits."""
-        if not self.hosts(lane):
-            self._again.pop(lane, None)
-            self._due = 0.0
+        """A call of the lane waits, and has no server that is ready for it."""
+        self._again.pop(lane, None)
+        self._due = 0.0
 
     def idle(self) -> None:
         """No call of some lane is in flight on some server: it may have to go, or another one may come."""
@@ -188,8 +189,9 @@ class Residency:
 
     def observed(self, server: ServerState, loaded: frozenset[str] | None, *, fresh: bool) -> None:
         """A server said what it has loaded; `fresh`: since its last load was over."""
-        before = self._before.pop(server.name, None) if fresh and server.move is None else None
         if loaded is None:
+            if fresh and server.move is None:
+                self._before.pop(server.name, None)
             return
         answering = (ticket for berth in server.berths.values() for ticket in berth.in_flight.values())
         loaded |= {ticket.lane.model for ticket in answering if ticket.first_byte_at is not None}
@@ -197,6 +199,8 @@ class Residency:
         if move is not None and move.ticket is not None and move.lane.model in loaded and not move.reloads:
             server.move = None
             server.answered(move.lane)
+            fresh = True  # it lists what it did not before: so the load is over
+        before = self._before.pop(server.name, None) if fresh and server.move is None else None
         gone = server.resident().keys() - loaded
         server.observe_loaded(loaded)
         for lane in [lane for lane in server.berths if lane.model in gone]:

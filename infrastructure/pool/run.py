@@ -13,6 +13,7 @@ from infrastructure.pool.calls import CallUpdate, Reply
 from infrastructure.pool.errand import Errand, by_deadline, estimated_tokens, phases_left, request_options
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, Preempted
 from infrastructure.pool.failures import after_failure, may_try_elsewhere
+from infrastructure.pool.hedging import Hedge
 from infrastructure.pool.observing import tell_end
 from infrastructure.pool.states import CallState
 from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, StreamBroken
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from agents.model import Options
     from infrastructure.pool.asks import Chunks
     from infrastructure.pool.dispatcher import Dispatcher
+    from infrastructure.pool.server_state import ServerState
     from infrastructure.pool.ticket import Slot, Ticket
     from infrastructure.transport.messages import Chunk, Metrics
+
+LATE_SECONDS = 0.05
+"""A call is not called late before."""
 
 
 class _SlotTaken(Exception):
@@ -48,6 +53,9 @@ class Run:
         self._cancelled_reader = False
         self._end_with: OllamaError | None = None
         self._last_error: OllamaError | None = None
+        self._late: asyncio.TimerHandle | None = None
+        self._hedge: Hedge | None = None
+        self._adopting = False
         self._loaded: bool | None = None
         self._where: str | None = None
         self._sent_at = 0.0
@@ -55,6 +63,7 @@ class Run:
         self._gathered = Gathered()
         self._options: Options = {}
         self.ticket: Ticket
+        self._serving: ServerState
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """The answer's chunks, the last one with `final`. With `whole` only that one.
@@ -75,7 +84,8 @@ class Run:
         try:
             self._tell()
             while self.reply is None:
-                await self._take_turn()
+                if not self._adopting:
+                    await self._take_turn()
                 try:
                     async for chunk in await self._open():
                         self._note(chunk)
@@ -94,6 +104,11 @@ class Run:
                     self._stop(CallState.FAILED)
                     await self._close()
         finally:
+            if self._adopting and self._hedge is not None:  # ended between two steps of going over to the other server
+                self._take_over(self._hedge)
+                self._stop(CallState.CANCELLED)
+                await self._close()
+            self._end_hedge()
             self._pool.forget(self)
         if final is not None:
             yield final
@@ -105,6 +120,11 @@ class Run:
 
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """The scheduler took the slot: close, free it, then fail with the error, or go on if None."""
+        if self._adopting and self._hedge is not None:  # of the two, this is the other server's
+            self._adopting = False
+            self._end_with = error
+            self._pool.background.start(self._hedge.release(slot), "close a second server's answer")
+            return
         self._slot = slot
         self._taken = True
         self._end_with = error
@@ -139,9 +159,14 @@ class Run:
             raise
 
     async def _open(self) -> AsyncIterator[Chunk]:
+        if self._adopting and self._hedge is not None:
+            self._take_over(self._hedge)
+            self._read_as_current_task()
+            return self._hedge.chunks()
         server, self._where = self._server, self._label
         self._taken = self._cancelled_reader = False
-        self._loaded = self._pool.scheduler.servers[server].loaded(self.errand.lane) > 0
+        self._serving = self._pool.scheduler.servers[server]
+        self._loaded = self._serving.loaded(self.errand.lane) > 0
         self._tell()
         self._pool.scheduler.advance(self.ticket, CallState.CONNECTING)
         self._tell()
@@ -154,11 +179,59 @@ class Run:
             self._on_phase,
         )
         self._read_as_current_task()
+        self._watch_for_late()
         chunks = await stream.__aenter__()
         self._stream = stream
         if self.ticket.state is CallState.CONNECTING:
             self._on_phase(Phase.FIRST_BYTE)
         return chunks
+
+    # ---------------------------------------------------------------------------------- a second server
+    def _watch_for_late(self) -> None:
+        seconds = self._pool.scheduler.estimates.late(self.errand.lane)
+        if seconds is not None and self._hedge is None:
+            self._late = asyncio.get_running_loop().call_later(max(seconds, LATE_SECONDS), self._ask_another)
+
+    def _ask_another(self) -> None:
+        self._late = None
+        if self._first_byte_at is not None or self.ticket.state is not CallState.WAITING:
+            return
+        twin = self._pool.twin(self.ticket)
+        if twin is not None:
+            self._hedge = Hedge(self.errand, self._pool, twin, self._go_over)
+
+    def _go_over(self) -> None:
+        """The other server was faster: leave this one."""
+        hedge = self._hedge
+        if (
+            hedge is None
+            or self._first_byte_at is not None
+            or self._taken
+            or self.ticket.state is not CallState.WAITING
+            or self._reader is None
+        ):
+            self._end_hedge()
+            return
+        self._pool.counts["hedges_won"] += 1
+        hedge.adopt(self.ticket)
+        self._adopting = self._taken = self._cancelled_reader = True
+        self._reader.cancel()
+
+    def _take_over(self, hedge: Hedge) -> None:
+        """The stream and the slot of the other server are this call's now."""
+        self._adopting = self._taken = self._cancelled_reader = False
+        self._slot, self._stream = self.ticket.slot, hedge.stream
+        self._where, self._options = self._label, hedge.options
+        self._serving = self._pool.scheduler.servers[self._server]
+        self._sent_at = hedge.sent_at
+
+    def _end_hedge(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        if self._hedge is not None:
+            self._hedge.give_up()
+            self._hedge = None
 
     def _on_phase(self, phase: Phase) -> None:
         if phase is Phase.FIRST_BYTE and self.ticket.state is CallState.CONNECTING:
@@ -168,13 +241,16 @@ class Run:
     def _note(self, chunk: Chunk) -> None:
         if self._first_byte_at is None:
             self._first_byte()
+        self._serving.heard = True
         self._gathered.add(chunk)
 
     def _first_byte(self) -> None:
         self._first_byte_at = self._pool.clock()
+        if self._late is not None or self._hedge is not None:
+            self._end_hedge()
         self._pool.scheduler.advance(self.ticket, CallState.STREAMING)
-        self._pool.scheduler.answered(self.ticket, self._server, self._first_byte_at)
-        self._pool.pump()
+        if self._pool.scheduler.answered(self.ticket, self._server, self._first_byte_at):
+            self._pool.pump()
         if self.errand.ask.size:
             self._pool.inventory.learn_window(self._server, self.errand.lane)
         self._tell()
@@ -202,6 +278,7 @@ class Run:
             self._server, self.errand.lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9
         )
         pool.figures.served(self._server, self.errand.lane, metrics, first_byte)
+        pool.budget.answered()
         pool.scheduler.served(self.ticket, metrics, now - self._sent_at, now)
         said = self._gathered.partial
         self.reply = Reply(
@@ -258,7 +335,9 @@ class Run:
         first_byte_seen = self._first_byte_at is not None
         pool.blame(server, self.errand.lane, error, answering=first_byte_seen)
         moves = self.ticket.attempts - 1
-        if not pool.closed and may_try_elsewhere(error, first_byte_seen=first_byte_seen, moves=moves):
+        if not pool.closed and may_try_elsewhere(
+            error, first_byte_seen=first_byte_seen, moves=moves, budget=pool.budget
+        ):
             self._last_error = error
             pool.move(self.ticket, server)
             self._tell()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool import placement
 from infrastructure.pool.affinity import PrefixOwners
+from infrastructure.pool.breakers import Breaker, BreakerState
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.queue import CallQueue
@@ -20,7 +21,7 @@ from infrastructure.pool.states import Band, CallState, Health, SlotState
 from infrastructure.pool.ticket import Slot, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from infrastructure.pool.calls import Call
     from infrastructure.pool.lanes import Lane
@@ -56,14 +57,17 @@ class Scheduler:
         self.in_flight: dict[Band, int] = dict.fromkeys(Band, 0)
         self.reloads = 0
         """Times a server had to load a model that we took for loaded: somebody else's doing, or a full memory."""
-        self._order: Sequence[ServerState] = tuple(self.servers.values())
+        self._order = list(self.servers.values())
         self.residency = Residency(self.queue, self.estimates, self.owners, self._order)
         self._placement = placement.Placement(self.queue, self.owners, self.estimates)
         self._arrived: dict[Lane, None] = {}
         self._freed: dict[tuple[str, Lane], None] = {}
         self._queue_length = queue_length
         self._last_number = 0
+        self.doubtful = False
+        """Whether a call may wait that no server can take: `stranded` says so for sure."""
         self._quiet_until = math.inf
+        self._tries_at = math.inf
         self._full: set[Lane] = set()
 
     @property
@@ -131,6 +135,8 @@ class Scheduler:
             self._freed |= dict.fromkeys(self._placement.quiet)
             self._placement.quiet.clear()
             self._quiet_until = math.inf
+        if self._tries_at <= now:
+            self._try_again(now)
         while self._freed or self._arrived:
             while self._freed:
                 name, lane = next(iter(self._freed))
@@ -153,7 +159,7 @@ class Scheduler:
     @property
     def wake_at(self) -> float:
         """When something may be decided although nothing has happened; infinity if nothing."""
-        return min(self._quiet_until, self.residency.wake_at)
+        return min(self._quiet_until, self._tries_at, self.residency.wake_at)
 
     def preempt(self) -> list[tuple[Ticket, Slot]]:
         """Take slots of speculative calls for waiting calls of higher bands.
@@ -184,6 +190,55 @@ class Scheduler:
         server = self.servers[slot.server]
         server.give_back(slot)
         self._freed[slot.server, slot.lane] = None
+
+    def twin(self, ticket: Ticket, now: float) -> Ticket | None:
+        """A second ticket for a late call, with a free slot where its lane is surely loaded; None: there is no such.
+
+        It is counted as a call of its own until it is stopped.
+        """
+        slot = ticket.slot
+        if slot is None or ticket.loads or ticket.call.band is Band.SPECULATIVE:
+            return None
+        free = [
+            server
+            for server in self.residency.hosts(ticket.lane)
+            if server.name not in (slot.server, *ticket.excluded)
+            and server.loaded(ticket.lane) == 2
+            and server.room(ticket.lane)
+            and server.open_to(ticket.lane)
+            and not server.unproven(ticket.lane)
+        ]
+        if not free:
+            return None
+        self._last_number += 1
+        call = ticket.call
+        twin = Ticket(
+            number=self._last_number,
+            lane=ticket.lane,
+            call=call,
+            enqueued_at=ticket.enqueued_at,
+            expires_at=ticket.expires_at,
+            prompt_tokens=ticket.prompt_tokens,
+            embeds=ticket.embeds,
+        )
+        twin.become(CallState.PLACED)
+        twin.slot = min(free, key=lambda server: server.load).take(twin, now)
+        self.queue.shares[call.band].enter(call.client)
+        twin.charged = self.queue.shares[call.band].charge(call.client, twin.prompt_tokens)
+        self.in_flight[call.band] += 1
+        return twin
+
+    def swap(self, ticket: Ticket, twin: Ticket) -> None:
+        """A call and its twin change places."""
+        for each in (ticket, twin):
+            if each.slot is None:
+                raise LookupError(f"call {each.number} holds no slot")
+            del each.slot.berth.in_flight[each.number]
+        ticket.slot, twin.slot = twin.slot, ticket.slot
+        for each in (ticket, twin):
+            if each.slot is not None:
+                each.slot.ticket = each
+                each.slot.berth.in_flight[each.number] = each
 
     def move(self, ticket: Ticket, *, exclude: str, now: float) -> Slot:
         """A call in flight failed on a server before its first byte: it is queued again, for the others.
@@ -222,7 +277,9 @@ class Scheduler:
 
     def stranded(self) -> list[Ticket]:
         """The waiting calls that no server could take even if all slots were free."""
-        return placement.stranded(self.queue, self._order)
+        lines = list(self.queue.lines())
+        self.doubtful = any(not any(placement.may_serve(each, line.head) for each in self._order) for line in lines)
+        return placement.stranded(lines, self._order) if self.doubtful else []
 
     # ---------------------------------------------------------------------------------------- servers
     def up(
@@ -253,6 +310,40 @@ class Scheduler:
         self.residency.lost(server)
         self._looked(server, now)
 
+    def add_server(self, name: str, slots: int | None, places: int | None) -> None:
+        """A further server, of which nothing is known yet."""
+        server = self.servers[name] = ServerState(name, slots, places=places)
+        self._order.append(server)
+        self._reopen()
+
+    def remove_server(self, name: str) -> None:
+        """A server is gone for good; none of its slots may be taken."""
+        server = self.servers[name]
+        if server.in_flight:
+            raise LookupError(f"{name} has {server.in_flight} calls in flight")
+        del self.servers[name]
+        self._order.remove(server)
+        self.residency.lost(server)
+        self._freed = {place: None for place in self._freed if place[0] != name}
+        self._placement.quiet = {place for place in self._placement.quiet if place[0] != name}
+        self._reopen()
+
+    def set_draining(self, name: str, draining: bool) -> None:
+        """Give a server no new calls, or calls again. What is in flight there goes on."""
+        server = self.servers[name]
+        server.draining = draining
+        if draining and server.move is not None and server.move.ticket is None:
+            server.move = None
+        self._reopen()
+
+    def failed(self, name: str, lane: Lane, now: float) -> bool:
+        """A call of the lane failed there by the server's fault; whether the lane gets none there for a while."""
+        breaker = self.servers[name].breakers.setdefault(lane, Breaker())
+        opened = breaker.failed(now)
+        if opened:
+            self._tries_at = min(self._tries_at, breaker.opens_at)
+        return opened
+
     def lacks(self, name: str, model: str) -> None:
         """A server said that it does not have this model."""
         server = self.servers[name]
@@ -261,11 +352,13 @@ class Scheduler:
         server.evict([model])
         self._reopen()
 
-    def answered(self, ticket: Ticket, name: str, now: float) -> None:
-        """The first byte is here: the lane is loaded there."""
+    def answered(self, ticket: Ticket, name: str, now: float) -> bool:
+        """The first byte is here: the lane is loaded there. Whether that is news, and others may be placed."""
         ticket.first_byte_at = now
-        if self.residency.answered(ticket, self.servers[name]):
+        news = self.residency.answered(ticket, self.servers[name])
+        if news:
             self._reopen()
+        return news
 
     def served(self, ticket: Ticket, metrics: Metrics, seconds: float, now: float) -> None:
         """A call was answered whole, in so many seconds from being sent; called before `end`.
@@ -276,8 +369,13 @@ class Scheduler:
         if slot is None:
             raise LookupError(f"call {ticket.number} holds no slot")
         lane = ticket.lane
+        breakers = self.servers[slot.server].breakers
+        if breakers and breakers.pop(lane, None) is not None:
+            self._freed[slot.server, lane] = None
         load = metrics.load_ns / 1e9
-        self.estimates.served(lane, max(0.0, seconds - load))
+        if ticket.first_byte_at is not None:
+            self.estimates.answered(lane, max(0.0, seconds - load - (now - ticket.first_byte_at)))
+        self.estimates.served(slot.server, lane, max(0.0, seconds - load), now)
         self.estimates.evaluated(slot.server, lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
         if self.residency.load_seen(ticket, load):
             self.reloads += 1
@@ -332,7 +430,7 @@ class Scheduler:
 
     def _takes(self, server: ServerState, lane: Lane) -> bool:
         """Whether calls of the lane may start there as soon as there is room."""
-        return server.health is Health.UP and server.open_to(lane) and server in self.residency.hosts(lane)
+        return server.serving and server.open_to(lane) and server in self.residency.hosts(lane)
 
     def _give(self, ticket: Ticket, server: ServerState, now: float, placed: list[Ticket]) -> None:
         call = ticket.call
@@ -349,6 +447,17 @@ class Scheduler:
             self.queue.own(ticket.lane, call.prefix, server.name)
         self.in_flight[call.band] += 1
         placed.append(ticket)
+
+    def _try_again(self, now: float) -> None:
+        """Let one call each try the lanes that have been left alone for long enough."""
+        self._tries_at = math.inf
+        for server in self._order:
+            for lane, breaker in server.breakers.items():
+                if breaker.half_open(now):
+                    self._freed[server.name, lane] = None
+                elif breaker.state is BreakerState.OPEN:
+                    self._tries_at = min(self._tries_at, breaker.opens_at)
+        self.residency.changed()
 
     def _called_off(self, lane: Lane) -> None:
         """A call waits no longer; if it was the last of its lane, nothing needs to be loaded for it."""
@@ -401,10 +510,13 @@ class Scheduler:
             ticket.owner = None if owner is None else owner.server
         self.queue.put(ticket)
         self._arrived[ticket.lane] = None
-        self.residency.arrived(ticket.lane)
+        if ticket.excluded or not self.residency.hosts(ticket.lane):
+            self.doubtful = True
+            self.residency.arrived(ticket.lane)
 
     def _reopen(self) -> None:
         """Something changed for every lane: each is worth a look. Else only those are whose slots or calls changed."""
         self.residency.changed()
+        self.doubtful = True
         self._full.clear()
         self._arrived = dict.fromkeys(self.queue.lanes())

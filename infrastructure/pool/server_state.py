@@ -16,6 +16,7 @@ from infrastructure.pool.ticket import Slot, Ticket
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from infrastructure.pool.breakers import Breaker
     from infrastructure.pool.lanes import Lane
 
 _IDLE_LANES_KEPT = 32
@@ -83,8 +84,16 @@ class ServerState:
         """The newest call's number at that moment: later calls may want it to be asked again."""
         self.models: frozenset[str] | None = None
         """Canonical names of what it holds; None if that is not known."""
+        self.draining = False
+        """Whether it gets no new calls, on somebody's word."""
+        self.heard = False
+        """Whether something came from it since whoever watches it last set this to False."""
         self.in_flight = 0
         self.move: Move | None = None
+        self.breakers: dict[Lane, Breaker] = {}
+        """Of the lanes that have failed lately."""
+        self.moved_at = float("-inf")
+        """When a call was last sent here so that its model got loaded."""
         self.berths: dict[Lane, Berth] = {}
         self._resident: dict[str, Lane | None] = {}
 
@@ -171,11 +180,23 @@ class ServerState:
         return lane.model in self._resident and self._resident[lane.model] in (lane, None)
 
     def open_to(self, lane: Lane) -> bool:
-        """Whether calls of the lane may be sent: it is neither on its way out, nor still on its way in."""
+        """Whether calls of the lane may be sent: it does not keep failing, and is not on its way out or still in."""
+        if self.breakers and not self.admits(lane):
+            return False
         move = self.move
         if move is None:
             return True
         return lane.model not in move.leaving and lane.model != move.lane.model
+
+    def admits(self, lane: Lane) -> bool:
+        """Whether the lane's breaker lets a call pass."""
+        breaker, berth = self.breakers.get(lane), self.berths.get(lane)
+        return breaker is None or breaker.admits(0 if berth is None else berth.taken)
+
+    @property
+    def serving(self) -> bool:
+        """Whether it may get calls at all."""
+        return self.health is Health.UP and not self.draining
 
     def resident(self) -> Mapping[str, Lane | None]:
         """The loaded models by canonical name, each with the lane that loaded it if that was one of ours."""

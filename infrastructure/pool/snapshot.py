@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from infrastructure.pool.breakers import BreakerState
 from infrastructure.pool.figures import LaneFigures
 from infrastructure.pool.states import Band, CallState, Health
 
@@ -33,6 +34,8 @@ class LaneSnapshot:
     """Whether a call was sent there to load it."""
     prompt_tokens_per_second: float | None = None
     """The usual speed with prompts that were in no cache; None until it is known."""
+    breaker: BreakerState = BreakerState.CLOSED
+    """Open while its calls fail there, so that it gets none for a while; half open when one may try."""
     load_seconds: float = 0
     """What a load is thought to take: as the last ones did, or by the model's size."""
 
@@ -66,6 +69,8 @@ class ServerSnapshot:
     """What it holds; None if that is not known."""
     loaded: tuple[LoadedSnapshot, ...]
     lanes: tuple[LaneSnapshot, ...]
+    draining: bool = False
+    """Whether it gets no new calls, since it is to go."""
     places: int | None = None
     """Models that it holds in memory at once; None until a load has shown it."""
     places_given: bool = False
@@ -88,6 +93,12 @@ class CallCounts:
     """Times a slot was taken from a speculative call."""
     moved: int = 0
     """Times a call went to another server after a failure."""
+    hedged: int = 0
+    """Times a second server was asked too, since the first was late with its first byte."""
+    hedges_won: int = 0
+    """Times the second one answered first."""
+    tripped: int = 0
+    """Times a breaker opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections import Counter
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from infrastructure.pool.breakers import BreakerState
 from infrastructure.pool.snapshot import (
     CallCounts,
     CallSnapshot,
@@ -44,6 +45,9 @@ def take_snapshot(dispatcher: Dispatcher) -> PoolSnapshot:
             cancelled=counts["cancelled"],
             preempted=counts["preempted"],
             moved=counts["moved"],
+            hedged=counts["hedged"],
+            hedges_won=counts["hedges_won"],
+            tripped=counts["tripped"],
         ),
         waiting={str(lane): sum(line.size for line in queue.of(lane)) for lane in queue.lanes()},
         oldest_wait_seconds=max((now - line.head.enqueued_at for line in queue.lines()), default=0.0),
@@ -109,6 +113,7 @@ def _server(dispatcher: Dispatcher, name: str) -> ServerSnapshot:
             for model in holdings.loaded
         ),
         lanes=_lanes(dispatcher, name),
+        draining=state.draining,
         places=state.places,
         places_given=state.places_given,
         loading=None if state.move is None else str(state.move.lane),
@@ -124,7 +129,7 @@ def _lanes(dispatcher: Dispatcher, name: str) -> tuple[LaneSnapshot, ...]:
 
 def _lane(dispatcher: Dispatcher, name: str, lane: Lane) -> LaneSnapshot:
     state, estimates = dispatcher.scheduler.servers[name], dispatcher.scheduler.estimates
-    berth, move = state.berths.get(lane), state.move
+    berth, move, breaker = state.berths.get(lane), state.move, state.breakers.get(lane)
     taken = Counter(slot.state for slot in berth.slots) if berth else Counter[SlotState]()
     given = state.slots if berth is None else berth.given
     known = 1 if berth is None else berth.learner.proven
@@ -140,5 +145,6 @@ def _lane(dispatcher: Dispatcher, name: str, lane: Lane) -> LaneSnapshot:
         resident=state.loaded(lane) == 2,
         loading=move is not None and move.lane == lane and move.ticket is not None,
         prompt_tokens_per_second=estimates.prompt_speed(name, lane),
+        breaker=BreakerState.CLOSED if breaker is None else breaker.state,
         load_seconds=estimates.load(lane),
     )

@@ -36,6 +36,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         names.SLOTS: Family("Slots of a lane: free, busy, cancelling.", ("endpoint", "lane", "state")),
         names.SLOTS_KNOWN: Family("Calls that run side by side: given, or learned so far.", ("endpoint", "lane")),
         names.PLACES: Family("Models that it holds in memory at once, where that is known.", ("endpoint",)),
+        names.BREAKER: Family("0 closed; 0.5 half open, one call may try; 1 open.", ("endpoint", "lane")),
         names.CALLS: Family("Calls since the start, by how they ended.", ("outcome",), counter=True),
         names.LOADS: Family("Calls sent where their model had to be loaded.", counter=True),
         names.RELOADS: Family("Loads of a model that was taken for loaded: not ours.", counter=True),

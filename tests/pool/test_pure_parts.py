@@ -12,6 +12,7 @@ from infrastructure.pool.failures import after_failure, is_down, may_try_elsewhe
 from infrastructure.pool.figures import Figures
 from infrastructure.pool.lanes import Lane, LaneBook, canonical, lane_of
 from infrastructure.pool.refusal import Found, refusal
+from infrastructure.pool.retries import RetryBudget
 from infrastructure.pool.states import Band, Health
 from infrastructure.transport.errors import (
     ContextExceeded,
@@ -144,7 +145,7 @@ def test_no_server_names_each_and_its_reason_once():
 def test_a_failed_call_moves_only_where_that_cannot_repeat_an_answer(
     error: OllamaError, first_byte_seen: bool, moves: int, moved: bool
 ):
-    assert may_try_elsewhere(error, first_byte_seen=first_byte_seen, moves=moves) is moved
+    assert may_try_elsewhere(error, first_byte_seen=first_byte_seen, moves=moves, budget=RetryBudget()) is moved
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,15 @@ class Bench:
     def streaming(self, lane: Lane = A, band: Band = Band.INTERACTIVE, *, begun: bool = False) -> Ticket:
         ticket = self.call(lane, band)
         assert self.place() == [ticket]
+        self.run(ticket)
+        ticket.begun = begun
+        return ticket
+
+    def run(self, ticket: Ticket) -> None:
+        """A placed call gets its first byte."""
         for state in (CallState.CONNECTING, CallState.WAITING, CallState.STREAMING):
             self.scheduler.advance(ticket, state)
         self.answer(ticket)
-        ticket.begun = begun
-        return ticket
 
     def answer(self, ticket: Ticket) -> None:
         """The first byte is here."""

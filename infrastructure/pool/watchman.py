@@ -1,0 +1,81 @@
+"""Finds out that a server is gone, or back, when no call tells.
+
+Owns the probes. A server that has calls in flight and says nothing for a moment is asked for its version; if it does
+not answer that either, it is down, and calls that have had no byte of an answer yet go elsewhere. A server that is down
+is asked again, so that it is used again soon after it is back. Nothing is asked while there is nothing to do, and no
+server is probed whose calls have nowhere else to go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from infrastructure.pool.states import Health
+from infrastructure.transport.errors import OllamaError
+
+if TYPE_CHECKING:
+    from infrastructure.pool.dispatcher import Dispatcher
+
+ROUND_SECONDS = 0.5
+"""How often servers are gone round."""
+PROBE_SECONDS = 1.0
+"""How long the answer to a probe may take."""
+RECENT_SECONDS = 60.0
+"""So long after the last call servers that are down are still looked after."""
+
+
+class Watchman:
+    """Goes round while there is something to watch."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._pool = dispatcher
+        self._timer: asyncio.TimerHandle | None = None
+        self._probing: set[str] = set()
+        self._active_at = float("-inf")
+
+    def wake(self) -> None:
+        """A call is here."""
+        self._active_at = self._pool.clock()
+        if self._timer is None:
+            self._again()
+
+    def stop(self) -> None:
+        """Go round no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _again(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(ROUND_SECONDS, self._round)
+
+    def _round(self) -> None:
+        self._timer = None
+        pool = self._pool
+        if pool.closed:
+            return
+        servers = pool.scheduler.servers
+        now = pool.clock()
+        for name, server in servers.items():
+            if server.health is Health.DOWN:
+                if now - server.looked_at >= ROUND_SECONDS:
+                    pool.inventory.look(name)
+            elif server.in_flight and not server.heard and len(servers) > 1 and name not in self._probing:
+                self._probing.add(name)
+                pool.background.start(self._probe(name), f"probe {pool.servers[name].label}")
+            server.heard = False
+        if pool.busy or (self._any_down() and now - self._active_at < RECENT_SECONDS):
+            self._again()
+
+    def _any_down(self) -> bool:
+        return any(server.health is Health.DOWN for server in self._pool.scheduler.servers.values())
+
+    async def _probe(self, name: str) -> None:
+        """Ask a silent server whether it is there; if it is not, take its calls back."""
+        try:
+            await self._pool.inventory.client(name).version(seconds=PROBE_SECONDS)
+        except OllamaError as error:
+            if name in self._pool.scheduler.servers and not self._pool.closed:
+                self._pool.lost(name, error)
+        finally:
+            self._probing.discard(name)

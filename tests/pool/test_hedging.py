@@ -1,0 +1,127 @@
+"""A call that is late with its first byte asks a second server, and takes whichever answers first."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from infrastructure.connection_pool import Band, Call, OllamaConnectionPool
+from infrastructure.pool.estimates import Estimates
+from infrastructure.simulator import Fault, FaultKind, Simulator
+from tests.pool.servers import ask, pool_over, simulator
+from tests.pool.test_scheduler import A
+
+TEXT = "one two three four five"
+
+
+async def warmed(pool: OllamaConnectionPool, *servers: Simulator) -> None:
+    """Both servers have the model loaded, and the pool knows how long a first byte takes."""
+    for number in range(len(servers)):
+        pool.drain_server(f"gpu{1 - number}")
+        for _ in range(12):
+            await pool.chat(model="words", messages=ask())
+        pool.drain_server(f"gpu{1 - number}", draining=False)
+
+
+def all_free(pool: OllamaConnectionPool) -> bool:
+    return not any(server.in_flight for server in pool.snapshot().servers)
+
+
+async def free(*servers: Simulator) -> None:
+    for server in servers:
+        await server.truth.until(lambda truth: not truth.in_slots())
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_hanging_server_is_passed_by(whole: bool):
+    servers = simulator(slots=2), simulator(slots=2)
+    async with pool_over(*servers, slots=2) as pool:
+        await warmed(pool, *servers)
+        servers[0].set_fault("words", Fault(kind=FaultKind.HANG, times=1))
+        pool.drain_server("gpu1")
+        stream = pool.stream_chat(model="words", messages=ask(), whole=whole)
+        answering = asyncio.create_task(stream.whole())
+        await servers[0].truth.until(lambda truth: bool(truth.in_slots()))
+        pool.drain_server("gpu1", draining=False)
+        reply = await answering
+
+        assert (reply.text, reply.server) == (TEXT, "gpu1")
+        assert pool.snapshot().calls.done == 25
+        await free(*servers)
+        assert all_free(pool)
+
+
+async def test_the_first_server_may_still_be_faster():
+    servers = simulator(slots=2), simulator(slots=2)
+    async with pool_over(*servers, slots=2) as pool:
+        await warmed(pool, *servers)
+        pool.drain_server("gpu1")
+        servers[0].hold("hi")
+        servers[1].set_fault("words", Fault(kind=FaultKind.HANG))
+        answering = asyncio.create_task(pool.chat(model="words", messages=ask("hi")))
+        await servers[0].truth.until(lambda truth: bool(truth.in_slots()))
+        pool.drain_server("gpu1", draining=False)
+        servers[0].release("hi")
+
+        assert (await answering).server == "gpu0"
+        await free(*servers)
+        assert all_free(pool)
+
+
+async def test_a_cancelled_call_leaves_neither_server_at_work():
+    servers = simulator(slots=2), simulator(slots=2)
+    async with pool_over(*servers, slots=2) as pool:
+        await warmed(pool, *servers)
+        for server in servers:
+            server.set_fault("words", Fault(kind=FaultKind.HANG))
+        answering = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        for server in servers:
+            await server.truth.until(lambda truth: bool(truth.in_slots()))
+        answering.cancel()
+        await asyncio.wait([answering])
+        await free(*servers)
+        await pool.aclose()
+        assert all_free(pool)
+        assert pool.snapshot().calls.cancelled == 1
+
+
+async def test_a_pool_that_closes_ends_both():
+    servers = simulator(slots=2), simulator(slots=2)
+    async with pool_over(*servers, slots=2) as pool:
+        await warmed(pool, *servers)
+        for server in servers:
+            server.set_fault("words", Fault(kind=FaultKind.HANG))
+        answering = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        for server in servers:
+            await server.truth.until(lambda truth: bool(truth.in_slots()))
+        await pool.aclose()
+        await asyncio.wait([answering])
+        assert answering.exception() is not None
+        assert all_free(pool)
+
+
+async def test_a_guess_asks_nobody_else():
+    servers = simulator(slots=2), simulator(slots=2)
+    async with pool_over(*servers, slots=2) as pool:
+        await warmed(pool, *servers)
+        servers[0].set_fault("words", Fault(kind=FaultKind.HANG))
+        pool.drain_server("gpu1")
+        guess = asyncio.create_task(pool.chat(model="words", messages=ask(), call=Call(band=Band.SPECULATIVE)))
+        await servers[0].truth.until(lambda truth: bool(truth.in_slots()))
+        pool.drain_server("gpu1", draining=False)
+        done, _ = await asyncio.wait([guess], timeout=0.3)
+        assert not done
+        assert not servers[1].truth.in_slots()
+        guess.cancel()
+        await asyncio.wait([guess])
+
+
+def test_late_is_what_is_later_than_95_of_100():
+    estimates = Estimates()
+    for number in range(19):
+        estimates.answered(A, float(number))
+    assert estimates.late(A) is None
+    for number in range(19, 100):
+        estimates.answered(A, float(number))
+    assert estimates.late(A) == 95

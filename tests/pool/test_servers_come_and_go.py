@@ -1,0 +1,98 @@
+"""Servers that are added, drained and removed while calls go on; that vanish without a word, and come back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from infrastructure.pool.errors import NoServerAvailable, UnknownServer
+from infrastructure.pool.states import Health
+from infrastructure.simulator import FaultKind, Toxic, ToxicKind
+from infrastructure.transport.errors import OllamaError
+from tests.pool.servers import ask, faulty, paced, pool_over, simulator
+
+
+async def test_a_server_that_is_added_gets_calls():
+    first, second = paced(slots=1), paced(slots=1)
+    async with pool_over(first) as pool, second:
+        held = pool.stream_chat(model="endless", messages=ask())
+        await anext(held)
+        waiting = asyncio.create_task(pool.chat(model="endless", messages=ask(), options={"num_predict": 3}))
+        pool.add_server(second.url)
+        assert (await waiting).server == second.url.removeprefix("http://")
+        with pytest.raises(ValueError, match="already"):
+            pool.add_server(second.url)
+        await held.aclose()
+
+
+async def test_a_server_that_is_removed_finishes_what_it_has_and_gets_nothing_new():
+    first, second = paced(slots=2), paced(slots=2)
+    async with pool_over(first, second, slots=2) as pool:
+        stream = pool.stream_chat(model="words", messages=ask())
+        await anext(stream)
+        (busy,) = [server.label for server in pool.snapshot().servers if server.in_flight]
+        removing = asyncio.create_task(pool.remove_server(busy))
+        await asyncio.sleep(0)
+        others = await asyncio.gather(*(pool.chat(model="words", messages=ask()) for _ in range(4)))
+        assert busy not in {reply.server for reply in others}
+        assert not removing.done()
+        assert (await stream.whole()).text == "one two three four five"
+        await removing
+        assert busy not in [server.label for server in pool.snapshot().servers]
+        with pytest.raises(UnknownServer):
+            await pool.remove_server(busy)
+
+
+async def test_without_any_server_left_calls_are_refused():
+    async with pool_over(simulator()) as pool:
+        await pool.remove_server("gpu0")
+        with pytest.raises(NoServerAvailable):
+            await pool.chat(model="words", messages=ask())
+
+
+async def test_a_drained_server_is_used_again_when_it_may():
+    async with pool_over(simulator(), simulator()) as pool:
+        pool.drain_server("gpu0")
+        assert {(await pool.chat(model="words", messages=ask())).server for _ in range(3)} == {"gpu1"}
+        pool.drain_server("gpu0", draining=False)
+        pool.drain_server("gpu1")
+        assert (await pool.chat(model="words", messages=ask())).server == "gpu0"
+
+
+async def test_calls_leave_a_server_that_takes_them_and_says_nothing_any_more():
+    first, second = simulator(slots=4), simulator(slots=4)
+    async with pool_over(first, second, slots=4) as pool:
+        await pool.chat(model="words", messages=ask())  # one of them has it loaded, the other not
+        (dark,) = [
+            each for each in (first, second) if each.truth.requests and any(r.tokens_made for r in each.truth.requests)
+        ]
+        dark.add_toxic(Toxic(kind=ToxicKind.TIMEOUT))
+        replies = await asyncio.gather(*(pool.chat(model="words", messages=ask()) for _ in range(4)))
+
+        assert {reply.text for reply in replies} == {"one two three four five"}
+        assert pool.snapshot().calls.moved >= 1
+        label = f"gpu{(first, second).index(dark)}"
+        assert [server.health for server in pool.snapshot().servers if server.label == label] == [Health.DOWN]
+
+
+async def test_a_server_that_is_back_is_found_without_a_call():
+    only = paced()
+    async with pool_over(only) as pool:
+        assert (await pool.chat(model="words", messages=ask())).text
+        await only.go_down()
+        with pytest.raises(OllamaError):
+            await pool.chat(model="words", messages=ask())
+        assert only.truth.open_connections == 0
+        await only.come_up()
+        await only.truth.until(lambda truth: truth.open_connections > 0)
+
+
+async def test_a_model_that_keeps_failing_on_one_server_is_served_by_the_other():
+    async with pool_over(simulator([faulty(FaultKind.CRASH)]), simulator()) as pool:
+        for _ in range(12):
+            assert (await pool.chat(model="words", messages=ask())).server == "gpu1"
+        moved = pool.snapshot().calls.moved
+        for _ in range(5):
+            await pool.chat(model="words", messages=ask())
+        assert pool.snapshot().calls.moved == moved
