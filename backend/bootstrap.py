@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from infrastructure.checkpoints import CheckpointStore, open_checkpointer
 from infrastructure.config.settings import Settings
@@ -26,6 +27,7 @@ from infrastructure.storage.database import Database
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.lock import EngineLock, Holder
 from infrastructure.storage.runs import RunStore
+from infrastructure.telemetry.calls import CallMetrics
 from infrastructure.workflow.graph import compile_codegen_graph
 from infrastructure.workflow.values import STORED_TYPES
 
@@ -47,6 +49,7 @@ class Application:
     control: ControlStore
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
+    call_metrics: CallMetrics
     lock: EngineLock
     epoch: str
     """Which engine this is, of those that have held the data directory: when it took the lock."""
@@ -93,6 +96,8 @@ async def open_application(
         pool = await stack.enter_async_context(
             pool or OllamaConnectionPool(settings.servers, lanes=settings.lanes, settings=settings.pool)
         )
+        call_metrics = CallMetrics({server.label: urlsplit(server.url).netloc for server in settings.servers})
+        pool.observe(call_metrics)
         opener = sandbox or _opened_once(settings)
         parts = EngineParts(
             settings=settings,
@@ -119,6 +124,7 @@ async def open_application(
             control=control,
             checkpoints=checkpoints,
             open_sandbox=opener,
+            call_metrics=call_metrics,
             lock=lock,
             epoch=lock.epoch,
         )

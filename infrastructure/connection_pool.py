@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from agents.model import Options, Think
+    from infrastructure.pool.observing import CallObserver
 
 __all__ = [
     "Band",
@@ -299,6 +300,14 @@ class OllamaConnectionPool:
     def snapshot(self) -> PoolSnapshot:
         """Servers, health, models, slots, queue and rates at this moment; asks no server."""
         return take_snapshot(self._dispatcher)
+
+    def changes(self) -> AsyncGenerator[PoolSnapshot, None]:
+        """A snapshot now and after changes, four a second at most; ends with the pool. Nothing runs while idle."""
+        return self._dispatcher.changes.follow(self.snapshot)
+
+    def observe(self, observer: CallObserver) -> None:
+        """Tell this one of every call that ends from now on."""
+        self._dispatcher.observers.append(observer)
 
     async def drain(self) -> None:
         """Refuse new calls with `PoolDraining`, and wait until those in hand are over."""

@@ -11,9 +11,11 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import httpx
+from pydantic import TypeAdapter
 
 from infrastructure.ids import RunId
 from infrastructure.pool.errors import ModelNowhere, NoServerAvailable
+from infrastructure.pool.snapshot import PoolSnapshot
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
 from infrastructure.tasks import TaskSpec
 from infrastructure.transport.errors import CloudModelRefused
@@ -22,9 +24,11 @@ from infrastructure.workspace.errors import NotADirectory
 
 TIMEOUT_SECONDS = 30.0
 """For one answer: a holder that chooses a model asks its servers first."""
-_PREFIX = "/api/v1/runs"
+_RUNS = "/api/v1/runs"
+_POOL = "/api/v1/pool"
 _NOT_NOW = ("", "ShuttingDown", "NotOpenYet")
 """Why a door says 503 that will soon be another's, or open."""
+_SNAPSHOT = TypeAdapter(PoolSnapshot)
 
 
 class HolderGone(Exception):
@@ -80,16 +84,26 @@ class Guest:
                 raise RunNotWaiting(run, approval) from refused
             raise
 
+    async def pool(self) -> PoolSnapshot:
+        """How the holder's pool stands. What an older holder does not tell has its default."""
+        return _SNAPSHOT.validate_python(await self._send("GET", _POOL, None, {}), strict=False)
+
     async def _post(
         self, path: str, body: dict[str, object] | None, headers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        return await self._send("POST", f"{_RUNS}{path}", body, headers or {})
+
+    async def _send(
+        self, method: str, path: str, body: dict[str, object] | None, headers: dict[str, str]
     ) -> dict[str, Any]:
         # Plain HTTP over loopback: no proxy of the environment is asked, and no certificates are read.
         async with httpx.AsyncClient(trust_env=False, verify=False, timeout=TIMEOUT_SECONDS) as client:
             try:
-                answer = await client.post(
-                    f"{self.address}{_PREFIX}{path}",
+                answer = await client.request(
+                    method,
+                    f"{self.address}{path}",
                     json=body,
-                    headers={"Authorization": f"Bearer {self.token}", **(headers or {})},
+                    headers={"Authorization": f"Bearer {self.token}", **headers},
                 )
             except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError) as error:
                 raise HolderGone(str(error)) from error

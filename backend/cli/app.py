@@ -38,6 +38,9 @@ VERBS: tuple[tuple[str, str, Group], ...] = (
     ("resume", "Go on with a run that was interrupted or waits for an answer.", _RUNS),
     ("apply", "Put a run's patch into the folder it came from, or on a new branch.", _RUNS),
     ("serve", "Serve the page and the API.", _HOUSE),
+    ("top", "Watch the pool: servers, lanes, queue, calls.", _HOUSE),
+    ("models", "List, pull and check models, and see which lanes fit together.", _HOUSE),
+    ("bench", "Measure a model, and say how many calls at once pay.", _HOUSE),
     ("doctor", "Check this machine, and say how to mend what is wrong.", _HOUSE),
     ("config", "Show or change the settings, and say where each comes from.", _HOUSE),
     ("clean", "Remove what old runs left behind.", _HOUSE),
@@ -53,7 +56,7 @@ Exit codes: 0 done or unverified, 1 the result failed, 2 usage or settings, 3 en
 sandbox), 4 a budget ran out, 5 a person is needed, 6 some jobs of a batch failed, 130 interrupted.
 """
 _NAMES = tuple(verb for verb, _, _ in VERBS)
-_WITH_VERBS = frozenset({"config"})
+_WITH_VERBS = frozenset({"config", "models"})
 """Verbs that have verbs of their own, and so a parser with a help page of its own."""
 
 

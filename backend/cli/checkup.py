@@ -19,6 +19,7 @@ from backend.cli.findings import (
     check_settings,
     check_sqlite,
 )
+from backend.cli.fitting import fit_finding, judge_fit, wanted_lanes
 from backend.cli.outside import (
     LaneAsked,
     SandboxSeen,
@@ -27,6 +28,7 @@ from backend.cli.outside import (
     chosen_model,
     judge_absent,
     judge_choice,
+    judge_memory,
     judge_sandbox,
     judge_server,
     judge_window,
@@ -125,7 +127,18 @@ async def _servers(settings: Settings, origin: str) -> tuple[Finding, ...]:
         answering = [(client, each) for client, each in zip(clients, seen, strict=True) if each.fault is None]
         for lane in lanes:
             findings += await _lane(lane, answering)
+        findings += _fits(settings, seen)
     return tuple(findings)
+
+
+async def look_at(settings: Settings) -> list[ServerSeen]:
+    """Each server as it answers, in the order of the settings."""
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(aclosing(OllamaClient(each, allow_cloud=settings.pool.allow_cloud)))
+            for each in settings.servers
+        ]
+        return await asyncio.gather(*map(_seen, clients))
 
 
 async def _seen(client: OllamaClient) -> ServerSeen:
@@ -142,12 +155,25 @@ async def _lane(asked: LaneAsked, servers: Sequence[tuple[OllamaClient, ServerSe
     """A lane's model on each server that answers."""
     shown = await asyncio.gather(*(_show(client, asked.lane.model) for client, _ in servers))
     others = any(isinstance(each, ModelInfo) for each in shown)
-    return [
-        judge_window(seen.label, asked, seen.in_memory(asked.lane.model), each)
-        if isinstance(each, ModelInfo)
-        else judge_absent(asked.lane, seen.label, each, others=others)
-        for (_, seen), each in zip(servers, shown, strict=True)
+    found: list[Finding | None] = []
+    for (_, seen), each in zip(servers, shown, strict=True):
+        if isinstance(each, ModelInfo):
+            loaded = seen.in_memory(asked.lane.model)
+            found += judge_window(seen.label, asked, loaded, each), judge_memory(seen.label, asked, loaded, each)
+        else:
+            found.append(judge_absent(asked.lane, seen.label, each, others=others))
+    return [finding for finding in found if finding is not None]
+
+
+def _fits(settings: Settings, servers: Sequence[ServerSeen]) -> list[Finding]:
+    """Whether the lanes fit together on each server that answers."""
+    wanted = wanted_lanes(settings)
+    found = [
+        fit_finding(judge_fit(seen, wanted, server.max_loaded_models))
+        for server, seen in zip(settings.servers, servers, strict=True)
+        if seen.fault is None
     ]
+    return [finding for finding in found if finding is not None]
 
 
 async def _show(client: OllamaClient, model: str) -> ModelInfo | OllamaError:

@@ -22,18 +22,23 @@ def doctor(*, output: Document = "text", common: Common = NO_OPTIONS) -> int:
     exit_code = ENVIRONMENT if any(finding.state == "bad" for finding in findings) else 0
     terminal = open_terminal()
     if output == "text":
-        _print(findings, terminal)
+        print_findings(findings, terminal)
+        _sum_up(findings, terminal)
     else:
         terminal.data({"ok": exit_code == 0, "exit_code": exit_code, "checks": [asdict(each) for each in findings]})
     return exit_code
 
 
-def _print(findings: Sequence[Finding], terminal: Terminal) -> None:
+def print_findings(findings: Sequence[Finding], terminal: Terminal) -> None:
+    """A line for each finding, and one below it where something is to be done."""
     for finding in findings:
         mark, style = _MARKS[finding.state]
         terminal.print_data(f"{mark} {finding.name}: {finding.said}", style)
         if finding.fix:
             terminal.print_data(f"    → {finding.fix}")
+
+
+def _sum_up(findings: Sequence[Finding], terminal: Terminal) -> None:
     wrong = sum(finding.state == "bad" for finding in findings)
     if wrong:
         terminal.print_data(f"not ready: mend what is marked {_MARKS['bad'][0]} ({wrong}) before a run can succeed")

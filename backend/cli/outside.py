@@ -210,12 +210,20 @@ def judge_window(label: str, asked: LaneAsked, loaded: LoadedModel | None, info:
         return Finding(name, "warning", f"{window:,} tokens, fewer than the lane's {lane.num_ctx:,}", fix)
     if window < SMALL_WINDOW:
         return Finding(name, "warning", f"{window:,} tokens, too few for a plan, some files and an answer", fix)
-    if loaded and loaded.size_vram < loaded.size and info.family != SIMULATED_FAMILY:
-        share = 100 * loaded.size_vram // max(1, loaded.size)
-        where = f"only {share} % of the model is on a GPU" if share else "no part of the model is on a GPU"
-        said = f"{window:,} tokens, but {where}, so it is slow"
-        return Finding(name, "warning", said, "Use a smaller model or a smaller window.")
     return Finding(name, "good", f"{window:,} tokens")
+
+
+def judge_memory(label: str, asked: LaneAsked, loaded: LoadedModel | None, info: ModelInfo) -> Finding | None:
+    """Whether a part of a loaded model runs on the CPU; None where it is not loaded, or simulated."""
+    if loaded is None or info.family == SIMULATED_FAMILY:
+        return None
+    name, said = f"memory of {asked.lane.model} on {label}", f"{loaded.size / 1e9:.1f} GB"
+    if loaded.size_vram >= loaded.size:
+        return Finding(name, "good", f"{said}, all of it on the GPU")
+    share = 100 * loaded.size_vram // max(1, loaded.size)
+    where = f"only {share} % of the model is on a GPU" if share else "no part of the model is on a GPU"
+    fix = "Use a smaller model or a smaller window; `corral models fit` shows what else is there."
+    return Finding(name, "warning", f"{said}, but {where}, so it is slow", fix)
 
 
 def _pin(asked: LaneAsked, info: ModelInfo) -> str:

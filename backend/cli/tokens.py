@@ -16,13 +16,13 @@ _TAKES_PATH = frozenset({"--file", "--patch"})
 
 
 def normal(tokens: Sequence[str]) -> list[str]:
-    """The same words with a lone `-` written as the parser wants it: `-` is `--file=-`, `--patch -` is `--patch=-`."""
+    """The words as the parser wants them: `-` is `--file=-`, `--patch -` `--patch=-`, `--json` `--output=json`."""
     out: list[str] = []
     for number, token in enumerate(tokens):
         if token == "--":
             return [*out, *tokens[number:]]
         if token != "-":
-            out.append(token)
+            out.append("--output=json" if token == "--json" else token)
         elif out and out[-1] in _TAKES_PATH:
             out[-1] += "=-"
         elif verb_of(out) == "run":

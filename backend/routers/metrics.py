@@ -8,13 +8,17 @@ from fastapi import APIRouter, Response
 
 from backend.dependencies import App, Door
 from backend.problems import answers
+from infrastructure.pool.breakers import BreakerState
 from infrastructure.pool.snapshot import PoolSnapshot, ServerSnapshot
 from infrastructure.pool.states import Health
 from infrastructure.storage.runs import RunState
+from infrastructure.telemetry import names
 from infrastructure.telemetry.metrics import CONTENT_TYPE, MetricsCollector, Sample
 
 router = APIRouter(tags=["metrics"])
 
+_OUTCOMES = ("done", "failed", "cancelled", "preempted", "moved", "hedged", "hedges_won", "tripped")
+_BREAKER = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 0.5, BreakerState.OPEN: 1.0}
 _EXAMPLE = 'corral_pool_queue_depth{band="interactive"} 0.0\n'
 
 
@@ -29,8 +33,8 @@ _EXAMPLE = 'corral_pool_queue_depth{band="interactive"} 0.0\n'
 async def read_metrics(app: App, door: Door) -> Response:
     """Read the metrics."""
     samples = (*pool_samples(app.pool.snapshot()), *run_samples(await app.runs.counts()))
-    streams = Sample("corral_sse_clients", door.stopping.streams)
-    return Response(MetricsCollector((*samples, streams)).text(), media_type=CONTENT_TYPE)
+    streams = Sample(names.SSE_CLIENTS, door.stopping.streams)
+    return Response(MetricsCollector((*samples, streams), app.call_metrics.families()).text(), media_type=CONTENT_TYPE)
 
 
 def run_samples(counts: Mapping[tuple[RunState, str], int]) -> Iterator[Sample]:
@@ -38,36 +42,43 @@ def run_samples(counts: Mapping[tuple[RunState, str], int]) -> Iterator[Sample]:
     for state in RunState:
         if state is not RunState.FINISHED:
             waiting = sum(count for (found, _), count in counts.items() if found is state)
-            yield Sample("corral_runs", waiting, (state, ""))
+            yield Sample(names.RUNS, waiting, (state, ""))
     for (state, status), count in counts.items():
         if state is RunState.FINISHED:
-            yield Sample("corral_runs", count, (state, status))
+            yield Sample(names.RUNS, count, (state, status))
 
 
 def pool_samples(pool: PoolSnapshot) -> Iterator[Sample]:
-    """Queue, slots and speeds."""
+    """Queue, slots, loads and speeds."""
     for band, count in pool.queued.items():
-        yield Sample("corral_pool_queue_depth", count, (band,))
+        yield Sample(names.QUEUE_DEPTH, count, (band,))
     for band, count in pool.in_flight.items():
-        yield Sample("corral_pool_in_flight", count, (band,))
-    for outcome in ("done", "failed", "cancelled", "preempted", "moved"):
-        yield Sample("corral_pool_calls_total", getattr(pool.calls, outcome), (outcome,))
+        yield Sample(names.IN_FLIGHT, count, (band,))
+    yield Sample(names.OLDEST_WAIT, pool.oldest_wait_seconds)
+    yield Sample(names.LOADS, pool.loads)
+    yield Sample(names.RELOADS, pool.reloads)
+    for outcome in _OUTCOMES:
+        yield Sample(names.CALLS, getattr(pool.calls, outcome), (outcome,))
     for server in pool.servers:
         yield from _server_samples(server)
 
 
 def _server_samples(server: ServerSnapshot) -> Iterator[Sample]:
-    yield Sample("corral_pool_endpoint_up", server.health is not Health.DOWN, (server.label,))
+    yield Sample(names.ENDPOINT_UP, server.health is not Health.DOWN, (server.label,))
+    if server.places is not None:
+        yield Sample(names.PLACES, server.places, (server.label,))
     for loaded in server.loaded:
         place = (server.label, loaded.model)
-        yield Sample("corral_model_memory_bytes", loaded.size_vram, (*place, "gpu"))
-        yield Sample("corral_model_memory_bytes", loaded.size - loaded.size_vram, (*place, "cpu"))
+        yield Sample(names.MODEL_MEMORY, loaded.size_vram, (*place, "gpu"))
+        yield Sample(names.MODEL_MEMORY, loaded.size - loaded.size_vram, (*place, "cpu"))
     for lane in server.lanes:
         place, figures = (server.label, lane.lane), lane.figures
         for state in ("free", "busy", "cancelling"):
-            yield Sample("corral_pool_slots", getattr(lane, state), (*place, state))
-        yield Sample("corral_request_queue_seconds", figures.server_wait_seconds, place)
-        yield Sample("corral_model_load_seconds", figures.load_seconds, place)
-        yield Sample("corral_prefill_tokens_per_second", figures.prompt_tokens_per_second, place)
-        yield Sample("corral_decode_tokens_per_second", figures.decode_tokens_per_second, place)
-        yield Sample("corral_time_to_first_chunk_seconds", figures.first_byte_seconds, place)
+            yield Sample(names.SLOTS, getattr(lane, state), (*place, state))
+        yield Sample(names.BREAKER, _BREAKER[lane.breaker], place)
+        yield Sample(names.SLOTS_KNOWN, lane.slots, place)
+        yield Sample(names.SERVER_WAIT, figures.server_wait_seconds, place)
+        yield Sample(names.MODEL_LOAD, figures.load_seconds, place)
+        yield Sample(names.PREFILL_SPEED, figures.prompt_tokens_per_second, place)
+        yield Sample(names.DECODE_SPEED, figures.decode_tokens_per_second, place)
+        yield Sample(names.FIRST_CHUNK, figures.first_byte_seconds, place)

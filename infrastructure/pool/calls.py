@@ -77,6 +77,24 @@ class Reply:
     """From sending to the first chunk of the attempt that answered: the server's queue, a load, the prompt."""
     seconds: float = 0
     """From the call to the last chunk."""
+    cached_tokens: int = 0
+    """How much of the prompt was in the server's cache: what cannot have been evaluated in the time the prompt took.
+    An estimate, by the lane's usual speed there; 0 until that is known."""
+
+    @property
+    def load_seconds(self) -> float:
+        """The load of the model, by the server's word; its own queue for that included."""
+        return self.metrics.load_ns / 1e9
+
+    @property
+    def prompt_seconds(self) -> float:
+        """The evaluation of the prompt, by the server's word."""
+        return self.metrics.prompt_ns / 1e9
+
+    @property
+    def decode_seconds(self) -> float:
+        """The answer itself, by the server's word."""
+        return self.metrics.decode_ns / 1e9
 
     @property
     def completion(self) -> Completion:

@@ -13,6 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from infrastructure.pool.background import Background
+from infrastructure.pool.changes import Changes
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, PoolDraining, QueueTimeout, UnknownServer
 from infrastructure.pool.failures import is_down, trips
 from infrastructure.pool.figures import Figures
@@ -26,11 +27,12 @@ from infrastructure.pool.watchman import Watchman
 from infrastructure.transport.errors import ModelNotFound, OllamaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from infrastructure.config.settings import PoolSettings, ServerSettings
     from infrastructure.pool.calls import Call
     from infrastructure.pool.lanes import Lane
+    from infrastructure.pool.observing import CallObserver
     from infrastructure.pool.ticket import Slot, Ticket
 
 _log = logging.getLogger(__name__)
@@ -45,6 +47,11 @@ class Running(Protocol):
     """A call under way, as the dispatcher needs to reach it."""
 
     ticket: Ticket
+
+    @property
+    def characters(self) -> int:
+        """How much of the answer has come."""
+        ...
 
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """Its slot is taken: close the stream and free the slot; then fail with the error, or go on if None."""
@@ -67,6 +74,8 @@ class Dispatcher:
         self.background = Background()
         self.figures = Figures()
         self.counts: Counter[str] = Counter()
+        self.changes = Changes()
+        self.observers: list[CallObserver] = []
         self.scheduler = Scheduler(
             {name: server.slots for name, server in servers.items()},
             queue_length=settings.queue_length,
@@ -143,6 +152,10 @@ class Dispatcher:
         """All calls, waiting or in flight."""
         return [run.ticket for run in self._runs.values()]
 
+    def runs(self) -> Collection[Running]:
+        """The same, oldest first, as they can be reached."""
+        return self._runs.values()
+
     def position(self, ticket: Ticket) -> int | None:
         """How many calls go before a waiting one."""
         return next((at for at, each in enumerate(self.scheduler.queue.in_order()) if each is ticket), None)
@@ -159,6 +172,7 @@ class Dispatcher:
         self._runs.pop(run.ticket.number, None)
         if not self._runs:
             self._idle.set()
+        self.changes.ring()
 
     async def turn(self, ticket: Ticket) -> Slot:
         """Wait for a slot.
@@ -249,6 +263,7 @@ class Dispatcher:
         if len(self.scheduler.queue):
             self._announce_positions()
             self._set_alarm(now)
+        self.changes.ring()
 
     def free(self, slot: Slot) -> None:
         """The slot's connection is closed; who is next?"""
@@ -261,6 +276,7 @@ class Dispatcher:
     async def drain(self) -> None:
         """Take no new calls and wait until those in hand are over."""
         self.draining = True
+        self.changes.ring()
         await self._idle.wait()
 
     async def aclose(self) -> None:
@@ -277,6 +293,7 @@ class Dispatcher:
             await self._freed.wait()
         await self.background.aclose()
         await self.inventory.aclose()
+        self.changes.close()
 
     def _end(self, run: Running) -> None:
         ticket = run.ticket
@@ -330,6 +347,7 @@ class Dispatcher:
         if name in self.servers:
             del self.servers[name]
             self.scheduler.remove_server(name)
+            self.changes.ring()
             await self.inventory.forget(name)
 
     def _refresh(self) -> None:

@@ -29,6 +29,8 @@ _FLOW_SECONDS = 60.0
 """Calls count towards the flow for about so long."""
 _SHORTEST_PROMPT = 32
 """Tokens: shorter prompts say little about the speed."""
+_UNSTEADY = 1.25
+"""So much faster than usual a prompt may be without anything of it in the cache."""
 _CACHED_SPEEDUP = 4.0
 """A prompt so many times as fast as usual was in the cache, and says nothing about the speed."""
 
@@ -86,6 +88,17 @@ class Estimates:
     def prompt_speed(self, server: str, lane: Lane) -> float | None:
         """Tokens a second with which the server evaluates the lane's prompts; None if that is not known."""
         return self._speed.get((server, lane))
+
+    def cached(self, server: str, lane: Lane, tokens: int, seconds: float) -> int:
+        """How many tokens of a prompt were in the cache, since the time is too short for them; 0 if that is not known.
+
+        Asked before `evaluated` takes the prompt in.
+        """
+        speed = self._speed.get((server, lane))
+        if speed is None or tokens < _SHORTEST_PROMPT:
+            return 0
+        evaluated = speed * seconds
+        return 0 if evaluated * _UNSTEADY >= tokens else tokens - math.ceil(evaluated)
 
     def size(self, model: str, size: int) -> None:
         """A model takes so many bytes."""

@@ -14,6 +14,7 @@ from infrastructure.pool.errand import Errand, by_deadline, estimated_tokens, ph
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, Preempted
 from infrastructure.pool.failures import after_failure, may_try_elsewhere
 from infrastructure.pool.hedging import Hedge
+from infrastructure.pool.observing import tell_end
 from infrastructure.pool.states import CallState
 from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, StreamBroken
 from infrastructure.transport.gathering import Gathered
@@ -111,6 +112,11 @@ class Run:
             self._pool.forget(self)
         if final is not None:
             yield final
+
+    @property
+    def characters(self) -> int:
+        """How much of the answer has come."""
+        return self._gathered.characters
 
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """The scheduler took the slot: close, free it, then fail with the error, or go on if None."""
@@ -268,6 +274,9 @@ class Run:
             self._check_window(metrics)
         now = pool.clock()
         first_byte = (self._first_byte_at or now) - self._sent_at
+        cached = pool.scheduler.estimates.cached(
+            self._server, self.errand.lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9
+        )
         pool.figures.served(self._server, self.errand.lane, metrics, first_byte)
         pool.budget.answered()
         pool.hedges.answered()
@@ -285,6 +294,7 @@ class Run:
             queued_seconds=self.ticket.queued_seconds,
             first_byte_seconds=first_byte,
             seconds=now - self.ticket.enqueued_at,
+            cached_tokens=cached,
         )
         pool.scheduler.end(self.ticket)  # the server is done with it, whatever becomes of the connection
         self._slot = None
@@ -383,7 +393,12 @@ class Run:
                 self._pool.free(slot)
 
     def _count_end(self, state: CallState) -> None:
-        self._pool.counts[state.value] += 1
+        pool = self._pool
+        pool.counts[state.value] += 1
+        if pool.observers:
+            seconds = pool.clock() - self.ticket.enqueued_at
+            where, reply = self._where, self.reply
+            tell_end(pool.observers, self.errand, self.ticket, state, server=where, seconds=seconds, reply=reply)
         self._tell()
 
     # ---------------------------------------------------------------------------------------- what is told

@@ -1,7 +1,6 @@
 """The metrics there are: names, units, labels, and their text form.
 
-Owns the list. Values are handed in by whoever has them; nothing is counted here. Labels never hold run ids, prompts or
-paths: each new value of a label is a new series for ever.
+Owns the list. Values are handed in by whoever has them; nothing is counted here.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from types import MappingProxyType
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
+
+from infrastructure.telemetry import names
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -28,21 +29,25 @@ class Family:
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
-        "corral_pool_queue_depth": Family("Calls that wait for a slot.", ("band",)),
-        "corral_pool_in_flight": Family("Calls that a server works on.", ("band",)),
-        "corral_pool_endpoint_up": Family("1 while the server is not known to be down.", ("endpoint",)),
-        "corral_pool_slots": Family("Slots of a lane: free, busy, cancelling.", ("endpoint", "lane", "state")),
-        "corral_pool_calls_total": Family("Calls since the start, by how they ended.", ("outcome",), counter=True),
-        "corral_request_queue_seconds": Family(
-            "Wait in the server's own queue, running average.", ("endpoint", "lane")
-        ),
-        "corral_model_load_seconds": Family("The last load of the lane's model.", ("endpoint", "lane")),
-        "corral_prefill_tokens_per_second": Family("Prompt speed, running average.", ("endpoint", "lane")),
-        "corral_decode_tokens_per_second": Family("Answer speed, running average.", ("endpoint", "lane")),
-        "corral_time_to_first_chunk_seconds": Family("Until the first byte, running average.", ("endpoint", "lane")),
-        "corral_model_memory_bytes": Family("A loaded model, by where it lies.", ("endpoint", "model", "where")),
-        "corral_runs": Family("Runs, by state and, once finished, status.", ("state", "status")),
-        "corral_sse_clients": Family("Open event streams."),
+        names.QUEUE_DEPTH: Family("Calls that wait for a slot.", ("band",)),
+        names.OLDEST_WAIT: Family("How long the oldest waiting call has waited."),
+        names.IN_FLIGHT: Family("Calls that a server works on.", ("band",)),
+        names.ENDPOINT_UP: Family("1 while the server is not known to be down.", ("endpoint",)),
+        names.SLOTS: Family("Slots of a lane: free, busy, cancelling.", ("endpoint", "lane", "state")),
+        names.SLOTS_KNOWN: Family("Calls that run side by side: given, or learned so far.", ("endpoint", "lane")),
+        names.PLACES: Family("Models that it holds in memory at once, where that is known.", ("endpoint",)),
+        names.BREAKER: Family("0 closed; 0.5 half open, one call may try; 1 open.", ("endpoint", "lane")),
+        names.CALLS: Family("Calls since the start, by how they ended.", ("outcome",), counter=True),
+        names.LOADS: Family("Calls sent where their model had to be loaded.", counter=True),
+        names.RELOADS: Family("Loads of a model that was taken for loaded: not ours.", counter=True),
+        names.SERVER_WAIT: Family("Wait in the server's own queue, running average.", ("endpoint", "lane")),
+        names.MODEL_LOAD: Family("The last load of the lane's model.", ("endpoint", "lane")),
+        names.PREFILL_SPEED: Family("Prompt speed, running average.", ("endpoint", "lane")),
+        names.DECODE_SPEED: Family("Answer speed, running average.", ("endpoint", "lane")),
+        names.FIRST_CHUNK: Family("Until the first byte, running average.", ("endpoint", "lane")),
+        names.MODEL_MEMORY: Family("A loaded model, by where it lies.", ("endpoint", "model", "where")),
+        names.RUNS: Family("Runs, by state and, once finished, status.", ("state", "status")),
+        names.SSE_CLIENTS: Family("Open event streams."),
     }
 )
 
@@ -59,8 +64,10 @@ class Sample:
 class MetricsCollector(Collector):
     """Gives samples to Prometheus' own client, which writes the text."""
 
-    def __init__(self, samples: Iterable[Sample]) -> None:
+    def __init__(self, samples: Iterable[Sample], counted: Iterable[Metric] = ()) -> None:
+        """With these samples, and families that were counted elsewhere."""
         self._samples = tuple(samples)
+        self._counted = tuple(counted)
 
     def collect(self) -> Iterator[Metric]:
         """Every family, those without a sample too."""
@@ -68,6 +75,7 @@ class MetricsCollector(Collector):
         for sample in self._samples:
             families[sample.name].add_metric(sample.labels, sample.value)
         yield from families.values()
+        yield from self._counted
 
     def text(self) -> bytes:
         """Prometheus' text format."""

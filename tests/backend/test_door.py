@@ -165,6 +165,21 @@ async def test_metrics_tell_of_pool_runs_and_streams(site: Site) -> None:
     done = next(line for line in lines if line.startswith('corral_pool_calls_total{outcome="done"}'))
     assert float(done.split()[-1]) > 0
     assert run not in answer.text
+    calls = done.split()[-1]
+    chat = 'gen_ai_operation_name="chat",gen_ai_provider_name="ollama",gen_ai_request_model="oracle:latest"'
+    scraped = {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in lines if not line.startswith("#")}
+    address = f'server_address="{site.application.settings.servers[0].url.partition("://")[2]}"'
+    assert scraped[f'gen_ai_client_operation_duration_seconds_count{{error_type="",{chat},{address}}}'] == calls
+    assert scraped[f"gen_ai_client_operation_time_to_first_chunk_seconds_count{{{chat},{address}}}"] == calls
+    assert scraped[f"gen_ai_client_operation_time_per_output_chunk_seconds_count{{{chat},{address}}}"] == calls
+    assert scraped[f'gen_ai_client_token_usage_tokens_count{{{chat},gen_ai_token_type="output",{address}}}'] == calls
+    assert scraped['corral_pool_wait_seconds_bucket{band="interactive",le="+Inf"}'] == calls
+    assert scraped['corral_first_token_seconds_count{band="interactive"}'] == calls
+    assert float(scraped['corral_tokens_total{model="oracle:latest",type="output"}']) > 0
+    assert scraped["corral_pool_loads_total"] == "1.0"
+    assert scraped["corral_pool_reloads_total"] == "0.0"
+    assert scraped['corral_pool_slots_known{endpoint="gpu0",lane="oracle:latest"}'] == "4.0"
+    assert "_created" not in answer.text
 
 
 async def test_health_needs_nothing_and_readiness_ends_with_the_shutdown(site: Site) -> None:

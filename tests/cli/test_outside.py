@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from backend.cli.findings import Finding
@@ -13,6 +15,7 @@ from backend.cli.outside import (
     chosen_model,
     judge_absent,
     judge_choice,
+    judge_memory,
     judge_sandbox,
     judge_server,
     judge_window,
@@ -204,8 +207,6 @@ def asked(num_ctx: int | None = None, *, named: bool = False) -> LaneAsked:
         (asked(), loaded(), "good", "32,768 tokens"),
         (asked(32768), None, "good", "32,768 tokens"),
         (asked(32768), loaded(window=16384), "warning", "fewer than the lane's 32,768"),
-        (asked(), loaded(size=10, vram=4), "warning", "only 40 % of the model is on a GPU"),
-        (asked(), loaded(size=10, vram=0), "warning", "no part of the model is on a GPU"),
     ],
 )
 def test_window_is_judged_as_loaded_else_as_set(
@@ -214,11 +215,6 @@ def test_window_is_judged_as_loaded_else_as_set(
     finding = judge_window("gpu", lane, in_memory, INFO)
     assert finding.state == state
     assert said in finding.said
-
-
-def test_nobody_expects_a_simulated_model_on_a_gpu() -> None:
-    info = ModelInfo((), 32768, {}, "simulated", "1B", "F16", "", "")
-    assert judge_window("gpu", asked(), loaded(size=10, vram=0), info).state == "good"
 
 
 @pytest.mark.parametrize(
@@ -232,3 +228,24 @@ def test_nobody_expects_a_simulated_model_on_a_gpu() -> None:
 def test_small_window_is_mended_by_the_command_that_is_told(lane: LaneAsked, trained: int, command: str) -> None:
     info = ModelInfo((), trained, {}, "qwen2", "7B", "Q4", "", "")
     assert f"corral config set {command};" in judge_window("gpu", lane, None, info).fix
+
+
+@pytest.mark.parametrize(
+    ("in_memory", "state", "said"),
+    [
+        (loaded(size=10, vram=4, window=4096), "warning", "only 40 % of the model is on a GPU"),
+        (loaded(size=10, vram=0), "warning", "no part of the model is on a GPU"),
+        (loaded(), "good", "all of it on the GPU"),
+    ],
+)
+def test_a_part_on_the_cpu_is_told_whatever_the_window(in_memory: LoadedModel, state: str, said: str) -> None:
+    finding = judge_memory("gpu", asked(), in_memory, INFO)
+    assert finding is not None
+    assert finding.state == state
+    assert said in finding.said
+    assert bool(finding.fix) == (state == "warning")
+
+
+def test_memory_of_a_model_that_is_not_loaded_or_simulated_is_not_judged() -> None:
+    assert judge_memory("gpu", asked(), None, INFO) is None
+    assert judge_memory("gpu", asked(), loaded(size=10, vram=0), replace(INFO, family="simulated")) is None

@@ -23,6 +23,17 @@ def test_lone_dash_means_a_stream(typed: list[str], meant: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["top", "--json"], ["top", "--output=json"]),
+        (["run", "--", "--json"], ["run", "--", "--json"]),
+    ],
+)
+def test_json_is_short_for_the_output_form(typed: list[str], meant: list[str]) -> None:
+    assert normal(typed) == meant
+
+
+@pytest.mark.parametrize(
     ("typed", "output"),
     [
         (["run", "x"], "text"),

@@ -1,0 +1,217 @@
+"""How fast one model is on one server: reading, writing, and several calls at once.
+
+Owns the calls that are made for it, past any queue of ours, and what their figures come to. Rates are the servers' own
+where it tells them; what all streams do together is measured here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from agents.model import Message, Options
+from infrastructure.config.settings import LaneSettings
+from infrastructure.pool.lanes import canonical, lane_of
+from infrastructure.pool.learning import WAIT_SECONDS
+from infrastructure.transport.client import OllamaClient
+from infrastructure.transport.messages import ChatRequest, Metrics
+from infrastructure.transport.window import SMALLEST_WINDOW
+
+WORTH = 1.15
+"""More at once pay while all together get so much faster."""
+_SHORT, _LONG, _LITTLE = 512, 2048, 48
+"""Tokens of prompts, about."""
+_TRIES = 2
+_FILLER = ("time", "year", "people", "way", "day", "man", "thing", "life", "child", "world", "school", "state", "group")
+_TASK = "Ignore the words above. Count from one to one thousand in words, one number a line, without stopping."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefill:
+    """Reading a prompt."""
+
+    prompt_tokens: int
+    seconds: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """So many streams at once."""
+
+    at_once: int
+    total_tokens_per_second: float
+    """All of them together, from the first that is sent to the last that ends."""
+    stream_tokens_per_second: float
+    """One of them while it writes, the median."""
+    first_token_seconds: float
+    """The median."""
+    first_token_seconds_worst: float
+    waited: int
+    """How many the server let wait for a slot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """All of it."""
+
+    server: str
+    model: str
+    num_ctx: int | None
+    """The window, as loaded."""
+    on_gpu: float | None
+    """Share of the model that is in GPU memory; None if that is not known."""
+    load_seconds: float
+    prefill: tuple[Prefill, ...]
+    decode_tokens_per_second: float
+    first_token_seconds: float
+    levels: tuple[Level, ...]
+    advice_at_once: int
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    metrics: Metrics
+    first_token_seconds: float
+
+
+async def measure(
+    client: OllamaClient, lane: LaneSettings, *, most: int, tokens: int, tell: Callable[[str], None]
+) -> Benchmark:
+    """Measure a lane's model. Loads it where it is not in memory.
+
+    Args:
+        client: Of the server.
+        lane: The model, with the options it is loaded with.
+        most: Streams at once, at most; powers of two up to it are tried.
+        tokens: Of each answer.
+        tell: Told what goes on.
+
+    Raises:
+        OllamaError: a call failed.
+    """
+    bench = _Bench(client, lane)
+    tell(f"loading {lane.model}")
+    began = time.perf_counter()
+    await client.load(lane.model, bench.options, lane.keep_alive, shift=lane.shift)
+    load_seconds = time.perf_counter() - began
+    here = next((each for each in await client.ps() if canonical(each.name) == canonical(lane.model)), None)
+    window = (here.context_length if here else None) or lane.num_ctx or SMALLEST_WINDOW
+    prefill: list[Prefill] = []
+    for length in dict.fromkeys((min(_SHORT, window // 4), min(_LONG, window // 2))):
+        tell(f"reading {length:,} tokens")
+        prefill.append(await bench.prefill(length))
+    levels: list[Level] = []
+    for at_once in _powers(most):
+        tell(f"writing {tokens:,} tokens, {at_once} at once")
+        levels.append(await bench.level(at_once, min(tokens, window // 2)))
+    best, said = advise(levels)
+    return Benchmark(
+        server=client.server.label,
+        model=lane.model,
+        num_ctx=here.context_length if here else None,
+        on_gpu=here.size_vram / here.size if here and here.size else None,
+        load_seconds=load_seconds,
+        prefill=tuple(prefill),
+        decode_tokens_per_second=levels[0].stream_tokens_per_second,
+        first_token_seconds=levels[0].first_token_seconds,
+        levels=tuple(levels),
+        advice_at_once=best,
+        advice=said,
+    )
+
+
+def advise(levels: Sequence[Level]) -> tuple[int, str]:
+    """How many at once pay, and why: the last step up that made all together a good deal faster.
+
+    Where a server lets calls wait, there are more than it has slots: they would wait in the pool instead.
+    """
+    best = first = levels[0]
+    crowded = next((level for level in levels[1:] if level.waited), None)
+    for level in levels[1:]:
+        if crowded is not None and level.at_once >= crowded.at_once:
+            break
+        if level.total_tokens_per_second > WORTH * best.total_tokens_per_second:
+            best = level
+    all_together, alone = best.total_tokens_per_second, first.total_tokens_per_second
+    said = f"{best.at_once} at once {'pays' if best is first else 'pay'}: {all_together:,.0f} tokens/s"
+    if best is not first and alone:
+        said += f", {all_together / alone:.1f} times one alone"
+    if crowded is not None:
+        slots = max(1, crowded.at_once - crowded.waited)
+        many = "1 slot" if slots == 1 else f"{slots} slots"
+        return best.at_once, f"{said}; the server has about {many} for it (OLLAMA_NUM_PARALLEL), others wait there"
+    after = next((level for level in levels if level.at_once > best.at_once), None)
+    if after is not None and all_together:
+        change = 100 * (after.total_tokens_per_second / all_together - 1)
+        said += f"; {after.at_once} at once change that by {change:+.0f} %"
+    return best.at_once, said
+
+
+class _Bench:
+    """The calls."""
+
+    def __init__(self, client: OllamaClient, lane: LaneSettings) -> None:
+        self.options: Options = {**lane_of(lane, {}).options}
+        self._client, self._lane = client, lane
+        self._number = time.time_ns()
+
+    async def prefill(self, length: int) -> Prefill:
+        """The best of a few, each with a prompt that no cache knows."""
+        tried = [(await self._stream(length, 1)).metrics for _ in range(_TRIES)]
+        best = max(tried, key=lambda metrics: _rate(metrics.prompt_tokens, metrics.prompt_ns))
+        return Prefill(
+            prompt_tokens=best.prompt_tokens,
+            seconds=best.prompt_ns / 1e9,
+            tokens_per_second=_rate(best.prompt_tokens, best.prompt_ns),
+        )
+
+    async def level(self, at_once: int, tokens: int) -> Level:
+        """So many streams beside each other."""
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._stream(_LITTLE, tokens)) for _ in range(at_once)]
+        seconds = time.perf_counter() - began
+        streams = [task.result() for task in tasks]
+        written = sum(stream.metrics.completion_tokens for stream in streams)
+        first = [stream.first_token_seconds for stream in streams]
+        return Level(
+            at_once=at_once,
+            total_tokens_per_second=written / seconds if seconds > 0 else 0.0,
+            stream_tokens_per_second=statistics.median(
+                _rate(stream.metrics.completion_tokens, stream.metrics.decode_ns) for stream in streams
+            ),
+            first_token_seconds=statistics.median(first),
+            first_token_seconds_worst=max(first),
+            waited=sum(stream.metrics.slot_wait_ns / 1e9 >= WAIT_SECONDS for stream in streams),
+        )
+
+    async def _stream(self, length: int, tokens: int) -> _Stream:
+        self._number += 1
+        words = " ".join(_FILLER[(self._number + place) % len(_FILLER)] for place in range(length))
+        request = ChatRequest(
+            model=self._lane.model,
+            messages=(Message("user", f"{self._number} {words}\n{_TASK}"),),
+            options={**self.options, "num_predict": tokens, "temperature": 0},
+            keep_alive=self._lane.keep_alive,
+            shift=self._lane.shift,
+        )
+        began, first, metrics = time.perf_counter(), 0.0, Metrics()
+        async with self._client.chat(request) as chunks:
+            async for chunk in chunks:
+                first = first or time.perf_counter() - began
+                if chunk.final is not None:
+                    metrics = chunk.final.metrics
+        return _Stream(metrics, first)
+
+
+def _powers(most: int) -> list[int]:
+    return [2**power for power in range(most.bit_length()) if 2**power <= most]
+
+
+def _rate(count: int, nanoseconds: int) -> float:
+    return count / (nanoseconds / 1e9) if nanoseconds else 0.0

@@ -1,0 +1,80 @@
+"""Every name under which something is measured: our own, and those of OpenTelemetry's conventions for generative AI.
+
+Owns the names. The conventions are still in development (opentelemetry.io/docs/specs/semconv/gen-ai), so they are
+written here and nowhere else. Labels never hold run ids, prompts, clients or paths: each new value of a label is a new
+series for ever.
+"""
+
+from __future__ import annotations
+
+# ------------------------------------------------------------------------------------------------- the pool
+QUEUE_DEPTH = "corral_pool_queue_depth"
+OLDEST_WAIT = "corral_pool_oldest_wait_seconds"
+WAIT_SECONDS = "corral_pool_wait_seconds"
+FIRST_TOKEN_SECONDS = "corral_first_token_seconds"
+IN_FLIGHT = "corral_pool_in_flight"
+CALLS = "corral_pool_calls_total"
+LOADS = "corral_pool_loads_total"
+RELOADS = "corral_pool_reloads_total"
+TOKENS = "corral_tokens_total"
+CACHED_TOKENS = "corral_prompt_cached_tokens_total"
+SLOTS = "corral_pool_slots"
+SLOTS_KNOWN = "corral_pool_slots_known"
+PLACES = "corral_pool_places"
+ENDPOINT_UP = "corral_pool_endpoint_up"
+BREAKER = "corral_pool_breaker_state"
+"""0 closed, 0.5 half open, 1 open."""
+SERVER_WAIT = "corral_request_queue_seconds"
+MODEL_LOAD = "corral_model_load_seconds"
+PREFILL_SPEED = "corral_prefill_tokens_per_second"
+DECODE_SPEED = "corral_decode_tokens_per_second"
+FIRST_CHUNK = "corral_time_to_first_chunk_seconds"
+MODEL_MEMORY = "corral_model_memory_bytes"
+
+# ------------------------------------------------------------------------------------------- runs and streams
+RUNS = "corral_runs"
+SSE_CLIENTS = "corral_sse_clients"
+
+# --------------------------------------------------------------------------------- OpenTelemetry: instruments
+OPERATION_DURATION = "gen_ai.client.operation.duration"
+TOKEN_USAGE = "gen_ai.client.token.usage"
+TIME_TO_FIRST_CHUNK = "gen_ai.client.operation.time_to_first_chunk"
+TIME_PER_OUTPUT_CHUNK = "gen_ai.client.operation.time_per_output_chunk"
+
+# ---------------------------------------------------------------------------------- OpenTelemetry: attributes
+OPERATION_NAME = "gen_ai.operation.name"
+PROVIDER_NAME = "gen_ai.provider.name"
+REQUEST_MODEL = "gen_ai.request.model"
+RESPONSE_MODEL = "gen_ai.response.model"
+FINISH_REASONS = "gen_ai.response.finish_reasons"
+TOKEN_TYPE = "gen_ai.token.type"
+INPUT_TOKENS = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+CONVERSATION_ID = "gen_ai.conversation.id"
+AGENT_NAME = "gen_ai.agent.name"
+WORKFLOW_NAME = "gen_ai.workflow.name"
+TOOL_NAME = "gen_ai.tool.name"
+SERVER_ADDRESS = "server.address"
+SERVER_PORT = "server.port"
+ERROR_TYPE = "error.type"
+
+PROVIDER = "ollama"
+
+# -------------------------------------------------------------------------------------------------- the scales
+DURATION_BUCKETS = tuple(0.01 * 2**step for step in range(18))
+"""Seconds: those that the conventions advise, and further, to 22 minutes: a call to a local model may take that."""
+CHUNK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+"""Seconds a token."""
+TOKEN_BUCKETS = tuple(float(4**step) for step in range(11))
+
+_SUFFIX = {"s": "_seconds", "{token}": "_tokens", "": ""}
+
+
+def prometheus_name(name: str, unit: str = "") -> str:
+    """A name of the conventions as Prometheus writes it, with the unit at its end.
+
+    Args:
+        name: with dots.
+        unit: as OpenTelemetry writes it: "s", "{token}"; none for an attribute.
+    """
+    return name.replace(".", "_") + _SUFFIX[unit]

@@ -1,0 +1,86 @@
+"""`corral bench`: the advice as a table, and the command against a simulated server that takes its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from backend.cli.measuring import Level, advise
+from infrastructure.simulator import ModelSpec, SimulatorSettings
+from tests.cli.conftest import Corral, refused, serve
+
+
+def levels(*totals: float, waited: tuple[int, ...] = ()) -> list[Level]:
+    """Levels 1, 2, 4, … with these totals."""
+    waits = waited or (0,) * len(totals)
+    return [
+        Level(
+            at_once=2**power, total_tokens_per_second=total, stream_tokens_per_second=total / 2**power,
+            first_token_seconds=0.1, first_token_seconds_worst=0.2, waited=waits[power],
+        )
+        for power, total in enumerate(totals)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("measured", "at_once", "said"),
+    [
+        (levels(60), 1, "1 at once pays: 60 tokens/s"),
+        (levels(60, 61), 1, "1 at once pays: 60 tokens/s; 2 at once change that by +2 %"),
+        (levels(60, 100, 170, 180), 4, "4 at once pay: 170 tokens/s, 2.8 times one alone; 8 at once change that by +6"),
+        (levels(60, 65, 120), 4, "4 at once pay: 120 tokens/s, 2.0 times one alone"),
+        (
+            levels(60, 100, 100, 100, waited=(0, 0, 2, 6)), 2,
+            "2 at once pay: 100 tokens/s, 1.7 times one alone; the server has about 2 slots for it (OLLAMA_NUM",
+        ),
+        (levels(60, 100, waited=(0, 1)), 1, "1 at once pays: 60 tokens/s; the server has about 1 slot for it"),
+        (levels(0, 0), 1, "1 at once pays: 0 tokens/s"),
+    ],
+)  # fmt: skip
+def test_more_at_once_pay_while_all_together_get_faster_and_the_server_has_slots(
+    measured: list[Level], at_once: int, said: str
+) -> None:
+    best, told = advise(measured)
+    assert best == at_once
+    assert told.startswith(said)
+
+
+@pytest.fixture(scope="module")
+def paced() -> Iterator[str]:
+    """A server with two slots whose tokens take their time."""
+    model = ModelSpec(name="talker", pieces=("one", " two", " three"), loop_to=0)
+    yield from serve(
+        SimulatorSettings(
+            models=(model,), num_parallel=2, num_ctx=4096, decode_tokens_per_second=500,
+            prefill_tokens_per_second=50_000, load_seconds=0.05,
+        )
+    )  # fmt: skip
+
+
+def test_figures_of_a_model_for_people_and_for_programs(corral: Corral, paced: str) -> None:
+    corral.server = paced
+    told = corral("bench", "talker", "--tokens", "100", "--most", "4", "--json").document
+    assert (told["model"], told["num_ctx"]) == ("talker", 4096)
+    assert [level["at_once"] for level in told["levels"]] == [1, 2, 4]
+    assert told["levels"][2]["waited"] > 0
+    short, long = told["prefill"]
+    assert 400 < short["prompt_tokens"] < long["prompt_tokens"] < 4096
+    assert short["tokens_per_second"] > 0
+    assert told["decode_tokens_per_second"] > 0
+    assert told["advice_at_once"] <= 2
+    done = corral("bench", "talker", "--tokens", "5", "--most", "1")
+    assert done.code == 0
+    assert done.err.splitlines()[1:] == ["loading talker", "reading 512 tokens", "reading 2,048 tokens",
+                                         "writing 5 tokens, 1 at once"]  # fmt: skip
+    assert "at once  tokens/s in all" in done.out
+    assert done.out.splitlines()[-1].startswith("1 at once pays: ")
+
+
+def test_what_cannot_be_measured_is_refused_with_a_way_on(corral: Corral) -> None:
+    refused(corral("bench", "embedder"), 2, "makes vectors")
+    refused(corral("bench", "nosuch"), 3, "nosuch", "echo:latest")
+    refused(corral("bench", "echo", "--most", "0"), 2, "--most")
+    refused(corral("bench", "echo", "--tokens", "0"), 2, "--tokens")
+    corral.server = "http://127.0.0.1:1"
+    refused(corral("bench"), 3, "No Ollama server is available: 127.0.0.1:1: The server")
