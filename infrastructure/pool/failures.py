@@ -6,10 +6,12 @@ Owns the decisions: does the error make the server down, may the call go elsewhe
 from __future__ import annotations
 
 from infrastructure.transport.errors import (
+    ModelNotFound,
     NotAuthorized,
     OllamaError,
     Phase,
     PhaseTimeout,
+    ServerBusy,
     ServerFailed,
     ServerUnreachable,
     UnreadableAnswer,
@@ -42,11 +44,12 @@ def is_down(error: BaseException, *, answering: bool = False) -> bool:
 def may_try_elsewhere(error: OllamaError, *, first_byte_seen: bool, moves: int) -> bool:
     """Whether a failed call goes back to the queue.
 
-    Only before its first byte. As often as there are servers if it did not get through to one, else once.
+    Only before its first byte. As often as there are servers if nothing was done with it, else once: what makes one
+    server fail may do so to all.
     """
     if first_byte_seen or not may_move(error):
         return False
-    return is_unreached(error) or moves == 0
+    return is_unreached(error) or isinstance(error, ServerBusy | ModelNotFound) or moves == 0
 
 
 def after_failure(last: OllamaError, refused: OllamaError) -> OllamaError:

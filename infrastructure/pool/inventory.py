@@ -123,10 +123,10 @@ class Inventory:
         self._asked.add((server, lane))
         self.look(server)
 
-    def failed(self, server: str, error: OllamaError) -> None:
-        """A server could not be reached by a call."""
+    def failed(self, server: str, error: OllamaError, *, by_call: bool = True) -> None:
+        """A server could not be reached by a call, or by a look."""
         self._errors[server] = error
-        self._scheduler.down(server, str(error), self._clock())
+        self._scheduler.down(server, str(error), self._clock(), by_call=by_call)
 
     def error(self, server: str) -> OllamaError | None:
         """Why a server is down."""
@@ -172,7 +172,7 @@ class Inventory:
     ) -> None:
         # A proxy that lets only calls through, or a server too busy to list its models, may well answer a call.
         if isinstance(models, OllamaError) and not isinstance(models, RequestRefused | ServerBusy):
-            self.failed(server, models)
+            self.failed(server, models, by_call=False)
             return
         held = None if isinstance(models, OllamaError) else models
         in_memory = None if isinstance(loaded, OllamaError) else loaded

@@ -245,13 +245,17 @@ class Scheduler:
         self.residency.observed(server, None if loaded is None else frozenset(loaded), fresh=fresh)
         self._looked(server, now)
 
-    def down(self, name: str, reason: str, now: float) -> None:
-        """A server could not be reached. What it holds is still believed; what it had loaded is not."""
+    def down(self, name: str, reason: str, now: float, *, by_call: bool = False) -> None:
+        """A server could not be reached. What it holds is still believed; what it had loaded is not.
+
+        `by_call`: only a call has failed there. That may be the call's own bad luck, so that another one that has no
+        other server has it looked at before it gives up.
+        """
         server = self.servers[name]
         server.health = Health.DOWN
         server.reason = reason
         self.residency.lost(server)
-        self._looked(server, now)
+        self._looked(server, now, seen=not by_call)
 
     def lacks(self, name: str, model: str) -> None:
         """A server said that it does not have this model."""
@@ -385,9 +389,9 @@ class Scheduler:
         call = ticket.call
         self.queue.shares[call.band].settle(call.client, ticket.charged, prompt_tokens, output_tokens)
 
-    def _looked(self, server: ServerState, now: float) -> None:
+    def _looked(self, server: ServerState, now: float, *, seen: bool = True) -> None:
         server.looked_at = now
-        server.looked_after = self._last_number
+        server.looked_after = self._last_number if seen else -1
         self._reopen()
 
     def _requeue(self, ticket: Ticket, now: float) -> None:

@@ -80,7 +80,8 @@ class ServerState:
         self.looked_at = float("-inf")
         """When it last said what it has, or failed to."""
         self.looked_after = -1
-        """The newest call's number at that moment: later calls may want it to be asked again."""
+        """The newest call's number at that moment: later calls may want it to be asked again. -1: it has not been seen
+        since a call failed there."""
         self.models: frozenset[str] | None = None
         """Canonical names of what it holds; None if that is not known."""
         self.in_flight = 0
