@@ -90,7 +90,9 @@ def main() -> str:
         for queued in random.Random(number).sample(QUEUED, len(QUEUED)):
             bench = Bench(queued, number)
             figures[queued].append(sorted(bench.step() for _ in range(CALLS)))
-    lines = [f"{SERVERS} servers x {LANES} lanes x {SLOTS} slots, {CLIENTS} clients: enqueue, pick and release, µs of CPU\n"]
+    lines = [
+        f"{SERVERS} servers x {LANES} lanes x {SLOTS} slots, {CLIENTS} clients: enqueue, pick and release, µs of CPU\n"
+    ]
     lines.append("| queued | p50 | p99 |\n|---|---|---|")
     for queued, rounds in figures.items():
         p50 = statistics.median(each[len(each) // 2] for each in rounds)

@@ -24,7 +24,7 @@ SLOTS = 4
 MODELS = ("small", "large", "wide")
 CALLS_A_SCENE = 150
 """After which the next act begins."""
-SCENE_SECONDS = 0.25
+SCENE_SECONDS = 0.1
 """After which it begins even so: callers may all wait for a server that is silent."""
 GOAWAY_EVERY = 50
 _PORTS = range(20000, 30000)
@@ -56,6 +56,7 @@ class Storm:
         self._rng = random.Random(f"{seed}/storm")
         self._ended = 0
         self._scene = asyncio.Event()
+        self._over = False
 
     def a_call_ended(self) -> None:
         """Move time on: acts follow calls, not the clock."""
@@ -68,27 +69,25 @@ class Storm:
         return server in self.down or self.came_up[server] >= since
 
     async def rage(self) -> None:
-        """One act after another until cancelled; the servers are well and up afterwards."""
+        """One act after another until `end`; the servers are up and without a fault afterwards."""
         acts: list[Callable[[], Awaitable[None]]] = [self._kill, self._hang, self._hold, self._break, self._go_away]
-        try:
-            while True:
-                await self._rng.choice(acts)()
-                await self._next_scene()
-        finally:
-            for server in self.servers:
-                server.clear_toxics()
+        while not self._over:
+            await self._rng.choice(acts)()
+            await self._next_scene()
+
+    def end(self) -> None:
+        """Let the present act be the last one."""
+        self._over = True
+        self._scene.set()
 
     async def _kill(self) -> None:
         victims = self._rng.sample(range(SERVERS), self._rng.choice((1, 1, 2)))
         self.acts["killed"] += len(victims)
-        try:
-            for victim in victims:
-                self.down.add(victim)
-                await self.servers[victim].go_down()
-                await asyncio.sleep(0)
-            await self._next_scene()
-        finally:
-            await self._bring_up(victims)
+        for victim in victims:
+            self.down.add(victim)
+            await self.servers[victim].go_down()
+        await self._next_scene()
+        await self._bring_up(victims)
 
     async def _hang(self) -> None:
         """A model falls silent, and somebody restarts its server in the end."""
@@ -96,23 +95,19 @@ class Storm:
         self.acts["silent model"] += 1
         server = self.servers[victim]
         server.set_fault(model, Fault(kind=FaultKind.HANG, after_chunks=self._rng.choice((0, 3)), times=SLOTS))
-        try:
-            await self._next_scene()
-        finally:
-            self.down.add(victim)
-            await server.go_down()
-            server.set_fault(model, None)
-            await self._bring_up([victim])
+        await self._next_scene()
+        self.down.add(victim)
+        await server.go_down()
+        server.set_fault(model, None)
+        await self._bring_up([victim])
 
     async def _hold(self) -> None:
         """All answers of a server stop in the middle for a while."""
         server = self._rng.choice(self.servers)
         self.acts["held"] += 1
         server.hold("call")
-        try:
-            await self._next_scene()
-        finally:
-            server.release("call")
+        await self._next_scene()
+        server.release("call")
 
     async def _break(self) -> None:
         """Some answers of a model end badly."""
@@ -120,10 +115,8 @@ class Storm:
         kind = self._rng.choice((FaultKind.DROP, FaultKind.CRASH, FaultKind.SILENT_END, FaultKind.ERROR))
         self.acts[f"fault {kind}"] += 1
         server.set_fault(model, Fault(kind=kind, after_chunks=self._rng.choice((0, 3)), times=3))
-        try:
-            await self._next_scene()
-        finally:
-            server.set_fault(model, None)
+        await self._next_scene()
+        server.set_fault(model, None)
 
     async def _go_away(self) -> None:
         """Over HTTP/2 a server says GOAWAY and breaks off what it has."""
@@ -131,7 +124,8 @@ class Storm:
         self._rng.choice(self.servers).go_away(abrupt=True)
 
     async def _next_scene(self) -> None:
-        self._scene.clear()
+        if not self._over:
+            self._scene.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SCENE_SECONDS):
                 await self._scene.wait()

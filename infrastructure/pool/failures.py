@@ -14,6 +14,7 @@ from infrastructure.transport.errors import (
     ServerBusy,
     ServerFailed,
     ServerUnreachable,
+    StreamBroken,
     UnreadableAnswer,
     may_move,
 )
@@ -44,10 +45,10 @@ def is_down(error: BaseException, *, answering: bool = False) -> bool:
 def may_try_elsewhere(error: OllamaError, *, first_byte_seen: bool, moves: int) -> bool:
     """Whether a failed call goes back to the queue.
 
-    Only before its first byte. As often as there are servers if nothing was done with it, else once: what makes one
-    server fail may do so to all.
+    Only before its first byte; an answer that broke off behind its head is none yet. As often as there are servers if
+    nothing was done with it, else once: what makes one server fail may do so to all.
     """
-    if first_byte_seen or not may_move(error):
+    if first_byte_seen or not (may_move(error) or isinstance(error, StreamBroken)):
         return False
     return is_unreached(error) or isinstance(error, ServerBusy | ModelNotFound) or moves == 0
 

@@ -247,7 +247,7 @@ class Run:
         pool, server = self._pool, self._server
         first_byte_seen = self._first_byte_at is not None
         pool.blame(server, self.errand.lane, error, answering=first_byte_seen)
-        moves = self.ticket.attempts - 1
+        moves = len(self.ticket.excluded)  # a slot that was taken away is no failure
         if not pool.closed and may_try_elsewhere(error, first_byte_seen=first_byte_seen, moves=moves):
             self._last_error = error
             pool.move(self.ticket, server)

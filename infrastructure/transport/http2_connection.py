@@ -7,6 +7,8 @@ they arrive and handed to the stream they belong to, so that no stream waits for
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from asyncio.trsock import TransportSocket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
@@ -40,6 +42,7 @@ CONNECTION_WINDOW = 1 << 24
 STREAMS = 100
 """The most streams at once, whatever the server would allow."""
 _LAST_STREAM = 1 << 29
+_READ = 1 << 16
 
 
 class StreamRefused(Exception):
@@ -223,6 +226,8 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let every stream know."""
+        if exc is not None:
+            self._read_rest()
         self._retire()
         self._fail_all(httpx.ReadError(str(exc) if exc else "the server closed the connection"))
 
@@ -285,6 +290,18 @@ class Http2Connection(asyncio.Protocol):
             self.close()
 
     # -- pieces ---------------------------------------------------------------------------------------
+    def _read_rest(self) -> None:
+        """Read what the peer said last: after a failed write asyncio reads no more, and whole answers may lie there."""
+        transport = self._transport
+        if transport is None or transport.get_extra_info("ssl_object") is not None:
+            return
+        socket = transport.get_extra_info("socket")
+        if not isinstance(socket, TransportSocket):  # of another loop, which may have closed it already
+            return
+        with contextlib.suppress(OSError), socket.dup() as rest:
+            while data := rest.recv(_READ):
+                self.data_received(data)
+
     def _send_room(self, stream: Stream) -> int:
         if self._paused:
             return 0
