@@ -14,7 +14,8 @@ import httpx
 from h2.exceptions import ProtocolError
 
 from infrastructure.transport.dialing import connect
-from infrastructure.transport.http2_connection import Header, Http2Connection, Stream, StreamRefused
+from infrastructure.transport.http2_connection import Http2Connection
+from infrastructure.transport.http2_stream import Header, Stream, StreamRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

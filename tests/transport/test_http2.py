@@ -331,7 +331,7 @@ async def test_a_connection_that_breaks_breaks_its_streams_and_the_next_call_con
 
 
 async def test_what_had_arrived_is_read_though_a_write_finds_the_connection_closed() -> None:
-    """After a failed write asyncio reads no more: answers that lay in the socket would be lost, and be asked for again."""
+    """After a failed write asyncio reads no more: answers in the socket would be lost, and be asked for again."""
     ours, theirs = socket.socketpair()
     peer = H2Connection(H2Configuration(client_side=False))
     peer.initiate_connection()
