@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from infrastructure.pool.lanes import Lane, canonical
 from infrastructure.pool.states import Health
 from infrastructure.transport.client import OllamaClient
-from infrastructure.transport.errors import OllamaError, RequestRefused, ServerBusy
+from infrastructure.transport.errors import OllamaError, RequestRefused, ServerBusy, ServerUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -139,6 +139,7 @@ class Inventory:
         await asyncio.gather(*(client.aclose() for client in clients))
 
     async def _look(self, server: str) -> None:
+        self._scheduler.look_begins(server)
         client = self.client(server)
         seconds = self._settings.phases.connect
         known = False
@@ -201,10 +202,14 @@ _NOTHING = Holdings()
 async def _outcome(asking: Callable[[], Coroutine[object, object, T]]) -> T | OllamaError:
     """The answer, or the error as a value, so that one failing question does not end the other.
 
-    It is asked in here: a task that is cancelled before its first step would leave a coroutine that nobody awaits.
+    It is asked in here: a task that is cancelled before its first step would leave a coroutine that nobody awaits. Once
+    more where the connection broke, which over HTTP/2 others may have broken: every waiting call depends on the answer.
     """
     try:
-        return await asking()
+        try:
+            return await asking()
+        except ServerUnreachable:
+            return await asking()
     except OllamaError as error:
         return error
 

@@ -225,6 +225,10 @@ class Scheduler:
         return placement.stranded(self.queue, self._order)
 
     # ---------------------------------------------------------------------------------------- servers
+    def look_begins(self, name: str) -> None:
+        """A server is being asked what it has: the answer says nothing to calls that come after this moment."""
+        self.servers[name].look_began = self._last_number
+
     def up(
         self,
         name: str,
@@ -391,7 +395,8 @@ class Scheduler:
 
     def _looked(self, server: ServerState, now: float, *, seen: bool = True) -> None:
         server.looked_at = now
-        server.looked_after = self._last_number if seen else -1
+        began = self._last_number if server.look_began is None else server.look_began
+        server.looked_after = began if seen else -1
         self._reopen()
 
     def _requeue(self, ticket: Ticket, now: float) -> None:

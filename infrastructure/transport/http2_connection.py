@@ -241,17 +241,22 @@ class Http2Connection(asyncio.Protocol):
             stream.response = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
         elif isinstance(event, StreamEnded):
             stream.ended = True
-        elif event.error_code == ErrorCodes.REFUSED_STREAM:
+        else:
+            self._on_reset(stream, event.error_code)
+        stream.wake()
+
+    def _on_reset(self, stream: Stream, code: int | None) -> None:
+        stream.sent = True  # or as good as: the peer wants no more of it, and there is nothing left to be reset
+        if code == ErrorCodes.REFUSED_STREAM:
             stream.fail(StreamRefused())
         else:
-            stream.fail(httpx.RemoteProtocolError(f"HTTP/2: the server reset the stream ({_code(event.error_code)})"))
-        stream.wake()
+            stream.fail(httpx.RemoteProtocolError(f"HTTP/2: the server reset the stream ({_code(code)})"))
 
     def _on_goaway(self, goaway: GoAway) -> None:
         self._retire()
         for stream in list(self._streams.values()):
             if stream.id > goaway.last_stream_id:
-                stream.fail(StreamRefused())
+                stream.fail(StreamRefused(others_taken=goaway.last_stream_id > 0))
         if not self._streams:
             self.close()
 

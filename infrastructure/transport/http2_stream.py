@@ -12,7 +12,14 @@ Header = tuple[bytes, bytes]
 
 
 class StreamRefused(Exception):
-    """The peer says that it did nothing with this request, so it may be sent again."""
+    """The peer says that it did nothing with this request, so it may be sent again.
+
+    `others_taken`: with a GOAWAY that names a stream, so that the next connection gets further.
+    """
+
+    def __init__(self, *, others_taken: bool = False) -> None:
+        super().__init__()
+        self.others_taken = others_taken
 
 
 class Stream:

@@ -168,3 +168,16 @@ async def test_a_server_that_failed_another_call_is_looked_at_before_a_call_is_r
     assert run.ticket.state is CallState.QUEUED
     assert dispatcher.inventory.looking(other)
     await dispatcher.aclose()
+
+
+async def test_a_look_that_began_before_a_call_was_made_does_not_refuse_it(clock: Clock):
+    """The server may have come up meanwhile: it is looked at once more."""
+    dispatcher = Dispatcher({"one": ServerSettings(url="http://127.0.0.1:1")}, PoolSettings(), clock)
+    dispatcher.scheduler.look_begins("one")
+    run = Run(dispatcher, Band.BATCH)
+    dispatcher.scheduler.down("one", "refused", clock.now)
+    dispatcher.pump()
+
+    assert run.ticket.state is CallState.QUEUED
+    assert dispatcher.inventory.looking("one")
+    await dispatcher.aclose()

@@ -13,6 +13,7 @@ from infrastructure.connection_pool import Call, CallState, CallUpdate, OllamaCo
 from infrastructure.pool.errors import DeadlinePassed, NoServerAvailable, QueueTimeout
 from infrastructure.pool.states import Health
 from infrastructure.simulator import FaultKind
+from infrastructure.simulator.toxics import Toxic, ToxicKind
 from infrastructure.transport.errors import (
     ModelNotFound,
     NotAuthorized,
@@ -51,6 +52,13 @@ async def test_no_server_at_all_is_said():
         with pytest.raises(NoServerAvailable) as caught:
             await pool.generate(model="words", prompt="hi")
         assert "OLLAMA_HOST" in caught.value.hint
+
+
+async def test_a_connection_that_breaks_while_the_pool_looks_is_no_word_about_the_server():
+    server = simulator()
+    async with pool_over(server) as pool:
+        server.add_toxic(Toxic(kind=ToxicKind.RESET, path="/api/tags", times=1))
+        assert await pool.generate(model="words", prompt="hi")
 
 
 async def test_the_pool_works_as_soon_as_a_server_comes_up():
@@ -125,14 +133,16 @@ async def test_a_failure_before_the_first_byte_moves_the_call_once(kind: FaultKi
 
 
 @pytest.mark.parametrize(
-    ("kind", "error"), [(FaultKind.BUSY, ServerBusy), (FaultKind.ERROR, ServerFailed), (FaultKind.CRASH, ServerFailed)]
+    ("kind", "error", "moved"),
+    [(FaultKind.BUSY, ServerBusy, 3), (FaultKind.ERROR, ServerFailed, 1), (FaultKind.CRASH, ServerFailed, 1)],
 )
-async def test_a_failure_everywhere_keeps_its_own_name(kind: FaultKind, error: type[OllamaError]):
+async def test_a_failure_everywhere_keeps_its_own_name(kind: FaultKind, error: type[OllamaError], moved: int):
+    """A busy server did nothing, so all are asked; a request that makes servers fail is kept from the third."""
     async with pool_over(simulator([faulty(kind)]), simulator([faulty(kind)]), simulator([faulty(kind)])) as pool:
         with pytest.raises(error):
             await pool.chat(model="words", messages=ask())
 
-        assert pool.snapshot().calls.moved == 1
+        assert pool.snapshot().calls.moved == moved
         assert sum(server.in_flight for server in pool.snapshot().servers) == 0
 
 

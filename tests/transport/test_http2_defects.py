@@ -28,11 +28,11 @@ from infrastructure.transport.http2_connection import CONNECTION_WINDOW
 from infrastructure.transport.messages import ChatRequest, Chunk, GenerateRequest
 from tests.transport.h2_server import H2Server, ServerConnection, h2_server
 
-WORDS = ModelSpec(name="words", text="one two three four five six seven eight")
+WORDS = ModelSpec(name="counted", text="one two three four five six seven eight")
 LINE = b'{"message":{"content":"x"},"done":false}\n'
 DONE = b'{"message":{"content":""},"done":true}\n'
 CHAT = ChatRequest(model="m", messages=(Message("user", "hi"),))
-HELD = GenerateRequest(model="words", prompt="held")
+HELD = GenerateRequest(model="counted", prompt="held")
 ENDLESS = GenerateRequest(model="endless", prompt="go on")
 
 
@@ -105,7 +105,7 @@ async def test_2_more_early_closes_than_the_limit_of_streams_leave_the_connectio
         for _ in range(110):
             async with client.generate(ENDLESS) as chunks:
                 await first(chunks)
-        assert await text_of(client, GenerateRequest(model="words", prompt="hi")) == WORDS.text
+        assert await text_of(client, GenerateRequest(model="counted", prompt="hi")) == WORDS.text
         assert server.truth.connections == 1
 
 
@@ -116,7 +116,9 @@ async def test_3_a_graceful_goaway_lets_what_runs_finish_and_loses_no_request_in
         running = [asyncio.create_task(text_of(client, HELD)) for _ in range(10)]
         await server.truth.until(lambda truth: sum(each.first_token_at is not None for each in truth.requests) == 10)
         server.go_away()
-        in_hand = [asyncio.create_task(text_of(client, GenerateRequest(model="words", prompt="hi"))) for _ in range(10)]
+        in_hand = [
+            asyncio.create_task(text_of(client, GenerateRequest(model="counted", prompt="hi"))) for _ in range(10)
+        ]
         assert await asyncio.gather(*in_hand) == [WORDS.text] * 10
         server.release("held")
         assert await asyncio.gather(*running) == [WORDS.text] * 10
@@ -127,7 +129,7 @@ async def test_3_a_graceful_goaway_lets_what_runs_finish_and_loses_no_request_in
 async def test_3_a_goaway_every_few_requests_loses_none() -> None:
     """As nginx does every `keepalive_requests`."""
     async with over_simulator(http2=Http2Settings(goaway_every=5)) as (server, client):
-        asked = (text_of(client, GenerateRequest(model="words", prompt=str(number))) for number in range(60))
+        asked = (text_of(client, GenerateRequest(model="counted", prompt=str(number))) for number in range(60))
         assert await asyncio.gather(*asked) == [WORDS.text] * 60
         assert len([record for record in server.truth.requests if record.outcome is Outcome.DONE]) == 60
 
@@ -229,9 +231,9 @@ async def test_7_an_answer_before_the_request_is_all_sent_is_delivered() -> None
     async with over_simulator(http2=early) as (server, client):
         prompt = "word " * 100_000  # more than the server's window takes
         with pytest.raises(ServerBusy):
-            await text_of(client, GenerateRequest(model="words", prompt=prompt))
+            await text_of(client, GenerateRequest(model="counted", prompt=prompt))
         server.set_http2(Http2Settings())
-        assert await text_of(client, GenerateRequest(model="words", prompt="hi")) == WORDS.text
+        assert await text_of(client, GenerateRequest(model="counted", prompt="hi")) == WORDS.text
         assert server.truth.connections == 1
 
 
@@ -265,7 +267,7 @@ async def test_7_what_arrives_for_abandoned_streams_is_given_back_to_the_connect
 async def test_a_refused_stream_is_asked_for_again_and_counted_once() -> None:
     async with over_simulator() as (server, client):
         server.add_toxic(Toxic(kind=ToxicKind.REFUSE, times=2))
-        assert await text_of(client, GenerateRequest(model="words", prompt="hi")) == WORDS.text
+        assert await text_of(client, GenerateRequest(model="counted", prompt="hi")) == WORDS.text
         assert len(server.truth.strikes) == 2
         assert len(server.truth.requests) == 1
 
