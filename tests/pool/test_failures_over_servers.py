@@ -9,10 +9,10 @@ from asyncio import TaskGroup
 import pytest
 
 from infrastructure.config.settings import PhaseLimits, PoolSettings, ServerSettings
-from infrastructure.connection_pool import Call, CallState, CallUpdate, OllamaConnectionPool, Reply
+from infrastructure.connection_pool import Band, Call, CallState, CallUpdate, OllamaConnectionPool, Reply
 from infrastructure.pool.errors import DeadlinePassed, NoServerAvailable, QueueTimeout
 from infrastructure.pool.states import Health
-from infrastructure.simulator import FaultKind
+from infrastructure.simulator import Fault, FaultKind
 from infrastructure.simulator.toxics import Toxic, ToxicKind
 from infrastructure.transport.errors import (
     ModelNotFound,
@@ -130,6 +130,28 @@ async def test_a_failure_before_the_first_byte_moves_the_call_once(kind: FaultKi
         reply = await pool.chat(model="words", messages=ask())
 
         assert (reply.server, reply.attempts) == ("gpu1", 2)
+
+
+async def test_a_slot_that_was_taken_away_does_not_count_as_the_one_failure_that_moves_a_call():
+    first, second = simulator(), simulator()
+    async with pool_over(first, second) as pool, TaskGroup() as group:
+        first.hold("guess")
+        first.hold("urgent")
+        second.hold("person")
+        guess = group.create_task(pool.chat(model="words", messages=ask("guess"), call=Call(band=Band.SPECULATIVE)))
+        await first.truth.until(lambda truth: bool(truth.in_slots()))
+        group.create_task(pool.chat(model="words", messages=ask("person")))
+        await second.truth.until(lambda truth: bool(truth.in_slots()))
+        group.create_task(pool.chat(model="words", messages=ask("urgent")))
+        await first.truth.until(lambda truth: len(truth.requests) == 2 and bool(truth.in_slots()))
+        assert pool.snapshot().calls.preempted == 1
+        first.set_fault("words", Fault(kind=FaultKind.ERROR, times=1))
+        first.release("guess")
+        first.release("urgent")
+        await first.truth.until(lambda truth: len(truth.requests) == 3)
+        second.release("person")
+
+    assert (guess.result().server, pool.snapshot().calls.moved) == ("gpu1", 1)
 
 
 @pytest.mark.parametrize(
