@@ -102,6 +102,8 @@ class Run:
         self._slot = slot
         self._taken = True
         self._end_with = error
+        if self._reader is not None and self._reader is asyncio.current_task():
+            return  # by its own doing, at its first byte: it looks there
         if self._reader is not None:
             self._cancelled_reader = True
             self._reader.cancel()
@@ -162,6 +164,8 @@ class Run:
     def _note(self, chunk: Chunk) -> None:
         if self._first_byte_at is None:
             self._first_byte()
+            if self._taken:
+                raise _SlotTaken
         self._gathered.add(chunk)
 
     def _first_byte(self) -> None:
