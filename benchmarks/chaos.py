@@ -74,6 +74,7 @@ class Asked:
 class Account:
     """What came of all calls, and what is wrong with it."""
 
+    booked: int = 0
     ends: Counter[str] = field(default_factory=Counter[str])
     errors: Counter[str] = field(default_factory=Counter[str])
     every_server_failed: int = 0
@@ -87,6 +88,7 @@ class Account:
 
     def book(self, call: Asked, storm: Storm) -> None:
         """Count a call that is over, and look whether it may have ended so."""
+        self.booked += 1
         self.moved += call.moved
         if again := call.preempted + call.moved:
             self.begun_anew[call.number] = again
@@ -222,6 +224,8 @@ async def weather(calls: int, seed: int, *, http2: bool) -> tuple[Account, Count
             await callers.ask_all()
             servers.end()
         account = callers.account
+        if account.booked != calls:  # a caller whom nobody cancelled was cancelled: its task group says nothing of it
+            account.wrong.append(f"{calls - account.booked} calls never came back to their callers")
         await pool.drain()
         await _settled(lambda: _busy(pool.snapshot()) == 0)
         _check_pool(pool.snapshot(), account)
