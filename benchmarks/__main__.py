@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import api, cancel, decision, simulator, sse, start, streaming, transports
+from benchmarks import api, cancel, decision, quiet, simulator, sse, start, streaming, transports
 
 
 def main() -> None:
@@ -25,6 +25,7 @@ def main() -> None:
     print("A cancelled call\n\n" + cancel.main() + "\n")
     print("A decision of the scheduler\n\n" + decision.main() + "\n")
     print("The wire\n\n" + transports.main() + "\n")
+    print("Quiet streams\n\n" + quiet.main() + "\n")
     print("Streaming\n\n" + streaming.main() + "\n")
     print("Streaming to SSE clients\n\n" + sse.main() + "\n")
     print("The simulated server\n\n" + simulator.main() + "\n")

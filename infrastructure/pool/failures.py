@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infrastructure.transport.errors import (
+    ModelNotFound,
     NotAuthorized,
     OllamaError,
     Phase,
     PhaseTimeout,
+    ServerBusy,
     ServerFailed,
     ServerUnreachable,
     StreamBroken,
@@ -55,12 +57,15 @@ def trips(error: BaseException) -> bool:
 def may_try_elsewhere(error: OllamaError, *, first_byte_seen: bool, moves: int, budget: RetryBudget) -> bool:
     """Whether a failed call goes back to the queue.
 
-    Only before its first byte. As often as there are servers if it did not get through to one; else once, and only
-    as long as the budget for such retries lasts.
+    Only before its first byte; an answer that broke off behind its head is none yet. As often as there are servers if
+    nothing was done with it; else once, since what makes one server fail may do so to all, and only as long as the
+    budget for such retries lasts.
     """
-    if first_byte_seen or not may_move(error):
+    if first_byte_seen or not (may_move(error) or isinstance(error, StreamBroken)):
         return False
-    return is_unreached(error) or (moves == 0 and budget.spend())
+    if is_unreached(error) or isinstance(error, ServerBusy | ModelNotFound):
+        return True
+    return moves == 0 and budget.spend()
 
 
 def after_failure(last: OllamaError, refused: OllamaError) -> OllamaError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from infrastructure.pool.lanes import Lane, canonical
 from infrastructure.pool.states import Health
 from infrastructure.transport.client import OllamaClient
-from infrastructure.transport.errors import OllamaError, RequestRefused, ServerBusy
+from infrastructure.transport.errors import OllamaError, RequestRefused, ServerBusy, ServerUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -123,10 +123,10 @@ class Inventory:
         self._asked.add((server, lane))
         self.look(server)
 
-    def failed(self, server: str, error: OllamaError) -> None:
-        """A server could not be reached by a call."""
+    def failed(self, server: str, error: OllamaError, *, by_call: bool = True) -> None:
+        """A server could not be reached by a call, or by a look."""
         self._errors[server] = error
-        self._scheduler.down(server, str(error), self._clock())
+        self._scheduler.down(server, str(error), self._clock(), by_call=by_call)
 
     def error(self, server: str) -> OllamaError | None:
         """Why a server is down."""
@@ -152,6 +152,7 @@ class Inventory:
         await asyncio.gather(*(client.aclose() for client in clients))
 
     async def _look(self, server: str) -> None:
+        self._scheduler.look_begins(server)
         client = self.client(server)
         seconds = self._settings.phases.connect
         known = False
@@ -186,7 +187,7 @@ class Inventory:
     ) -> None:
         # A proxy that lets only calls through, or a server too busy to list its models, may well answer a call.
         if isinstance(models, OllamaError) and not isinstance(models, RequestRefused | ServerBusy):
-            self.failed(server, models)
+            self.failed(server, models, by_call=False)
             return
         held = None if isinstance(models, OllamaError) else models
         in_memory = None if isinstance(loaded, OllamaError) else loaded
@@ -215,10 +216,14 @@ _NOTHING = Holdings()
 async def _outcome(asking: Callable[[], Coroutine[object, object, T]]) -> T | OllamaError:
     """The answer, or the error as a value, so that one failing question does not end the other.
 
-    It is asked in here: a task that is cancelled before its first step would leave a coroutine that nobody awaits.
+    It is asked in here: a task that is cancelled before its first step would leave a coroutine that nobody awaits. Once
+    more where the connection broke, which over HTTP/2 others may have broken: every waiting call depends on the answer.
     """
     try:
-        return await asking()
+        try:
+            return await asking()
+        except ServerUnreachable:
+            return await asking()
     except OllamaError as error:
         return error
 

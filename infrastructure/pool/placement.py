@@ -185,8 +185,13 @@ def _in_the_way(server: ServerState, queue: CallQueue) -> list[Ticket]:
         ]
     if move.ticket.call.band is not Band.SPECULATIVE:
         return []
-    others = (line for line in queue.lines() if line.band is not Band.SPECULATIVE and line.lane != move.lane)
-    return [move.ticket] if any(may_serve(server, line.head) for line in others) else []
+    return [move.ticket] if wanted_by_others(server, move.lane, queue) else []
+
+
+def wanted_by_others(server: ServerState, lane: Lane, queue: CallQueue) -> bool:
+    """Whether calls of other lanes that are no guesses wait and might go there: a guess's load gives way to them."""
+    others = (line for line in queue.lines() if line.band is not Band.SPECULATIVE and line.lane != lane)
+    return any(may_serve(server, line.head) for line in others)
 
 
 def stranded(lines: Iterable[Line], servers: Sequence[ServerState]) -> list[Ticket]:

@@ -128,6 +128,8 @@ class Run:
         self._slot = slot
         self._taken = True
         self._end_with = error
+        if self._reader is not None and self._reader is asyncio.current_task():
+            return  # by its own doing, at its first byte: it looks there
         if self._reader is not None:
             self._cancelled_reader = True
             self._reader.cancel()
@@ -241,6 +243,8 @@ class Run:
     def _note(self, chunk: Chunk) -> None:
         if self._first_byte_at is None:
             self._first_byte()
+            if self._taken:
+                raise _SlotTaken
         self._serving.heard = True
         self._gathered.add(chunk)
 
@@ -335,7 +339,7 @@ class Run:
         pool, server = self._pool, self._server
         first_byte_seen = self._first_byte_at is not None
         pool.blame(server, self.errand.lane, error, answering=first_byte_seen)
-        moves = self.ticket.attempts - 1
+        moves = len(self.ticket.excluded)  # a slot that was taken away is no failure
         if not pool.closed and may_try_elsewhere(
             error, first_byte_seen=first_byte_seen, moves=moves, budget=pool.budget
         ):

@@ -282,6 +282,10 @@ class Scheduler:
         return placement.stranded(lines, self._order) if self.doubtful else []
 
     # ---------------------------------------------------------------------------------------- servers
+    def look_begins(self, name: str) -> None:
+        """A server is being asked what it has: the answer says nothing to calls that come after this moment."""
+        self.servers[name].look_began = self._last_number
+
     def up(
         self,
         name: str,
@@ -302,13 +306,17 @@ class Scheduler:
         self.residency.observed(server, None if loaded is None else frozenset(loaded), fresh=fresh)
         self._looked(server, now)
 
-    def down(self, name: str, reason: str, now: float) -> None:
-        """A server could not be reached. What it holds is still believed; what it had loaded is not."""
+    def down(self, name: str, reason: str, now: float, *, by_call: bool = False) -> None:
+        """A server could not be reached. What it holds is still believed; what it had loaded is not.
+
+        `by_call`: only a call has failed there. That may be the call's own bad luck, so that another one that has no
+        other server has it looked at before it gives up.
+        """
         server = self.servers[name]
         server.health = Health.DOWN
         server.reason = reason
         self.residency.lost(server)
-        self._looked(server, now)
+        self._looked(server, now, seen=not by_call)
 
     def add_server(self, name: str, slots: int | None, places: int | None) -> None:
         """A further server, of which nothing is known yet."""
@@ -494,9 +502,10 @@ class Scheduler:
         call = ticket.call
         self.queue.shares[call.band].settle(call.client, ticket.charged, prompt_tokens, output_tokens)
 
-    def _looked(self, server: ServerState, now: float) -> None:
+    def _looked(self, server: ServerState, now: float, *, seen: bool = True) -> None:
         server.looked_at = now
-        server.looked_after = self._last_number
+        began = self._last_number if server.look_began is None else server.look_began
+        server.looked_after = began if seen else -1
         self._reopen()
 
     def _requeue(self, ticket: Ticket, now: float) -> None:

@@ -80,8 +80,11 @@ class ServerState:
         """Why it is down."""
         self.looked_at = float("-inf")
         """When it last said what it has, or failed to."""
+        self.look_began: int | None = None
+        """The newest call's number when it was last asked; None: it was not."""
         self.looked_after = -1
-        """The newest call's number at that moment: later calls may want it to be asked again."""
+        """The newest call's number when that was asked: later calls may want it to be asked again. -1: it has not been
+        seen since a call failed there."""
         self.models: frozenset[str] | None = None
         """Canonical names of what it holds; None if that is not known."""
         self.draining = False

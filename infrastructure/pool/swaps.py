@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.placement import may_serve, needs_no_load
+from infrastructure.pool.placement import may_serve, needs_no_load, wanted_by_others
 from infrastructure.pool.states import Band
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ class SwapGate:
            elsewhere too; else, after a bounded wait, the last one. A model that only lower bands want gives way at
            once, and a guess takes nothing that is wanted.
         3. Of equals the least busy.
+
+        A guess loads nothing where it would have to give way at once.
         """
         lane = head.lane
         servers = [
@@ -107,13 +109,19 @@ class SwapGate:
             return Later(now + max(load / 4, AGAIN_SECONDS))
         case = _Case(head, now, math.isinf(wait), self._wanted(head, now))
         offers = [self._offer(server, case) for server in servers]
-        worth = [offer for offer in offers if wait > self._cost(offer, lane, load)]
+        worth = [
+            offer for offer in offers if wait > self._cost(offer, lane, load) and not self._yields(head, offer.server)
+        ]
         ready = [offer for offer in worth if head.queued_since + offer.patience <= now]  # the same sum as below
         if ready:
             best = min(ready, key=lambda offer: (offer.patience, bool(offer.leaving), offer.busy, offer.server.load))
             return Swap(best.server, best.leaving)
         at = min((head.queued_since + offer.patience for offer in worth), default=math.inf)
         return Later(min(at, now + max(load / 4, AGAIN_SECONDS)) if len(worth) < len(offers) else at)
+
+    def _yields(self, head: Ticket, server: ServerState) -> bool:
+        """Whether a load for this call would be called off at once for a call that is no guess."""
+        return head.call.band is Band.SPECULATIVE and wanted_by_others(server, head.lane, self._queue)
 
     def _wait_elsewhere(self, head: Ticket) -> float:
         """How long the lane's calls wait where it is loaded, or on its way in; infinity if nowhere."""

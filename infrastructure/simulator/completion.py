@@ -81,6 +81,7 @@ async def _complete(world: World, exchange: Exchange, ask: Ask, record: RequestR
     check_raw(ask)
     check_capable(world, ask, model)
     options = options_for(world, model, ask.options, ask.shift)
+    record.seed = options.seed
     fault, exchange.fault = exchange.fault or world.faults.take(model.name.key), None
     if fault is not None and fault.kind is FaultKind.BUSY:
         raise WireError(503, BUSY)

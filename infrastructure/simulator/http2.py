@@ -86,8 +86,11 @@ class Http2Connection(asyncio.Protocol):
             self.flush()
             self.close()
             return
+        # What a client has already given up is not begun: h2 lets nothing be said on it any more.
+        gone = {event.stream_id for event in events if isinstance(event, StreamReset)}
         for event in events:
-            self._take(event)
+            if not (isinstance(event, RequestReceived | StreamEnded) and event.stream_id in gone):
+                self._take(event)
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -130,7 +133,8 @@ class Http2Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Send what h2 has made."""
-        if self._transport is not None and (data := self._h2.data_to_send()):
+        data = self._h2.data_to_send()
+        if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def head(self, stream: Http2Stream, headers: Sequence[Header]) -> None:

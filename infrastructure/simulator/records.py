@@ -31,6 +31,8 @@ class RequestRecord:
     """The request's `X-Request-Id`, if the client sent one."""
     outcome: Outcome = Outcome.RUNNING
     status: int | None = None
+    seed: int = -1
+    """The `seed` that it was asked with; -1 without one."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     """Of the prompt, that were known already."""

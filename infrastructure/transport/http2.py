@@ -14,13 +14,16 @@ import httpx
 from h2.exceptions import ProtocolError
 
 from infrastructure.transport.dialing import connect
-from infrastructure.transport.http2_connection import Header, Http2Connection, Stream, StreamRefused
+from infrastructure.transport.http2_connection import Http2Connection
+from infrastructure.transport.http2_stream import Header, Stream, StreamRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _TRIES = 3
-"""How often a request is sent that the peer refused unprocessed, which is its promise (RFC 9113, 8.7)."""
+"""How often a request is sent that the peer refused unprocessed, which is its promise (RFC 9113, 8.7). A GOAWAY that
+came while others were served does not count: over connections that take five requests, the last of sixty is sent twelve
+times."""
 _HOP_BY_HOP = {b"host", b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 
 
@@ -55,17 +58,19 @@ class Http2Transport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and wait for the headers of its answer."""
         body = await request.aread()
-        for _ in range(_TRIES):
+        tries = _TRIES
+        while tries:
             if self._falls_back and self._fallback is not None:
                 return await self._fallback.handle_async_request(request)
             try:
                 return await self._exchange(request, body)
             except _NoHttp2:
                 self._falls_back = True
+                tries -= 1
             except ProtocolError as error:
                 raise httpx.LocalProtocolError(f"HTTP/2: {error}", request=request) from error
-            except StreamRefused:
-                continue
+            except StreamRefused as refused:
+                tries -= not refused.others_taken
         if self._falls_back and self._fallback is not None:
             return await self._fallback.handle_async_request(request)
         raise httpx.RemoteProtocolError("HTTP/2: the server refused the stream again and again", request=request)

@@ -1,13 +1,14 @@
-"""One HTTP/2 connection and its streams.
+"""One HTTP/2 connection.
 
-Owns the protocol state (`h2`), flow control both ways, and what each stream has received. Bytes are read the moment
+Owns the protocol state (`h2`), flow control both ways, and which streams there are. Bytes are read the moment
 they arrive and handed to the stream they belong to, so that no stream waits for another's reader.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import contextlib
+from asyncio.trsock import TransportSocket
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -27,11 +28,11 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
 from infrastructure.transport.http2_frames import BadFrame, FrameCutter, GoAway
+from infrastructure.transport.http2_liveness import Liveness
+from infrastructure.transport.http2_stream import Header, Stream, StreamRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-Header = tuple[bytes, bytes]
 
 STREAM_WINDOW = 1 << 20
 """Bytes a stream may hold unread; a slow reader stops its own stream here and nobody else's."""
@@ -40,45 +41,8 @@ CONNECTION_WINDOW = 1 << 24
 STREAMS = 100
 """The most streams at once, whatever the server would allow."""
 _LAST_STREAM = 1 << 29
-
-
-class StreamRefused(Exception):
-    """The peer says that it did nothing with this request, so it may be sent again."""
-
-
-class Stream:
-    """One request and its answer. One task sends, then receives."""
-
-    __slots__ = ("_waiter", "ended", "error", "id", "pieces", "response", "sent", "uncredited")
-
-    def __init__(self, stream_id: int) -> None:
-        self.id = stream_id
-        self.response: list[Header] | None = None
-        self.pieces: deque[bytes] = deque()
-        self.uncredited = 0
-        self.sent = False
-        self.ended = False
-        self.error: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def changed(self) -> None:
-        """Wait until something about the stream is new."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def wake(self) -> None:
-        """Let the task that waits look again."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        """End the stream with an error, unless it has ended already."""
-        if not self.ended and self.error is None:
-            self.error = error
-            self.wake()
+_READ = 1 << 16
+_PING = b"corral\x00\x00"
 
 
 class Http2Connection(asyncio.Protocol):
@@ -94,6 +58,7 @@ class Http2Connection(asyncio.Protocol):
         self._uncredited = 0
         self._paused = False
         self._gone = False
+        self._liveness = Liveness(self._loop, self._ping, self._dead)
         self.idle_since = self._loop.time()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         """Done when the peer's settings are here, so that its limits are known and it does speak HTTP/2."""
@@ -123,6 +88,7 @@ class Http2Connection(asyncio.Protocol):
         self._h2.send_headers(stream.id, headers, end_stream=not body)
         stream.sent = not body
         self._streams[stream.id] = stream
+        self._liveness.watch()
         self._flush()
         if stream.id > _LAST_STREAM:
             self._retire()
@@ -175,6 +141,7 @@ class Http2Connection(asyncio.Protocol):
             self._h2.reset_stream(stream.id, ErrorCodes.CANCEL)
             self._flush()
         if not self._streams:
+            self._liveness.rest()
             self.idle_since = self._loop.time()
             if self._gone:
                 self.close()
@@ -207,6 +174,7 @@ class Http2Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand on what came."""
+        self._liveness.heard()
         try:
             frames, goaways = self._cutter.feed(data)
             events = self._h2.receive_data(frames) if frames else []
@@ -223,6 +191,9 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let every stream know."""
+        if exc is not None:
+            self._read_rest()
+        self._liveness.rest()
         self._retire()
         self._fail_all(httpx.ReadError(str(exc) if exc else "the server closed the connection"))
 
@@ -270,21 +241,50 @@ class Http2Connection(asyncio.Protocol):
             stream.response = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
         elif isinstance(event, StreamEnded):
             stream.ended = True
-        elif event.error_code == ErrorCodes.REFUSED_STREAM:
+        else:
+            self._on_reset(stream, event.error_code)
+        stream.wake()
+
+    def _on_reset(self, stream: Stream, code: int | None) -> None:
+        stream.sent = True  # or as good as: the peer wants no more of it, and there is nothing left to be reset
+        if code == ErrorCodes.REFUSED_STREAM:
             stream.fail(StreamRefused())
         else:
-            stream.fail(httpx.RemoteProtocolError(f"HTTP/2: the server reset the stream ({_code(event.error_code)})"))
-        stream.wake()
+            stream.fail(httpx.RemoteProtocolError(f"HTTP/2: the server reset the stream ({_code(code)})"))
 
     def _on_goaway(self, goaway: GoAway) -> None:
         self._retire()
         for stream in list(self._streams.values()):
             if stream.id > goaway.last_stream_id:
-                stream.fail(StreamRefused())
+                stream.fail(StreamRefused(others_taken=goaway.last_stream_id > 0))
         if not self._streams:
             self.close()
 
+    # -- liveness -------------------------------------------------------------------------------------
+    def _ping(self) -> None:
+        self._h2.ping(_PING)
+        self._flush()
+
+    def _dead(self) -> None:
+        """The peer answered no PING: there is nobody to say goodbye to."""
+        self._retire()
+        self._fail_all(httpx.ReadError("the server is gone: it answered no PING"))
+        if self._transport is not None:
+            self._transport.abort()
+
     # -- pieces ---------------------------------------------------------------------------------------
+    def _read_rest(self) -> None:
+        """Read what the peer said last: after a failed write asyncio reads no more, and whole answers may lie there."""
+        transport = self._transport
+        if transport is None or transport.get_extra_info("ssl_object") is not None:
+            return
+        socket = transport.get_extra_info("socket")
+        if not isinstance(socket, TransportSocket):  # of another loop, which may have closed it already
+            return
+        with contextlib.suppress(OSError), socket.dup() as rest:
+            while data := rest.recv(_READ):
+                self.data_received(data)
+
     def _send_room(self, stream: Stream) -> int:
         if self._paused:
             return 0

@@ -368,3 +368,22 @@ async def test_no_task_is_left_behind():
             async with pool.stream_chat(model=model, messages=ask()) as stream:
                 await anext(stream)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_guess_that_loses_its_slot_by_its_own_first_byte_begins_anew():
+    """Its first byte opens the lane, so that an urgent call takes the slot: the guess's caller was never cancelled."""
+    server = simulator(time_scale=1, load_seconds=0.05, decode_tokens_per_second=1000)
+
+    async def read() -> str:
+        stream = pool.stream_chat(model="words", messages=ask("guess"), call=SPECULATIVE)
+        return "".join([chunk.text async for chunk in stream])
+
+    async with pool_over(server) as pool:
+        guess = asyncio.create_task(read())
+        await server.truth.until(lambda truth: bool(truth.requests))
+        urgent = await pool.chat(model="words", messages=ask("urgent"))
+        await asyncio.wait([guess])
+        assert not guess.cancelled()
+        assert guess.result() == urgent.text == "one two three four five"
+        assert pool.snapshot().calls.preempted == 1
+        await settled(pool, server)

@@ -13,7 +13,7 @@ from infrastructure.pool.errors import DeadlinePassed, PoolClosed
 from infrastructure.pool.lanes import Lane
 from infrastructure.pool.states import Band, CallState
 from infrastructure.pool.ticket import Slot, Ticket
-from infrastructure.transport.errors import OllamaError
+from infrastructure.transport.errors import OllamaError, ServerUnreachable
 
 LANE = Lane("a:latest")
 
@@ -149,3 +149,35 @@ async def test_drain_waits_for_the_last_call(dispatcher: Dispatcher):
     dispatcher.free(slot)
     dispatcher.forget(holder)
     await draining
+
+
+async def test_a_server_that_failed_another_call_is_looked_at_before_a_call_is_refused(clock: Clock):
+    """One reset stream is no word about the server: a call that has nowhere else to go must not be lost for it."""
+    servers = {name: ServerSettings(url=f"http://127.0.0.1:{port}") for port, name in ((1, "one"), (2, "two"))}
+    dispatcher = Dispatcher(servers, PoolSettings(), clock)
+    for name in servers:
+        dispatcher.scheduler.up(name, models=["a:latest"], loaded=["a:latest"], now=clock.now)
+    run = Run(dispatcher, Band.BATCH)
+    slot = await run.turn
+    other = "two" if slot.server == "one" else "one"
+    dispatcher.scheduler.up(other, models=["a:latest"], loaded=["a:latest"], now=clock.now)
+    dispatcher.blame(other, LANE, ServerUnreachable("reset"), answering=False)
+    dispatcher.move(run.ticket, slot.server)
+    dispatcher.free(slot)
+
+    assert run.ticket.state is CallState.QUEUED
+    assert dispatcher.inventory.looking(other)
+    await dispatcher.aclose()
+
+
+async def test_a_look_that_began_before_a_call_was_made_does_not_refuse_it(clock: Clock):
+    """The server may have come up meanwhile: it is looked at once more."""
+    dispatcher = Dispatcher({"one": ServerSettings(url="http://127.0.0.1:1")}, PoolSettings(), clock)
+    dispatcher.scheduler.look_begins("one")
+    run = Run(dispatcher, Band.BATCH)
+    dispatcher.scheduler.down("one", "refused", clock.now)
+    dispatcher.pump()
+
+    assert run.ticket.state is CallState.QUEUED
+    assert dispatcher.inventory.looking("one")
+    await dispatcher.aclose()

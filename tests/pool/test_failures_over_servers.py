@@ -9,10 +9,11 @@ from asyncio import TaskGroup
 import pytest
 
 from infrastructure.config.settings import PhaseLimits, PoolSettings, ServerSettings
-from infrastructure.connection_pool import Call, CallState, CallUpdate, OllamaConnectionPool, Reply
+from infrastructure.connection_pool import Band, Call, CallState, CallUpdate, OllamaConnectionPool, Reply
 from infrastructure.pool.errors import DeadlinePassed, NoServerAvailable, QueueTimeout
 from infrastructure.pool.states import Health
-from infrastructure.simulator import FaultKind
+from infrastructure.simulator import Fault, FaultKind
+from infrastructure.simulator.toxics import Toxic, ToxicKind
 from infrastructure.transport.errors import (
     ModelNotFound,
     NotAuthorized,
@@ -51,6 +52,13 @@ async def test_no_server_at_all_is_said():
         with pytest.raises(NoServerAvailable) as caught:
             await pool.generate(model="words", prompt="hi")
         assert "OLLAMA_HOST" in caught.value.hint
+
+
+async def test_a_connection_that_breaks_while_the_pool_looks_is_no_word_about_the_server():
+    server = simulator()
+    async with pool_over(server) as pool:
+        server.add_toxic(Toxic(kind=ToxicKind.RESET, path="/api/tags", times=1))
+        assert await pool.generate(model="words", prompt="hi")
 
 
 async def test_the_pool_works_as_soon_as_a_server_comes_up():
@@ -124,15 +132,39 @@ async def test_a_failure_before_the_first_byte_moves_the_call_once(kind: FaultKi
         assert (reply.server, reply.attempts) == ("gpu1", 2)
 
 
+async def test_a_slot_that_was_taken_away_does_not_count_as_the_one_failure_that_moves_a_call():
+    first, second = simulator(), simulator()
+    async with pool_over(first, second) as pool, TaskGroup() as group:
+        first.hold("guess")
+        first.hold("urgent")
+        second.hold("person")
+        guess = group.create_task(pool.chat(model="words", messages=ask("guess"), call=Call(band=Band.SPECULATIVE)))
+        await first.truth.until(lambda truth: bool(truth.in_slots()))
+        group.create_task(pool.chat(model="words", messages=ask("person")))
+        await second.truth.until(lambda truth: bool(truth.in_slots()))
+        group.create_task(pool.chat(model="words", messages=ask("urgent")))
+        await first.truth.until(lambda truth: len(truth.requests) == 2 and bool(truth.in_slots()))
+        assert pool.snapshot().calls.preempted == 1
+        first.set_fault("words", Fault(kind=FaultKind.ERROR, times=1))
+        first.release("guess")
+        first.release("urgent")
+        await first.truth.until(lambda truth: len(truth.requests) == 3)
+        second.release("person")
+
+    assert (guess.result().server, pool.snapshot().calls.moved) == ("gpu1", 1)
+
+
 @pytest.mark.parametrize(
-    ("kind", "error"), [(FaultKind.BUSY, ServerBusy), (FaultKind.ERROR, ServerFailed), (FaultKind.CRASH, ServerFailed)]
+    ("kind", "error", "moved"),
+    [(FaultKind.BUSY, ServerBusy, 3), (FaultKind.ERROR, ServerFailed, 1), (FaultKind.CRASH, ServerFailed, 1)],
 )
-async def test_a_failure_everywhere_keeps_its_own_name(kind: FaultKind, error: type[OllamaError]):
+async def test_a_failure_everywhere_keeps_its_own_name(kind: FaultKind, error: type[OllamaError], moved: int):
+    """A busy server did nothing, so all are asked; a request that makes servers fail is kept from the third."""
     async with pool_over(simulator([faulty(kind)]), simulator([faulty(kind)]), simulator([faulty(kind)])) as pool:
         with pytest.raises(error):
             await pool.chat(model="words", messages=ask())
 
-        assert pool.snapshot().calls.moved == 1
+        assert pool.snapshot().calls.moved == moved
         assert sum(server.in_flight for server in pool.snapshot().servers) == 0
 
 

@@ -135,11 +135,14 @@ def test_no_server_names_each_and_its_reason_once():
         (ServerFailed(500), False, 0, True),
         (ServerFailed(500), False, 1, False),
         (ServerBusy(), False, 0, True),
-        (ServerBusy(), False, 1, False),
+        (ServerBusy(), False, 5, True),
+        (ModelNotFound("m"), False, 5, True),
         (ServerUnreachable(), True, 0, False),
         (PhaseTimeout(Phase.FIRST_BYTE), False, 0, False),
         (ContextExceeded(), False, 0, False),
-        (StreamBroken(), False, 0, False),
+        (StreamBroken(), False, 0, True),
+        (StreamBroken(), False, 1, False),
+        (StreamBroken(), True, 0, False),
     ],
 )
 def test_a_failed_call_moves_only_where_that_cannot_repeat_an_answer(

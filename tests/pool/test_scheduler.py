@@ -434,3 +434,20 @@ def test_a_slot_can_be_given_back_only_once():
 
     with pytest.raises(RuntimeError):
         bench.scheduler.free(slot)
+
+
+def test_a_guess_loads_nothing_where_it_would_have_to_give_way_at_once():
+    """Else it is sent and called off again and again within one decision, which then never ends."""
+    bench = Bench(slots={"one": 2, "two": 2})
+    bench.up("one", loaded=("a:latest",))
+    bench.loads("one", A)
+    running = [bench.streaming(A), bench.streaming(A)]
+    bench.call(A, Band.BATCH)  # waits for a slot: that takes less than a load on the other server
+    guess = bench.call(B, Band.SPECULATIVE)
+
+    assert bench.place() == []
+    assert bench.scheduler.preempt() == []
+    bench.scheduler.end(running[0])
+    bench.now += 10
+    bench.place()
+    assert where(guess) == "two"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived, StreamEnded, WindowUpdated
 
@@ -14,7 +18,7 @@ from infrastructure.config.settings import PhaseLimits, ServerSettings
 from infrastructure.transport.client import OllamaClient
 from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, ServerUnreachable, StreamBroken
 from infrastructure.transport.http2 import Http2Transport
-from infrastructure.transport.http2_connection import CONNECTION_WINDOW
+from infrastructure.transport.http2_connection import CONNECTION_WINDOW, Http2Connection
 from infrastructure.transport.messages import ChatRequest
 from tests.transport.h2_server import H2Server, ServerConnection, answered, h2_server
 from tests.transport.raw_server import Exchange, raw_server
@@ -324,6 +328,30 @@ async def test_a_connection_that_breaks_breaks_its_streams_and_the_next_call_con
             assert await first(chunks) == "x"
         assert len(server.connections) == 2
         await client.aclose()
+
+
+async def test_what_had_arrived_is_read_though_a_write_finds_the_connection_closed() -> None:
+    """After a failed write asyncio reads no more: answers in the socket would be lost, and be asked for again."""
+    ours, theirs = socket.socketpair()
+    peer = H2Connection(H2Configuration(client_side=False))
+    peer.initiate_connection()
+    theirs.send(peer.data_to_send())
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Http2Connection(lambda _: None), sock=ours)
+    await connection.ready
+    head = [(b":method", b"GET"), (b":authority", b"here"), (b":scheme", b"http"), (b":path", b"/")]
+    answered_stream = connection.open(head, body=False)
+    peer.receive_data(theirs.recv(1 << 16))
+    peer.send_headers(answered_stream.id, [(":status", "200")])
+    peer.send_data(answered_stream.id, b"whole", end_stream=True)
+    theirs.send(peer.data_to_send())
+    theirs.close()
+    late_stream = connection.open(head, body=False)
+
+    assert (await connection.receive_headers(answered_stream))[0] == (b":status", b"200")
+    assert await connection.receive(answered_stream) == b"whole"
+    with pytest.raises(httpx.ReadError):
+        await connection.receive_headers(late_stream)
 
 
 async def test_a_kept_connection_that_dies_before_a_byte_is_replaced_once_without_a_word() -> None:
