@@ -40,6 +40,7 @@ class Hedge:
         self._won = won
         self._chunks: AsyncIterator[Chunk] | None = None
         self._adopted = False
+        self._begun = False
         self.sent_at = pool.clock()
         self._task = pool.background.start(self._ask(), "ask a second server")
 
@@ -64,8 +65,11 @@ class Hedge:
         self._adopted = True
         if self.first is not None:
             self._pool.background.start(self._close(CallState.CANCELLED), "close a second server's answer")
-        else:
-            self._task.cancel()
+            return
+        self._task.cancel()
+        if not self._begun:  # a task that is cancelled before its first step never comes to its `finally`
+            self._pool.scheduler.stop(self.twin, CallState.CANCELLED)
+            self._pool.free(self.slot)
 
     async def release(self, slot: Slot) -> None:
         """After `adopt`: the call does not go on here either. Its slot is cancelling."""
@@ -78,6 +82,7 @@ class Hedge:
     async def _ask(self) -> None:
         errand, pool, slot = self._errand, self._pool, self.slot
         state = CallState.CANCELLED
+        self._begun = True
         try:
             pool.scheduler.advance(self.twin, CallState.CONNECTING)
             self.stream = errand.ask.send(

@@ -4,7 +4,8 @@ Owns what calls have shown, for each lane: so many ran side by side, so many mad
 let in at a time, so never more than one waits inside a server for finding out.
 
 A server's final chunk tells its own waiting: total - load - prompt - decode (measured on real servers, right within
-10 ms). A single wait proves little, since another prompt in the same batch looks alike; two do.
+10 ms). A call that did not wait although others were being answered for some time after it was sent had a slot beside
+theirs. A single wait proves little, since another prompt in the same batch looks alike; two do.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 MOST_SLOTS = 64
 """No server is asked for more at once."""
-SIDE_BY_SIDE_SECONDS = 0.1
-"""How long calls must have been answered together before it counts: shorter ones may just have been told late."""
-WAIT_SECONDS = 0.05
+SIDE_BY_SIDE_SECONDS = 0.02
+"""How long others must have been answered after a call was sent before it counts: their ends may be told late."""
+_TIMES_WAIT = 4.0
+"""So many times the call's own wait, too: without a slot it would have waited for about as long."""
+WAIT_SECONDS = 0.025
 """A call that the server let wait for so long had no slot."""
 _STRIKES = 2
 _ASK_AGAIN_SECONDS = (60.0, 3600.0)
@@ -62,7 +65,9 @@ class SlotLearner:
         if wait_seconds >= WAIT_SECONDS:
             self._waited(ticket.beside + 1, now)
             return
-        together = 1 + sum(_answered(other, now) for other in others) if _answered(ticket, now) else 0
+        least = max(SIDE_BY_SIDE_SECONDS, _TIMES_WAIT * wait_seconds)
+        overlaps = [*ticket.overlaps, *(overlap(ticket, other, now) for other in others)]
+        together = 1 + sum(each >= least for each in overlaps)
         if together > self.proven:
             self.proven = together
             self._strikes = 0
@@ -87,6 +92,11 @@ class SlotLearner:
         self._asks_at = now + self._again
 
 
-def _answered(ticket: Ticket, now: float) -> bool:
-    """Whether the call has been answered for long enough to be sure of it."""
-    return ticket.first_byte_at is not None and now - ticket.first_byte_at >= SIDE_BY_SIDE_SECONDS
+def overlap(ticket: Ticket, other: Ticket, now: float) -> float:
+    """How long a call that was there before was being answered, until now, after this one was sent: seconds.
+
+    One that came later may have had the slot of another one that was there before, and says nothing here.
+    """
+    if other.first_byte_at is None or other.placed_at > ticket.placed_at:
+        return 0.0
+    return now - max(other.first_byte_at, ticket.placed_at)

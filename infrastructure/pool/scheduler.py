@@ -14,6 +14,7 @@ from infrastructure.pool.affinity import PrefixOwners
 from infrastructure.pool.breakers import Breaker, BreakerState
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.pool.estimates import Estimates
+from infrastructure.pool.learning import overlap
 from infrastructure.pool.queue import CallQueue
 from infrastructure.pool.residency import Residency
 from infrastructure.pool.server_state import ServerState
@@ -221,6 +222,7 @@ class Scheduler:
             prompt_tokens=ticket.prompt_tokens,
             embeds=ticket.embeds,
         )
+        twin.placed_at = now
         twin.become(CallState.PLACED)
         twin.slot = min(free, key=lambda server: server.load).take(twin, now)
         self.queue.shares[call.band].enter(call.client)
@@ -392,6 +394,8 @@ class Scheduler:
             before = berth.learner.limit
             others = [other for other in berth.in_flight.values() if other is not ticket]
             berth.learner.ended(ticket, others, metrics.slot_wait_ns / 1e9, now)
+            for other in others:
+                other.overlaps.append(overlap(other, ticket, now))
             if berth.learner.limit > before:
                 self._freed[slot.server, lane] = None
         prompt = metrics.prompt_tokens or ticket.prompt_tokens
@@ -449,6 +453,8 @@ class Scheduler:
         ticket.attempts += 1
         ticket.queued_seconds += max(0.0, now - ticket.queued_since)
         ticket.first_byte_at = None
+        ticket.placed_at = now
+        ticket.overlaps.clear()
         ticket.charged = self.queue.shares[call.band].charge(call.client, ticket.prompt_tokens)
         if call.prefix is not None and ticket.owner != server.name:
             self.owners.take(ticket.lane, call.prefix, server.name, ticket.prompt_tokens)

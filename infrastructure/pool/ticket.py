@@ -64,6 +64,10 @@ class Ticket:
     """Weighted tokens that its client was charged for the slot."""
     beside: int = 0
     """Calls of its lane that were in flight there when it got its slot."""
+    placed_at: float = 0
+    """When it got its slot."""
+    overlaps: list[float] = field(default_factory=list[float])
+    """How long calls that have ended meanwhile were being answered beside it, in seconds."""
     loads: bool = False
     """Whether it was sent where its model has to be loaded first."""
     first_byte_at: float | None = None

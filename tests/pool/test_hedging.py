@@ -7,8 +7,14 @@ import asyncio
 import pytest
 
 from infrastructure.connection_pool import Band, Call, OllamaConnectionPool
+from infrastructure.pool.asks import EmbedAsk
+from infrastructure.pool.errand import Errand
 from infrastructure.pool.estimates import Estimates
+from infrastructure.pool.hedging import Hedge
+from infrastructure.pool.lanes import Lane
+from infrastructure.pool.states import CallState, SlotState
 from infrastructure.simulator import Fault, FaultKind, Simulator
+from infrastructure.transport.messages import EmbedRequest
 from tests.pool.servers import ask, pool_over, simulator
 from tests.pool.test_scheduler import A
 
@@ -125,3 +131,19 @@ def test_late_is_what_is_later_than_95_of_100():
     for number in range(19, 100):
         estimates.answered(A, float(number))
     assert estimates.late(A) == 95
+
+
+async def test_a_twin_that_is_given_up_before_its_first_step_keeps_no_slot():
+    servers = simulator(slots=2), simulator(slots=2)
+    async with pool_over(*servers, slots=2) as pool:
+        await warmed(pool, *servers)
+        dispatcher = pool._dispatcher
+        ticket = dispatcher.admit(Lane("words:latest"), Call())
+        slot = await dispatcher.turn(ticket)
+        twin = dispatcher.twin(ticket)
+        assert twin is not None
+        errand = Errand(ask=EmbedAsk(EmbedRequest(model="words", input=())), model="words", lane=twin.lane, options={})
+        Hedge(errand, dispatcher, twin, lambda: None).give_up()
+        dispatcher.free(dispatcher.scheduler.stop(ticket, CallState.CANCELLED))
+        assert slot.state is SlotState.FREE
+        assert all_free(pool)
