@@ -153,6 +153,7 @@ class Inventory:
 
     async def _look(self, server: str) -> None:
         self._scheduler.look_begins(server)
+        loads = self._scheduler.servers[server].loads
         client = self.client(server)
         seconds = self._settings.phases.connect
         known = False
@@ -164,9 +165,9 @@ class Inventory:
                 # `/api/ps` stalls while a runner is sick: the calls do not wait for it.
                 await asyncio.wait([has_loaded], timeout=LOADED_SECONDS)
                 if not has_loaded.done():
-                    self._seen(server, models, None)
+                    self._seen(server, models, None, loads)
                     self.on_look()
-            self._seen(server, models, has_loaded.result())
+            self._seen(server, models, has_loaded.result(), loads)
             known = True
         finally:
             if not known and server in self._scheduler.servers:
@@ -184,6 +185,7 @@ class Inventory:
         server: str,
         models: tuple[LocalModel, ...] | OllamaError,
         loaded: tuple[LoadedModel, ...] | OllamaError | None,
+        loads: int,
     ) -> None:
         # A proxy that lets only calls through, or a server too busy to list its models, may well answer a call.
         if isinstance(models, OllamaError) and not isinstance(models, RequestRefused | ServerBusy):
@@ -201,6 +203,7 @@ class Inventory:
             loaded=None if in_memory is None else (canonical(model.name) for model in in_memory),
             now=self._clock(),
             fresh=server not in self._stale,
+            loads=loads,
         )
         resident = self._scheduler.servers[server].resident()
         for model in in_memory or ():

@@ -123,6 +123,7 @@ class Residency:
                 move.reloads = move.lane.model in server.resident()
                 ticket.loads = True
                 self.loads += 1
+                server.loads += 1
                 if not server.places_given:
                     self._before[server.name] = frozenset(server.resident())
                 if server.places is not None:
@@ -163,10 +164,10 @@ class Residency:
         move = server.move
         if move is not None and move.ticket is ticket:
             server.move = None
+            server.loads += 1
             news = True
-            if not server.places_given:  # until the server says what is left
-                self._evict(server, move.leaving)
-                self.looks.add(server.name)
+            self.looks.add(server.name)
+            self._evict(server, move.leaving)  # until the server says what is left
         server.answered(lane)
         return news
 
@@ -176,6 +177,7 @@ class Residency:
         if move is None or move.ticket is not ticket:
             return False
         server.move = None
+        server.loads += 1
         self.looks.add(server.name)
         return True
 
@@ -198,8 +200,12 @@ class Residency:
         move = server.move
         if move is not None and move.ticket is not None and move.lane.model in loaded and not move.reloads:
             server.move = None
+            server.loads += 1
+            self._evict(server, move.leaving)
             server.answered(move.lane)
             fresh = True  # it lists what it did not before: so the load is over
+        elif move is not None and move.ticket is not None and server.places is not None:
+            loaded -= move.leaving  # it may be listed until the load has come so far
         before = self._before.pop(server.name, None) if fresh and server.move is None else None
         gone = server.resident().keys() - loaded
         server.observe_loaded(loaded)

@@ -296,16 +296,21 @@ class Scheduler:
         loaded: Iterable[str] | None,
         now: float,
         fresh: bool = True,
+        loads: int | None = None,
     ) -> None:
         """A server said what it holds and has loaded (canonical names; None: it would not say).
 
-        Not `fresh` is what it was asked before its last load was over.
+        Not `fresh` is what it was asked before its last load was over. `loads` is its count of them when it was asked:
+        where it is another one now, its list of loaded models is not believed, and it is asked again.
         """
         server = self.servers[name]
         server.health = Health.UP
         server.reason = ""
         server.models = None if models is None else frozenset(models)
-        self.residency.observed(server, None if loaded is None else frozenset(loaded), fresh=fresh)
+        if loads is None or loads == server.loads:
+            self.residency.observed(server, None if loaded is None else frozenset(loaded), fresh=fresh)
+        else:
+            self.residency.looks.add(name)
         self._looked(server, now)
 
     def down(self, name: str, reason: str, now: float, *, by_call: bool = False) -> None:

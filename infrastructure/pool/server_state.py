@@ -93,6 +93,8 @@ class ServerState:
         """Whether something came from it since whoever watches it last set this to False."""
         self.in_flight = 0
         self.move: Move | None = None
+        self.loads = 0
+        """Beginnings and ends of loads so far: what it listed before the last of them is no longer true."""
         self.breakers: dict[Lane, Breaker] = {}
         """Of the lanes that have failed lately."""
         self.moved_at = float("-inf")

@@ -199,3 +199,36 @@ def test_where_nobody_knows_what_fits_a_lane_that_has_a_server_takes_its_time_to
     pool.place()
 
     assert loading(pool) == B
+
+
+def test_a_model_that_has_to_go_is_not_believed_in_memory_because_it_is_still_listed():
+    """A real server lists it until the load has come so far; a call sent to it then would wait behind the new one."""
+    scheduler = Scheduler({"one": 2}, queue_length=10, places={"one": 1})
+    scheduler.up("one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0)
+    loader, _ = scheduler.enqueue(Lane("b:latest"), Call(), now=0, expires_at=100)
+    assert scheduler.place(0) == [loader]
+    scheduler.up(
+        "one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0.1, loads=scheduler.servers["one"].loads
+    )
+    for state in (CallState.CONNECTING, CallState.WAITING, CallState.STREAMING):
+        scheduler.advance(loader, state)
+    scheduler.answered(loader, "one", 0.3)
+    scheduler.enqueue(Lane("a:latest"), Call(), now=0.3, expires_at=100)
+
+    assert list(scheduler.servers["one"].resident()) == ["b:latest"]
+    assert scheduler.place(0.3) == []
+    assert scheduler.residency.looks == {"one"}
+
+
+def test_a_list_from_before_a_load_is_not_believed():
+    scheduler = Scheduler({"one": 2}, queue_length=10, places={"one": 1})
+    scheduler.up("one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0)
+    asked = scheduler.servers["one"].loads
+    loader, _ = scheduler.enqueue(Lane("b:latest"), Call(), now=0, expires_at=100)
+    scheduler.place(0)
+    for state in (CallState.CONNECTING, CallState.WAITING, CallState.STREAMING):
+        scheduler.advance(loader, state)
+    scheduler.answered(loader, "one", 0.3)
+    scheduler.up("one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0.4, loads=asked)
+
+    assert list(scheduler.servers["one"].resident()) == ["b:latest"]
