@@ -96,9 +96,6 @@ class Simulator:
         self._server = self._http2_server = None
         if not servers:
             return
-        await _stop_accepting(servers)
-        for server in servers:
-            server.close()
         for connection in list(self._connections):
             connection.abort()
         tasks = [*self._tasks, *([self._queue] if self._queue else [])]
@@ -106,7 +103,9 @@ class Simulator:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.world.scheduler.close()
+        await _stop_accepting(servers)
         for server in servers:
+            server.close()
             await server.wait_closed()
         for _ in range(_LAST_TURNS):
             await asyncio.sleep(0)

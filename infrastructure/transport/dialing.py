@@ -7,6 +7,7 @@ second address that answers too, a loop that knows no Happy Eyeballs.
 from __future__ import annotations
 
 import asyncio
+import os
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
 
@@ -55,7 +56,7 @@ class Dialler:
         try:
             return attempt.result()[1]
         except (OSError, UnicodeError) as error:  # `ssl.SSLError` is an OSError; a name that is none is the other
-            raise httpx.ConnectError(str(error)) from error
+            raise httpx.ConnectError(words(error)) from error
 
     async def stop(self) -> None:
         """End every attempt; returns when its sockets are closed."""
@@ -76,6 +77,13 @@ async def connect(
     if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(host):  # uvloop's knows no such argument
         return await loop.create_connection(made, host, port, ssl=ssl_context, happy_eyeballs_delay=_HEAD_START)
     return await loop.create_connection(made, host, port, ssl=ssl_context)
+
+
+def words(error: Exception) -> str:
+    """What went wrong, in the same words whatever the event loop: asyncio's names the address once more."""
+    if isinstance(error, ConnectionError) and error.errno:
+        return f"[Errno {error.errno}] {os.strerror(error.errno)}"
+    return str(error)
 
 
 def _is_address(host: str) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 from h2.exceptions import ProtocolError
 
-from infrastructure.transport.dialing import connect
+from infrastructure.transport.dialing import connect, words
 from infrastructure.transport.http2_connection import Http2Connection
 from infrastructure.transport.http2_stream import Header, Stream, StreamRefused
 
@@ -154,7 +154,7 @@ class Http2Transport(httpx.AsyncBaseTransport):
         except TimeoutError:
             raise httpx.ConnectTimeout("HTTP/2: connecting took too long", request=request) from None
         except (OSError, ssl.SSLError, httpx.TransportError) as error:
-            raise httpx.ConnectError(str(error), request=request) from error
+            raise httpx.ConnectError(words(error), request=request) from error
         return connection
 
 

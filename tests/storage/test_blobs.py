@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infrastructure.storage.blobs import BlobStore, MemoryBlobs
@@ -105,6 +105,7 @@ async def test_folder_that_cannot_be_made_is_a_storage_error(tmp_path):
         await BlobStore(tmp_path / "file" / "blobs").put(b"x")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_any_bytes_come_back_from_memory_and_files_alike(tmp_path_factory, content):
     async def both():
