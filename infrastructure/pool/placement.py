@@ -134,6 +134,26 @@ class Placement:
         return False
 
 
+def second_server(ticket: Ticket, hosts: Iterable[ServerState]) -> ServerState | None:
+    """For a call that is late where it is: of the servers that have its lane, the least busy with a slot to spare.
+
+    None for a guess, for a call that waits for a load, and where no slot is surely there.
+    """
+    slot, lane = ticket.slot, ticket.lane
+    if slot is None or ticket.loads or ticket.call.band is Band.SPECULATIVE:
+        return None
+    free = (
+        server
+        for server in hosts
+        if server.name not in (slot.server, *ticket.excluded)
+        and server.loaded(lane) == 2
+        and server.room(lane)
+        and server.open_to(lane)
+        and not server.unproven(lane)
+    )
+    return min(free, key=lambda server: server.load, default=None)
+
+
 def may_serve(server: ServerState, ticket: Ticket) -> bool:
     """Whether the call may go to the server as soon as there is room."""
     return server.serving and server.name not in ticket.excluded and holds(server, ticket.lane)

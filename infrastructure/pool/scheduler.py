@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool import placement
 from infrastructure.pool.affinity import PrefixOwners
-from infrastructure.pool.breakers import Breaker, BreakerState
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.pool.estimates import Estimates
-from infrastructure.pool.learning import overlap
 from infrastructure.pool.queue import CallQueue
 from infrastructure.pool.residency import Residency
-from infrastructure.pool.server_state import ServerState
+from infrastructure.pool.server_state import ServerState, swap_slots
 from infrastructure.pool.states import Band, CallState, Health, SlotState
 from infrastructure.pool.ticket import Slot, Ticket
 
@@ -113,9 +111,8 @@ class Scheduler:
             if displaced is None:
                 raise self.saturated()
             self.withdraw(displaced, CallState.FAILED)
-        self._last_number += 1
         ticket = Ticket(
-            number=self._last_number,
+            number=self._next_number(),
             lane=lane,
             call=call,
             enqueued_at=now,
@@ -197,50 +194,17 @@ class Scheduler:
 
         It is counted as a call of its own until it is stopped.
         """
-        slot = ticket.slot
-        if slot is None or ticket.loads or ticket.call.band is Band.SPECULATIVE:
+        server = placement.second_server(ticket, self.residency.hosts(ticket.lane))
+        if server is None:
             return None
-        free = [
-            server
-            for server in self.residency.hosts(ticket.lane)
-            if server.name not in (slot.server, *ticket.excluded)
-            and server.loaded(ticket.lane) == 2
-            and server.room(ticket.lane)
-            and server.open_to(ticket.lane)
-            and not server.unproven(ticket.lane)
-        ]
-        if not free:
-            return None
-        self._last_number += 1
-        call = ticket.call
-        twin = Ticket(
-            number=self._last_number,
-            lane=ticket.lane,
-            call=call,
-            enqueued_at=ticket.enqueued_at,
-            expires_at=ticket.expires_at,
-            prompt_tokens=ticket.prompt_tokens,
-            embeds=ticket.embeds,
-        )
-        twin.placed_at = now
-        twin.become(CallState.PLACED)
-        twin.slot = min(free, key=lambda server: server.load).take(twin, now)
+        twin, call = ticket.twin(self._next_number()), ticket.call
         self.queue.shares[call.band].enter(call.client)
-        twin.charged = self.queue.shares[call.band].charge(call.client, twin.prompt_tokens)
-        self.in_flight[call.band] += 1
+        self._take(twin, server, now)
         return twin
 
     def swap(self, ticket: Ticket, twin: Ticket) -> None:
         """A call and its twin change places."""
-        for each in (ticket, twin):
-            if each.slot is None:
-                raise LookupError(f"call {each.number} holds no slot")
-            del each.slot.berth.in_flight[each.number]
-        ticket.slot, twin.slot = twin.slot, ticket.slot
-        for each in (ticket, twin):
-            if each.slot is not None:
-                each.slot.ticket = each
-                each.slot.berth.in_flight[each.number] = each
+        swap_slots(ticket, twin)
 
     def move(self, ticket: Ticket, *, exclude: str, now: float) -> Slot:
         """A call in flight failed on a server before its first byte: it is queued again, for the others.
@@ -304,14 +268,14 @@ class Scheduler:
         where it is another one now, its list of loaded models is not believed, and it is asked again.
         """
         server = self.servers[name]
-        server.health = Health.UP
-        server.reason = ""
+        server.health, server.reason = Health.UP, ""
         server.models = None if models is None else frozenset(models)
         if loads is None or loads == server.loads:
             self.residency.observed(server, None if loaded is None else frozenset(loaded), fresh=fresh)
         else:
             self.residency.looks.add(name)
-        self._looked(server, now)
+        server.looked(now, self._last_number)
+        self._reopen()
 
     def down(self, name: str, reason: str, now: float, *, by_call: bool = False) -> None:
         """A server could not be reached. What it holds is still believed; what it had loaded is not.
@@ -320,10 +284,10 @@ class Scheduler:
         other server has it looked at before it gives up.
         """
         server = self.servers[name]
-        server.health = Health.DOWN
-        server.reason = reason
+        server.health, server.reason = Health.DOWN, reason
         self.residency.lost(server)
-        self._looked(server, now, seen=not by_call)
+        server.looked(now, self._last_number, seen=not by_call)
+        self._reopen()
 
     def add_server(self, name: str, slots: int | None, places: int | None) -> None:
         """A further server, of which nothing is known yet."""
@@ -353,11 +317,9 @@ class Scheduler:
 
     def failed(self, name: str, lane: Lane, now: float) -> bool:
         """A call of the lane failed there by the server's fault; whether the lane gets none there for a while."""
-        breaker = self.servers[name].breakers.setdefault(lane, Breaker())
-        opened = breaker.failed(now)
-        if opened:
-            self._tries_at = min(self._tries_at, breaker.opens_at)
-        return opened
+        opens_at = self.servers[name].breakers.failed(lane, now)
+        self._tries_at = min(self._tries_at, opens_at)
+        return opens_at < math.inf
 
     def lacks(self, name: str, model: str) -> None:
         """A server said that it does not have this model."""
@@ -384,8 +346,7 @@ class Scheduler:
         if slot is None:
             raise LookupError(f"call {ticket.number} holds no slot")
         lane = ticket.lane
-        breakers = self.servers[slot.server].breakers
-        if breakers and breakers.pop(lane, None) is not None:
+        if self.servers[slot.server].breakers.succeeded(lane):
             self._freed[slot.server, lane] = None
         load = metrics.load_ns / 1e9
         if ticket.first_byte_at is not None:
@@ -394,15 +355,8 @@ class Scheduler:
         self.estimates.evaluated(slot.server, lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
         if self.residency.load_seen(ticket, load):
             self.reloads += 1
-        berth = slot.berth
-        if berth.given is None:
-            before = berth.learner.limit
-            others = [other for other in berth.in_flight.values() if other is not ticket]
-            berth.learner.ended(ticket, others, metrics.slot_wait_ns / 1e9, now)
-            for other in others:
-                other.overlaps.append(overlap(other, ticket, now))
-            if berth.learner.limit > before:
-                self._freed[slot.server, lane] = None
+        if slot.berth.learns_from(ticket, metrics.slot_wait_ns / 1e9, now):
+            self._freed[slot.server, lane] = None
         prompt = metrics.prompt_tokens or ticket.prompt_tokens
         self._settle(ticket, prompt, metrics.completion_tokens)
         prefix = ticket.call.prefix
@@ -453,29 +407,36 @@ class Scheduler:
         call = ticket.call
         self.queue.remove(ticket)
         self._called_off(ticket.lane)
-        ticket.become(CallState.PLACED)
-        ticket.slot = server.take(ticket, now)
         ticket.attempts += 1
         ticket.queued_seconds += max(0.0, now - ticket.queued_since)
+        self._take(ticket, server, now)
+        if call.prefix is not None and ticket.owner != server.name:
+            self.owners.take(ticket.lane, call.prefix, server.name, ticket.prompt_tokens)
+            self.queue.own(ticket.lane, call.prefix, server.name)
+        placed.append(ticket)
+
+    def _take(self, ticket: Ticket, server: ServerState, now: float) -> None:
+        """The call gets a slot on this server, and its client is charged for it."""
+        call = ticket.call
+        ticket.become(CallState.PLACED)
+        ticket.slot = server.take(ticket, now)
         ticket.first_byte_at = None
         ticket.placed_at = now
         ticket.overlaps.clear()
         ticket.charged = self.queue.shares[call.band].charge(call.client, ticket.prompt_tokens)
-        if call.prefix is not None and ticket.owner != server.name:
-            self.owners.take(ticket.lane, call.prefix, server.name, ticket.prompt_tokens)
-            self.queue.own(ticket.lane, call.prefix, server.name)
         self.in_flight[call.band] += 1
-        placed.append(ticket)
+
+    def _next_number(self) -> int:
+        self._last_number += 1
+        return self._last_number
 
     def _try_again(self, now: float) -> None:
         """Let one call each try the lanes that have been left alone for long enough."""
         self._tries_at = math.inf
         for server in self._order:
-            for lane, breaker in server.breakers.items():
-                if breaker.half_open(now):
-                    self._freed[server.name, lane] = None
-                elif breaker.state is BreakerState.OPEN:
-                    self._tries_at = min(self._tries_at, breaker.opens_at)
+            for lane in server.breakers.half_open(now):
+                self._freed[server.name, lane] = None
+            self._tries_at = min(self._tries_at, server.breakers.opens_at)
         self.residency.changed()
 
     def _called_off(self, lane: Lane) -> None:
@@ -512,12 +473,6 @@ class Scheduler:
     def _settle(self, ticket: Ticket, prompt_tokens: int, output_tokens: int) -> None:
         call = ticket.call
         self.queue.shares[call.band].settle(call.client, ticket.charged, prompt_tokens, output_tokens)
-
-    def _looked(self, server: ServerState, now: float, *, seen: bool = True) -> None:
-        server.looked_at = now
-        began = self._last_number if server.look_began is None else server.look_began
-        server.looked_after = began if seen else -1
-        self._reopen()
 
     def _requeue(self, ticket: Ticket, now: float) -> None:
         ticket.queued_since = now

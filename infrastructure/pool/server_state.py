@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.learning import SlotLearner
+from infrastructure.pool.breakers import Breakers
+from infrastructure.pool.learning import SlotLearner, overlap
 from infrastructure.pool.states import Band, Health, SlotState
 from infrastructure.pool.ticket import Slot, Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from infrastructure.pool.breakers import Breaker
     from infrastructure.pool.lanes import Lane
 
 _IDLE_LANES_KEPT = 32
@@ -46,6 +46,17 @@ class Berth:
     def capacity(self) -> int:
         """How many calls may be in flight."""
         return self.learner.limit if self.given is None else self.given
+
+    def learns_from(self, ticket: Ticket, wait_seconds: float, now: float) -> bool:
+        """A call is done, after the server let it wait for so long; whether more calls may be in flight now."""
+        if self.given is not None:
+            return False
+        before = self.learner.limit
+        others = [other for other in self.in_flight.values() if other is not ticket]
+        self.learner.ended(ticket, others, wait_seconds, now)
+        for other in others:
+            other.overlaps.append(overlap(other, ticket, now))
+        return self.learner.limit > before
 
     def serves(self, band: Band) -> Iterator[Ticket]:
         """The calls of a band in flight."""
@@ -95,12 +106,20 @@ class ServerState:
         self.move: Move | None = None
         self.loads = 0
         """Beginnings and ends of loads so far: what it listed before the last of them is no longer true."""
-        self.breakers: dict[Lane, Breaker] = {}
-        """Of the lanes that have failed lately."""
+        self.breakers = Breakers()
         self.moved_at = float("-inf")
         """When a call was last sent here so that its model got loaded."""
         self.berths: dict[Lane, Berth] = {}
         self._resident: dict[str, Lane | None] = {}
+
+    def looked(self, now: float, newest: int, *, seen: bool = True) -> None:
+        """It said what it has, or failed to; `newest` is the number of the last call so far.
+
+        Not `seen` is what only a call has shown: then every waiting call may want a look of its own.
+        """
+        self.looked_at = now
+        began = newest if self.look_began is None else self.look_began
+        self.looked_after = began if seen else -1
 
     # ------------------------------------------------------------------------------------------ slots
     @property
@@ -186,7 +205,7 @@ class ServerState:
 
     def open_to(self, lane: Lane) -> bool:
         """Whether calls of the lane may be sent: it does not keep failing, and is not on its way out or still in."""
-        if self.breakers and not self.admits(lane):
+        if not self.admits(lane):
             return False
         move = self.move
         if move is None:
@@ -195,8 +214,10 @@ class ServerState:
 
     def admits(self, lane: Lane) -> bool:
         """Whether the lane's breaker lets a call pass."""
-        breaker, berth = self.breakers.get(lane), self.berths.get(lane)
-        return breaker is None or breaker.admits(0 if berth is None else berth.taken)
+        if not self.breakers:
+            return True
+        berth = self.berths.get(lane)
+        return self.breakers.admit(lane, 0 if berth is None else berth.taken)
 
     @property
     def serving(self) -> bool:
@@ -231,3 +252,16 @@ class ServerState:
         if len(self.berths) < _IDLE_LANES_KEPT:
             return
         self.berths = {lane: berth for lane, berth in self.berths.items() if berth.taken}
+
+
+def swap_slots(one: Ticket, other: Ticket) -> None:
+    """Two calls in flight change places."""
+    for each in (one, other):
+        if each.slot is None:
+            raise LookupError(f"call {each.number} holds no slot")
+        del each.slot.berth.in_flight[each.number]
+    one.slot, other.slot = other.slot, one.slot
+    for each in (one, other):
+        if each.slot is not None:
+            each.slot.ticket = each
+            each.slot.berth.in_flight[each.number] = each

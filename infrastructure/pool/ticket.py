@@ -80,6 +80,18 @@ class Ticket:
         """Change the state, along the table only."""
         self.state = step(CALL_STEPS, self.state, state)
 
+    def twin(self, number: int) -> Ticket:
+        """Another ticket for the same call, as it was when it came."""
+        return Ticket(
+            number=number,
+            lane=self.lane,
+            call=self.call,
+            enqueued_at=self.enqueued_at,
+            expires_at=self.expires_at,
+            prompt_tokens=self.prompt_tokens,
+            embeds=self.embeds,
+        )
+
 
 def number_of(ticket: Ticket) -> int:
     """The key of the order of arrival."""

@@ -73,6 +73,8 @@ class Watchman:
     async def _probe(self, name: str) -> None:
         """Ask a silent server whether it is there; if it is not, take its calls back."""
         try:
+            if name not in self._pool.servers:  # removed before the probe began
+                return
             await self._pool.inventory.client(name).version(seconds=PROBE_SECONDS)
         except OllamaError as error:
             if name in self._pool.scheduler.servers and not self._pool.closed:

@@ -4,8 +4,6 @@ A client that leaves cancels its request. One connection carries one request at 
 """
 
 import asyncio
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
@@ -14,14 +12,13 @@ from typing import cast
 
 import httptools
 
+from infrastructure.simulator.ending import Endable
 from infrastructure.simulator.exchange import Exchange, Handler, Header, Request
 from infrastructure.simulator.wire import Wire
 
 _BUFFERED = 2048
 """A finished body up to this size gets a Content-Length; a longer one is chunked (Go's write buffer)."""
 _REFUSAL = b"HTTP/1.1 %b\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%b"
-_AT_ONCE = struct.pack("ii", 1, 0)
-"""A socket closed with this lingering sends RST."""
 
 
 class _Framing:
@@ -100,7 +97,7 @@ class _Framing:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-class Connection(asyncio.Protocol):
+class Connection(Endable):
     """One TCP connection."""
 
     def __init__(
@@ -111,6 +108,7 @@ class Connection(asyncio.Protocol):
         on_change: Callable[["Connection", bool], None],
         idle_seconds: float | None = None,
     ) -> None:
+        super().__init__()
         self.paused = False
         self._idle_seconds = idle_seconds
         self._idle: asyncio.TimerHandle | None = None
@@ -120,7 +118,6 @@ class Connection(asyncio.Protocol):
         self._tasks = tasks
         self._on_change = on_change
         self._parser = httptools.HttpRequestParser(self)
-        self._transport: asyncio.Transport | None = None
         self._request = Request()
         self._body: list[bytes] = []
         self._url = b""
@@ -221,22 +218,6 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def abort(self) -> None:
-        """Break off, with what is still unsent lost."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def reset(self) -> None:
-        """Break off with RST."""
-        if self._transport is not None:
-            linger(self._transport)
-            self._transport.abort()
-
-    def close(self) -> None:
-        """Break off, but send what was written."""
-        if self._transport is not None:
-            self._transport.close()
-
     def answered(self, exchange: Exchange) -> None:
         """An answer is complete: take the next request, or close."""
         if exchange is not self._exchange:
@@ -288,10 +269,3 @@ class Connection(asyncio.Protocol):
         self.paused = paused
         if self._exchange is not None:
             self._exchange.pause(paused)
-
-
-def linger(transport: asyncio.Transport) -> None:
-    """Let a transport end in a reset instead of an orderly close."""
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)

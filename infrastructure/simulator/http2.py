@@ -25,8 +25,8 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame, GoAwayFrame, PingFrame
 
+from infrastructure.simulator.ending import Endable
 from infrastructure.simulator.exchange import Handler, Header
-from infrastructure.simulator.http import linger
 from infrastructure.simulator.http2_stream import Http2Stream
 from infrastructure.simulator.settings import Http2Settings
 
@@ -43,7 +43,7 @@ class _Protocol(H2Connection):
         return ([] if self.mute else frames), events
 
 
-class Http2Connection(asyncio.Protocol):
+class Http2Connection(Endable):
     """One connection and its streams."""
 
     def __init__(
@@ -54,6 +54,7 @@ class Http2Connection(asyncio.Protocol):
         on_change: Callable[["Http2Connection", bool], None],
         settings: Http2Settings,
     ) -> None:
+        super().__init__()
         self.paused = False
         self._handler = handler
         self._fixed = fixed
@@ -61,7 +62,6 @@ class Http2Connection(asyncio.Protocol):
         self._on_change = on_change
         self._settings = settings
         self._h2 = _Protocol(_TEXT)
-        self._transport: asyncio.Transport | None = None
         self._streams: dict[int, Http2Stream] = {}
         self._served = 0
         self._last = 0
@@ -162,22 +162,6 @@ class Http2Connection(asyncio.Protocol):
             self._finish(stream, code)
             self.flush()
             self._leave([stream])
-
-    def abort(self) -> None:
-        """Break the connection off, with what is still unsent lost."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def reset(self) -> None:
-        """Break the connection off with RST."""
-        if self._transport is not None:
-            linger(self._transport)
-            self._transport.abort()
-
-    def close(self) -> None:
-        """Close the connection after what was sent."""
-        if self._transport is not None:
-            self._transport.close()
 
     # --------------------------------------------------------------------------------- events
 

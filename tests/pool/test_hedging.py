@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from infrastructure.connection_pool import Band, Call, OllamaConnectionPool
+from infrastructure.connection_pool import Band, Call, OllamaConnectionPool, Reply
 from infrastructure.pool.asks import EmbedAsk
 from infrastructure.pool.errand import Errand
 from infrastructure.pool.estimates import Estimates
@@ -28,6 +28,17 @@ async def warmed(pool: OllamaConnectionPool, *servers: Simulator) -> None:
         for _ in range(12):
             await pool.chat(model="words", messages=ask())
         pool.drain_server(f"gpu{1 - number}", draining=False)
+
+
+async def hanging_on_both(pool: OllamaConnectionPool, *servers: Simulator) -> asyncio.Task[Reply]:
+    """A call that both servers have taken, and neither answers."""
+    await warmed(pool, *servers)
+    for server in servers:
+        server.set_fault("words", Fault(kind=FaultKind.HANG))
+    answering = asyncio.create_task(pool.chat(model="words", messages=ask()))
+    for server in servers:
+        await server.truth.until(lambda truth: bool(truth.in_slots()))
+    return answering
 
 
 def all_free(pool: OllamaConnectionPool) -> bool:
@@ -78,12 +89,7 @@ async def test_the_first_server_may_still_be_faster():
 async def test_a_cancelled_call_leaves_neither_server_at_work():
     servers = simulator(slots=2), simulator(slots=2)
     async with pool_over(*servers, slots=2) as pool:
-        await warmed(pool, *servers)
-        for server in servers:
-            server.set_fault("words", Fault(kind=FaultKind.HANG))
-        answering = asyncio.create_task(pool.chat(model="words", messages=ask()))
-        for server in servers:
-            await server.truth.until(lambda truth: bool(truth.in_slots()))
+        answering = await hanging_on_both(pool, *servers)
         answering.cancel()
         await asyncio.wait([answering])
         await free(*servers)
@@ -95,12 +101,7 @@ async def test_a_cancelled_call_leaves_neither_server_at_work():
 async def test_a_pool_that_closes_ends_both():
     servers = simulator(slots=2), simulator(slots=2)
     async with pool_over(*servers, slots=2) as pool:
-        await warmed(pool, *servers)
-        for server in servers:
-            server.set_fault("words", Fault(kind=FaultKind.HANG))
-        answering = asyncio.create_task(pool.chat(model="words", messages=ask()))
-        for server in servers:
-            await server.truth.until(lambda truth: bool(truth.in_slots()))
+        answering = await hanging_on_both(pool, *servers)
         await pool.aclose()
         await asyncio.wait([answering])
         assert answering.exception() is not None
