@@ -53,7 +53,8 @@ class Placement:
         1. Strict bands; of every `AGED_SHARE` slots one goes to a batch call that has waited too long.
         2. The client that was served least.
         3. Of its calls, one whose prefix is cached there; also another client's, within `FAIR_TOKENS`. Age goes above.
-        4. No call of a lower band whose prompt would make a person's stream beside it stall.
+        4. No call of a lower band whose prompt would make a person's stream beside it stall; and none finds out whether
+           there is a further slot while a guess is in one that is there.
         """
         for line in self._in_turn(lane, now):
             if server.name not in line.excluded:
@@ -78,7 +79,7 @@ class Placement:
         best_rank = (False, 0, False, 0.0)
         lane = ticket.lane
         for server in hosts:
-            if not server.room(lane) or server.name in ticket.excluded or self._disturbs(ticket, server, now):
+            if not server.room(lane) or server.name in ticket.excluded or self._held(ticket, server, now):
                 continue
             rank = (server.name == ticket.owner, server.loaded(lane), not server.unproven(lane), -server.load)
             if best is None or rank > best_rank:
@@ -113,12 +114,18 @@ class Placement:
             elif ticket.owner is not None:
                 few = (each for each, _ in zip(calls, range(_LOOKED_AT), strict=False))
                 ticket = next((each for each in few if each.line is line and each.owner is None), ticket)
-        if line.band is Band.INTERACTIVE or not self._disturbs(ticket, server, now):
+        if not self._held(ticket, server, now):
             return ticket
         for each in (*line.some_owned_by(server.name, _LOOKED_AT), *line.first(_LOOKED_AT)):
-            if not self._disturbs(each, server, now):
+            if not self._held(each, server, now):
                 return each
         return None
+
+    def _held(self, ticket: Ticket, server: ServerState, now: float) -> bool:
+        """Whether the call should not start there although there is room."""
+        if ticket.call.band is not Band.SPECULATIVE and server.guesses_first(ticket.lane):
+            return True
+        return self._disturbs(ticket, server, now)
 
     def _disturbs(self, ticket: Ticket, server: ServerState, now: float) -> bool:
         if ticket.call.band is Band.INTERACTIVE:

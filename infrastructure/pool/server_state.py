@@ -151,6 +151,10 @@ class ServerState:
         berth = self.berths.get(lane)
         return berth is not None and berth.given is None and berth.taken >= berth.learner.proven
 
+    def guesses_first(self, lane: Lane) -> bool:
+        """Whether only a slot that may not exist is free, and a guess is in one that does: it gives way instead."""
+        return self.unproven(lane) and any(True for _ in self.berths[lane].serves(Band.SPECULATIVE))
+
     def cancelling(self, lane: Lane) -> int:
         """Slots of the lane that are being freed."""
         berth = self.berths.get(lane)

@@ -23,7 +23,7 @@ B = Lane("b:latest")
 class Bench:
     """A scheduler with servers that are up, and short words for what is done to it."""
 
-    slots: dict[str, int] = field(default_factory=lambda: {"one": 1})
+    slots: dict[str, int | None] = field(default_factory=lambda: {"one": 1})
     queue_length: int = 100
     models: tuple[str, ...] = ("a:latest", "b:latest")
     now: float = 0
@@ -261,6 +261,18 @@ def test_a_waiting_call_of_a_higher_band_takes_a_speculative_slot():
         assert preempted(bench) == []  # one slot for one call
         bench.scheduler.free(slot)
         assert bench.place() == [waiting]
+
+
+def test_a_guess_gives_way_rather_than_that_a_call_finds_out_whether_there_is_a_further_slot():
+    bench = Bench(slots={"one": None})
+    guess = bench.streaming(band=Band.SPECULATIVE)
+    person = bench.call()
+
+    assert bench.place() == []
+    ((victim, slot),) = bench.scheduler.preempt()
+    assert victim is guess
+    bench.scheduler.free(slot)
+    assert bench.place() == [person]
 
 
 @pytest.mark.parametrize("band", [Band.INTERACTIVE, Band.BATCH])
