@@ -4,8 +4,8 @@ Owns what calls have shown, for each lane: so many ran side by side, so many mad
 let in at a time, so never more than one waits inside a server for finding out.
 
 A server's final chunk tells its own waiting: total - load - prompt - decode (measured on real servers, right within
-10 ms). A call that did not wait although others were being answered for some time after it was sent had a slot beside
-theirs. A single wait proves little, since another prompt in the same batch looks alike; two do.
+10 ms). A call that did not wait, and beside which others went on being answered that were answered before it, had a
+slot beside theirs. A single wait proves little, since another prompt in the same batch looks alike; two do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_SLOTS = 64
 """No server is asked for more at once."""
 SIDE_BY_SIDE_SECONDS = 0.02
-"""How long others must have been answered after a call was sent before it counts: their ends may be told late."""
+"""How long calls must have been answered beside each other before it counts: an end may be told late."""
 _TIMES_WAIT = 4.0
 """So many times the call's own wait, too: without a slot it would have waited for about as long."""
 WAIT_SECONDS = 0.025
@@ -32,12 +32,14 @@ _ASK_AGAIN_SECONDS = (60.0, 3600.0)
 class SlotLearner:
     """What is known of one lane's slots on one server."""
 
-    __slots__ = ("_again", "_asks_at", "_ceiling", "_strikes", "proven")
+    __slots__ = ("_again", "_asks_at", "_ceiling", "_strikes", "_struck", "proven")
 
     def __init__(self) -> None:
         self.proven = 1
         self._ceiling: int | None = None
         self._strikes = 0
+        self._struck = 0
+        """How many calls were in flight at the last of them."""
         self._again = _ASK_AGAIN_SECONDS[0]
         self._asks_at = 0.0
 
@@ -65,6 +67,8 @@ class SlotLearner:
         if wait_seconds >= WAIT_SECONDS:
             self._waited(ticket.beside + 1, now)
             return
+        if ticket.beside + 1 >= self._struck:
+            self._strikes = 0  # as many at once did not wait this time
         least = max(SIDE_BY_SIDE_SECONDS, _TIMES_WAIT * wait_seconds)
         overlaps = [*ticket.overlaps, *(overlap(ticket, other, now) for other in others)]
         together = 1 + sum(each >= least for each in overlaps)
@@ -80,7 +84,7 @@ class SlotLearner:
         """One of so many calls had to wait."""
         if at_once <= 1:
             return  # somebody else's calls
-        self._strikes += 1
+        self._strikes, self._struck = self._strikes + 1, at_once
         if self._strikes < _STRIKES:
             return
         self._strikes = 0
@@ -93,10 +97,10 @@ class SlotLearner:
 
 
 def overlap(ticket: Ticket, other: Ticket, now: float) -> float:
-    """How long a call that was there before was being answered, until now, after this one was sent: seconds.
+    """How long a call that was being answered before this one has been answered beside it until now, in seconds.
 
-    One that came later may have had the slot of another one that was there before, and says nothing here.
+    All that this holds of are answered at one moment, so each has a slot. One whose first byte came later may have had
+    to wait for the slot of another.
     """
-    if other.first_byte_at is None or other.placed_at > ticket.placed_at:
-        return 0.0
-    return now - max(other.first_byte_at, ticket.placed_at)
+    first, before = ticket.first_byte_at, other.first_byte_at
+    return 0.0 if first is None or before is None or before > first else now - first

@@ -60,6 +60,8 @@ async def test_run_and_batch_are_guests_of_the_server_and_it_goes_on(tmp_path: P
         assert run.result["status"] == "done"
         assert batch.result["statuses"] == {"done": len(PROBLEMS)}
         assert server.process.returncode is None
+        waiting = made.simulator.truth.waiting()
+        assert max(count for _, count in waiting) <= 1, "one queue for all: one more than is known to fit, to find out"
 
 
 async def test_ctrl_c_of_a_guest_interrupts_its_own_run_alone_and_resume_goes_on(tmp_path: Path) -> None:
