@@ -181,7 +181,7 @@ def choose_victims(queue: CallQueue, servers: Sequence[ServerState]) -> list[Tic
 
     One slot for each waiting call, less those that are being freed already. First those whose caller has had
     nothing yet, since they lose nothing but time; then the newest, which has done the least. Where a model has to go
-    for another one, all guesses on it give way.
+    for one that others than guesses wait for, all guesses on it give way.
     """
     victims: dict[int, Ticket] = {}
     promised: dict[Lane, int] = {}
@@ -202,11 +202,16 @@ def choose_victims(queue: CallQueue, servers: Sequence[ServerState]) -> list[Tic
 
 
 def _in_the_way(server: ServerState, queue: CallQueue) -> list[Ticket]:
-    """The guesses on a server that hold up a load there: those on a model that has to go, or one that loads its own."""
+    """The guesses on a server that hold up a load there: those on a model that has to go, or one that loads its own.
+
+    None holds up another guess.
+    """
     move = server.move
     if move is None:
         return []
     if move.ticket is None:
+        if all(line.band is Band.SPECULATIVE for line in queue.of(move.lane)):
+            return []
         return [
             ticket for lane in server.berths if lane.model in move.leaving for ticket in _speculative([server], lane)
         ]

@@ -24,12 +24,13 @@ class Bench:
     """A scheduler with servers that are up, and short words for what is done to it."""
 
     slots: dict[str, int | None] = field(default_factory=lambda: {"one": 1})
+    places: dict[str, int | None] = field(default_factory=dict)
     queue_length: int = 100
     models: tuple[str, ...] = ("a:latest", "b:latest")
     now: float = 0
 
     def __post_init__(self) -> None:
-        self.scheduler = Scheduler(self.slots, queue_length=self.queue_length)
+        self.scheduler = Scheduler(self.slots, queue_length=self.queue_length, places=self.places)
         for name in self.slots:
             self.up(name)
 
@@ -290,6 +291,18 @@ def test_a_speculative_call_does_not_push_another_out():
     bench.call(band=Band.SPECULATIVE)
 
     assert preempted(bench) == []
+
+
+def test_a_guess_on_a_model_that_goes_for_another_guess_is_answered_first():
+    bench = Bench(slots={"one": 1}, places={"one": 1})
+    bench.up("one", loaded=("a:latest",))
+    running = bench.streaming(A, Band.SPECULATIVE)
+    guess = bench.call(B, Band.SPECULATIVE)
+
+    assert bench.place() == []
+    assert preempted(bench) == []
+    bench.scheduler.end(running)
+    assert bench.place() == [guess]
 
 
 def test_nobody_gives_way_for_a_call_of_another_lane_or_of_a_server_it_may_not_use():

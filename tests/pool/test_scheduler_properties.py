@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
@@ -24,6 +24,8 @@ LANES = [Lane("a:latest"), Lane("a:latest", (("num_ctx", 8192),)), Lane("b:lates
 CLIENTS = ["ann", "bob"]
 NEXT = {CallState.PLACED: CallState.CONNECTING, CallState.CONNECTING: CallState.WAITING}
 QUEUE = 12
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
+"""Without `explain`, which traces every line of a failing run: what fails would run into the timeout instead."""
 SECOND = 1_000_000_000
 
 
@@ -271,7 +273,7 @@ class SchedulerLife(RuleBasedStateMachine):
 
 
 TestSchedulerLife = SchedulerLife.TestCase
-TestSchedulerLife.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestSchedulerLife.settings = settings(max_examples=100, stateful_step_count=60, deadline=None, phases=PHASES)
 
 
 class FairLife(RuleBasedStateMachine):
@@ -308,4 +310,4 @@ class FairLife(RuleBasedStateMachine):
 
 
 TestFairLife = FairLife.TestCase
-TestFairLife.settings = settings(max_examples=50, stateful_step_count=50, deadline=None)
+TestFairLife.settings = settings(max_examples=50, stateful_step_count=50, deadline=None, phases=PHASES)
