@@ -49,12 +49,10 @@ class Ask(Protocol):
         """Whether it wants vectors instead of an answer."""
         ...
 
-    def on(self, lane: LaneSettings) -> Ask:
-        """The same question to the lane's model, with what the lane says besides options."""
-        ...
-
-    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
-        """The stream of the answer; leaving it cancels the generation."""
+    def send(
+        self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
+    ) -> Chunks:
+        """The stream of the answer of the lane's model, with what the lane says besides options; leaving it cancels."""
         ...
 
 
@@ -85,14 +83,12 @@ class ChatAsk:
         """No."""
         return False
 
-    def on(self, lane: LaneSettings) -> ChatAsk:
-        """To the lane's model."""
-        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift)
-        return ChatAsk(request)
-
-    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
+    def send(
+        self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
+    ) -> Chunks:
         """By `POST /api/chat`."""
-        return client.chat(replace(self.request, options=options), phases=phases, on_phase=on_phase)
+        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift, options=options)
+        return client.chat(request, phases=phases, on_phase=on_phase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +118,12 @@ class GenerateAsk:
         """No."""
         return False
 
-    def on(self, lane: LaneSettings) -> GenerateAsk:
-        """To the lane's model."""
-        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift)
-        return GenerateAsk(request)
-
-    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
+    def send(
+        self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
+    ) -> Chunks:
         """By `POST /api/generate`."""
-        return client.generate(replace(self.request, options=options), phases=phases, on_phase=on_phase)
+        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift, options=options)
+        return client.generate(request, phases=phases, on_phase=on_phase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +153,12 @@ class EmbedAsk:
         """Yes."""
         return True
 
-    def on(self, lane: LaneSettings) -> EmbedAsk:
-        """To the lane's model; the vectors are put where they were to be put."""
-        return replace(self, request=replace(self.request, model=lane.model, keep_alive=lane.keep_alive))
-
-    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
+    def send(
+        self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
+    ) -> Chunks:
         """By `POST /api/embed`, as a stream of one chunk, so that it lives like every other call."""
-        return _Embedding(self, client, replace(self.request, options=options), phases, on_phase)
+        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, options=options)
+        return _Embedding(self, client, request, phases, on_phase)
 
 
 class _Embedding(AbstractAsyncContextManager[AsyncIterator[Chunk]]):

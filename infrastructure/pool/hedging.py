@@ -87,6 +87,7 @@ class Hedge:
             pool.scheduler.advance(self.twin, CallState.CONNECTING)
             self.stream = errand.ask.send(
                 pool.inventory.client(slot.server),
+                errand.settings,
                 self.options,
                 phases_left(errand, pool, self.twin.enqueued_at),
                 _ignore,

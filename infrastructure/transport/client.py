@@ -7,12 +7,11 @@ for the first byte, leaving early closes the stream, so that the server stops ge
 from __future__ import annotations
 
 import ssl
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from infrastructure.config.settings import PhaseLimits
 from infrastructure.transport import decoding, encoding
-from infrastructure.transport.answer import Answer, LineReader
+from infrastructure.transport.answer import Answer, LineReader, Streamed
 from infrastructure.transport.connections import open_wire
 from infrastructure.transport.errors import (
     ClientClosed,
@@ -188,8 +187,7 @@ class OllamaClient:
             await wire.aclose()
 
     # -- pieces ---------------------------------------------------------------------------------------
-    @asynccontextmanager
-    async def _stream(
+    def _stream(
         self,
         path: str,
         request: ChatRequest | GenerateRequest,
@@ -197,12 +195,11 @@ class OllamaClient:
         parse: Callable[[decoding.Line], Chunk],
         phases: PhaseLimits | None,
         on_phase: Callable[[Phase], None] | None,
-    ) -> AsyncGenerator[AsyncIterator[Chunk]]:
-        async with self._exchange("POST", path, body, request.model, phases or self._limits, on_phase) as exchange:
-            answer = Answer(exchange, parse, self._line_bytes, most_characters(request.options))
-            yield answer
-            if answer.finished:
-                await exchange.drain()
+    ) -> Streamed:
+        return Streamed(
+            lambda: self._exchange("POST", path, body, request.model, phases or self._limits, on_phase),
+            lambda exchange: Answer(exchange, parse, self._line_bytes, most_characters(request.options)),
+        )
 
     async def _quick(
         self,
