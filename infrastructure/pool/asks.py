@@ -5,13 +5,14 @@ Owns the three kinds of question (conversation, prompt, texts to embed) and how 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from infrastructure.transport import encoding
 from infrastructure.transport.errors import Phase
+from infrastructure.transport.gathering import Gathered
 from infrastructure.transport.messages import ChatRequest, Chunk, EmbedRequest, Final, GenerateRequest
 from infrastructure.transport.window import MESSAGE_TOKENS, estimate_tokens
 
@@ -23,7 +24,25 @@ if TYPE_CHECKING:
     from infrastructure.pool.states import Band
     from infrastructure.transport.client import OllamaClient
 
-Chunks = AbstractAsyncContextManager[AsyncIterator[Chunk]]
+
+class ChunkReader(Protocol):
+    """The chunks of an answer, and all of it that has come."""
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        """To be read once."""
+        ...
+
+    async def __anext__(self) -> Chunk:
+        """The next chunk."""
+        ...
+
+    @property
+    def gathered(self) -> Gathered:
+        """What has come so far."""
+        ...
+
+
+Chunks = AbstractAsyncContextManager[ChunkReader]
 OnPhase = Callable[[Phase], None]
 
 
@@ -161,7 +180,7 @@ class EmbedAsk:
         return _Embedding(self, client, request, phases, on_phase)
 
 
-class _Embedding(AbstractAsyncContextManager[AsyncIterator[Chunk]]):
+class _Embedding(AbstractAsyncContextManager[ChunkReader]):
     """An answer that comes at once, as a stream of one chunk."""
 
     def __init__(
@@ -173,10 +192,10 @@ class _Embedding(AbstractAsyncContextManager[AsyncIterator[Chunk]]):
         self._phases = phases
         self._on_phase = on_phase
 
-    async def __aenter__(self) -> AsyncIterator[Chunk]:
+    async def __aenter__(self) -> ChunkReader:
         answer = await self._client.embed(self._request, phases=self._phases, on_phase=self._on_phase)
         self._ask.vectors[:] = answer.vectors
-        return _only(Chunk(final=Final("stop", answer.metrics)))
+        return _Only(Chunk(final=Final("stop", answer.metrics)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -184,5 +203,13 @@ class _Embedding(AbstractAsyncContextManager[AsyncIterator[Chunk]]):
         """Nothing is left open."""
 
 
-async def _only(chunk: Chunk) -> AsyncGenerator[Chunk, None]:
-    yield chunk
+class _Only(AsyncIterator[Chunk]):
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk: Chunk | None = chunk
+        self.gathered = Gathered()
+
+    async def __anext__(self) -> Chunk:
+        chunk, self._chunk = self._chunk, None
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk

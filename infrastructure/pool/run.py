@@ -88,7 +88,7 @@ class Run:
                     await self._take_turn()
                 try:
                     async for chunk in await self._open():
-                        self._note(chunk)
+                        self._note()
                         if chunk.final is not None:
                             final = chunk
                         elif not self.errand.whole:
@@ -184,7 +184,7 @@ class Run:
         self._read_as_current_task()
         self._watch_for_late()
         chunks = await stream.__aenter__()
-        self._stream = stream
+        self._stream, self._gathered = stream, chunks.gathered
         if self.ticket.state is CallState.CONNECTING:
             self._on_phase(Phase.FIRST_BYTE)
         return chunks
@@ -227,7 +227,7 @@ class Run:
     def _take_over(self, hedge: Hedge) -> None:
         """The stream and the slot of the other server are this call's now."""
         self._adopting = self._taken = self._cancelled_reader = False
-        self._slot, self._stream = self.ticket.slot, hedge.stream
+        self._slot, self._stream, self._gathered = self.ticket.slot, hedge.stream, hedge.gathered
         self._where, self._options = self._label, hedge.options
         self._serving = self._pool.scheduler.servers[self._server]
         self._sent_at = hedge.sent_at
@@ -245,13 +245,12 @@ class Run:
             self._pool.scheduler.advance(self.ticket, CallState.WAITING)
             self._tell()
 
-    def _note(self, chunk: Chunk) -> None:
+    def _note(self) -> None:
         if self._first_byte_at is None:
             self._first_byte()
             if self._taken:
                 raise _SlotTaken
         self._serving.heard = True
-        self._gathered.add(chunk)
 
     def _first_byte(self) -> None:
         self._first_byte_at = self._pool.clock()
@@ -378,7 +377,7 @@ class Run:
             raise Preempted(self._gathered.partial)
         self._tell()
         self._first_byte_at = None
-        self._gathered.clear()
+        self._gathered = Gathered()
 
     def _stop(self, state: CallState) -> None:
         """End a call in flight; nothing happens to one that is not."""

@@ -7,7 +7,6 @@ without `done` is a broken answer (the server's own repeat guard does so, and so
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
@@ -90,7 +89,8 @@ class Answer:
         self._parse = parse
         self._reader = LineReader(exchange, line_bytes)
         self._most = most
-        self._gathered = Gathered()
+        self.gathered = Gathered()
+        """What has come so far."""
         self.finished = False
         """Whether the last chunk has been seen."""
 
@@ -122,18 +122,18 @@ class Answer:
             chunk = self._parse(line)
         except BadShape as error:
             raise UnreadableAnswer(str(error), server=self._exchange.server) from None
-        self._gathered.add(chunk)
-        if self._gathered.characters > self._most:
+        self.gathered.add(chunk)
+        if self.gathered.characters > self._most:
             told = f"it grew beyond {self._most:,} characters"
             raise UnreadableAnswer(told, server=self._exchange.server, hint=_TOO_LONG_HINT)
         self.finished = chunk.final is not None
         return chunk
 
     def _broken(self, message: str, hint: str | None = None) -> StreamBroken:
-        return StreamBroken(self._gathered.partial, message, server=self._exchange.server, hint=hint)
+        return StreamBroken(self.gathered.partial, message, server=self._exchange.server, hint=hint)
 
 
-class Streamed(AbstractAsyncContextManager[AsyncIterator["Chunk"]]):
+class Streamed(AbstractAsyncContextManager["Answer"]):
     """A question and its streamed answer. Entering asks; leaving early stops the server."""
 
     def __init__(self, ask: Callable[[], Exchange], answer: Callable[[Exchange], Answer]) -> None:

@@ -28,7 +28,7 @@ from infrastructure.transport.failures import error_text
 from infrastructure.transport.gathering import most_characters
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
     from contextlib import AbstractAsyncContextManager
 
     import httpx
@@ -90,7 +90,7 @@ class OllamaClient:
         *,
         phases: PhaseLimits | None = None,
         on_phase: Callable[[Phase], None] | None = None,
-    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+    ) -> AbstractAsyncContextManager[Answer]:
         """Continue a conversation.
 
         Args:
@@ -111,7 +111,7 @@ class OllamaClient:
         *,
         phases: PhaseLimits | None = None,
         on_phase: Callable[[Phase], None] | None = None,
-    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+    ) -> AbstractAsyncContextManager[Answer]:
         """Complete a prompt; everything else is as for `chat`."""
         body = encoding.generate_body(request)
         return self._stream("/api/generate", request, body, decoding.generate_chunk, phases, on_phase)
