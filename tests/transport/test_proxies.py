@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.config.settings import PhaseLimits
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings, script_models
 from infrastructure.simulator.records import Outcome
 from infrastructure.transport.client import OllamaClient
+from infrastructure.transport.connections import open_wire
 from infrastructure.transport.errors import ServerFailed, ServerUnreachable, StreamBroken, may_move
+from infrastructure.transport.exchange import Exchange as Asking
 from infrastructure.transport.messages import Chunk, GenerateRequest
 from tests.transport.proxies import Caddy, Face, Haproxy, Nginx, Proxy, Seen, needs
 from tests.transport.raw_server import OK, Exchange, raw_server
@@ -81,24 +84,28 @@ def seen(server: Simulator) -> list[Seen]:
     return [Seen.by(record) for record in server.truth.requests]
 
 
-async def test_each_token_arrives_before_the_next_is_made(start: Started, face: Face) -> None:
-    """The server makes a token only when the one before was read: whatever holds one back, holds up the test."""
+async def test_each_piece_arrives_before_the_next_is_made(start: Started, face: Face) -> None:
+    """The server makes a piece only when the one before was read: whatever holds one back, holds up the test.
+
+    Asked without a body: Caddy 2.6 breaks off an answer that is there before it has seen the end of the request.
+    """
     read = [asyncio.Event() for _ in range(20)]
 
     async def script(exchange: Exchange) -> None:
         await exchange.say(OK)
         for number, event in enumerate(read):
-            await exchange.chunk(b'{"response":"%d ","done":false}\n' % number)
+            await exchange.chunk(b"%d" % number)
             await event.wait()
-        await exchange.chunk(b'{"response":"","done":true}\n')
         await exchange.end()
 
-    async with raw_server(script) as server, start(server.port) as proxy, client_of(proxy) as client:
-        async with client.generate(SHORT) as chunks:
+    async with raw_server(script) as server, start(server.port) as proxy:
+        wire, limits = open_wire(proxy.settings, PhaseLimits()), PhaseLimits()
+        async with Asking(wire, "GET", "/api/tags", None, limits, server="") as answer:
             for number, event in enumerate(read):
-                assert await first(chunks) == f"{number} "
+                assert await answer.piece() == b"%d" % number
                 event.set()
-            assert await rest(chunks) == ""
+            assert await answer.piece() is None
+        await wire.aclose()
         assert (b"HTTP/2.0" if face.http2 else b"HTTP/1.1") in server.requests[0].head.split(b"\r\n", 1)[1]
 
 
