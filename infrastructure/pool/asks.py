@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from infrastructure.config.settings import LaneSettings, PhaseLimits
     from infrastructure.pool.states import Band
     from infrastructure.transport.client import OllamaClient
+    from infrastructure.transport.messages import KeepAlive
 
 Chunks = AbstractAsyncContextManager[AsyncIterator[Chunk]]
 OnPhase = Callable[[Phase], None]
@@ -47,6 +48,16 @@ class Ask(Protocol):
     @property
     def embeds(self) -> bool:
         """Whether it wants vectors instead of an answer."""
+        ...
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether a server may keep what it makes to itself until it is whole: it sends no part of a tool call."""
+        ...
+
+    @property
+    def keep_alive(self) -> KeepAlive | None:
+        """How long the server keeps the model afterwards."""
         ...
 
     def on(self, lane: LaneSettings) -> Ask:
@@ -85,6 +96,16 @@ class ChatAsk:
         """No."""
         return False
 
+    @property
+    def holds_back(self) -> bool:
+        """With tools."""
+        return bool(self.request.tools)
+
+    @property
+    def keep_alive(self) -> KeepAlive | None:
+        """As the lane has it."""
+        return self.request.keep_alive
+
     def on(self, lane: LaneSettings) -> ChatAsk:
         """To the lane's model."""
         request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift)
@@ -122,6 +143,16 @@ class GenerateAsk:
         """No."""
         return False
 
+    @property
+    def holds_back(self) -> bool:
+        """No."""
+        return False
+
+    @property
+    def keep_alive(self) -> KeepAlive | None:
+        """As the lane has it."""
+        return self.request.keep_alive
+
     def on(self, lane: LaneSettings) -> GenerateAsk:
         """To the lane's model."""
         request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift)
@@ -158,6 +189,16 @@ class EmbedAsk:
     def embeds(self) -> bool:
         """Yes."""
         return True
+
+    @property
+    def holds_back(self) -> bool:
+        """Yes: all vectors come at once."""
+        return True
+
+    @property
+    def keep_alive(self) -> KeepAlive | None:
+        """As the lane has it."""
+        return self.request.keep_alive
 
     def on(self, lane: LaneSettings) -> EmbedAsk:
         """To the lane's model; the vectors are put where they were to be put."""

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from agents.model import Options
     from infrastructure.pool.asks import Chunks
     from infrastructure.pool.dispatcher import Dispatcher
-    from infrastructure.pool.server_state import ServerState
+    from infrastructure.pool.server_state import Berth
     from infrastructure.pool.ticket import Slot, Ticket
+    from infrastructure.transport.errors import Partial
     from infrastructure.transport.messages import Chunk, Metrics
 
 LATE_SECONDS = 0.05
@@ -63,7 +64,7 @@ class Run:
         self._gathered = Gathered()
         self._options: Options = {}
         self.ticket: Ticket
-        self._serving: ServerState
+        self._berth: Berth
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """The answer's chunks, the last one with `final`. With `whole` only that one.
@@ -118,6 +119,16 @@ class Run:
         """How much of the answer has come."""
         return self._gathered.characters
 
+    @property
+    def partial(self) -> Partial:
+        """What has come of the answer."""
+        return self._gathered.partial
+
+    @property
+    def reading(self) -> bool:
+        """Whether somebody waits for the next chunk."""
+        return self._reader is not None
+
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """The scheduler took the slot: close, free it, then fail with the error, or go on if None."""
         if self._adopting and self._hedge is not None:  # of the two, this is the other server's
@@ -159,6 +170,7 @@ class Run:
         except asyncio.CancelledError:
             self._count_end(CallState.CANCELLED)
             raise
+        self._berth = self._slot.berth
 
     async def _open(self) -> AsyncIterator[Chunk]:
         if self._adopting and self._hedge is not None:
@@ -167,8 +179,7 @@ class Run:
             return self._hedge.chunks()
         server, self._where = self._server, self._label
         self._taken = self._cancelled_reader = False
-        self._serving = self._pool.scheduler.servers[server]
-        self._loaded = self._serving.loaded(self.errand.lane) > 0
+        self._loaded = self._pool.scheduler.servers[server].loaded(self.errand.lane) > 0
         self._tell()
         self._pool.scheduler.advance(self.ticket, CallState.CONNECTING)
         self._tell()
@@ -224,7 +235,7 @@ class Run:
         self._adopting = self._taken = self._cancelled_reader = False
         self._slot, self._stream = self.ticket.slot, hedge.stream
         self._where, self._options = self._label, hedge.options
-        self._serving = self._pool.scheduler.servers[self._server]
+        self._berth = hedge.slot.berth
         self._sent_at = hedge.sent_at
 
     def _end_hedge(self) -> None:
@@ -245,7 +256,7 @@ class Run:
             self._first_byte()
             if self._taken:
                 raise _SlotTaken
-        self._serving.heard = True
+        self._berth.heard = True
         self._gathered.add(chunk)
 
     def _first_byte(self) -> None:
