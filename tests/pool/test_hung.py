@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from infrastructure.connection_pool import OllamaConnectionPool, PoolSnapshot
-from infrastructure.pool import silence, watchman
+from infrastructure.pool import hung, silence, watchman
 from infrastructure.pool.breakers import BreakerState
 from infrastructure.pool.figures import LaneFigures
 from infrastructure.pool.silence import FACTOR, FLOOR_SECONDS, MEASURED_CALLS, Place, Silences
-from infrastructure.simulator import Fault, FaultKind, Simulator
+from infrastructure.simulator import Fault, FaultKind, Simulator, Toxic, ToxicKind
 from infrastructure.simulator.records import Outcome
 from infrastructure.transport.errors import StreamBroken
 from tests.pool.servers import MODELS, WORDS, ask, paced, pool_over
@@ -97,6 +97,23 @@ async def test_a_stream_from_a_model_that_hangs_ends_with_what_had_come():
         await server.truth.until(lambda truth: not truth.in_slots())
 
 
+async def test_a_stream_from_a_server_that_swallows_everything_ends_with_what_had_come(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(hung, "LIST_SECONDS", 0.1)
+    server = paced(**FAST)
+    async with pool_over(server) as pool:
+        await measured(pool, server)
+        hang(server, after_chunks=2)
+        stream = pool.stream_chat(model="words", messages=ask())
+        got = [(await anext(stream)).text for _ in range(2)]
+        server.add_toxic(Toxic(kind=ToxicKind.TIMEOUT))
+        with pytest.raises(StreamBroken) as broken:
+            await anext(stream)
+
+        assert broken.value.partial.text == "".join(got) == "one two"
+
+
 async def test_a_hanging_model_is_used_again_when_it_answers_a_probe():
     server = paced(**FAST)
     async with pool_over(server) as pool:
@@ -137,16 +154,16 @@ async def test_a_model_that_is_being_loaded_may_be_silent(monkeypatch: pytest.Mo
         for _ in range(MEASURED_CALLS):
             await pool.chat(model="slow", messages=ask())
         await server.restart()
-        hung = pool._dispatcher.watchman._hung
-        hung._silences = Silences(100)  # nobody remembers how long a load takes
-        listed = hung._listed
+        watched = pool._dispatcher.watchman._hung
+        watched._silences = Silences(100)  # nobody remembers how long a load takes
+        listed = watched._listed
         found: list[bool | None] = []
 
         async def noted(place: Place) -> bool | None:
             found.append(await listed(place))
             return found[-1]
 
-        monkeypatch.setattr(hung, "_listed", noted)
+        monkeypatch.setattr(watched, "_listed", noted)
         assert (await pool.chat(model="slow", messages=ask())).text == TEXT
         assert False in found
         assert pool.snapshot().calls.tripped == 0
@@ -156,14 +173,14 @@ async def test_a_caller_that_does_not_read_shows_nothing_about_the_server():
     server = paced(**FAST)
     async with pool_over(server) as pool:
         await measured(pool, server)
-        hung = pool._dispatcher.watchman._hung
+        watched = pool._dispatcher.watchman._hung
         async with pool.stream_chat(model="words", messages=ask()) as stream:
             assert (await anext(stream)).text == "one"
             (berth,) = pool._dispatcher.scheduler.servers[server.url].berths.values()
             for minutes in range(5):
                 berth.heard = False
-                hung.go_round(pool._dispatcher.clock() + 60 * minutes)
-            assert not hung._judging
+                watched.go_round(pool._dispatcher.clock() + 60 * minutes)
+            assert not watched._judging
             assert "".join([chunk.text async for chunk in stream]) == TEXT.removeprefix("one")
 
 
