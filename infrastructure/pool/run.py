@@ -201,6 +201,9 @@ class Run:
 
     # ---------------------------------------------------------------------------------- a second server
     def _watch_for_late(self) -> None:
+        if self._late is not None:  # of an attempt that failed sooner
+            self._late.cancel()
+            self._late = None
         seconds = self._pool.scheduler.estimates.late(self.errand.lane)
         if seconds is not None and self._hedge is None:
             self._late = asyncio.get_running_loop().call_later(max(seconds, LATE_SECONDS), self._ask_another)
