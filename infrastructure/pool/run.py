@@ -150,7 +150,7 @@ class Run:
     def tell_position(self, position: int) -> None:
         """Tell whoever watches how many calls go before this one."""
         if self.errand.watch is not None:
-            self.errand.watch(self._update(position))
+            self.errand.watch(self._update(self.ticket.state, position))
 
     # ------------------------------------------------------------------------------------ the way forward
     async def _take_turn(self) -> None:
@@ -373,7 +373,11 @@ class Run:
             return False
         if self._cancelled_reader and task is not None and task.uncancel() <= self._cancelling:
             return False
-        self._stop(CallState.CANCELLED)
+        if self.ticket.state in (CallState.QUEUED, CallState.PLACED) and self._taken:  # for another server already
+            self._pool.abandon(self.ticket)
+            self._count_end(CallState.CANCELLED)
+        else:
+            self._stop(CallState.CANCELLED)
         return True
 
     def _go_on_or_fail(self) -> None:
@@ -385,7 +389,8 @@ class Run:
             self._pool.scheduler.give_up_preempted(self.ticket, CallState.FAILED)
             self._count_end(CallState.FAILED)
             raise Preempted(self._gathered.partial)
-        self._tell()
+        preempted = self.ticket.state is CallState.PREEMPTED
+        self._tell(None if preempted else CallState.QUEUED)  # it may have another slot by now
         self._first_byte_at = None
         self._gathered.clear()
 
@@ -429,14 +434,15 @@ class Run:
     def _label(self) -> str:
         return self._pool.servers[self._server].label
 
-    def _tell(self) -> None:
+    def _tell(self, state: CallState | None = None) -> None:
         if self.errand.watch is not None:
-            waits = self.ticket.state is CallState.QUEUED
-            self.errand.watch(self._update(self._pool.position(self.ticket) if waits else None))
+            state = state or self.ticket.state
+            waits = state is CallState.QUEUED
+            self.errand.watch(self._update(state, self._pool.position(self.ticket) if waits else None))
 
-    def _update(self, position: int | None) -> CallUpdate:
+    def _update(self, state: CallState, position: int | None) -> CallUpdate:
         return CallUpdate(
-            state=self.ticket.state,
+            state=state,
             server=self._where if self.ticket.attempts else None,
             position=position,
             attempt=self.ticket.attempts,
