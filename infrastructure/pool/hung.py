@@ -73,6 +73,7 @@ class HungLanes:
             limit = self._silences.limit(place, runs, self._pool.figures.of(*place), now)
             if limit is not None and silent >= limit:
                 self._judging.add(place)
+                _log.info("%s is silent on %s for more than %.0f s", place[1], place[0], limit)
                 self._pool.background.start(self._judge(place, limit), f"judge {place[1]}")
 
     def _sent(self) -> dict[Place, list[Running]]:

@@ -373,12 +373,17 @@ class Run:
             return False
         if self._cancelled_reader and task is not None and task.uncancel() <= self._cancelling:
             return False
-        if self.ticket.state in (CallState.QUEUED, CallState.PLACED) and self._taken:  # for another server already
+        if self._has_moved:
             self._pool.abandon(self.ticket)
             self._count_end(CallState.CANCELLED)
         else:
             self._stop(CallState.CANCELLED)
         return True
+
+    @property
+    def _has_moved(self) -> bool:
+        """Whether the slot was taken since the server does not answer: the call waits for another one, or has it."""
+        return self._taken and self.ticket.state in (CallState.QUEUED, CallState.PLACED)
 
     def _go_on_or_fail(self) -> None:
         """The slot was taken: begin anew if nobody has had a part of the answer, else raise."""
@@ -389,8 +394,7 @@ class Run:
             self._pool.scheduler.give_up_preempted(self.ticket, CallState.FAILED)
             self._count_end(CallState.FAILED)
             raise Preempted(self._gathered.partial)
-        preempted = self.ticket.state is CallState.PREEMPTED
-        self._tell(None if preempted else CallState.QUEUED)  # it may have another slot by now
+        self._tell(CallState.QUEUED if self._has_moved else None)  # it may have another slot by now
         self._first_byte_at = None
         self._gathered.clear()
 

@@ -59,13 +59,17 @@ async def test_a_hanging_server_is_passed_by(whole: bool):
         await warmed(pool, *servers)
         servers[0].set_fault("words", Fault(kind=FaultKind.HANG, times=1))
         pool.drain_server("gpu1")
-        stream = pool.stream_chat(model="words", messages=ask(), whole=whole)
+        told: list[CallState] = []
+        stream = pool.stream_chat(
+            model="words", messages=ask(), whole=whole, watch=lambda update: told.append(update.state)
+        )
         answering = asyncio.create_task(stream.whole())
         await servers[0].truth.until(lambda truth: bool(truth.in_slots()))
         pool.drain_server("gpu1", draining=False)
         reply = await answering
 
         assert (reply.text, reply.server) == (TEXT, "gpu1")
+        assert CallState.QUEUED not in told[told.index(CallState.WAITING) :]
         assert pool.snapshot().calls.done == 25
         await free(*servers)
         assert all_free(pool)
