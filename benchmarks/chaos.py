@@ -229,7 +229,7 @@ async def weather(calls: int, seed: int, *, http2: bool) -> tuple[Account, Count
         await pool.drain()
         await _settled(lambda: _busy(pool.snapshot()) == 0)
         _check_pool(pool.snapshot(), account)
-        await pool.aclose()
+        await _closed(pool, account)
         await _check_servers(servers, account)
         _check_sockets(servers, account, before, http2=http2)
         acts, strikes = servers.acts, servers.strikes()
@@ -254,6 +254,15 @@ def _check_pool(snapshot: PoolSnapshot, account: Account) -> None:
     for name, count in ours.items():
         if getattr(counts, name) != count:
             account.wrong.append(f"the pool counts {getattr(counts, name)} calls {name}, their callers {count}")
+
+
+async def _closed(pool: OllamaConnectionPool, account: Account) -> None:
+    """Close the pool, which waits for every slot."""
+    try:
+        async with asyncio.timeout(SETTLE_SECONDS):
+            await pool.aclose()
+    except TimeoutError:
+        account.wrong.append("the pool does not close")
 
 
 async def _check_servers(storm: Storm, account: Account) -> None:

@@ -147,7 +147,7 @@ async def storm(*, http2: bool, seed: int) -> AsyncGenerator[Storm]:
     """The servers, up, with the toxics in them."""
     async with AsyncExitStack() as stack:
         servers: list[Simulator] = []
-        ports = _free_ports(2 * SERVERS)
+        ports = free_ports(2 * SERVERS)
         for number in range(SERVERS):
             settings = _settings(seed + number, ports[2 * number : 2 * number + 2], http2=http2)
             server = await stack.enter_async_context(Simulator(settings))
@@ -158,7 +158,8 @@ async def storm(*, http2: bool, seed: int) -> AsyncGenerator[Storm]:
         yield Storm(servers, [server.http2_url if http2 else server.url for server in servers], seed)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, and stay so: a server that comes back finds its own."""
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket() as probe, contextlib.suppress(OSError):

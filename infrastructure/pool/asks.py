@@ -68,6 +68,11 @@ class Ask(Protocol):
         """Whether it wants vectors instead of an answer."""
         ...
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether a server may keep what it makes to itself until it is whole: it sends no part of a tool call."""
+        ...
+
     def send(
         self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
     ) -> Chunks:
@@ -101,6 +106,11 @@ class ChatAsk:
     def embeds(self) -> bool:
         """No."""
         return False
+
+    @property
+    def holds_back(self) -> bool:
+        """With tools."""
+        return bool(self.request.tools)
 
     def send(
         self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
@@ -137,6 +147,11 @@ class GenerateAsk:
         """No."""
         return False
 
+    @property
+    def holds_back(self) -> bool:
+        """No."""
+        return False
+
     def send(
         self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
     ) -> Chunks:
@@ -170,6 +185,11 @@ class EmbedAsk:
     @property
     def embeds(self) -> bool:
         """Yes."""
+        return True
+
+    @property
+    def holds_back(self) -> bool:
+        """Yes: all vectors come at once."""
         return True
 
     def send(

@@ -58,6 +58,10 @@ class Breaker:
         self.state = BreakerState.OPEN
         return True
 
+    def shut(self) -> None:
+        """Open, until somebody says otherwise."""
+        self.state, self.opens_at = BreakerState.OPEN, math.inf
+
     def half_open(self, now: float) -> bool:
         """Let one call try if the time has come; whether it has."""
         if self.state is not BreakerState.OPEN or now < self.opens_at:
@@ -90,6 +94,10 @@ class Breakers:
         """A call of the lane failed; when one may try again if it is left alone from now on, infinity if it is not."""
         breaker = self._of.setdefault(lane, Breaker())
         return breaker.opens_at if breaker.failed(now) else math.inf
+
+    def shut(self, lane: Lane) -> None:
+        """The lane gets no calls until it `succeeded`."""
+        self._of.setdefault(lane, Breaker()).shut()
 
     def succeeded(self, lane: Lane) -> bool:
         """A call of the lane was answered; whether that ends some failures in a row."""

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 
     from infrastructure.config.settings import PoolSettings, ServerSettings
     from infrastructure.pool.calls import Call
+    from infrastructure.pool.errand import Errand
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.observing import CallObserver
     from infrastructure.pool.ticket import Slot, Ticket
+    from infrastructure.transport.errors import Partial
 
 _log = logging.getLogger(__name__)
 
@@ -47,10 +49,21 @@ class Running(Protocol):
     """A call under way, as the dispatcher needs to reach it."""
 
     ticket: Ticket
+    errand: Errand
 
     @property
     def characters(self) -> int:
         """How much of the answer has come."""
+        ...
+
+    @property
+    def partial(self) -> Partial:
+        """What has come of the answer."""
+        ...
+
+    @property
+    def reading(self) -> bool:
+        """Whether somebody waits for the next chunk."""
         ...
 
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
@@ -222,15 +235,24 @@ class Dispatcher:
     def lost(self, server: str, error: OllamaError) -> None:
         """A server does not answer any more: calls there that have had nothing yet go elsewhere, if they can."""
         self.inventory.failed(server, error)
+        self.take_back(server, lambda _: True)
+        self.pump()
+
+    def take_back(self, server: str, wanted: Callable[[Ticket], bool]) -> None:
+        """Of the calls there that have had nothing yet, those that are wanted go elsewhere, if they can."""
         for run in list(self._runs.values()):
             ticket = run.ticket
             waits = ticket.state in (CallState.CONNECTING, CallState.WAITING)
-            if waits and ticket.slot is not None and ticket.slot.server == server and self._has_elsewhere(ticket):
+            there = waits and ticket.slot is not None and ticket.slot.server == server
+            if there and self._has_elsewhere(ticket) and wanted(ticket):
                 self.counts["moved"] += 1
                 slot = self.scheduler.move(ticket, exclude=server, now=self.clock())
                 self._line_up(ticket)
                 run.interrupt(slot, None)
-        self.pump()
+
+    def break_off(self, run: Running, error: OllamaError) -> None:
+        """A call in flight ends with this error."""
+        run.interrupt(self.scheduler.stop(run.ticket, CallState.FAILED), error)
 
     def twin(self, ticket: Ticket) -> Ticket | None:
         """A second slot for a call that is late, if one is free and not too many calls have had one."""

@@ -21,6 +21,10 @@ _MARGIN = 1.1
 _BYTES_TO_LEARN = 512
 """In shorter prompts what the template adds outweighs the text."""
 _LANES_KEPT = 256
+_LOAD_SECONDS = 0.1
+"""A load of a model in memory takes no time."""
+_SHORTEST_PROMPT = 32
+"""Tokens: shorter prompts say little about the speed."""
 
 
 class LaneFigures(NamedTuple):
@@ -37,6 +41,8 @@ class LaneFigures(NamedTuple):
     decode_seconds: float = 0
     decode_tokens_per_second: float = 0
     first_byte_seconds: float = 0
+    uncached_tokens_per_second: float = 0
+    """The slowest prompt of those that came first after a load, when there was no cache."""
 
 
 class Figures:
@@ -67,12 +73,13 @@ class Figures:
                 before.calls + 1,
                 before.failures,
                 _mixed(before.server_wait_seconds, metrics.slot_wait_ns / 1e9, weight),
-                load if load > 0.1 else before.load_seconds,
+                load if load > _LOAD_SECONDS else before.load_seconds,
                 _mixed(before.prompt_seconds, metrics.prompt_ns / 1e9, weight),
                 _mixed(before.prompt_tokens_per_second, prompt_speed, weight),
                 _mixed(before.decode_seconds, metrics.decode_ns / 1e9, weight),
                 _mixed(before.decode_tokens_per_second, decode_speed, weight),
                 _mixed(before.first_byte_seconds, first_byte_seconds, weight),
+                _slowest(before.uncached_tokens_per_second, prompt_speed if _is_uncached(metrics) else 0.0),
             ),
         )
 
@@ -107,6 +114,14 @@ _NOTHING = LaneFigures()
 
 def _mixed(known: float, value: float, weight: float) -> float:
     return known + weight * (value - known)
+
+
+def _is_uncached(metrics: Metrics) -> bool:
+    return metrics.load_ns / 1e9 > _LOAD_SECONDS and metrics.prompt_tokens >= _SHORTEST_PROMPT
+
+
+def _slowest(known: float, speed: float) -> float:
+    return min(known, speed) if known and speed else known or speed
 
 
 def _rate(count: int, nanoseconds: int) -> float:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from agents.model import Options
     from infrastructure.pool.asks import Chunks
     from infrastructure.pool.dispatcher import Dispatcher
-    from infrastructure.pool.server_state import ServerState
+    from infrastructure.pool.server_state import Berth
     from infrastructure.pool.ticket import Slot, Ticket
+    from infrastructure.transport.errors import Partial
     from infrastructure.transport.messages import Chunk, Metrics
 
 LATE_SECONDS = 0.05
@@ -63,7 +64,7 @@ class Run:
         self._gathered = Gathered()
         self._options: Options = {}
         self.ticket: Ticket
-        self._serving: ServerState
+        self._berth: Berth
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """The answer's chunks, the last one with `final`. With `whole` only that one.
@@ -118,6 +119,16 @@ class Run:
         """How much of the answer has come."""
         return self._gathered.characters
 
+    @property
+    def partial(self) -> Partial:
+        """What has come of the answer."""
+        return self._gathered.partial
+
+    @property
+    def reading(self) -> bool:
+        """Whether somebody waits for the next chunk."""
+        return self._reader is not None
+
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """The scheduler took the slot: close, free it, then fail with the error, or go on if None."""
         if self._adopting and self._hedge is not None:  # of the two, this is the other server's
@@ -139,7 +150,7 @@ class Run:
     def tell_position(self, position: int) -> None:
         """Tell whoever watches how many calls go before this one."""
         if self.errand.watch is not None:
-            self.errand.watch(self._update(position))
+            self.errand.watch(self._update(self.ticket.state, position))
 
     # ------------------------------------------------------------------------------------ the way forward
     async def _take_turn(self) -> None:
@@ -159,6 +170,7 @@ class Run:
         except asyncio.CancelledError:
             self._count_end(CallState.CANCELLED)
             raise
+        self._berth = self._slot.berth
 
     async def _open(self) -> AsyncIterator[Chunk]:
         if self._adopting and self._hedge is not None:
@@ -167,8 +179,7 @@ class Run:
             return self._hedge.chunks()
         server, self._where = self._server, self._label
         self._taken = self._cancelled_reader = False
-        self._serving = self._pool.scheduler.servers[server]
-        self._loaded = self._serving.loaded(self.errand.lane) > 0
+        self._loaded = self._pool.scheduler.servers[server].loaded(self.errand.lane) > 0
         self._tell()
         self._pool.scheduler.advance(self.ticket, CallState.CONNECTING)
         self._tell()
@@ -191,6 +202,9 @@ class Run:
 
     # ---------------------------------------------------------------------------------- a second server
     def _watch_for_late(self) -> None:
+        if self._late is not None:  # of an attempt that failed sooner
+            self._late.cancel()
+            self._late = None
         if len(self._pool.servers) < 2:
             return
         seconds = self._pool.scheduler.estimates.late(self.errand.lane)
@@ -229,7 +243,7 @@ class Run:
         self._adopting = self._taken = self._cancelled_reader = False
         self._slot, self._stream, self._gathered = self.ticket.slot, hedge.stream, hedge.gathered
         self._where, self._options = self._label, hedge.options
-        self._serving = self._pool.scheduler.servers[self._server]
+        self._berth = hedge.slot.berth
         self._sent_at = hedge.sent_at
 
     def _end_hedge(self) -> None:
@@ -250,7 +264,7 @@ class Run:
             self._first_byte()
             if self._taken:
                 raise _SlotTaken
-        self._serving.heard = True
+        self._berth.heard = True
 
     def _first_byte(self) -> None:
         self._first_byte_at = self._pool.clock()
@@ -363,8 +377,17 @@ class Run:
             return False
         if self._cancelled_reader and task is not None and task.uncancel() <= self._cancelling:
             return False
-        self._stop(CallState.CANCELLED)
+        if self._has_moved:
+            self._pool.abandon(self.ticket)
+            self._count_end(CallState.CANCELLED)
+        else:
+            self._stop(CallState.CANCELLED)
         return True
+
+    @property
+    def _has_moved(self) -> bool:
+        """Whether the slot was taken since the server does not answer: the call waits for another one, or has it."""
+        return self._taken and self.ticket.state in (CallState.QUEUED, CallState.PLACED)
 
     def _go_on_or_fail(self) -> None:
         """The slot was taken: begin anew if nobody has had a part of the answer, else raise."""
@@ -375,7 +398,7 @@ class Run:
             self._pool.scheduler.give_up_preempted(self.ticket, CallState.FAILED)
             self._count_end(CallState.FAILED)
             raise Preempted(self._gathered.partial)
-        self._tell()
+        self._tell(CallState.QUEUED if self._has_moved else None)  # it may have another slot by now
         self._first_byte_at = None
         self._gathered = Gathered()
 
@@ -419,14 +442,15 @@ class Run:
     def _label(self) -> str:
         return self._pool.servers[self._server].label
 
-    def _tell(self) -> None:
+    def _tell(self, state: CallState | None = None) -> None:
         if self.errand.watch is not None:
-            waits = self.ticket.state is CallState.QUEUED
-            self.errand.watch(self._update(self._pool.position(self.ticket) if waits else None))
+            state = state or self.ticket.state
+            waits = state is CallState.QUEUED
+            self.errand.watch(self._update(state, self._pool.position(self.ticket) if waits else None))
 
-    def _update(self, position: int | None) -> CallUpdate:
+    def _update(self, state: CallState, position: int | None) -> CallUpdate:
         return CallUpdate(
-            state=self.ticket.state,
+            state=state,
             server=self._where if self.ticket.attempts else None,
             position=position,
             attempt=self.ticket.attempts,

@@ -313,6 +313,15 @@ class Scheduler:
         self._tries_at = min(self._tries_at, opens_at)
         return opens_at < math.inf
 
+    def shut(self, name: str, lane: Lane) -> None:
+        """The lane gets no calls there until `reopen`."""
+        self.servers[name].breakers.shut(lane)
+
+    def reopen(self, name: str, lane: Lane) -> None:
+        """Nothing speaks against the lane there any more."""
+        self.servers[name].breakers.succeeded(lane)
+        self._reopen()
+
     def lacks(self, name: str, model: str) -> None:
         """A server said that it does not have this model."""
         server = self.servers[name]

@@ -26,7 +26,7 @@ _IDLE_LANES_KEPT = 32
 class Berth:
     """The slots of one lane on one server."""
 
-    __slots__ = ("given", "in_flight", "lane", "learner", "slots", "taken", "urgency", "used_at")
+    __slots__ = ("given", "heard", "in_flight", "lane", "learner", "slots", "taken", "urgency", "used_at")
 
     def __init__(self, lane: Lane, given: int | None) -> None:
         self.lane = lane
@@ -37,6 +37,8 @@ class Berth:
         self.taken = 0
         """Slots that are busy or being freed."""
         self.in_flight: dict[int, Ticket] = {}
+        self.heard = False
+        """Whether a call here has had a byte since whoever watches last set this to False."""
         self.used_at = float("-inf")
         """When a call other than a guess was last given a slot here."""
         self.urgency = Band.SPECULATIVE.order
@@ -100,8 +102,6 @@ class ServerState:
         """Canonical names of what it holds; None if that is not known."""
         self.draining = False
         """Whether it gets no new calls, on somebody's word."""
-        self.heard = False
-        """Whether something came from it since whoever watches it last set this to False."""
         self.in_flight = 0
         self.move: Move | None = None
         self.loads = 0

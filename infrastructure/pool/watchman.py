@@ -3,7 +3,7 @@
 Owns the probes. A server that has calls in flight and says nothing for a moment is asked for its version; if it does
 not answer that either, it is down, and calls that have had no byte of an answer yet go elsewhere. A server that is down
 is asked again, so that it is used again soon after it is back. Nothing is asked while there is nothing to do, and no
-server is probed whose calls have nowhere else to go.
+server is probed whose calls have nowhere else to go. A model that hangs while its server answers is `hung`'s to find.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from infrastructure.pool.hung import HungLanes
 from infrastructure.pool.states import Health
 from infrastructure.transport.errors import OllamaError
 
@@ -22,7 +23,7 @@ ROUND_SECONDS = 0.5
 PROBE_SECONDS = 1.0
 """How long the answer to a probe may take."""
 RECENT_SECONDS = 60.0
-"""So long after the last call servers that are down are still looked after."""
+"""So long after the last call servers that are down, and models that hang, are still looked after."""
 
 
 class Watchman:
@@ -33,6 +34,7 @@ class Watchman:
         self._timer: asyncio.TimerHandle | None = None
         self._probing: set[str] = set()
         self._active_at = float("-inf")
+        self._hung = HungLanes(dispatcher)
 
     def wake(self) -> None:
         """A call is here."""
@@ -56,15 +58,18 @@ class Watchman:
             return
         servers = pool.scheduler.servers
         now = pool.clock()
+        self._hung.go_round(now)
         for name, server in servers.items():
+            heard = any(berth.heard for berth in server.berths.values())
             if server.health is Health.DOWN:
                 if now - server.looked_at >= ROUND_SECONDS:
                     pool.inventory.look(name)
-            elif server.in_flight and not server.heard and len(servers) > 1 and name not in self._probing:
+            elif server.in_flight and not heard and len(servers) > 1 and name not in self._probing:
                 self._probing.add(name)
                 pool.background.start(self._probe(name), f"probe {pool.servers[name].label}")
-            server.heard = False
-        if pool.busy or (self._any_down() and now - self._active_at < RECENT_SECONDS):
+            for berth in server.berths.values():
+                berth.heard = False
+        if pool.busy or ((self._hung or self._any_down()) and now - self._active_at < RECENT_SECONDS):
             self._again()
 
     def _any_down(self) -> bool:

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from infrastructure.transport.decoding import BadShape, Line, parse_object
-from infrastructure.transport.errors import StreamBroken, UnreadableAnswer
+from infrastructure.transport.errors import PhaseTimeout, StreamBroken, UnreadableAnswer
 from infrastructure.transport.failures import error_text
 from infrastructure.transport.gathering import MOST_CHARACTERS, Gathered
 from infrastructure.transport.lines import LineSplitter, LineTooLong
@@ -111,6 +111,9 @@ class Answer:
             line = await self._reader.next()
         except StreamBroken as broken:
             raise self._broken(broken.message) from broken.__cause__
+        except PhaseTimeout as late:
+            late.partial = self.gathered.partial
+            raise
         if line is None:
             raise self._broken("the server ended the answer without its last line", _ENDED_HINT)
         if line.get("error"):

@@ -64,6 +64,8 @@ class PhaseTimeout(OllamaError):
     def __init__(self, phase: Phase, *, server: str = "", hint: str | None = None) -> None:
         super().__init__(phase, server=server, hint=hint)
         self.phase = phase
+        self.partial: Partial | None = None
+        """What had come of a streamed answer by then; None before its first byte."""
 
 
 class ServerBusy(OllamaError):

@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from infrastructure.config.settings import PoolSettings
-from infrastructure.connection_pool import Call, CallState, CallUpdate, OllamaConnectionPool
+from infrastructure.connection_pool import Call, CallState, CallUpdate, OllamaConnectionPool, Reply
 from infrastructure.pool.errors import PoolClosed, PoolDraining, PoolSaturated, Preempted
 from infrastructure.simulator import FaultKind, ModelSpec, Outcome, Simulator, Truth
 from tests.pool.servers import MODELS, ask, faulty, paced, pool_over, simulator
@@ -387,3 +387,51 @@ async def test_a_guess_that_loses_its_slot_by_its_own_first_byte_begins_anew():
         assert guess.result() == urgent.text == "one two three four five"
         assert pool.snapshot().calls.preempted == 1
         await settled(pool, server)
+
+
+@pytest.mark.parametrize("placed", [False, True], ids=["queued", "placed"])
+async def test_a_call_that_is_left_while_it_moves_is_counted_and_holds_nothing(placed: bool):
+    servers = simulator([faulty(FaultKind.HANG)]), simulator([faulty(FaultKind.HANG)])
+    async with pool_over(*servers) as pool:
+        call, first, _ = await waiting_at_one(pool, servers)
+        pool._dispatcher.take_back(first.url, lambda _: True)
+        if placed:
+            pool._dispatcher.pump()
+        call.cancel()
+        await asyncio.wait([call])
+
+        assert call.cancelled()
+        counts = pool.snapshot().calls
+        assert (counts.moved, counts.cancelled) == (1, 1)
+        assert not any(server.in_flight for server in pool.snapshot().servers)
+        assert not sum(pool.snapshot().queued.values())
+
+
+async def test_a_call_that_moves_and_has_a_slot_at_once_is_told_of_both():
+    servers = simulator([faulty(FaultKind.HANG)]), simulator([faulty(FaultKind.HANG)])
+    async with pool_over(*servers) as pool:
+        call, first, told = await waiting_at_one(pool, servers)
+        pool._dispatcher.take_back(first.url, lambda _: True)
+        pool._dispatcher.pump()
+        (other,) = (server for server in servers if server is not first)
+        await other.truth.until(lambda truth: bool(truth.in_slots()))
+        call.cancel()
+        await asyncio.wait([call])
+
+        then = told[told.index(CallState.WAITING) + 1 :]
+        assert then[: then.index(CallState.CONNECTING)] == [CallState.QUEUED, CallState.PLACED]
+
+
+async def waiting_at_one(
+    pool: OllamaConnectionPool, servers: tuple[Simulator, Simulator]
+) -> tuple[asyncio.Task[Reply], Simulator, list[CallState]]:
+    """A call that waits at one of two servers, that one, and the states that were told."""
+    told: list[CallState] = []
+    call = asyncio.create_task(pool.chat(model="words", messages=ask(), watch=lambda update: told.append(update.state)))
+    reached = [asyncio.create_task(server.truth.until(lambda truth: bool(truth.in_slots()))) for server in servers]
+    await asyncio.wait(reached, return_when=asyncio.FIRST_COMPLETED)
+    first = next(server for server, task in zip(servers, reached, strict=True) if task.done())
+    for task in reached:
+        task.cancel()
+    await asyncio.wait(reached)
+    return call, first, told

@@ -199,6 +199,8 @@ async def test_a_stream_that_stalls_is_given_up_after_the_limit_of_the_phase():
             await pool.chat(model="words", messages=ask())
 
         assert caught.value.phase is Phase.BETWEEN_TOKENS
+        assert caught.value.partial is not None
+        assert caught.value.partial.text == "one two"
         await server.truth.until(lambda truth: not truth.in_slots())
 
 

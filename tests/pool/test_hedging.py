@@ -13,6 +13,8 @@ from infrastructure.pool.errand import Errand
 from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.hedging import Hedge
 from infrastructure.pool.lanes import Lane
+from infrastructure.pool.retries import RetryBudget
+from infrastructure.pool.run import LATE_SECONDS
 from infrastructure.pool.states import CallState, SlotState
 from infrastructure.simulator import Fault, FaultKind, Simulator
 from infrastructure.transport.messages import EmbedRequest
@@ -58,13 +60,17 @@ async def test_a_hanging_server_is_passed_by(whole: bool):
         await warmed(pool, *servers)
         servers[0].set_fault("words", Fault(kind=FaultKind.HANG, times=1))
         pool.drain_server("gpu1")
-        stream = pool.stream_chat(model="words", messages=ask(), whole=whole)
+        told: list[CallState] = []
+        stream = pool.stream_chat(
+            model="words", messages=ask(), whole=whole, watch=lambda update: told.append(update.state)
+        )
         answering = asyncio.create_task(stream.whole())
         await servers[0].truth.until(lambda truth: bool(truth.in_slots()))
         pool.drain_server("gpu1", draining=False)
         reply = await answering
 
         assert (reply.text, reply.server) == (TEXT, "gpu1")
+        assert CallState.QUEUED not in told[told.index(CallState.WAITING) :]
         assert pool.snapshot().calls.done == 25
         await free(*servers)
         assert all_free(pool)
@@ -137,6 +143,38 @@ async def test_a_guess_asks_nobody_else():
         assert not servers[1].truth.in_slots()
         guess.cancel()
         await asyncio.wait([guess])
+
+
+async def test_a_call_that_moved_asks_one_further_server_and_leaves_none_at_work():
+    """The first attempt's clock must not strike in the second one: its answer would find nobody who takes it."""
+    servers = simulator(slots=2), simulator(slots=2), simulator(slots=2)
+    async with pool_over(*servers, slots=2) as pool:
+        await warmed(pool, *servers[:2])
+        pool.drain_server("gpu0")
+        pool.drain_server("gpu1")
+        await pool.chat(model="words", messages=ask())
+        pool.drain_server("gpu1", draining=False)
+        pool.drain_server("gpu0", draining=False)
+        pool.drain_server("gpu2")
+        pool.drain_server("gpu1")
+        conversation = Call(prefix="a conversation")
+        await pool.chat(model="words", messages=ask(), call=conversation)
+        pool.drain_server("gpu1", draining=False)
+        pool.drain_server("gpu2", draining=False)
+        pool._dispatcher.hedges = RetryBudget(start=2)
+        servers[0].set_fault("words", Fault(kind=FaultKind.ERROR))
+        for server in servers[1:]:
+            server.set_fault("words", Fault(kind=FaultKind.HANG))
+        answering = asyncio.create_task(pool.chat(model="words", messages=ask(), call=conversation))
+        for server in servers[1:]:
+            await server.truth.until(lambda truth: bool(truth.in_slots()))
+        done, _ = await asyncio.wait([answering], timeout=4 * LATE_SECONDS)
+        assert not done
+        assert (pool.snapshot().calls.moved, pool.snapshot().calls.hedged) == (1, 1)
+        answering.cancel()
+        await asyncio.wait([answering])
+        await free(*servers)
+        assert all_free(pool)
 
 
 def test_late_is_what_is_later_than_95_of_100():
