@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from infrastructure.pool.cautions import Cautions
 from infrastructure.pool.lanes import Lane, canonical
 from infrastructure.pool.states import Health
 from infrastructure.transport.client import OllamaClient
@@ -63,6 +64,7 @@ class Inventory:
         self._windows: dict[tuple[str, Lane], int] = {}
         self._asked: set[tuple[str, Lane]] = set()
         self._errors: dict[str, OllamaError] = {}
+        self._cautions = Cautions()
         self.on_look: Callable[[], None] = _ignore
         """Called after every look, when the scheduler knows its result."""
 
@@ -197,6 +199,8 @@ class Inventory:
         self._holdings[server] = Holdings(held, in_memory or ())
         for model in held or ():
             self._scheduler.estimates.size(canonical(model.name), model.size)
+        state = self._scheduler.servers[server]
+        believed = loads == state.loads  # else it was asked before it loaded something
         self._scheduler.up(
             server,
             models=None if held is None else (canonical(model.name) for model in held),
@@ -205,11 +209,11 @@ class Inventory:
             fresh=server not in self._stale,
             loads=loads,
         )
-        resident = self._scheduler.servers[server].resident()
-        for model in in_memory or ():
+        for model in (in_memory or ()) if believed else ():
             # Only a lane that a call of ours has loaded is known to be the one whose window is shown.
-            lane = resident.get(canonical(model.name))
-            if lane is not None and model.context_length:
+            lane = state.resident().get(canonical(model.name))
+            self._cautions.see(self._servers[server].label, model, lane)
+            if lane is not None and lane.num_ctx is None and model.context_length:
                 self._windows[server, lane] = model.context_length
 
 
