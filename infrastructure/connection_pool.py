@@ -17,6 +17,7 @@ from infrastructure.pool.calls import Call, CallUpdate, Reply, Watch
 from infrastructure.pool.coalescing import Flights, is_deterministic
 from infrastructure.pool.dispatcher import Dispatcher
 from infrastructure.pool.errand import Errand
+from infrastructure.pool.expectations import Expectations
 from infrastructure.pool.lanes import LaneBook
 from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
 from infrastructure.pool.models import Catalogue
@@ -27,6 +28,7 @@ from infrastructure.pool.snapshot import PoolModel, PoolSnapshot
 from infrastructure.pool.states import Band, CallState
 from infrastructure.pool.stream import ChunkStream
 from infrastructure.pool.view import take_snapshot
+from infrastructure.pool.warming import Warming
 from infrastructure.pool.windows import Outgrown, widen
 from infrastructure.transport.encoding import is_cloud
 from infrastructure.transport.errors import CloudModelRefused
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
     from agents.model import Options, Think
     from infrastructure.pool.observing import CallObserver
+    from infrastructure.pool.plan import Plan
 
 __all__ = [
     "Band",
@@ -98,6 +101,8 @@ class OllamaConnectionPool:
         self._lanes = LaneBook(lanes or {})
         self._dispatcher = Dispatcher(by_url(servers), self._settings, clock)
         self._catalogue = Catalogue(self._dispatcher)
+        self._expectations = Expectations(self._dispatcher, self._lanes)
+        self._warming = Warming(self._dispatcher, self._expectations)
         self._flights = Flights()
         self._closing: asyncio.Task[None] | None = None
 
@@ -260,6 +265,22 @@ class OllamaConnectionPool:
         self._dispatcher.check_open()
         return self._catalogue.pull(self._lanes.settings(model).model, server)
 
+    def plan(self, models: Iterable[str]) -> Plan:
+        """Which server has a place in memory for which of these (lanes or models), which will be asked by turns.
+
+        As far as is known of the servers that were reached. Those that have no place are told in the log, once.
+        """
+        return self._expectations.plan(models)
+
+    def preload(self, models: Iterable[str]) -> asyncio.Task[None]:
+        """Begin to load these (lanes or models), each on one server where nothing has to go for it.
+
+        Calls go first: a load gives way at once to one that needs its server for another model. What could not be
+        loaded is told in the log. The task ends when all are there or given up, and never fails.
+        """
+        self._dispatcher.check_open()
+        return self._warming.begin(models)
+
     async def widen(self, model: str, outgrown: Outgrown) -> bool:
         """Use a larger window of the model from now on, where neither its lane nor its Modelfile sets one.
 
@@ -311,6 +332,7 @@ class OllamaConnectionPool:
 
     async def drain(self) -> None:
         """Refuse new calls with `PoolDraining`, and wait until those in hand are over."""
+        self._warming.stop()
         await self._dispatcher.drain()
 
     async def aclose(self) -> None:

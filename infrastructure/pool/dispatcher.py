@@ -100,7 +100,14 @@ class Dispatcher:
 
     # ------------------------------------------------------------------------------------------ calls
     def admit(
-        self, lane: Lane, call: Call, *, prompt_tokens: int = 0, read: bool = False, embeds: bool = False
+        self,
+        lane: Lane,
+        call: Call,
+        *,
+        prompt_tokens: int = 0,
+        read: bool = False,
+        embeds: bool = False,
+        excluded: frozenset[str] = frozenset(),
     ) -> Ticket:
         """Queue a new call; see `Scheduler.enqueue`.
 
@@ -121,6 +128,7 @@ class Dispatcher:
             prompt_tokens=prompt_tokens,
             read=read,
             embeds=embeds,
+            excluded=excluded,
         )
         if displaced is not None:
             self._refuse(displaced, self.scheduler.saturated())
