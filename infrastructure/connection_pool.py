@@ -22,6 +22,7 @@ from infrastructure.pool.lanes import LaneBook
 from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
 from infrastructure.pool.models import Catalogue
 from infrastructure.pool.process import ProcessWide
+from infrastructure.pool.renewing import Renewing
 from infrastructure.pool.run import Run
 from infrastructure.pool.servers import by_url, servers_of
 from infrastructure.pool.snapshot import PoolModel, PoolSnapshot
@@ -103,6 +104,9 @@ class OllamaConnectionPool:
         self._catalogue = Catalogue(self._dispatcher)
         self._expectations = Expectations(self._dispatcher, self._lanes)
         self._warming = Warming(self._dispatcher, self._expectations)
+        pinned = self._settings.preload or ()
+        self._renewing = Renewing(self._dispatcher, self._lanes, self._expectations, pinned)
+        self._dispatcher.on_call = self._renewing.wake
         self._flights = Flights()
         self._closing: asyncio.Task[None] | None = None
 
@@ -333,11 +337,13 @@ class OllamaConnectionPool:
     async def drain(self) -> None:
         """Refuse new calls with `PoolDraining`, and wait until those in hand are over."""
         self._warming.stop()
+        self._renewing.stop()
         await self._dispatcher.drain()
 
     async def aclose(self) -> None:
         """Fail every call with `PoolClosed`, close every connection. Safe to repeat; finishes even when cancelled."""
         if self._closing is None:
+            self._renewing.stop()
             self._closing = asyncio.get_running_loop().create_task(self._dispatcher.aclose(), name="close the pool")
         await outlast(self._closing)
 

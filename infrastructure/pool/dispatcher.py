@@ -84,6 +84,8 @@ class Dispatcher:
         self.inventory = Inventory(self.servers, settings, self.scheduler, self.background, clock)
         self.inventory.on_look = self._looked
         self.watchman = Watchman(self)
+        self.on_call: Callable[[], None] = _ignore
+        """Called when a call begins."""
         self.budget = RetryBudget()
         self.hedges = RetryBudget(HEDGE_SHARE, start=1, most=20)
         self.draining = False
@@ -173,6 +175,7 @@ class Dispatcher:
         self._runs[run.ticket.number] = run
         self._idle.clear()
         self.watchman.wake()
+        self.on_call()
 
     def forget(self, run: Running) -> None:
         """A call is over and holds nothing."""
@@ -470,3 +473,7 @@ class Dispatcher:
             self._runs[ticket.number].tell_position(position)
         if len(self.scheduler.queue):
             self._announce_positions()
+
+
+def _ignore() -> None:
+    pass
