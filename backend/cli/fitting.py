@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from backend.cli.findings import Finding
 from infrastructure.config.settings import LaneSettings, Settings
 from infrastructure.pool.fitting import Fit, ServerMemory
+from infrastructure.pool.lanes import LaneBook
 from infrastructure.pool.plan import plan_lanes
 from infrastructure.transport.encoding import is_cloud
 from infrastructure.workflow.lanes import ROLE_NAMES
@@ -14,8 +15,8 @@ from infrastructure.workflow.lanes import ROLE_NAMES
 
 def wanted_lanes(settings: Settings) -> dict[str, LaneSettings]:
     """Every lane of the settings, and the models that a run or a role uses without one."""
-    used = dict.fromkeys(filter(None, (settings.model, *settings.roles.values())))
-    lanes = {**settings.lanes, **{name: settings.lane_of(name) for name in used}}
+    used, book = dict.fromkeys(filter(None, (settings.model, *settings.roles.values()))), LaneBook(settings.lanes)
+    lanes = {**settings.lanes, **{name: book.configured(name) for name in used}}
     return {name: lane for name, lane in lanes.items() if not is_cloud(lane.model)}
 
 
@@ -43,7 +44,7 @@ def rows_of(fit: Fit) -> tuple[str, ...]:
 def plan_finding(settings: Settings, servers: Sequence[ServerMemory]) -> tuple[Finding, ...]:
     """Which server has room for the lane of which roles; nothing, where all roles have the same one."""
     roles = roles_by_lane(settings)
-    lanes = {name: settings.lane_of(name) for name in roles if not is_cloud(settings.lane_of(name).model)}
+    lanes = {name: lane for name, lane in wanted_lanes(settings).items() if name in roles}
     if len(lanes) < 2:
         return ()
     plan = plan_lanes(lanes, servers)

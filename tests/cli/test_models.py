@@ -91,10 +91,10 @@ def test_doctor_warns_of_lanes_that_do_not_fit_and_is_silent_where_there_is_one(
 def test_doctor_has_a_table_of_the_roles_models_and_warns_where_they_take_turns() -> None:
     settings = Settings(model="a", roles={"planner": "b", "tester": "b"}, lanes=LANES)
     (one,) = plan_finding(settings, [seen()])
-    assert (one.state, one.rows) == ("good", ("planner, tester: b on gpu", "the other roles: a on gpu"))
+    assert (one.state, one.rows) == ("good", ("the other roles: a on gpu", "planner, tester: b on gpu"))
     (other,) = plan_finding(settings, [seen(places=1)])
-    assert (other.state, other.rows[1]) == ("warning", "the other roles: a on no server of its own")
-    assert "a has no place of its own in memory beside b (gpu)" in other.said
+    assert (other.state, other.rows[1]) == ("warning", "planner, tester: b on no server of its own")
+    assert "b has no place of its own in memory beside a (gpu)" in other.said
     assert plan_finding(Settings(model="a"), [seen()]) == ()
 
 
