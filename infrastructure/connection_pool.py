@@ -363,6 +363,7 @@ class OllamaConnectionPool:
         if is_cloud(settings.model) and not self._settings.allow_cloud:
             raise CloudModelRefused(settings.model)
         lane, rest = self._lanes.split(settings, options)
+        lane = self._dispatcher.inventory.aliases.lane(lane)
         errand = Errand(
             ask=ask.on(settings), model=settings.model, lane=lane, options=rest, call=call, watch=watch, whole=whole
         )

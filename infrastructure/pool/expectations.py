@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from infrastructure.config.settings import LaneSettings
 from infrastructure.pool.fitting import ServerMemory
+from infrastructure.pool.lanes import canonical
 from infrastructure.pool.plan import Plan, plan_lanes
 from infrastructure.pool.states import Health
 from infrastructure.transport.encoding import is_cloud
@@ -16,7 +18,6 @@ from infrastructure.transport.encoding import is_cloud
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from infrastructure.config.settings import LaneSettings
     from infrastructure.pool.dispatcher import Dispatcher
     from infrastructure.pool.lanes import LaneBook
 
@@ -33,9 +34,16 @@ class Expectations:
         self._told: set[str] = set()
 
     def local(self, names: Iterable[str]) -> dict[str, LaneSettings]:
-        """The lanes of these names that a server has to load, each once."""
-        found = {name: self._lanes.settings(name) for name in dict.fromkeys(names)}
-        return {name: settings for name, settings in found.items() if not is_cloud(settings.model)}
+        """The lanes of these names that a server has to load; of a model's own names the one that its lane has."""
+        aliases, found = self._pool.inventory.aliases, dict[str, LaneSettings]()
+        for name in names:
+            settings = self._lanes.settings(name)
+            one = aliases.one_name(canonical(settings.model))
+            if not is_cloud(settings.model):
+                found[name] = (
+                    settings if one == canonical(settings.model) else settings.model_copy(update={"model": one})
+                )
+        return found
 
     def plan(self, names: Iterable[str]) -> Plan:
         """Which server has a place for which of these lanes, as far as the servers that are up were looked at.

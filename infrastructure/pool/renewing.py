@@ -14,7 +14,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.lanes import canonical, lane_of
+from infrastructure.pool.lanes import lane_of
 from infrastructure.pool.placement import may_serve
 from infrastructure.transport.errors import OllamaError
 
@@ -119,8 +119,9 @@ class Renewing:
             _log.info("%s is not kept on %s: %s", lane, pool.servers[name].label, error)
 
     def _listed(self, name: str, lane: Lane) -> LoadedModel | None:
-        loaded = self._pool.inventory.holdings(name).loaded
-        return next((each for each in loaded if canonical(each.name) == lane.model), None)
+        inventory = self._pool.inventory
+        loaded = inventory.holdings(name).loaded
+        return next((each for each in loaded if inventory.name_of(each) == lane.model), None)
 
 
 def may_be_kept(server: ServerState, lane: Lane, queue: CallQueue) -> bool:
