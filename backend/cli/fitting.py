@@ -36,7 +36,7 @@ def rows_of(fit: Fit) -> tuple[str, ...]:
         window = f", window {lane.num_ctx:,}" if lane.num_ctx else ""
         how = "in memory" if lane.measured else "on disk; more in memory"
         if lane.window_bytes:
-            how = f"on disk, and up to {max(0.1, lane.window_bytes / 1e9):.1f} GB for the window"
+            how = f"on disk, and about {max(0.1, lane.window_bytes / 1e9):.1f} GB for the window"
         rows.append(f"{lane.lane}: {lane.model}{window}, {lane.bytes / 1e9:.1f} GB {how}")
     return tuple(rows)
 

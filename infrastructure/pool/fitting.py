@@ -58,7 +58,8 @@ class LaneSize:
     measured: bool
     """Whether that is what it takes in memory now, window included; else its file's size, to which the window comes."""
     window_bytes: int | None = None
-    """What the windows of all its slots come to, at most; None where that is not known, 0 where `bytes` has it."""
+    """What the windows of all its slots come to; None where that is not known, 0 where `bytes` has it. A sliding window
+    or a quantised cache takes less, and a runner's own buffers come to it."""
     spilled: bool = False
     """Whether a part of it runs on the CPU beside a GPU."""
 

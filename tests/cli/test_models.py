@@ -202,7 +202,7 @@ def test_fit_says_what_the_settings_want_and_ends_with_1_where_it_cannot_be(corr
     done = corral("models", "fit", "--config", str(_settings(tmp_path)))
     assert done.code == 1
     assert done.out.splitlines()[0].endswith("a and b load echo:latest with different options: each change reloads it")
-    assert "    a: echo:latest, window 4,096, 1.0 GB on disk, and up to 0.1 GB for the window" in done.out
+    assert "    a: echo:latest, window 4,096, 1.0 GB on disk, and about 0.1 GB for the window" in done.out
     told = corral("models", "fit", "--json", "--config", str(tmp_path / "corral.toml")).document
     assert [(each["verdict"], len(each["lanes"])) for each in told["servers"]] == [("no", 2)]
 
