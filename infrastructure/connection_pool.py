@@ -364,9 +364,7 @@ class OllamaConnectionPool:
             raise CloudModelRefused(settings.model)
         lane, rest = self._lanes.split(settings, options)
         lane = self._dispatcher.inventory.aliases.lane(lane)
-        errand = Errand(
-            ask=ask.on(settings), model=settings.model, lane=lane, options=rest, call=call, watch=watch, whole=whole
-        )
+        errand = Errand(ask=ask, settings=settings, lane=lane, options=rest, call=call, watch=watch, whole=whole)
         return ChunkStream(Run(errand, self._dispatcher))
 
 

@@ -7,7 +7,6 @@ that was made from another one with a Modelfile has a digest of its own, and is 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.lanes import Lane, canonical
@@ -52,7 +51,7 @@ class Aliases:
         if found is None:
             if len(self._lanes) >= _LANES_KEPT:
                 self._lanes.clear()
-            found = self._lanes[lane] = replace(lane, model=self._names[lane.model])
+            found = self._lanes[lane] = Lane(self._names[lane.model], lane.load, lane.shift)
         return found
 
     def _compare(self) -> None:
