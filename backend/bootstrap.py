@@ -112,6 +112,8 @@ async def open_application(
             owner=f"{socket.gethostname()}:{os.getpid()}",
         )
         engine = await stack.enter_async_context(TaskOrchestrator(parts))
+        if ahead := _loaded_ahead(settings, verb):
+            pool.preload(ahead)
         yield Application(
             settings=settings,
             directory=directory,
@@ -128,6 +130,14 @@ async def open_application(
             lock=lock,
             epoch=lock.epoch,
         )
+
+
+def _loaded_ahead(settings: Settings, verb: str) -> tuple[str, ...]:
+    """The lanes to load at the start. One run's own model may be another than the settings', a server's is not."""
+    if settings.pool.preload is not None:
+        return settings.pool.preload
+    named = (settings.model, *settings.roles.values()) if verb == "serve" else ()
+    return tuple(dict.fromkeys(filter(None, named)))
 
 
 def _opened_once(settings: Settings) -> OpenSandbox:

@@ -17,16 +17,19 @@ from infrastructure.pool.calls import Call, CallUpdate, Reply, Watch
 from infrastructure.pool.coalescing import Flights, is_deterministic
 from infrastructure.pool.dispatcher import Dispatcher
 from infrastructure.pool.errand import Errand
+from infrastructure.pool.expectations import Expectations
 from infrastructure.pool.lanes import LaneBook
 from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
 from infrastructure.pool.models import Catalogue
 from infrastructure.pool.process import ProcessWide
+from infrastructure.pool.renewing import Renewing
 from infrastructure.pool.run import Run
 from infrastructure.pool.servers import by_url, servers_of
 from infrastructure.pool.snapshot import PoolModel, PoolSnapshot
 from infrastructure.pool.states import Band, CallState
 from infrastructure.pool.stream import ChunkStream
 from infrastructure.pool.view import take_snapshot
+from infrastructure.pool.warming import Warming
 from infrastructure.pool.windows import Outgrown, widen
 from infrastructure.transport.encoding import is_cloud
 from infrastructure.transport.errors import CloudModelRefused
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 
     from agents.model import Options, Think
     from infrastructure.pool.observing import CallObserver
+    from infrastructure.pool.plan import Plan
 
 __all__ = [
     "Band",
@@ -98,6 +102,11 @@ class OllamaConnectionPool:
         self._lanes = LaneBook(lanes or {})
         self._dispatcher = Dispatcher(by_url(servers), self._settings, clock)
         self._catalogue = Catalogue(self._dispatcher)
+        self._expectations = Expectations(self._dispatcher, self._lanes)
+        self._warming = Warming(self._dispatcher, self._expectations)
+        pinned = self._settings.preload or ()
+        self._renewing = Renewing(self._dispatcher, self._lanes, self._expectations, pinned)
+        self._dispatcher.on_call = self._renewing.wake
         self._flights = Flights()
         self._closing: asyncio.Task[None] | None = None
 
@@ -260,6 +269,22 @@ class OllamaConnectionPool:
         self._dispatcher.check_open()
         return self._catalogue.pull(self._lanes.settings(model).model, server)
 
+    def plan(self, models: Iterable[str]) -> Plan:
+        """Which server has a place in memory for which of these (lanes or models), which will be asked by turns.
+
+        As far as is known of the servers that were reached. Those that have no place are told in the log, once.
+        """
+        return self._expectations.plan(models)
+
+    def preload(self, models: Iterable[str]) -> asyncio.Task[None]:
+        """Begin to load these (lanes or models), each on one server where nothing has to go for it.
+
+        Calls go first: a load gives way at once to one that needs its server for another model. What could not be
+        loaded is told in the log. The task ends when all are there or given up, and never fails.
+        """
+        self._dispatcher.check_open()
+        return self._warming.begin(models)
+
     async def widen(self, model: str, outgrown: Outgrown) -> bool:
         """Use a larger window of the model from now on, where neither its lane nor its Modelfile sets one.
 
@@ -311,11 +336,14 @@ class OllamaConnectionPool:
 
     async def drain(self) -> None:
         """Refuse new calls with `PoolDraining`, and wait until those in hand are over."""
+        self._warming.stop()
+        self._renewing.stop()
         await self._dispatcher.drain()
 
     async def aclose(self) -> None:
         """Fail every call with `PoolClosed`, close every connection. Safe to repeat; finishes even when cancelled."""
         if self._closing is None:
+            self._renewing.stop()
             self._closing = asyncio.get_running_loop().create_task(self._dispatcher.aclose(), name="close the pool")
         await outlast(self._closing)
 
@@ -335,6 +363,7 @@ class OllamaConnectionPool:
         if is_cloud(settings.model) and not self._settings.allow_cloud:
             raise CloudModelRefused(settings.model)
         lane, rest = self._lanes.split(settings, options)
+        lane = self._dispatcher.inventory.aliases.lane(lane)
         errand = Errand(ask=ask, settings=settings, lane=lane, options=rest, call=call, watch=watch, whole=whole)
         return ChunkStream(Run(errand, self._dispatcher))
 

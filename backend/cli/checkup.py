@@ -4,8 +4,8 @@ Owns the asking; what an answer means is decided by plain functions.
 """
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 from backend.cli.findings import (
@@ -19,7 +19,7 @@ from backend.cli.findings import (
     check_settings,
     check_sqlite,
 )
-from backend.cli.fitting import fit_finding, judge_fit, wanted_lanes
+from backend.cli.fitting import fit_finding, plan_finding, wanted_lanes
 from backend.cli.outside import (
     LaneAsked,
     SandboxSeen,
@@ -35,6 +35,8 @@ from backend.cli.outside import (
 )
 from infrastructure.config.load import Loaded
 from infrastructure.config.settings import LaneSettings, SandboxSettings, Settings
+from infrastructure.pool.fitting import ServerMemory, judge_fit
+from infrastructure.pool.lanes import canonical
 from infrastructure.processes import ProcessNotStarted, run_process
 from infrastructure.sandbox import Level, NoSandbox, SandboxFault
 from infrastructure.sandbox.opening import open_sandbox
@@ -112,11 +114,7 @@ async def _sandbox(wanted: SandboxSettings, origin: str) -> tuple[Finding, ...]:
 
 
 async def _servers(settings: Settings, origin: str) -> tuple[Finding, ...]:
-    async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(aclosing(OllamaClient(each, allow_cloud=settings.pool.allow_cloud)))
-            for each in settings.servers
-        ]
+    async with _clients(settings) as clients:
         seen = await asyncio.gather(*map(_seen, clients))
         able = sum(bool(each.usable) for each in seen)
         findings = [finding for each in seen for finding in judge_server(each, origin, others=able > bool(each.usable))]
@@ -127,18 +125,67 @@ async def _servers(settings: Settings, origin: str) -> tuple[Finding, ...]:
         answering = [(client, each) for client, each in zip(clients, seen, strict=True) if each.fault is None]
         for lane in lanes:
             findings += await _lane(lane, answering)
-        findings += _fits(settings, seen)
-    return tuple(findings)
+        memories = await _memories(settings, answering, {})
+    findings += [found for each in memories if (found := fit_finding(judge_fit(each, wanted_lanes(settings))))]
+    return (*findings, *plan_finding(settings, memories))
+
+
+@asynccontextmanager
+async def _clients(settings: Settings) -> AsyncGenerator[list[OllamaClient]]:
+    """One for each server, all of them closed in the end."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(aclosing(OllamaClient(each, allow_cloud=settings.pool.allow_cloud)))
+            for each in settings.servers
+        ]
 
 
 async def look_at(settings: Settings) -> list[ServerSeen]:
     """Each server as it answers, in the order of the settings."""
-    async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(aclosing(OllamaClient(each, allow_cloud=settings.pool.allow_cloud)))
-            for each in settings.servers
-        ]
+    async with _clients(settings) as clients:
         return await asyncio.gather(*map(_seen, clients))
+
+
+async def look_at_memory(settings: Settings, learned: Mapping[str, int | None]) -> tuple[ServerMemory, ...]:
+    """The memory of each server that answers.
+
+    Args:
+        settings: All of them.
+        learned: How many models a server holds at once, by address, where a pool has learned it.
+
+    Raises:
+        OllamaError: there is only one server, and it does not answer.
+    """
+    async with _clients(settings) as clients:
+        seen = await asyncio.gather(*map(_seen, clients))
+        for each in seen:
+            if each.fault is not None and len(seen) == 1:
+                raise each.fault
+        answering = [(client, each) for client, each in zip(clients, seen, strict=True) if each.fault is None]
+        return await _memories(settings, answering, learned)
+
+
+async def _memories(
+    settings: Settings, servers: Sequence[tuple[OllamaClient, ServerSeen]], learned: Mapping[str, int | None]
+) -> tuple[ServerMemory, ...]:
+    return tuple(await asyncio.gather(*(_memory(settings, *each, learned) for each in servers)))
+
+
+async def _memory(
+    settings: Settings, client: OllamaClient, seen: ServerSeen, learned: Mapping[str, int | None]
+) -> ServerMemory:
+    """What a server's memory has to hold, and what is known of it."""
+    models = {canonical(lane.model) for lane in wanted_lanes(settings).values()}
+    held = sorted(models & {canonical(each.name) for each in seen.models})
+    shown = await asyncio.gather(*(_show(client, model) for model in held))
+    return ServerMemory(
+        label=seen.label,
+        models=seen.models,
+        loaded=seen.loaded,
+        places=client.server.max_loaded_models or learned.get(client.server.url),
+        slots=client.server.slots,
+        shown={model: info for model, info in zip(held, shown, strict=True) if isinstance(info, ModelInfo)},
+    )
 
 
 async def _seen(client: OllamaClient) -> ServerSeen:
@@ -162,17 +209,6 @@ async def _lane(asked: LaneAsked, servers: Sequence[tuple[OllamaClient, ServerSe
             found += judge_window(seen.label, asked, loaded, each), judge_memory(seen.label, asked, loaded, each)
         else:
             found.append(judge_absent(asked.lane, seen.label, each, others=others))
-    return [finding for finding in found if finding is not None]
-
-
-def _fits(settings: Settings, servers: Sequence[ServerSeen]) -> list[Finding]:
-    """Whether the lanes fit together on each server that answers."""
-    wanted = wanted_lanes(settings)
-    found = [
-        fit_finding(judge_fit(seen, wanted, server.max_loaded_models))
-        for server, seen in zip(settings.servers, servers, strict=True)
-        if seen.fault is None
-    ]
     return [finding for finding in found if finding is not None]
 
 

@@ -30,10 +30,12 @@ def doctor(*, output: Document = "text", common: Common = NO_OPTIONS) -> int:
 
 
 def print_findings(findings: Sequence[Finding], terminal: Terminal) -> None:
-    """A line for each finding, and one below it where something is to be done."""
+    """A line for each finding, and below it its table, and what is to be done."""
     for finding in findings:
         mark, style = _MARKS[finding.state]
         terminal.print_data(f"{mark} {finding.name}: {finding.said}", style)
+        for row in finding.rows:
+            terminal.print_data(f"    {row}")
         if finding.fix:
             terminal.print_data(f"    → {finding.fix}")
 

@@ -42,12 +42,14 @@ class Finding:
         state: `bad` where a run cannot succeed, `warning` where it may go worse than it need.
         said: What was found.
         fix: What to do; empty where nothing is wrong.
+        rows: A table of what it is about, a line each.
     """
 
     name: str
     state: State
     said: str
     fix: str = ""
+    rows: tuple[str, ...] = ()
 
 
 def check_settings(file: Path, loaded: Loaded, *, mode: int | None) -> Finding:

@@ -11,17 +11,18 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from backend.cli.checking import Checked, check_model, document_of, findings_of
-from backend.cli.checkup import look_at
+from backend.cli.checkup import look_at_memory
 from backend.cli.console import Terminal, open_terminal, visible
 from backend.cli.doctor import print_findings
 from backend.cli.errors import ENVIRONMENT, FAILED, INTERRUPTED
-from backend.cli.fitting import Fit, judge_fit, wanted_lanes
+from backend.cli.fitting import rows_of, wanted_lanes
 from backend.cli.manual import below
 from backend.cli.options import NO_OPTIONS, Common, Document, settings_of
 from backend.cli.standing import Standings
 from infrastructure.config.settings import Settings
 from infrastructure.connection_pool import OllamaConnectionPool, PoolModel
 from infrastructure.pool.errors import ModelNowhere
+from infrastructure.pool.fitting import Fit, judge_fit
 from infrastructure.transport.messages import PullProgress
 
 models = App(
@@ -133,19 +134,11 @@ async def _check(settings: Settings, model: str) -> list[Checked]:
 
 
 async def _fit(settings: Settings) -> tuple[Fit, ...]:
-    seen = await look_at(settings)
     async with Standings(settings) as standings:
         standing = await standings.look()
     learned = {server.url: server.places for server in standing.pool.servers if standing.holder is not None}
     lanes = wanted_lanes(settings)
-    for each in seen:
-        if each.fault is not None and len(seen) == 1:
-            raise each.fault
-    return tuple(
-        judge_fit(each, lanes, server.max_loaded_models or learned.get(server.url))
-        for server, each in zip(settings.servers, seen, strict=True)
-        if each.fault is None
-    )
+    return tuple(judge_fit(each, lanes) for each in await look_at_memory(settings, learned))
 
 
 # ------------------------------------------------------------------------------------------------ how it looks
@@ -209,9 +202,7 @@ def _listed(found: Sequence[PoolModel], servers: int) -> Table:
 def _print_fit(fit: Fit, terminal: Terminal) -> None:
     mark, style = _MARKS[fit.verdict]
     terminal.print_data(f"{mark} {fit.server}: {fit.said}", style)
-    for lane in fit.lanes:
-        window = f", window {lane.num_ctx:,}" if lane.num_ctx else ""
-        how = "in memory" if lane.measured else "on disk; more in memory"
-        terminal.print_data(f"    {lane.lane}: {lane.model}{window}, {lane.bytes / 1e9:.1f} GB {how}")
+    for row in rows_of(fit):
+        terminal.print_data(f"    {row}")
     if fit.fix:
         terminal.print_data(f"    → {fit.fix}")

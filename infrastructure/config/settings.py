@@ -145,6 +145,9 @@ class PoolSettings(Frozen):
     """How long a server that failed is left alone before a call may try it again."""
     num_predict: Tokens = Field(default=4096, ge=1)
     """The most tokens of one answer, unless a call asks for another bound."""
+    preload: tuple[str, ...] | None = None
+    """Lanes or models that are loaded when an engine starts, each on one server, where nothing has to go for it, and
+    kept there while it runs. When unset, `corral serve` loads those of `model` and `roles`, and keeps none longer."""
     allow_cloud: bool = False
     """Whether models named `:cloud` or `-cloud`, which leave the machine, are allowed."""
 

@@ -97,6 +97,8 @@ class Dispatcher:
         self.inventory = Inventory(self.servers, settings, self.scheduler, self.background, clock)
         self.inventory.on_look = self._looked
         self.watchman = Watchman(self)
+        self.on_call: Callable[[], None] = _ignore
+        """Called when a call begins."""
         self.budget = RetryBudget()
         self.hedges = RetryBudget(HEDGE_SHARE, start=1, most=20)
         self.draining = False
@@ -113,7 +115,14 @@ class Dispatcher:
 
     # ------------------------------------------------------------------------------------------ calls
     def admit(
-        self, lane: Lane, call: Call, *, prompt_tokens: int = 0, read: bool = False, embeds: bool = False
+        self,
+        lane: Lane,
+        call: Call,
+        *,
+        prompt_tokens: int = 0,
+        read: bool = False,
+        embeds: bool = False,
+        excluded: frozenset[str] = frozenset(),
     ) -> Ticket:
         """Queue a new call; see `Scheduler.enqueue`.
 
@@ -134,6 +143,7 @@ class Dispatcher:
             prompt_tokens=prompt_tokens,
             read=read,
             embeds=embeds,
+            excluded=excluded,
         )
         if displaced is not None:
             self._refuse(displaced, self.scheduler.saturated())
@@ -178,6 +188,7 @@ class Dispatcher:
         self._runs[run.ticket.number] = run
         self._idle.clear()
         self.watchman.wake()
+        self.on_call()
 
     def forget(self, run: Running) -> None:
         """A call is over and holds nothing."""
@@ -484,3 +495,7 @@ class Dispatcher:
             self._runs[ticket.number].tell_position(position)
         if len(self.scheduler.queue):
             self._announce_positions()
+
+
+def _ignore() -> None:
+    pass

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from infrastructure.pool.aliases import Aliases
+from infrastructure.pool.cautions import Cautions
 from infrastructure.pool.lanes import Lane, canonical
 from infrastructure.pool.states import Health
 from infrastructure.transport.client import OllamaClient
@@ -63,6 +65,8 @@ class Inventory:
         self._windows: dict[tuple[str, Lane], int] = {}
         self._asked: set[tuple[str, Lane]] = set()
         self._errors: dict[str, OllamaError] = {}
+        self._cautions = Cautions()
+        self.aliases = Aliases()
         self.on_look: Callable[[], None] = _ignore
         """Called after every look, when the scheduler knows its result."""
 
@@ -109,6 +113,10 @@ class Inventory:
         """What the server said last."""
         return self._holdings.get(server, _NOTHING)
 
+    def name_of(self, model: LoadedModel) -> str:
+        """The name that lanes have of a model in memory, whichever of its names loaded it."""
+        return self.aliases.one_name(canonical(model.name))
+
     def window(self, server: str, lane: Lane) -> int | None:
         """The window of the lane on the server, in tokens, as far as it is known for sure."""
         return lane.num_ctx or self._windows.get((server, lane))
@@ -139,6 +147,7 @@ class Inventory:
             look.cancel()
             await asyncio.wait([look])
         self._holdings.pop(server, None)
+        self.aliases.forget(server)
         self._errors.pop(server, None)
         self._stale.discard(server)
         client = self._clients.pop(server, None)
@@ -195,21 +204,25 @@ class Inventory:
         in_memory = None if isinstance(loaded, OllamaError) else loaded
         self._errors.pop(server, None)
         self._holdings[server] = Holdings(held, in_memory or ())
+        if held is not None:
+            self.aliases.see(server, held)
         for model in held or ():
             self._scheduler.estimates.size(canonical(model.name), model.size)
+        state = self._scheduler.servers[server]
+        believed = loads == state.loads  # else it was asked before it loaded something
         self._scheduler.up(
             server,
             models=None if held is None else (canonical(model.name) for model in held),
-            loaded=None if in_memory is None else (canonical(model.name) for model in in_memory),
+            loaded=None if in_memory is None else (self.name_of(model) for model in in_memory),
             now=self._clock(),
             fresh=server not in self._stale,
             loads=loads,
         )
-        resident = self._scheduler.servers[server].resident()
-        for model in in_memory or ():
+        for model in (in_memory or ()) if believed else ():
             # Only a lane that a call of ours has loaded is known to be the one whose window is shown.
-            lane = resident.get(canonical(model.name))
-            if lane is not None and model.context_length:
+            lane = state.resident().get(self.name_of(model))
+            self._cautions.see(self._servers[server].label, model, lane)
+            if lane is not None and lane.num_ctx is None and model.context_length:
                 self._windows[server, lane] = model.context_length
 
 

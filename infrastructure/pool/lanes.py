@@ -157,6 +157,11 @@ class LaneBook:
         window = self._wider.get(canonical(found.model))
         return found if window is None else found.model_copy(update={"num_ctx": window})
 
+    def lasts(self, model: str) -> bool:
+        """Whether the settings say for how long the model (canonical name) stays in memory after a call."""
+        found = self._by_model.get(model)
+        return found is not None and found.keep_alive is not None
+
     def widen(self, model: str, num_ctx: int) -> bool:
         """From now on, the lanes of the model without a window of their own have this one; whether it is larger."""
         name = canonical(model)

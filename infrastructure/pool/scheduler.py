@@ -90,6 +90,7 @@ class Scheduler:
         prompt_tokens: int = 0,
         read: bool = False,
         embeds: bool = False,
+        excluded: frozenset[str] = frozenset(),
     ) -> tuple[Ticket, Ticket | None]:
         """A new call; with it the call that had to give up its place for it, now failed.
 
@@ -101,6 +102,7 @@ class Scheduler:
             prompt_tokens: how long its prompt is thought to be.
             read: whether somebody reads the answer as it comes.
             embeds: whether it wants vectors.
+            excluded: servers to which it must not go.
 
         Raises:
             PoolSaturated: the queue is full, and of calls that are no less urgent.
@@ -121,6 +123,7 @@ class Scheduler:
             prompt_tokens=prompt_tokens,
             read=read,
             embeds=embeds,
+            excluded=excluded,
         )
         self.queue.shares[call.band].enter(call.client)
         self._wait(ticket)

@@ -59,6 +59,7 @@ async def admit(spec: TaskSpec, settings: Settings, pool: OllamaConnectionPool) 
     for lane in _lanes(spec, settings):
         if canonical(settings.lane_of(lane).model) not in held:
             await pool.show(lane)  # the pool knows why, and says so
+    pool.plan(_lanes(spec, settings))  # says which of them have to take turns in memory
     return Admitted(spec, is_simulated(models))
 
 

@@ -23,16 +23,10 @@ class Model:
     tokenizer: Tokenizer
     pieces: tuple[str, ...]
     """What a script model says, a token each."""
-
-    @property
-    def weights(self) -> str:
-        """Digest of the weights, which models that share a runner have in common."""
-        return self.spec.weights or _digest(f"weights of {self.name.key}")
-
-    @property
-    def digest(self) -> str:
-        """Digest of the model's manifest."""
-        return _digest(f"manifest of {self.name.key}")
+    weights: str
+    """Digest of the weights, which models that share a runner have in common."""
+    digest: str
+    """Digest of the model's manifest, which has no name in it: that of a copy is the same."""
 
     @property
     def native(self) -> bool:
@@ -116,7 +110,9 @@ class ModelStore:
         if name is None:
             raise ValueError(f"not a model name: {spec.name!r}")
         pieces, tokenizer = _voice(spec)
-        model = Model(name, spec, now, tokenizer, pieces)
+        weights = spec.weights or _digest(f"weights of {name.key}")
+        manifest = spec.model_dump_json(exclude={"name", "weights"})
+        model = Model(name, spec, now, tokenizer, pieces, weights, _digest(f"manifest of {weights} {manifest}"))
         self._models[name.key] = model
         if spec.any_tag:
             self._any_tag.append(model)

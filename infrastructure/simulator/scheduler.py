@@ -51,6 +51,7 @@ class Scheduler:
         *,
         start: Callable[[Model, LoadOptions], Runner],
         load_seconds: Callable[[Model], float],
+        recovery_seconds: float,
         version: Version,
         truth: Truth,
         max_loaded: int,
@@ -62,6 +63,7 @@ class Scheduler:
         self.loaded: dict[str, Loaded] = {}
         self._start = start
         self._load_seconds = load_seconds
+        self._recovery_seconds = recovery_seconds
         self._version = version
         self._truth = truth
         self._max_loaded = max_loaded
@@ -155,6 +157,8 @@ class Scheduler:
                 return
             self._expire(victim, reason)
             await victim.gone.wait()
+            if self._recovery_seconds:  # whoever waits for this load, and for the next ones, waits for that, too
+                await asyncio.sleep(self._recovery_seconds)
 
     async def _load(self, pending: _Pending) -> None:
         """Load for one request; if it is cancelled meanwhile the load is lost."""

@@ -108,6 +108,9 @@ class SimulatorSettings(BaseModel):
     num_ctx: int = Field(default=4096, ge=4)
     keep_alive_seconds: float = 300.0
     load_seconds: float = Field(default=0.25, ge=0)
+    recovery_seconds: float = Field(default=0.0, ge=0)
+    """Between a model's end and the load that it made room for: on a GPU of its own memory a server waits until that is
+    reported free, 5 s at most. Measured servers had none."""
     prefill_tokens_per_second: float = Field(default=2000.0, gt=0)
     kept_prompts: int | None = Field(default=None, ge=0)
     """Prompts that stay in memory after they lost their slot; None: as the version was measured."""
@@ -117,7 +120,7 @@ class SimulatorSettings(BaseModel):
     decode_slowdown: float | None = Field(default=None, ge=0)
     """How much longer each token takes for each further busy slot; None: as the version was measured."""
     time_scale: float = Field(default=1.0, ge=0)
-    """Multiplies load, prefill and decode times (not keep_alive)."""
+    """Multiplies load, recovery, prefill and decode times (not keep_alive)."""
     idle_seconds: float | None = Field(default=None, gt=0)
     """After which a connection without a request is closed; None: never, as the real server does it. Not scaled."""
     known_to_registry: tuple[str, ...] = ()

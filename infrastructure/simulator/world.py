@@ -100,6 +100,7 @@ def make_world(settings: SimulatorSettings, models: ModelStore, clock: Clock, ta
             settings.time_scale
             * (settings.load_seconds if model.spec.load_seconds is None else model.spec.load_seconds)
         ),
+        recovery_seconds=settings.time_scale * settings.recovery_seconds,
         version=version,
         truth=truth,
         max_loaded=settings.max_loaded_models,

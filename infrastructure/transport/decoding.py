@@ -35,6 +35,8 @@ MOST_TOKENS = (1 << 31) - 1
 """The largest count of tokens: a thousand times the largest window there is."""
 LARGEST = (1 << 53) - 1
 """Any other number: 104 days in nanoseconds, 9 petabytes; what JSON readers hold exactly."""
+_NUMBER_BYTES = 2
+_MOST_PARTS = 1 << 20
 
 
 class BadShape(ValueError):
@@ -113,6 +115,7 @@ def model_info(answer: Line) -> ModelInfo:
         template=_text(answer, "template"),
         system=_text(answer, "system"),
         remote_host=_text(answer, "remote_host") or None,
+        cache_token_bytes=_cache_token_bytes(about, f"{architecture}."),
     )
 
 
@@ -187,6 +190,31 @@ def _loaded_model(model: JsonObject) -> LoadedModel:
         context_length=_optional_int(model, "context_length", MOST_TOKENS),
         expires_at=_time(model, "expires_at"),
     )
+
+
+def _cache_token_bytes(about: JsonObject, family: str) -> int | None:
+    """2 bytes x layers x key-value heads x (length of a key + length of a value): measured so, to the byte, on 0.24.
+
+    None where a layer has a state instead of a cache, or a compressed one, or heads of its own number (a list).
+    """
+    if any(name.startswith(f"{family}ssm.") for name in about) or f"{family}attention.kv_lora_rank" in about:
+        return None
+    layers, heads, kv_heads = (
+        _count(about, f"{family}{name}") for name in ("block_count", "attention.head_count", "attention.head_count_kv")
+    )
+    width = _count(about, f"{family}embedding_length")
+    own = width // heads if width and heads else None
+    key = _count(about, f"{family}attention.key_length") or own
+    value = _count(about, f"{family}attention.value_length") or own
+    if not layers or not kv_heads or not key or not value:
+        return None
+    return _NUMBER_BYTES * layers * kv_heads * (key + value)
+
+
+def _count(holder: JsonObject, name: str) -> int | None:
+    """A number of parts of a model, where it is one."""
+    value = holder.get(name)
+    return value if type(value) is int and 0 < value <= _MOST_PARTS else None
 
 
 def _parameters(answer: Line) -> Options:

@@ -162,6 +162,8 @@ class ModelInfo:
     template: str
     system: str
     remote_host: str | None = None
+    cache_token_bytes: int | None = None
+    """What one token of a window takes in memory, in 16-bit numbers; None where its attention is of another kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from backend.cli.checking import Checked, findings_of
-from backend.cli.fitting import Fit, fit_finding, judge_fit, wanted_lanes
-from backend.cli.outside import ServerSeen
+from backend.cli.fitting import fit_finding, plan_finding, wanted_lanes
 from infrastructure.config.settings import LaneSettings, Settings
 from infrastructure.pool.calls import Reply
+from infrastructure.pool.fitting import Fit, ServerMemory, judge_fit
 from infrastructure.simulator import ModelSpec, SimulatorSettings
 from infrastructure.transport.errors import ServerFailed
 from infrastructure.transport.messages import LoadedModel, LocalModel, Metrics, ModelInfo
@@ -24,6 +25,10 @@ INFO = ModelInfo(
 )  # fmt: skip
 METRICS = Metrics(prompt_tokens=500, prompt_ns=10**9, completion_tokens=90, decode_ns=3 * 10**9, load_ns=2 * 10**9)
 REPLY = Reply(text="one two", metrics=METRICS, model="m", server="gpu", first_byte_seconds=3.0)
+SHOWN = {
+    "a:latest": replace(INFO, cache_token_bytes=131072),
+    "b:latest": replace(INFO, cache_token_bytes=131072, parameters={"num_ctx": 4096}),
+}
 LANES = {"a": LaneSettings(model="a", num_ctx=8192), "b": LaneSettings(model="b")}
 
 
@@ -35,8 +40,9 @@ def loaded(name: str, size: int, vram: int | None = None, window: int | None = 8
     return LoadedModel(f"{name}:latest", "d", size, size if vram is None else vram, window, None)
 
 
-def seen(*in_memory: LoadedModel) -> ServerSeen:
-    return ServerSeen(label="gpu", models=(local("a", 4 * GB), local("b", 5 * GB)), loaded=in_memory)
+def seen(*in_memory: LoadedModel, places: int | None = None, shown: dict[str, ModelInfo] | None = None) -> ServerMemory:
+    on_disk = (local("a", 4 * GB), local("b", 5 * GB))
+    return ServerMemory(label="gpu", models=on_disk, loaded=in_memory, places=places, slots=2, shown=shown or {})
 
 
 # ------------------------------------------------------------------------------------------------- fitting
@@ -55,12 +61,17 @@ def seen(*in_memory: LoadedModel) -> ServerSeen:
         (seen(), {"x": LaneSettings(model="x")}, None, "unknown", "none of their models"),
         (seen(), {**LANES, "c": LaneSettings(model="a")}, None, "no", "a and c load a:latest with different options"),
         (seen(), {**LANES, "c": LaneSettings(model="a", num_ctx=8192)}, 2, "unknown", "9.0 GB together"),
+        # Of b the window is pinned in its Modelfile, of a it is the lane's: two slots of 8,192 and of 4,096 tokens.
+        (seen(shown=SHOWN), LANES, None, "unknown", "12.2 GB together, a, b by the file's size and the window"),
+        (seen(loaded("x", 14 * GB), shown=SHOWN), LANES, None, "yes", "about 12.2 GB together, and 14.0 GB are on"),
+        (seen(loaded("x", 13 * GB), shown=SHOWN), LANES, None, "unknown", "12.2 GB together"),
+        (seen(loaded("x", 14 * GB, 8 * GB)), LANES, None, "no", "9.0 GB together, and the GPU's memory is full with 8"),
     ],
 )
 def test_lanes_are_said_to_fit_as_far_as_servers_tell(
-    server: ServerSeen, lanes: dict[str, LaneSettings], places: int | None, verdict: str, said: str
+    server: ServerMemory, lanes: dict[str, LaneSettings], places: int | None, verdict: str, said: str
 ) -> None:
-    fit = judge_fit(server, lanes, places)
+    fit = judge_fit(replace(server, places=places), lanes)
     assert fit.verdict == verdict
     assert said in fit.said
     assert bool(fit.fix) == (verdict != "yes")
@@ -71,10 +82,20 @@ def test_doctor_warns_of_lanes_that_do_not_fit_and_is_silent_where_there_is_one(
         found = fit_finding(fit)
         return None if found is None else (found.state, found.said)
 
-    assert finding(judge_fit(seen(), {"a": LANES["a"]}, None)) is None
-    assert (finding(judge_fit(seen(), LANES, 1)) or ("", ""))[0] == "warning"
-    state, said = finding(judge_fit(seen(), LANES, None)) or ("", "")
+    assert finding(judge_fit(seen(), {"a": LANES["a"]})) is None
+    assert (finding(judge_fit(seen(places=1), LANES)) or ("", ""))[0] == "warning"
+    state, said = finding(judge_fit(seen(), LANES)) or ("", "")
     assert (state, said.partition(":")[0]) == ("good", "not known whether they fit together")
+
+
+def test_doctor_has_a_table_of_the_roles_models_and_warns_where_they_take_turns() -> None:
+    settings = Settings(model="a", roles={"planner": "b", "tester": "b"}, lanes=LANES)
+    (one,) = plan_finding(settings, [seen()])
+    assert (one.state, one.rows) == ("good", ("the other roles: a on gpu", "planner, tester: b on gpu"))
+    (other,) = plan_finding(settings, [seen(places=1)])
+    assert (other.state, other.rows[1]) == ("warning", "planner, tester: b on no server of its own")
+    assert "b has no place of its own in memory beside a (gpu)" in other.said
+    assert plan_finding(Settings(model="a"), [seen()]) == ()
 
 
 def test_lanes_are_those_of_the_settings_and_of_roles_without_clouds() -> None:
@@ -181,7 +202,7 @@ def test_fit_says_what_the_settings_want_and_ends_with_1_where_it_cannot_be(corr
     done = corral("models", "fit", "--config", str(_settings(tmp_path)))
     assert done.code == 1
     assert done.out.splitlines()[0].endswith("a and b load echo:latest with different options: each change reloads it")
-    assert "    a: echo:latest, window 4,096, 1.0 GB on disk; more in memory" in done.out
+    assert "    a: echo:latest, window 4,096, 1.0 GB on disk, and about 0.1 GB for the window" in done.out
     told = corral("models", "fit", "--json", "--config", str(tmp_path / "corral.toml")).document
     assert [(each["verdict"], len(each["lanes"])) for each in told["servers"]] == [("no", 2)]
 

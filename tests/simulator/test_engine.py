@@ -374,6 +374,16 @@ async def test_the_idle_model_with_the_smallest_keep_alive_is_evicted_first():
         assert await loaded(sim) == ["b:latest", "c:latest"]
 
 
+async def test_a_load_that_another_model_made_room_for_waits_until_its_memory_is_free():
+    async with Sim(settings(A, B, max_loaded_models=1, recovery_seconds=0.05)) as sim:
+        await chat(sim, "a")
+        last = (await chat(sim, "b"))[-1]
+
+        (gone,), (_, load) = sim.truth.unloads, sim.truth.loads
+        assert load.start - gone.at >= 0.049  # the loop may wake a little early
+        assert last["load_duration"] >= 49e6
+
+
 async def test_models_that_do_not_fit_into_memory_together_push_each_other_out():
     async with Sim(settings(A, B, C, memory_bytes=A.size + B.size)) as sim:
         for name in "abc":

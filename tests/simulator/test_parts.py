@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from infrastructure.simulator.caching import common
 from infrastructure.simulator.filters import Delta, RepeatGuard, StopWords, ThinkingFilter, ToolFilter
 from infrastructure.simulator.golang import dump, parse_duration, timestamp
+from infrastructure.simulator.models import ModelStore
 from infrastructure.simulator.names import parse_name
 from infrastructure.simulator.options import OptionError, checked, options_of
 from infrastructure.simulator.reading import WireError, read_fields, read_keep_alive, read_think
+from infrastructure.simulator.settings import ModelSpec
 from infrastructure.simulator.templates import Conversation, Message, TemplateError, render_chatml, render_custom
 from infrastructure.simulator.tokens import ByteTokenizer, WordTokenizer
 
@@ -300,3 +302,13 @@ def test_a_template_with_logic_is_refused_aloud():
     assert render_custom("{{ .System }}|{{- .Prompt -}}|", system="s", prompt="p") == "s|p|"
     with pytest.raises(TemplateError):
         render_custom("{{ if .System }}x{{ end }}", system="s", prompt="p")
+
+
+def test_copy_has_its_originals_digest_and_weights_and_a_changed_one_only_these() -> None:
+    store = ModelStore([ModelSpec(name="one", text="a"), ModelSpec(name="two", text="a")], 0.0)
+    original, other = store
+    copy = store.copy("one", "three", 0.0)
+    changed = store.copy("one", "four", 0.0, system="Be brief.")
+    assert (copy.digest, copy.weights) == (original.digest, original.weights)
+    assert changed.weights == original.weights
+    assert len({original.digest, other.digest, changed.digest}) == 3

@@ -328,6 +328,29 @@ async def test_lists_may_be_null_and_fields_missing(client: OllamaClient) -> Non
     assert (info.parameters, info.context_length, info.capabilities) == ({}, None, ())
 
 
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ({"block_count": 48, "head_count_kv": 8, "key_length": 128, "value_length": 128}, 2 * 48 * 8 * 256),
+        ({"block_count": 2, "head_count_kv": 2, "head_count": 8, "embedding_length": 64}, 2 * 2 * 2 * 16),
+        ({"block_count": 2, "head_count_kv": [1, 2], "head_count": 8, "embedding_length": 64}, None),
+        ({"block_count": 2, "head_count_kv": 2}, None),
+        ({"block_count": 2, "head_count_kv": 2, "key_length": 1, "value_length": 1, "kv_lora_rank": 5}, None),
+        ({"block_count": 2, "head_count_kv": 2, "key_length": 1, "value_length": 1, "ssm.state_size": 5}, None),
+        ({"block_count": 1 << 60, "head_count_kv": 2, "key_length": 1, "value_length": 1}, None),
+    ],
+)  # fmt: skip
+@respx.mock
+async def test_what_a_token_of_the_window_takes_is_told_where_attention_is_of_the_usual_kind(
+    client: OllamaClient, about: dict[str, object], expected: int | None
+) -> None:
+    of_all = ("block_count", "embedding_length", "ssm.state_size")
+    told = {f"x.{name if name in of_all else f'attention.{name}'}": value for name, value in about.items()}
+    told["general.architecture"] = "x"
+    respx.post(f"{URL}/api/show").respond(json={"model_info": told})
+    assert (await client.show("m")).cache_token_bytes == expected
+
+
 @respx.mock
 async def test_a_cloud_model_under_any_name_shows_where_it_runs(client: OllamaClient) -> None:
     respx.get(f"{URL}/api/tags").respond(

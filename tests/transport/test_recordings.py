@@ -134,6 +134,7 @@ async def test_recorded_show_is_read(exchange: Recorded) -> None:
     assert info.parameters == {"stop": ("<|im_end|>",), "temperature": 0}
     assert info.capabilities == ("completion", "tools")
     assert info.context_length == 32768
+    assert info.cache_token_bytes == 1280  # on 0.24, 4,096 tokens took 3,584 x 1,280 bytes more than 512
     assert info.family == "llama"
     assert "<|im_start|>" in info.template
 
