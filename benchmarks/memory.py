@@ -71,9 +71,17 @@ async def of_streams(urls: Sequence[str], streams: int) -> dict[str, float]:
                     first.set()
 
         async def opened(count: int) -> list[asyncio.Task[None]]:
-            events = [asyncio.Event() for _ in range(count)]
-            tasks = [asyncio.create_task(read(number, event)) for number, event in enumerate(events)]
-            await asyncio.gather(*(event.wait() for event in events))
+            """Some at a time, so that no server is silent for long."""
+            tasks: list[asyncio.Task[None]] = []
+            while len(tasks) < count:
+                events = [asyncio.Event() for _ in range(min(AT_ONCE, count - len(tasks)))]
+                began = [asyncio.create_task(read(len(tasks) + number, event)) for number, event in enumerate(events)]
+                ready = asyncio.gather(*(event.wait() for event in events))
+                await asyncio.wait([ready, *began], return_when=asyncio.FIRST_COMPLETED)
+                for task in began:
+                    if task.done():  # by an error: no stream ends by itself
+                        task.result()
+                tasks += began
             return tasks
 
         await _cancel(await opened(WARM_UP))
