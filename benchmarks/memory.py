@@ -31,6 +31,8 @@ STREAMS = 2000
 SERVERS = 8
 WARM_UP = 50
 READ_SECONDS = 10
+OPENING_SECONDS = 60
+"""In which some of them must have their first tokens."""
 CALLS = 200_000
 AT_ONCE = 64
 TENTHS = 10
@@ -77,7 +79,8 @@ async def of_streams(urls: Sequence[str], streams: int) -> dict[str, float]:
                 events = [asyncio.Event() for _ in range(min(AT_ONCE, count - len(tasks)))]
                 began = [asyncio.create_task(read(len(tasks) + number, event)) for number, event in enumerate(events)]
                 ready = asyncio.gather(*(event.wait() for event in events))
-                await asyncio.wait([ready, *began], return_when=asyncio.FIRST_COMPLETED)
+                async with asyncio.timeout(OPENING_SECONDS):
+                    await asyncio.wait([ready, *began], return_when=asyncio.FIRST_COMPLETED)
                 for task in began:
                     if task.done():  # by an error: no stream ends by itself
                         task.result()
