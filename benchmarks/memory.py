@@ -1,6 +1,6 @@
 """Memory of the pool: of each running stream, and whether it grows with the calls that have been.
 
-Streams: the process opens them through one pool and reads them, while eight simulated servers in another process say a
+Streams: the process opens them through one pool and reads them, while ten simulated servers in another process say a
 token a second to each; resident memory before, and once all have tokens (the median of some seconds, and the last).
 Growth: small calls one after another, 64 at once, each with a text of its own, over the bare `wire_server`; resident
 memory behind each tenth of them. What the kernel holds for sockets is in neither.
@@ -28,8 +28,11 @@ from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
 
 STREAMS = 2000
-SERVERS = 8
+SERVERS = 10
+SPARE = 2
+"""Of them, that have no stream if the others are full: a call that a server seemed to lose goes to another one."""
 WARM_UP = 50
+OPENED_AT_ONCE = 200
 READ_SECONDS = 10
 OPENING_SECONDS = 60
 """In which some of them must have their first tokens."""
@@ -43,7 +46,7 @@ async def serve(streams: int) -> None:
     """Servers with room for all together, and the model in memory; their addresses on stdout."""
     settings = SimulatorSettings(
         models=(ModelSpec(name="m", pieces=("alpha", " bravo", " charlie"), loop_to=0),),
-        num_parallel=-(-streams // SERVERS),
+        num_parallel=-(-streams // (SERVERS - SPARE)),
         load_seconds=0,
         prefill_tokens_per_second=1e9,
         decode_tokens_per_second=1,
@@ -61,7 +64,7 @@ async def serve(streams: int) -> None:
 
 async def of_streams(urls: Sequence[str], streams: int) -> dict[str, float]:
     """Open them in this process: kilobytes of each, in the median and at the end, and the tokens that came."""
-    servers = [ServerSettings(url=url, slots=-(-streams // SERVERS)) for url in urls]
+    servers = [ServerSettings(url=url, slots=-(-streams // (SERVERS - SPARE))) for url in urls]
     async with OllamaConnectionPool(servers, settings=PoolSettings(queue_length=streams)) as pool:
         tokens = 0
 
@@ -76,7 +79,7 @@ async def of_streams(urls: Sequence[str], streams: int) -> dict[str, float]:
             """Some at a time, so that no server is silent for long."""
             tasks: list[asyncio.Task[None]] = []
             while len(tasks) < count:
-                events = [asyncio.Event() for _ in range(min(AT_ONCE, count - len(tasks)))]
+                events = [asyncio.Event() for _ in range(min(OPENED_AT_ONCE, count - len(tasks)))]
                 began = [asyncio.create_task(read(len(tasks) + number, event)) for number, event in enumerate(events)]
                 ready = asyncio.gather(*(event.wait() for event in events))
                 async with asyncio.timeout(OPENING_SECONDS):

@@ -5,7 +5,6 @@ The first ones are HTTP clients, whose lines are parsed with orjson as ours are;
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -118,7 +117,6 @@ async def litellm_router(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
         return sum([1 async for _ in chunks])
 
     yield small, stream
-    await asyncio.sleep(0)
 
 
 PEERS: dict[str, Contender] = {
