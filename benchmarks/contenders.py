@@ -21,8 +21,8 @@ def text() -> str:
 
 
 def small_body() -> dict[str, object]:
-    """Of `/api/embed`."""
-    return {"model": "m", "input": [text()], "truncate": False}
+    """Of `/api/embed`; its model is another one, as the pool has one slot for a model that embeds."""
+    return {"model": "e", "input": [text()], "truncate": False}
 
 
 def lines(held: bytes, piece: bytes) -> tuple[list[bytes], bytes]:

@@ -73,7 +73,7 @@ async def ollama_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     client = import_module("ollama").AsyncClient(host=url)
 
     async def small() -> object:
-        return await client.embed(model="m", input=[text()], truncate=False)
+        return await client.embed(model="e", input=[text()], truncate=False)
 
     async def stream() -> int:
         return sum([1 async for _ in await client.chat(model="m", messages=CHAT["messages"], stream=True)])
@@ -85,7 +85,7 @@ async def ollama_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
 async def langchain_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     """ChatOllama and OllamaEmbeddings of langchain-ollama."""
     langchain = import_module("langchain_ollama")
-    embeddings = langchain.OllamaEmbeddings(model="m", base_url=url)
+    embeddings = langchain.OllamaEmbeddings(model="e", base_url=url)
     chat = langchain.ChatOllama(model="m", base_url=url)
 
     async def small() -> object:
@@ -101,7 +101,7 @@ async def langchain_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
 async def litellm_router(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     """LiteLLM's Router over one deployment of each kind."""
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it asks the network for prices when it is imported
-    deployments = {"chat": "ollama_chat/m", "embed": "ollama/m"}
+    deployments = {"chat": "ollama_chat/m", "embed": "ollama/e"}
     router = import_module("litellm").Router(
         model_list=[
             {"model_name": name, "litellm_params": {"model": model, "api_base": url}}

@@ -166,7 +166,7 @@ def _client(transport: str) -> Contender:
         chat = ChatRequest(model="m", messages=(Message("user", "hi"),))
 
         async def small() -> object:
-            return await client.embed(EmbedRequest(model="m", input=(text(),)))
+            return await client.embed(EmbedRequest(model="e", input=(text(),)))
 
         async def stream() -> int:
             async with client.chat(chat) as chunks:
@@ -190,7 +190,7 @@ def _pool(transport: str) -> Contender:
         async with OllamaConnectionPool([server]) as pool:
 
             async def small() -> object:
-                return await pool.embed(model="m", input=[text()])
+                return await pool.embed(model="e", input=[text()])
 
             async def stream() -> int:
                 messages = [{"role": "user", "content": "hi"}]
@@ -252,8 +252,10 @@ async def serve_http2() -> None:
     from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings  # noqa: PLC0415
 
     settings = SimulatorSettings(
-        version="0.24.0",  # whose text models embed
-        models=(ModelSpec(name="m", text=" one two" * (TOKENS // 2)),),
+        models=(
+            ModelSpec(name="m", text=" one two" * (TOKENS // 2)),
+            ModelSpec(name="e", brain="embedder", pooling=True),
+        ),
         num_parallel=max(*IN_FLIGHT, STREAMS),
         load_seconds=0,
         prefill_tokens_per_second=1e9,
