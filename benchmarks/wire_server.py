@@ -1,4 +1,4 @@
-"""A server that costs next to nothing: it says what an Ollama with two models says, and paces streams by one timer each.
+"""A server that costs next to nothing: it says what an Ollama with two models says; one timer paces each stream.
 
 `python -m benchmarks.wire_server` prints its address and serves until it is ended.
 """
