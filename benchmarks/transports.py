@@ -1,13 +1,15 @@
-"""CPU of the client for a small POST and for a streamed token, over the ways to speak HTTP/1.1.
+"""CPU of the client for a small POST and for a streamed token, over the ways to speak HTTP.
 
 Contenders, each a fresh process a round, in an order of its own each round, over one bare server in another process:
 
 - floor: an asyncio.Protocol that looks for the end of the head, and orjson.
 - own HTTP/1.1: `Http1Transport`, called as the client calls it, and orjson.
-- httpx, aiohttp: as their pages say, one client; left out with a note where they are not installed.
 - Corral's client, and its pool: the whole way, requests and answers as values; over our transport and over httpx.
+- the peers of `peers`; left out with a note where they are not installed.
 
-`python -m benchmarks.transports` prints the table. `--contender NAME URL` is one measurement.
+The second table is over HTTP/2, where the server is a simulated one.
+
+`python -m benchmarks.transports [ROUNDS]` prints the tables. `--contender NAME URL` is one measurement.
 """
 
 from __future__ import annotations
@@ -18,25 +20,21 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from typing import cast
 
 import orjson
 
+from benchmarks.contenders import CHAT, Contender, Small, Stream, lines, small_body, text
 from benchmarks.measuring import cpu_seconds, interleaved, ratios, summary
-from benchmarks.wire_server import TOKENS
+from benchmarks.peers import HTTP2_PEERS, PACKAGES, PEERS
+from benchmarks.wire_server import TOKEN_SECONDS, TOKENS
 
 IN_FLIGHT = (1, 16, 64, 256)
-REQUESTS = 1500
+REQUESTS = 600
 STREAMS = 50
-ROUNDS = 5
-SMALL = {"model": "m", "prompt": "a text of a few words", "stream": True}
-CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
-
-Small = Callable[[], Awaitable[object]]
-Stream = Callable[[], Awaitable[int]]
-Contender = Callable[[str], AbstractAsyncContextManager[tuple[Small, Stream]]]
+ROUNDS = 3
 
 
 class _Bare(asyncio.Protocol):
@@ -107,7 +105,7 @@ async def floor(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
         return wire
 
     async def small() -> object:
-        wire = await sent("/api/generate", SMALL)
+        wire = await sent("/api/embed", small_body())
         answer = await wire.body()
         idle.append(wire)
         return answer
@@ -118,11 +116,6 @@ async def floor(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     yield small, stream
     for wire in idle:
         wire.transport.abort()
-
-
-def _lines(held: bytes, piece: bytes) -> tuple[list[bytes], bytes]:
-    *lines, rest = (held + piece).split(b"\n")
-    return lines, rest
 
 
 @asynccontextmanager
@@ -139,7 +132,7 @@ async def own(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
         return Ask("POST", path, orjson.dumps(body), 5, 60, loop.time() + 600)
 
     async def small() -> object:
-        reply = await wire.ask(ask("/api/generate", SMALL), lambda _: None, fresh=False)
+        reply = await wire.ask(ask("/api/embed", small_body()), lambda _: None, fresh=False)
         found = bytearray()
         while piece := await reply.receive(loop.time() + 60):
             found += piece
@@ -149,62 +142,14 @@ async def own(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
         reply = await wire.ask(ask("/api/chat", CHAT), lambda _: None, fresh=False)
         tokens, held = 0, b""
         while piece := await reply.receive(loop.time() + 60):
-            lines, held = _lines(held, piece)
-            for line in lines:
+            whole, held = lines(held, piece)
+            for line in whole:
                 orjson.loads(line)
                 tokens += 1
         return tokens
 
     yield small, stream
     await wire.aclose()
-
-
-@asynccontextmanager
-async def httpx_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
-    """One AsyncClient, its pool without limits."""
-    import httpx  # noqa: PLC0415
-
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60, trust_env=False) as client:
-
-        async def small() -> object:
-            return orjson.loads((await client.post("/api/generate", json=SMALL)).content)
-
-        async def stream() -> int:
-            tokens, held = 0, b""
-            async with client.stream("POST", "/api/chat", json=CHAT) as response:
-                async for piece in response.aiter_raw():
-                    lines, held = _lines(held, piece)
-                    for line in lines:
-                        orjson.loads(line)
-                        tokens += 1
-            return tokens
-
-        yield small, stream
-
-
-@asynccontextmanager
-async def aiohttp_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
-    """One session without a limit on connections."""
-    import aiohttp  # type: ignore[import-not-found]  # noqa: PLC0415
-
-    async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as session:
-
-        async def small() -> object:
-            async with session.post("/api/generate", json=SMALL) as response:
-                return orjson.loads(await response.read())
-
-        async def stream() -> int:
-            tokens, held = 0, b""
-            async with session.post("/api/chat", json=CHAT) as response:
-                async for piece in response.content.iter_any():
-                    lines, held = _lines(held, piece)
-                    for line in lines:
-                        orjson.loads(line)
-                        tokens += 1
-            return tokens
-
-        yield small, stream
 
 
 def _client(transport: str) -> Contender:
@@ -215,15 +160,13 @@ def _client(transport: str) -> Contender:
         from agents.model import Message  # noqa: PLC0415
         from infrastructure.config.settings import ServerSettings  # noqa: PLC0415
         from infrastructure.transport.client import OllamaClient  # noqa: PLC0415
-        from infrastructure.transport.messages import ChatRequest, GenerateRequest  # noqa: PLC0415
+        from infrastructure.transport.messages import ChatRequest, EmbedRequest  # noqa: PLC0415
 
         client = OllamaClient(ServerSettings.model_validate({"url": url, "transport": transport}))
-        request = GenerateRequest(model="m", prompt="a text of a few words")
         chat = ChatRequest(model="m", messages=(Message("user", "hi"),))
 
         async def small() -> object:
-            async with client.generate(request) as chunks:
-                return [chunk async for chunk in chunks]
+            return await client.embed(EmbedRequest(model="e", input=(text(),)))
 
         async def stream() -> int:
             async with client.chat(chat) as chunks:
@@ -247,7 +190,7 @@ def _pool(transport: str) -> Contender:
         async with OllamaConnectionPool([server]) as pool:
 
             async def small() -> object:
-                return await pool.generate(model="m", prompt="a text of a few words")
+                return await pool.embed(model="e", input=[text()])
 
             async def stream() -> int:
                 messages = [{"role": "user", "content": "hi"}]
@@ -259,23 +202,31 @@ def _pool(transport: str) -> Contender:
     return contender
 
 
-CONTENDERS: dict[str, Contender] = {
+HTTP1: dict[str, Contender] = {
     "floor": floor,
     "own HTTP/1.1": own,
-    "httpx": httpx_client,
-    "aiohttp": aiohttp_client,
     "Corral's client": _client("own"),
     "Corral's client over httpx": _client("httpx"),
     "Corral's pool": _pool("own"),
     "Corral's pool over httpx": _pool("httpx"),
+    **PEERS,
 }
-_NEEDS = {"aiohttp": "aiohttp"}
+HTTP2: dict[str, Contender] = {
+    "Corral's client over HTTP/2": _client("own"),
+    "Corral's pool over HTTP/2": _pool("own"),
+    **HTTP2_PEERS,
+}
+
+
+def _address(name: str, url: str) -> str:
+    """Prior knowledge of HTTP/2 is part of an address only for Corral."""
+    return url.replace("http://", "h2c://") if name in HTTP2 and name not in HTTP2_PEERS else url
 
 
 async def measure(name: str, url: str) -> dict[str, float]:
     """Microseconds of CPU for each case, after a warm-up of it."""
     figures: dict[str, float] = {}
-    async with CONTENDERS[name](url) as (small, stream):
+    async with (HTTP1 | HTTP2)[name](_address(name, url)) as (small, stream):
         for in_flight in IN_FLIGHT:
 
             async def several(share: int) -> None:
@@ -290,49 +241,80 @@ async def measure(name: str, url: str) -> dict[str, float]:
             figures[str(in_flight)] = 1e6 * (cpu_seconds() - before) / (share * in_flight)
         gc.collect()
         before = cpu_seconds()
-        tokens = sum(await asyncio.gather(*(stream() for _ in range(STREAMS))))
-        assert tokens == STREAMS * (TOKENS + 1), tokens
-        figures["token"] = 1e6 * (cpu_seconds() - before) / tokens
+        pieces = await asyncio.gather(*(stream() for _ in range(STREAMS)))
+        assert min(pieces) >= TOKENS, pieces
+        figures["token"] = 1e6 * (cpu_seconds() - before) / STREAMS / (TOKENS + 1)
     return figures
 
 
-def main(rounds: int = ROUNDS) -> str:
-    """The table."""
-    names = [name for name in CONTENDERS if importlib.util.find_spec(_NEEDS.get(name, "json")) is not None]
-    left_out = [name for name in CONTENDERS if name not in names]
-    server = subprocess.Popen([sys.executable, "-m", "benchmarks.wire_server"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        url = server.stdout.readline().strip()
+async def serve_http2() -> None:
+    """A simulated server that does what the bare one does, over HTTP/2; its address on stdout."""
+    from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings  # noqa: PLC0415
 
-        def run(name: str) -> dict[str, float]:
-            command = [sys.executable, "-m", "benchmarks.transports", "--contender", name, url]
-            found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-            return found
+    settings = SimulatorSettings(
+        models=(
+            ModelSpec(name="m", text=" one two" * (TOKENS // 2)),
+            ModelSpec(name="e", brain="embedder", pooling=True),
+        ),
+        num_parallel=max(*IN_FLIGHT, STREAMS),
+        load_seconds=0,
+        prefill_tokens_per_second=1e9,
+        decode_tokens_per_second=1 / TOKEN_SECONDS,
+        decode_slowdown=0,
+        http2_port=0,
+    )
+    async with Simulator(settings) as simulator:
+        print(simulator.http2_url.replace("h2c", "http"), flush=True)
+        await simulator.run_forever()
 
-        figures = interleaved({name: (lambda name=name: run(name)) for name in names}, rounds)
-    finally:
-        server.terminate()
-        server.wait()
+
+def _figures(contenders: Mapping[str, Contender], rounds: int, *server: str) -> dict[str, list[dict[str, float]]]:
+    """Of those that are installed, over this server."""
+    names = [name for name in contenders if importlib.util.find_spec(PACKAGES.get(name, "json")) is not None]
+    with subprocess.Popen([sys.executable, "-m", *server], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+
+            def run(name: str) -> dict[str, float]:
+                command = [sys.executable, "-m", "benchmarks.transports", "--contender", name, url]
+                found: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+                return found
+
+            return interleaved({name: (lambda name=name: run(name)) for name in names}, rounds)
+        finally:
+            process.terminate()
+
+
+def _table(contenders: Mapping[str, Contender], figures: Mapping[str, list[dict[str, float]]]) -> Iterator[str]:
+    """The first contender is what the others are compared with."""
     cases = [*map(str, IN_FLIGHT), "token"]
-    base = {case: [figure[case] for figure in figures["floor"]] for case in cases}
-    lines = [
-        "| contender | "
-        + " | ".join([*(f"{number} in flight" for number in IN_FLIGHT), f"a token of {STREAMS} streams"])
-        + " |",
-        "|---" * (len(cases) + 1) + "|",
-    ]
+    base = {case: [figure[case] for figure in figures[next(iter(contenders))]] for case in cases}
+    heads = [*(f"{number} in flight" for number in IN_FLIGHT), f"a token of {STREAMS} streams"]
+    yield "| contender | " + " | ".join(heads) + " |"
+    yield "|---" * (len(cases) + 1) + "|"
     for name, found in figures.items():
         cells: list[str] = []
         for case in cases:
             values = [figure[case] for figure in found]
             cells.append(f"{summary(values)}, {summary(ratios(values, base[case])).split()[0]}×")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    lines += [f"\n{name}: not installed, left out" for name in left_out]
-    return "\n".join(lines)
+        yield f"| {name} | " + " | ".join(cells) + " |"
+    for name in contenders:
+        if name not in figures:
+            yield f"\n{name}: not installed, left out (`pip install {PACKAGES[name].replace('_', '-')}`)"
+
+
+def main(rounds: int = ROUNDS) -> str:
+    """Both tables."""
+    first = _figures(HTTP1, rounds, "benchmarks.wire_server")
+    second = _figures(HTTP2, rounds, "benchmarks.transports", "--serve-http2")
+    return "\n".join([*_table(HTTP1, first), "\nHTTP/2\n", *_table(HTTP2, second)])
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve-http2"]:
+        asyncio.run(serve_http2())
+        sys.exit()
     if sys.argv[1:2] == ["--contender"]:
         print(json.dumps(asyncio.run(measure(sys.argv[2], sys.argv[3]))))
     else:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 from collections import Counter
+from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from infrastructure.pool.background import Background
@@ -23,6 +24,7 @@ from infrastructure.pool.refusal import Found, reasons_of, refusal
 from infrastructure.pool.retries import HEDGE_SHARE, RetryBudget
 from infrastructure.pool.scheduler import Scheduler
 from infrastructure.pool.states import CallState, Health
+from infrastructure.pool.ticket import Ticket
 from infrastructure.pool.watchman import Watchman
 from infrastructure.transport.errors import ModelNotFound, OllamaError
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from infrastructure.pool.errand import Errand
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.observing import CallObserver
-    from infrastructure.pool.ticket import Slot, Ticket
+    from infrastructure.pool.ticket import Slot
     from infrastructure.transport.errors import Partial
 
 _log = logging.getLogger(__name__)
@@ -409,17 +411,20 @@ class Dispatcher:
         """Calls that fit nowhere: look once more at each server that might take them, then refuse."""
         if not self.scheduler.doubtful:
             return
-        for ticket in self.scheduler.stranded():
-            waits = False
-            for name, server in self.scheduler.servers.items():
-                if name in ticket.excluded:
-                    continue
-                if self.inventory.looking(name) or server.looked_after < ticket.number:
-                    self.inventory.look(name)
-                    waits = True
-            if not waits:
+        for line in self.scheduler.stranded():
+            might = {name: each for name, each in self.scheduler.servers.items() if name not in line.excluded}
+            if any(self.inventory.looking(name) for name in might):
+                lost = list[Ticket]()
+            else:
+                seen = min((server.looked_after for server in might.values()), default=line.newest.number)
+                lost = list(takewhile(lambda ticket, seen=seen: ticket.number <= seen, line))
+            newest = line.newest.number
+            for ticket in lost:
                 self.scheduler.withdraw(ticket, CallState.FAILED)
                 self._refuse(ticket, refusal(ticket.lane.model, self.found()))
+            for name, server in might.items():
+                if server.looked_after < newest:
+                    self.inventory.look(name)
 
     def reasons(self) -> dict[str, str]:
         """What is wrong with each server that is not up, by label."""

@@ -226,10 +226,9 @@ def wanted_by_others(server: ServerState, lane: Lane, queue: CallQueue) -> bool:
     return any(may_serve(server, line.head) for line in others)
 
 
-def stranded(lines: Iterable[Line], servers: Sequence[ServerState]) -> list[Ticket]:
-    """The waiting calls that no server could take even if all slots were free."""
-    lost = [line for line in lines if not any(may_serve(server, line.head) for server in servers)]
-    return [ticket for line in lost for ticket in line]
+def stranded(lines: Iterable[Line], servers: Sequence[ServerState]) -> list[Line]:
+    """The lines whose calls no server could take even if all slots were free."""
+    return [line for line in lines if not any(may_serve(server, line.head) for server in servers)]
 
 
 def _speculative(servers: Iterable[ServerState], lane: Lane) -> list[Ticket]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from infrastructure.pool.calls import Call
     from infrastructure.pool.lanes import Lane
+    from infrastructure.pool.line import Line
     from infrastructure.transport.messages import Metrics
 
 _RETRY_SECONDS = (1.0, 60.0)
@@ -236,11 +237,11 @@ class Scheduler:
             self.withdraw(ticket, CallState.FAILED)
         return late
 
-    def stranded(self) -> list[Ticket]:
-        """The waiting calls that no server could take even if all slots were free."""
-        lines = list(self.queue.lines())
-        self.doubtful = any(not any(placement.may_serve(each, line.head) for each in self._order) for line in lines)
-        return placement.stranded(lines, self._order) if self.doubtful else []
+    def stranded(self) -> list[Line]:
+        """The lines of waiting calls that no server could take even if all slots were free."""
+        lost = placement.stranded(self.queue.lines(), self._order)
+        self.doubtful = bool(lost)
+        return lost
 
     # ---------------------------------------------------------------------------------------- servers
     def look_begins(self, name: str) -> None:

@@ -11,12 +11,14 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from infrastructure.pool.asks import EmbedAsk
 from infrastructure.pool.calls import Call
+from infrastructure.pool.errand import Errand
 from infrastructure.pool.fitting import ServerMemory
 from infrastructure.pool.lanes import canonical, lane_of
 from infrastructure.pool.plan import plan_lanes
 from infrastructure.pool.states import Band, CallState
-from infrastructure.transport.errors import OllamaError
+from infrastructure.transport.errors import OllamaError, Partial
 from infrastructure.transport.messages import EmbedRequest
 
 if TYPE_CHECKING:
@@ -108,11 +110,15 @@ class WarmUp:
     """One load-only call, from its place in the queue to its end."""
 
     characters = 0
+    partial = Partial()
+    reading = True
 
     def __init__(self, settings: LaneSettings, dispatcher: Dispatcher, server: str) -> None:
         """A load of the lane on this server and no other; `load` carries it out."""
         self.lane = lane_of(settings, {})
-        self._settings = settings
+        call = Call(client=CLIENT, band=Band.SPECULATIVE)
+        nothing = EmbedAsk(EmbedRequest(model=settings.model, input=()))
+        self.errand = Errand(ask=nothing, settings=settings, lane=self.lane, options={}, call=call)
         self._pool = dispatcher
         self._server = server
         self._interrupted = False
@@ -124,7 +130,7 @@ class WarmUp:
         self._task = asyncio.current_task()
         try:
             others = frozenset(name for name in pool.servers if name != self._server)
-            self.ticket = pool.admit(self.lane, Call(client=CLIENT, band=Band.SPECULATIVE), excluded=others)
+            self.ticket = pool.admit(self.lane, self.errand.call, excluded=others)
         except OllamaError as error:
             _log.info("%s is not loaded ahead: %s", self.lane, error)
             return
@@ -165,7 +171,7 @@ class WarmUp:
 
     async def _ask(self) -> None:
         """The load-only call. A model that only embeds takes none but an empty question."""
-        client, lane = self._pool.inventory.client(self._server), self._settings
+        client, lane = self._pool.inventory.client(self._server), self.errand.settings
         if self._only_embeds():
             request = EmbedRequest(model=lane.model, input=(), options=self.lane.options, keep_alive=lane.keep_alive)
             await client.embed(request)

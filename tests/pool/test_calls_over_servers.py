@@ -12,6 +12,7 @@ from agents.model import Message, Tool
 from infrastructure.config.settings import LaneSettings
 from infrastructure.connection_pool import Band, Call, CallState, CallUpdate, OllamaConnectionPool
 from infrastructure.pool import dispatcher
+from infrastructure.pool.inventory import Inventory
 from infrastructure.pool.lanes import BadOption
 from infrastructure.pool.messages import BadMessage
 from infrastructure.simulator import ModelSpec
@@ -329,3 +330,21 @@ async def test_a_schema_reaches_the_server():
         reply = await pool.chat(model="json", messages=ask(), format=Answer.model_json_schema())
 
         Answer.model_validate_json(reply.text)
+
+
+async def test_minding_calls_before_any_server_has_answered_costs_each_the_same(monkeypatch: pytest.MonkeyPatch):
+    asked = 0
+    looking = Inventory.looking
+
+    def counted(inventory: Inventory, server: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return looking(inventory, server)
+
+    monkeypatch.setattr(Inventory, "looking", counted)
+    calls = 100
+    async with pool_over(simulator()) as pool, TaskGroup() as group:
+        for number in range(calls):
+            group.create_task(pool.generate(model="words", prompt=f"{number}"))
+
+    assert asked < 10 * calls

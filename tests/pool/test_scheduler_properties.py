@@ -260,7 +260,7 @@ class SchedulerLife(RuleBasedStateMachine):
 
     @invariant()
     def a_stranded_call_is_one_that_no_server_may_take(self) -> None:
-        stranded = self.scheduler.stranded()
+        stranded = [ticket for line in self.scheduler.stranded() for ticket in line]
         for ticket in self.scheduler.queue.in_order():
             possible = [
                 server
