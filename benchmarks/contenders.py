@@ -16,13 +16,13 @@ _numbers = count()
 
 
 def text() -> str:
-    """What is to be embedded: each time another, as the pool asks equal questions at one time only once."""
+    """What is asked: each time something else."""
     return f"a text of a few words, number {next(_numbers)}"
 
 
 def small_body() -> dict[str, object]:
-    """Of `/api/embed`; its model is another one, as the pool has one slot for a model that embeds."""
-    return {"model": "e", "input": [text()], "truncate": False}
+    """Of `/api/generate`; the answer is one line."""
+    return {"model": "s", "prompt": text(), "stream": True}
 
 
 def lines(held: bytes, piece: bytes) -> tuple[list[bytes], bytes]:

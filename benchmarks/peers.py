@@ -27,7 +27,10 @@ def httpx_client(package: str, *, http2: bool = False) -> Contender:
         ) as client:
 
             async def small() -> object:
-                return orjson.loads((await client.post("/api/embed", json=small_body())).content)
+                return [
+                    orjson.loads(line)
+                    for line in (await client.post("/api/generate", json=small_body())).content.splitlines()
+                ]
 
             async def stream() -> int:
                 tokens, held = 0, b""
@@ -51,7 +54,7 @@ async def aiohttp_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def small() -> object:
-            async with session.post("/api/embed", json=small_body()) as response:
+            async with session.post("/api/generate", json=small_body()) as response:
                 return orjson.loads(await response.read())
 
         async def stream() -> int:
@@ -73,7 +76,7 @@ async def ollama_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     client = import_module("ollama").AsyncClient(host=url)
 
     async def small() -> object:
-        return await client.embed(model="e", input=[text()], truncate=False)
+        return [part async for part in await client.generate(model="s", prompt=text(), stream=True)]
 
     async def stream() -> int:
         return sum([1 async for _ in await client.chat(model="m", messages=CHAT["messages"], stream=True)])
@@ -83,13 +86,13 @@ async def ollama_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
 
 @asynccontextmanager
 async def langchain_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
-    """ChatOllama and OllamaEmbeddings of langchain-ollama."""
+    """OllamaLLM and ChatOllama of langchain-ollama."""
     langchain = import_module("langchain_ollama")
-    embeddings = langchain.OllamaEmbeddings(model="e", base_url=url)
+    completion = langchain.OllamaLLM(model="s", base_url=url)
     chat = langchain.ChatOllama(model="m", base_url=url)
 
     async def small() -> object:
-        return await embeddings.aembed_documents([text()])
+        return await completion.ainvoke(text())
 
     async def stream() -> int:
         return sum([1 async for _ in chat.astream("hi")])
@@ -101,7 +104,7 @@ async def langchain_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
 async def litellm_router(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     """LiteLLM's Router over one deployment of each kind."""
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it asks the network for prices when it is imported
-    deployments = {"chat": "ollama_chat/m", "embed": "ollama/e"}
+    deployments = {"chat": "ollama_chat/m", "complete": "ollama/s"}
     router = import_module("litellm").Router(
         model_list=[
             {"model_name": name, "litellm_params": {"model": model, "api_base": url}}
@@ -110,7 +113,8 @@ async def litellm_router(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     )
 
     async def small() -> object:
-        return await router.aembedding(model="embed", input=[text()])
+        chunks = await router.acompletion(model="complete", messages=[{"role": "user", "content": text()}], stream=True)
+        return [chunk async for chunk in chunks]
 
     async def stream() -> int:
         chunks = await router.acompletion(model="chat", messages=CHAT["messages"], stream=True)

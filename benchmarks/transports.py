@@ -105,7 +105,7 @@ async def floor(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
         return wire
 
     async def small() -> object:
-        wire = await sent("/api/embed", small_body())
+        wire = await sent("/api/generate", small_body())
         answer = await wire.body()
         idle.append(wire)
         return answer
@@ -132,7 +132,7 @@ async def own(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
         return Ask("POST", path, orjson.dumps(body), 5, 60, loop.time() + 600)
 
     async def small() -> object:
-        reply = await wire.ask(ask("/api/embed", small_body()), lambda _: None, fresh=False)
+        reply = await wire.ask(ask("/api/generate", small_body()), lambda _: None, fresh=False)
         found = bytearray()
         while piece := await reply.receive(loop.time() + 60):
             found += piece
@@ -160,13 +160,14 @@ def _client(transport: str) -> Contender:
         from agents.model import Message  # noqa: PLC0415
         from infrastructure.config.settings import ServerSettings  # noqa: PLC0415
         from infrastructure.transport.client import OllamaClient  # noqa: PLC0415
-        from infrastructure.transport.messages import ChatRequest, EmbedRequest  # noqa: PLC0415
+        from infrastructure.transport.messages import ChatRequest, GenerateRequest  # noqa: PLC0415
 
         client = OllamaClient(ServerSettings.model_validate({"url": url, "transport": transport}))
         chat = ChatRequest(model="m", messages=(Message("user", "hi"),))
 
         async def small() -> object:
-            return await client.embed(EmbedRequest(model="e", input=(text(),)))
+            async with client.generate(GenerateRequest(model="s", prompt=text())) as chunks:
+                return [chunk async for chunk in chunks]
 
         async def stream() -> int:
             async with client.chat(chat) as chunks:
@@ -190,7 +191,7 @@ def _pool(transport: str) -> Contender:
         async with OllamaConnectionPool([server]) as pool:
 
             async def small() -> object:
-                return await pool.embed(model="e", input=[text()])
+                return await pool.generate(model="s", prompt=text())
 
             async def stream() -> int:
                 messages = [{"role": "user", "content": "hi"}]
@@ -254,7 +255,7 @@ async def serve_http2() -> None:
     settings = SimulatorSettings(
         models=(
             ModelSpec(name="m", text=" one two" * (TOKENS // 2)),
-            ModelSpec(name="e", brain="embedder", pooling=True),
+            ModelSpec(name="s", text=" word"),
         ),
         num_parallel=max(*IN_FLIGHT, STREAMS),
         load_seconds=0,
