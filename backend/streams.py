@@ -1,7 +1,8 @@
-"""Two encoders over one log: a page of events as JSON, and the stream as server-sent events.
+"""Two encoders over one log, a page of events as JSON and the stream as server-sent events; and the pool as a stream.
 
-Owns the wire form of an event, which both share, and how a stream ends. A stream is a cursor on the log: its ids are
-the run's sequence numbers, so a reader that was cut off goes on where it was.
+Owns the wire form of an event, which both share, and how a stream ends. A run's stream is a cursor on the log: its ids
+are the run's sequence numbers, so a reader that was cut off goes on where it was. The pool's has no past: each event is
+all of it, so a reader that is slow, or was cut off, has missed nothing that still holds.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 import orjson
+from pydantic import TypeAdapter
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -19,6 +21,7 @@ from backend.stopping import Stopping
 from infrastructure.engine import TaskOrchestrator
 from infrastructure.events.log import PAGE, EventLog, Stored
 from infrastructure.ids import RunId
+from infrastructure.pool.snapshot import PoolSnapshot
 from infrastructure.storage.runs import RunReader, RunState
 
 HEARTBEAT_SECONDS = 15.0
@@ -28,6 +31,7 @@ BEAT = b": beat\n\n"
 END = b"event: end\ndata: {}\n\n"
 SERVER_SHUTDOWN = b"event: server-shutdown\ndata: {}\n\n"
 EVENT_STREAM = "text/event-stream"
+_SNAPSHOT = TypeAdapter(PoolSnapshot)
 
 
 class EventSource(Protocol):
@@ -46,6 +50,14 @@ class EventSource(Protocol):
     @property
     def runs(self) -> RunReader:
         """Says which are finished."""
+        ...
+
+
+class PoolSource(Protocol):
+    """What of the pool is needed here."""
+
+    def changes(self) -> AsyncGenerator[PoolSnapshot, None]:
+        """A snapshot now and after changes; ends with the pool."""
         ...
 
 
@@ -105,6 +117,41 @@ class EventStream:
             self._after = page[-1].seq
             yield b"".join(map(event_frame, page))
             more = len(page) == PAGE
+
+
+class PoolStream:
+    """One reader's stream of the pool: all of it now, then anew after changes, until pool or server end.
+
+    A snapshot is made when the one before was taken: whoever reads slowly gets fewer, and nothing is held for him.
+    """
+
+    def __init__(self, pool: PoolSource, stopping: Stopping) -> None:
+        self._pool, self._stopping = pool, stopping
+
+    async def frames(self) -> AsyncGenerator[bytes]:
+        """The stream's bytes."""
+        yield RETRY
+        settled = asyncio.ensure_future(self._stopping.settled())
+        async with aclosing(self._pool.changes()) as changes:
+            coming = asyncio.ensure_future(_next(changes))
+            try:
+                while not settled.done():
+                    done, _ = await asyncio.wait(
+                        {coming, settled}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if coming.done():
+                        if (snapshot := coming.result()) is None:
+                            yield END
+                            return
+                        yield b"event: pool\ndata: %b\n\n" % _SNAPSHOT.dump_json(snapshot)
+                        coming = asyncio.ensure_future(_next(changes))
+                    elif not done:
+                        yield BEAT
+                yield SERVER_SHUTDOWN
+            finally:
+                for task in (coming, settled):
+                    task.cancel()
+                await asyncio.wait({coming, settled})
 
 
 class EventStreamResponse(Response):
@@ -197,6 +244,10 @@ class _Arrivals:
             if len(self._ready) >= PAGE:
                 self._room.clear()
                 await self._room.wait()
+
+
+async def _next(changes: AsyncGenerator[PoolSnapshot, None]) -> PoolSnapshot | None:
+    return await anext(changes, None)
 
 
 async def _gone(receive: Receive) -> None:

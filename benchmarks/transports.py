@@ -31,7 +31,7 @@ IN_FLIGHT = (1, 16, 64, 256)
 REQUESTS = 1500
 STREAMS = 50
 ROUNDS = 5
-SMALL = {"model": "m", "input": ["a text of a few words"], "truncate": False}
+SMALL = {"model": "m", "prompt": "a text of a few words", "stream": True}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 
 Small = Callable[[], Awaitable[object]]
@@ -107,7 +107,7 @@ async def floor(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
         return wire
 
     async def small() -> object:
-        wire = await sent("/api/embed", SMALL)
+        wire = await sent("/api/generate", SMALL)
         answer = await wire.body()
         idle.append(wire)
         return answer
@@ -139,7 +139,7 @@ async def own(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
         return Ask("POST", path, orjson.dumps(body), 5, 60, loop.time() + 600)
 
     async def small() -> object:
-        reply = await wire.ask(ask("/api/embed", SMALL), lambda _: None, fresh=False)
+        reply = await wire.ask(ask("/api/generate", SMALL), lambda _: None, fresh=False)
         found = bytearray()
         while piece := await reply.receive(loop.time() + 60):
             found += piece
@@ -168,7 +168,7 @@ async def httpx_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60, trust_env=False) as client:
 
         async def small() -> object:
-            return orjson.loads((await client.post("/api/embed", json=SMALL)).content)
+            return orjson.loads((await client.post("/api/generate", json=SMALL)).content)
 
         async def stream() -> int:
             tokens, held = 0, b""
@@ -191,7 +191,7 @@ async def aiohttp_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
     async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def small() -> object:
-            async with session.post("/api/embed", json=SMALL) as response:
+            async with session.post("/api/generate", json=SMALL) as response:
                 return orjson.loads(await response.read())
 
         async def stream() -> int:
@@ -215,14 +215,15 @@ def _client(transport: str) -> Contender:
         from agents.model import Message  # noqa: PLC0415
         from infrastructure.config.settings import ServerSettings  # noqa: PLC0415
         from infrastructure.transport.client import OllamaClient  # noqa: PLC0415
-        from infrastructure.transport.messages import ChatRequest, EmbedRequest  # noqa: PLC0415
+        from infrastructure.transport.messages import ChatRequest, GenerateRequest  # noqa: PLC0415
 
         client = OllamaClient(ServerSettings.model_validate({"url": url, "transport": transport}))
-        embed = EmbedRequest(model="m", input=("a text of a few words",))
+        request = GenerateRequest(model="m", prompt="a text of a few words")
         chat = ChatRequest(model="m", messages=(Message("user", "hi"),))
 
         async def small() -> object:
-            return await client.embed(embed)
+            async with client.generate(request) as chunks:
+                return [chunk async for chunk in chunks]
 
         async def stream() -> int:
             async with client.chat(chat) as chunks:
@@ -246,7 +247,7 @@ def _pool(transport: str) -> Contender:
         async with OllamaConnectionPool([server]) as pool:
 
             async def small() -> object:
-                return await pool.embed(model="m", input=["a text of a few words"])
+                return await pool.generate(model="m", prompt="a text of a few words")
 
             async def stream() -> int:
                 messages = [{"role": "user", "content": "hi"}]

@@ -19,6 +19,17 @@ _MADE = "2026-01-01T00:00:00.000000Z"
 _FIGURES = {"total_duration": 9_000_000, "load_duration": 1_000_000, "prompt_eval_count": 6}
 _WHOLE = {
     "/api/embed": {"model": "m:latest", "embeddings": [[0.125] * 8], **_FIGURES},
+    "/api/generate": {
+        "model": "m:latest",
+        "created_at": _MADE,
+        "response": "word",
+        "done": True,
+        "done_reason": "stop",
+        **_FIGURES,
+        "prompt_eval_duration": 4_000_000,
+        "eval_count": 1,
+        "eval_duration": 4_000_000,
+    },
     "/api/tags": {
         "models": [{"name": "m:latest", "model": "m:latest", "modified_at": _MADE, "size": 1, "digest": "d"}]
     },
@@ -40,7 +51,7 @@ _TOKEN, _END = _line(" word"), _line("", done=True) + b"0\r\n\r\n"
 
 
 def _whole(answer: object) -> bytes:
-    body = orjson.dumps(answer)
+    body = orjson.dumps(answer) + b"\n"
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 

@@ -335,9 +335,7 @@ class OllamaConnectionPool:
         if is_cloud(settings.model) and not self._settings.allow_cloud:
             raise CloudModelRefused(settings.model)
         lane, rest = self._lanes.split(settings, options)
-        errand = Errand(
-            ask=ask.on(settings), model=settings.model, lane=lane, options=rest, call=call, watch=watch, whole=whole
-        )
+        errand = Errand(ask=ask, settings=settings, lane=lane, options=rest, call=call, watch=watch, whole=whole)
         return ChunkStream(Run(errand, self._dispatcher))
 
 

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Installs what some tests need beside Python, where that is possible: bubblewrap (the sandbox), nghttpx (an HTTP/2
-# proxy), and Chromium (the page). Where it is not, those tests skip and say why.
+# Installs what some tests need beside Python, where that is possible: bubblewrap (the sandbox), proxies as people put
+# them in front of Ollama (nginx, Caddy, HAProxy, nghttpx), and Chromium (the page). Where it is not, those tests skip and
+# say why.
 set -u
 missing=()
 command -v bwrap >/dev/null || missing+=(bubblewrap)
 command -v nghttpx >/dev/null || missing+=(nghttp2-proxy)
+command -v nginx >/dev/null || missing+=(nginx-light)
+command -v caddy >/dev/null || missing+=(caddy)
+command -v haproxy >/dev/null || missing+=(haproxy)
 command -v chromium >/dev/null || missing+=(chromium)
 [ ${#missing[@]} -eq 0 ] && exit 0
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Header
 from pydantic import JsonValue
 
-from backend.dependencies import App
+from backend.dependencies import App, Door
 from backend.problems import answers
+from backend.streams import EVENT_STREAM, EventStreamResponse, PoolStream
 from infrastructure.pool.snapshot import PoolSnapshot
 
 router = APIRouter(prefix="/api/v1/pool", tags=["pool"])
@@ -96,8 +99,20 @@ POOL_EXAMPLE: dict[str, JsonValue] = {
 @router.get(
     "",
     response_model=PoolSnapshot,
-    responses={200: {"content": {"application/json": {"example": POOL_EXAMPLE}}}, **answers()},
+    responses={
+        200: {
+            "description": "The pool; or, with `Accept: text/event-stream`, the stream, which tells it anew after "
+            "each change and ends with the pool or the server.",
+            "content": {
+                "application/json": {"example": POOL_EXAMPLE},
+                EVENT_STREAM: {"example": 'event: pool\ndata: {"servers":[]}\n\n'},
+            },
+        },
+        **answers(422, 429),
+    },
 )
-async def read_pool(app: App) -> object:
-    """Show the pool as it is now. No server is asked."""
+async def read_pool(app: App, door: Door, accept: Annotated[str, Header()] = "") -> object:
+    """Show the pool as it is now, or as it changes. No server is asked."""
+    if EVENT_STREAM in accept:
+        return EventStreamResponse(PoolStream(app.pool, door.stopping).frames(), door.stopping)
     return app.pool.snapshot()

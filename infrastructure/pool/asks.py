@@ -5,13 +5,14 @@ Owns the three kinds of question (conversation, prompt, texts to embed) and how 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from infrastructure.transport import encoding
 from infrastructure.transport.errors import Phase
+from infrastructure.transport.gathering import Gathered
 from infrastructure.transport.messages import ChatRequest, Chunk, EmbedRequest, Final, GenerateRequest
 from infrastructure.transport.window import MESSAGE_TOKENS, estimate_tokens
 
@@ -22,9 +23,26 @@ if TYPE_CHECKING:
     from infrastructure.config.settings import LaneSettings, PhaseLimits
     from infrastructure.pool.states import Band
     from infrastructure.transport.client import OllamaClient
-    from infrastructure.transport.messages import KeepAlive
 
-Chunks = AbstractAsyncContextManager[AsyncIterator[Chunk]]
+
+class ChunkReader(Protocol):
+    """The chunks of an answer, and all of it that has come."""
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        """To be read once."""
+        ...
+
+    async def __anext__(self) -> Chunk:
+        """The next chunk."""
+        ...
+
+    @property
+    def gathered(self) -> Gathered:
+        """What has come so far."""
+        ...
+
+
+Chunks = AbstractAsyncContextManager[ChunkReader]
 OnPhase = Callable[[Phase], None]
 
 
@@ -55,17 +73,10 @@ class Ask(Protocol):
         """Whether a server may keep what it makes to itself until it is whole: it sends no part of a tool call."""
         ...
 
-    @property
-    def keep_alive(self) -> KeepAlive | None:
-        """How long the server keeps the model afterwards."""
-        ...
-
-    def on(self, lane: LaneSettings) -> Ask:
-        """The same question to the lane's model, with what the lane says besides options."""
-        ...
-
-    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
-        """The stream of the answer; leaving it cancels the generation."""
+    def send(
+        self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
+    ) -> Chunks:
+        """The stream of the answer of the lane's model, with what the lane says besides options; leaving it cancels."""
         ...
 
 
@@ -101,19 +112,12 @@ class ChatAsk:
         """With tools."""
         return bool(self.request.tools)
 
-    @property
-    def keep_alive(self) -> KeepAlive | None:
-        """As the lane has it."""
-        return self.request.keep_alive
-
-    def on(self, lane: LaneSettings) -> ChatAsk:
-        """To the lane's model."""
-        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift)
-        return ChatAsk(request)
-
-    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
+    def send(
+        self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
+    ) -> Chunks:
         """By `POST /api/chat`."""
-        return client.chat(replace(self.request, options=options), phases=phases, on_phase=on_phase)
+        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift, options=options)
+        return client.chat(request, phases=phases, on_phase=on_phase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +152,12 @@ class GenerateAsk:
         """No."""
         return False
 
-    @property
-    def keep_alive(self) -> KeepAlive | None:
-        """As the lane has it."""
-        return self.request.keep_alive
-
-    def on(self, lane: LaneSettings) -> GenerateAsk:
-        """To the lane's model."""
-        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift)
-        return GenerateAsk(request)
-
-    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
+    def send(
+        self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
+    ) -> Chunks:
         """By `POST /api/generate`."""
-        return client.generate(replace(self.request, options=options), phases=phases, on_phase=on_phase)
+        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift, options=options)
+        return client.generate(request, phases=phases, on_phase=on_phase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,21 +192,15 @@ class EmbedAsk:
         """Yes: all vectors come at once."""
         return True
 
-    @property
-    def keep_alive(self) -> KeepAlive | None:
-        """As the lane has it."""
-        return self.request.keep_alive
-
-    def on(self, lane: LaneSettings) -> EmbedAsk:
-        """To the lane's model; the vectors are put where they were to be put."""
-        return replace(self, request=replace(self.request, model=lane.model, keep_alive=lane.keep_alive))
-
-    def send(self, client: OllamaClient, options: Options, phases: PhaseLimits, on_phase: OnPhase) -> Chunks:
+    def send(
+        self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
+    ) -> Chunks:
         """By `POST /api/embed`, as a stream of one chunk, so that it lives like every other call."""
-        return _Embedding(self, client, replace(self.request, options=options), phases, on_phase)
+        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, options=options)
+        return _Embedding(self, client, request, phases, on_phase)
 
 
-class _Embedding(AbstractAsyncContextManager[AsyncIterator[Chunk]]):
+class _Embedding(AbstractAsyncContextManager[ChunkReader]):
     """An answer that comes at once, as a stream of one chunk."""
 
     def __init__(
@@ -221,10 +212,10 @@ class _Embedding(AbstractAsyncContextManager[AsyncIterator[Chunk]]):
         self._phases = phases
         self._on_phase = on_phase
 
-    async def __aenter__(self) -> AsyncIterator[Chunk]:
+    async def __aenter__(self) -> ChunkReader:
         answer = await self._client.embed(self._request, phases=self._phases, on_phase=self._on_phase)
         self._ask.vectors[:] = answer.vectors
-        return _only(Chunk(final=Final("stop", answer.metrics)))
+        return _Only(Chunk(final=Final("stop", answer.metrics)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -232,5 +223,13 @@ class _Embedding(AbstractAsyncContextManager[AsyncIterator[Chunk]]):
         """Nothing is left open."""
 
 
-async def _only(chunk: Chunk) -> AsyncGenerator[Chunk, None]:
-    yield chunk
+class _Only(AsyncIterator[Chunk]):
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk: Chunk | None = chunk
+        self.gathered = Gathered()
+
+    async def __anext__(self) -> Chunk:
+        chunk, self._chunk = self._chunk, None
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk

@@ -14,7 +14,7 @@ from infrastructure.transport.window import SMALLEST_WINDOW, bounded_num_predict
 
 if TYPE_CHECKING:
     from agents.model import Options
-    from infrastructure.config.settings import PhaseLimits
+    from infrastructure.config.settings import LaneSettings, PhaseLimits
     from infrastructure.pool.asks import Ask
     from infrastructure.pool.dispatcher import Dispatcher
     from infrastructure.pool.lanes import Lane
@@ -29,8 +29,7 @@ class Errand:
     """What a call wants: fixed before it is queued."""
 
     ask: Ask
-    model: str
-    """As the caller named it."""
+    settings: LaneSettings
     lane: Lane
     options: Options
     """The call's own, without the lane's."""
@@ -38,12 +37,17 @@ class Errand:
     watch: Watch | None = None
     whole: bool = False
     """The caller wants only the whole answer: until then the call may begin anew elsewhere."""
+    size: int = field(init=False)
+    """Bytes of the prompt; see `Ask.size`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", self.ask.size)  # asked for at every step, and costly to tell
 
 
 def request_options(errand: Errand, pool: Dispatcher, server: str) -> Options:
     """The options to send: the lane's, the call's, and a bound of the answer that fits the window there."""
     options = {**errand.lane.options, **errand.options}
-    if not errand.ask.size:
+    if not errand.size:
         return options
     longest, wanted = pool.settings.num_predict, options.get("num_predict")
     estimate, window = estimated_tokens(errand, pool), pool.inventory.window(server, errand.lane)
@@ -56,7 +60,7 @@ def request_options(errand: Errand, pool: Dispatcher, server: str) -> Options:
 
 def estimated_tokens(errand: Errand, pool: Dispatcher) -> int:
     """How long the prompt is thought to be."""
-    return pool.figures.estimate(errand.lane.model, errand.ask.size, errand.ask.turns)
+    return pool.figures.estimate(errand.lane.model, errand.size, errand.ask.turns)
 
 
 def phases_left(errand: Errand, pool: Dispatcher, asked_at: float) -> PhaseLimits:

@@ -25,6 +25,8 @@ _LANES_KEPT = 1024
 _RECENT = 100
 """Calls that a quantile is taken of."""
 _ENOUGH = 20
+_EVERY = 5
+"""After so many calls a quantile is taken anew."""
 _FLOW_SECONDS = 60.0
 """Calls count towards the flow for about so long."""
 _SHORTEST_PROMPT = 32
@@ -46,7 +48,7 @@ class Estimates:
         self._flow: dict[Lane, _Flow] = {}
         self._load: dict[str, float] = {}
         self._sizes: dict[str, int] = {}
-        self._first_bytes: dict[Lane, deque[float]] = {}
+        self._first_bytes: dict[Lane, _FirstBytes] = {}
         self._speed: dict[tuple[str, Lane], float] = {}
 
     def service(self, lane: Lane) -> float:
@@ -73,17 +75,14 @@ class Estimates:
     def late(self, lane: Lane) -> float | None:
         """Seconds after which a call of the lane is later with its first byte than 95 of 100; None: not known yet."""
         recent = self._first_bytes.get(lane)
-        if recent is None or len(recent) < _ENOUGH:
-            return None
-        return sorted(recent)[int(0.95 * len(recent))]
+        return None if recent is None else recent.late
 
     def answered(self, lane: Lane, seconds: float) -> None:
         """From sending a call of the lane to its first byte, without a load."""
         recent = self._first_bytes.get(lane)
         if recent is None:
-            recent = deque[float](maxlen=_RECENT)
-            _put(self._first_bytes, lane, recent)
-        recent.append(seconds)
+            _put(self._first_bytes, lane, recent := _FirstBytes())
+        recent.add(seconds)
 
     def prompt_speed(self, server: str, lane: Lane) -> float | None:
         """Tokens a second with which the server evaluates the lane's prompts; None if that is not known."""
@@ -130,6 +129,23 @@ class Estimates:
             _put(self._speed, (server, lane), _mixed(known, speed, weight=0.5))
         elif speed < known * _CACHED_SPEEDUP:
             _put(self._speed, (server, lane), _mixed(known, speed))
+
+
+class _FirstBytes:
+    """The last so many waits for a first byte, and what 95 of 100 do not exceed: told anew after every few."""
+
+    __slots__ = ("_count", "_recent", "late")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._recent = deque[float](maxlen=_RECENT)
+        self.late: float | None = None
+
+    def add(self, seconds: float) -> None:
+        self._recent.append(seconds)
+        self._count += 1
+        if self._count >= _ENOUGH and self._count % _EVERY == 0:
+            self.late = sorted(self._recent)[int(0.95 * len(self._recent))]
 
 
 class _Flow:

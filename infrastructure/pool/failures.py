@@ -24,8 +24,8 @@ from infrastructure.transport.errors import (
 if TYPE_CHECKING:
     from infrastructure.pool.retries import RetryBudget
 
-_GATEWAY_STATUS = frozenset({502, 504})
-"""A proxy's words for: there is no server behind me."""
+_GATEWAY_STATUS = frozenset({502, 503, 504})
+"""A proxy's words for: there is no server behind me. A server's own 503 is `ServerBusy`."""
 
 
 def is_unreached(error: BaseException) -> bool:

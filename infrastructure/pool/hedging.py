@@ -14,14 +14,15 @@ from infrastructure.pool.states import CallState
 from infrastructure.transport.errors import OllamaError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from agents.model import Options
-    from infrastructure.pool.asks import Chunks
+    from infrastructure.pool.asks import ChunkReader, Chunks
     from infrastructure.pool.dispatcher import Dispatcher
     from infrastructure.pool.errand import Errand
     from infrastructure.pool.ticket import Slot, Ticket
     from infrastructure.transport.errors import Phase
+    from infrastructure.transport.gathering import Gathered
     from infrastructure.transport.messages import Chunk
 
 
@@ -38,7 +39,7 @@ class Hedge:
         self._errand = errand
         self._pool = pool
         self._won = won
-        self._chunks: AsyncIterator[Chunk] | None = None
+        self._chunks: ChunkReader | None = None
         self._adopted = False
         self._begun = False
         self.sent_at = pool.clock()
@@ -57,6 +58,12 @@ class Hedge:
         yield self.first
         async for chunk in self._chunks:
             yield chunk
+
+    @property
+    def gathered(self) -> Gathered:
+        """What has come so far, the first chunk included."""
+        assert self._chunks is not None
+        return self._chunks.gathered
 
     def give_up(self) -> None:
         """The other one was faster, or nobody wants an answer any more. Nothing happens after `adopt`."""
@@ -87,6 +94,7 @@ class Hedge:
             pool.scheduler.advance(self.twin, CallState.CONNECTING)
             self.stream = errand.ask.send(
                 pool.inventory.client(slot.server),
+                errand.settings,
                 self.options,
                 phases_left(errand, pool, self.twin.enqueued_at),
                 _ignore,

@@ -109,7 +109,7 @@ class HungLanes:
         if listed is None and all(run.ticket.first_byte_at is None for run in runs):
             return False  # a load of some engines holds up the list, too
         if _has_room(_berth(runs)):
-            return not await self._answers(place, runs[-1].errand.ask.keep_alive, limit / 2)
+            return not await self._answers(place, runs[-1].errand.settings.keep_alive, limit / 2)
         return True
 
     async def _listed(self, place: Place) -> bool | None:
@@ -155,7 +155,7 @@ class HungLanes:
         pool, (name, lane) = self._pool, place
         label = pool.servers[name].label
         _log.warning("%s hangs on %s: no byte for more than %.0f s, no calls for it there", lane, label, limit)
-        keep_alive = runs[-1].errand.ask.keep_alive
+        keep_alive = runs[-1].errand.settings.keep_alive
         self._hung[place] = _Hung(keep_alive, limit / 2, pool.clock() + PROBE_AGAIN_SECONDS[0])
         pool.counts["tripped"] += 1
         pool.scheduler.shut(name, lane)

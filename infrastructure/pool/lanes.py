@@ -7,8 +7,8 @@ are split into the lane's and the rest.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from infrastructure.config.settings import LaneSettings
 from infrastructure.transport.encoding import is_cloud
@@ -39,26 +39,45 @@ class BadOption(ValueError):
         super().__init__(f"option {name!r} must be a whole number or a boolean, not {value!r}")
 
 
-@dataclass(frozen=True, slots=True)
 class Lane:
-    """A model and exactly the load-time options that are set. Equal lanes share slots and never reload each other."""
+    """A model and exactly the load-time options that are set. Equal lanes share slots and never reload each other.
+
+    There is one object for equal lanes, so that they are compared and looked up by identity: that is done dozens of
+    times for each decision.
+    """
+
+    __slots__ = ("__weakref__", "cloud", "load", "model", "shift")
 
     model: str
     """Canonical name: see `canonical`."""
-    load: tuple[tuple[str, LoadValue], ...] = ()
+    load: tuple[tuple[str, LoadValue], ...]
     """Sorted by name."""
-    shift: bool | None = None
+    shift: bool | None
     """Also a launch flag of the runner from 0.30 on."""
-    cloud: bool = field(init=False, repr=False, compare=False, default=False)
+    cloud: bool
     """Whether it runs elsewhere, so that no server has to load it."""
-    _hash: int = field(init=False, repr=False, compare=False, default=0)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.model, self.load, self.shift)))
-        object.__setattr__(self, "cloud", is_cloud(self.model))
+    def __new__(cls, model: str, load: tuple[tuple[str, LoadValue], ...] = (), shift: bool | None = None) -> Self:
+        """The lane; the same object as for equal arguments before, while that is in use."""
+        key = (cls, model, load, tuple(type(value) for _, value in load), shift)  # 1 is not True to a server
+        known = _LANES.get(key)
+        if known is not None:
+            return cast("Self", known)
+        lane = super().__new__(cls)
+        for name, value in (("model", model), ("load", load), ("shift", shift), ("cloud", is_cloud(model))):
+            object.__setattr__(lane, name, value)
+        _LANES[key] = lane
+        return lane
 
-    def __hash__(self) -> int:
-        return self._hash  # lanes are looked up several times for each decision
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a lane does not change: {name} cannot be set")
+
+    def __reduce__(self) -> tuple[type[Lane], tuple[object, ...]]:
+        """A copy is the lane itself."""
+        return Lane, (self.model, self.load, self.shift)
+
+    def __repr__(self) -> str:
+        return f"Lane({self.model!r}, {self.load!r}, {self.shift!r})"
 
     def __str__(self) -> str:
         parts = [f"{name}={value}" for name, value in self.load]
@@ -75,6 +94,9 @@ class Lane:
     def options(self) -> dict[str, LoadValue]:
         """What is sent with every call of the lane."""
         return dict(self.load)
+
+
+_LANES: WeakValueDictionary[tuple[object, ...], Lane] = WeakValueDictionary()
 
 
 def canonical(model: str) -> str:

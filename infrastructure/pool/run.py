@@ -89,7 +89,7 @@ class Run:
                     await self._take_turn()
                 try:
                     async for chunk in await self._open():
-                        self._note(chunk)
+                        self._note()
                         if chunk.final is not None:
                             final = chunk
                         elif not self.errand.whole:
@@ -187,6 +187,7 @@ class Run:
         self._options = request_options(self.errand, self._pool, server)
         stream = self.errand.ask.send(
             self._pool.inventory.client(server),
+            self.errand.settings,
             self._options,
             phases_left(self.errand, self._pool, self.ticket.enqueued_at),
             self._on_phase,
@@ -194,7 +195,7 @@ class Run:
         self._read_as_current_task()
         self._watch_for_late()
         chunks = await stream.__aenter__()
-        self._stream = stream
+        self._stream, self._gathered = stream, chunks.gathered
         if self.ticket.state is CallState.CONNECTING:
             self._on_phase(Phase.FIRST_BYTE)
         return chunks
@@ -204,6 +205,8 @@ class Run:
         if self._late is not None:  # of an attempt that failed sooner
             self._late.cancel()
             self._late = None
+        if len(self._pool.servers) < 2:
+            return
         seconds = self._pool.scheduler.estimates.late(self.errand.lane)
         if seconds is not None and self._hedge is None:
             self._late = asyncio.get_running_loop().call_later(max(seconds, LATE_SECONDS), self._ask_another)
@@ -215,6 +218,8 @@ class Run:
         twin = self._pool.twin(self.ticket)
         if twin is not None:
             self._hedge = Hedge(self.errand, self._pool, twin, self._go_over)
+        else:  # none is free at this moment
+            self._watch_for_late()
 
     def _go_over(self) -> None:
         """The other server was faster: leave this one."""
@@ -236,7 +241,7 @@ class Run:
     def _take_over(self, hedge: Hedge) -> None:
         """The stream and the slot of the other server are this call's now."""
         self._adopting = self._taken = self._cancelled_reader = False
-        self._slot, self._stream = self.ticket.slot, hedge.stream
+        self._slot, self._stream, self._gathered = self.ticket.slot, hedge.stream, hedge.gathered
         self._where, self._options = self._label, hedge.options
         self._berth = hedge.slot.berth
         self._sent_at = hedge.sent_at
@@ -254,13 +259,12 @@ class Run:
             self._pool.scheduler.advance(self.ticket, CallState.WAITING)
             self._tell()
 
-    def _note(self, chunk: Chunk) -> None:
+    def _note(self) -> None:
         if self._first_byte_at is None:
             self._first_byte()
             if self._taken:
                 raise _SlotTaken
         self._berth.heard = True
-        self._gathered.add(chunk)
 
     def _first_byte(self) -> None:
         self._first_byte_at = self._pool.clock()
@@ -269,7 +273,7 @@ class Run:
         self._pool.scheduler.advance(self.ticket, CallState.STREAMING)
         if self._pool.scheduler.answered(self.ticket, self._server, self._first_byte_at):
             self._pool.pump()
-        if self.errand.ask.size:
+        if self.errand.size:
             self._pool.inventory.learn_window(self._server, self.errand.lane)
         self._tell()
 
@@ -287,8 +291,8 @@ class Run:
     def _done(self, final: Chunk | None) -> None:
         if final is None or final.final is None:
             raise StreamBroken(self._gathered.partial, "the answer ended without its last line", server=self._label)
-        pool, metrics, ask = self._pool, final.final.metrics, self.errand.ask
-        if ask.size:
+        pool, metrics = self._pool, final.final.metrics
+        if self.errand.size:
             self._check_window(metrics)
         now = pool.clock()
         first_byte = (self._first_byte_at or now) - self._sent_at
@@ -306,7 +310,7 @@ class Run:
             tool_calls=tuple(self._gathered.tool_calls),
             finish=final.final.finish,
             metrics=metrics,
-            model=self.errand.model,
+            model=self.errand.settings.model,
             server=self._label,
             attempts=self.ticket.attempts,
             queued_seconds=self.ticket.queued_seconds,
@@ -320,9 +324,9 @@ class Run:
         pool.pump()
 
     def _check_window(self, metrics: Metrics) -> None:
-        pool, ask, lane = self._pool, self.errand.ask, self.errand.lane
-        estimate, bound = estimated_tokens(self.errand, pool), self._options.get("num_predict")
-        pool.figures.learn(lane.model, ask.size, ask.turns, metrics.prompt_tokens)
+        pool, errand, lane = self._pool, self.errand, self.errand.lane
+        estimate, bound = estimated_tokens(errand, pool), self._options.get("num_predict")
+        pool.figures.learn(lane.model, errand.size, errand.ask.turns, metrics.prompt_tokens)
         check_window(
             metrics,
             pool.inventory.window(self._server, lane),
@@ -396,7 +400,7 @@ class Run:
             raise Preempted(self._gathered.partial)
         self._tell(CallState.QUEUED if self._has_moved else None)  # it may have another slot by now
         self._first_byte_at = None
-        self._gathered.clear()
+        self._gathered = Gathered()
 
     def _stop(self, state: CallState) -> None:
         """End a call in flight; nothing happens to one that is not."""

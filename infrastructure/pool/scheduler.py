@@ -135,21 +135,13 @@ class Scheduler:
             self._quiet_until = math.inf
         if self._tries_at <= now:
             self._try_again(now)
-        while self._freed or self._arrived:
-            while self._freed:
-                name, lane = next(iter(self._freed))
-                del self._freed[name, lane]
-                server = self.servers[name]
-                self._fill(server, lane, now, placed)
-                if lane not in server.berths or not server.berths[lane].in_flight:
-                    self.residency.idle()
-            while self._arrived:
-                lane = next(iter(self._arrived))
-                del self._arrived[lane]
-                self._spread(lane, now, placed)
-        if len(self.queue):
-            for server, ticket in self.residency.decide(now):
+        deciding = True
+        while deciding:
+            self._fill_freed(now, placed)
+            loading = self.residency.decide(now) if len(self.queue) else []
+            for server, ticket in loading:
                 self._give(ticket, server, now, placed)
+            deciding = bool(self._freed or self._arrived)  # a load was called off: that may be another lane's chance
         if self._placement.quiet and self._quiet_until == math.inf:
             self._quiet_until = now + _QUIET_CHECK_SECONDS
         return placed
@@ -380,6 +372,21 @@ class Scheduler:
         return PoolSaturated(len(self.queue), min(high, max(low, self.estimates.any_service / slots)))
 
     # ------------------------------------------------------------------------------------------ steps
+    def _fill_freed(self, now: float, placed: list[Ticket]) -> None:
+        """Calls for the slots that were freed, and slots for the calls that arrived."""
+        while self._freed or self._arrived:
+            while self._freed:
+                name, lane = next(iter(self._freed))
+                del self._freed[name, lane]
+                server = self.servers[name]
+                self._fill(server, lane, now, placed)
+                if lane not in server.berths or not server.berths[lane].in_flight:
+                    self.residency.idle()
+            while self._arrived:
+                lane = next(iter(self._arrived))
+                del self._arrived[lane]
+                self._spread(lane, now, placed)
+
     def _fill(self, server: ServerState, lane: Lane, now: float, placed: list[Ticket]) -> None:
         """Calls for the free slots of a lane on a server."""
         while server.room(lane):

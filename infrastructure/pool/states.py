@@ -7,7 +7,7 @@ shows itself at once.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 class Band(StrEnum):
     """Whose turn it is: a person waiting, a job that may take its time, a guess that may turn out useless."""
 
-    INTERACTIVE = "interactive"
-    BATCH = "batch"
-    SPECULATIVE = "speculative"
+    order: int
+    """Smaller goes first."""
 
-    @property
-    def order(self) -> int:
-        """Smaller goes first."""
-        return _ORDER[self]
+    def __new__(cls, value: str, order: int) -> Self:
+        """A band by its name and place."""
+        band = str.__new__(cls, value)
+        band._value_ = value
+        band.order = order
+        return band
 
-
-_ORDER = {Band.INTERACTIVE: 0, Band.BATCH: 1, Band.SPECULATIVE: 2}
+    INTERACTIVE = "interactive", 0
+    BATCH = "batch", 1
+    SPECULATIVE = "speculative", 2
 
 
 class CallState(StrEnum):

@@ -7,6 +7,7 @@ without `done` is a broken answer (the server's own repeat guard does so, and so
 from __future__ import annotations
 
 from collections import deque
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from infrastructure.transport.decoding import BadShape, Line, parse_object
@@ -17,6 +18,7 @@ from infrastructure.transport.lines import LineSplitter, LineTooLong
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from infrastructure.transport.exchange import Exchange
     from infrastructure.transport.messages import Chunk
@@ -87,7 +89,8 @@ class Answer:
         self._parse = parse
         self._reader = LineReader(exchange, line_bytes)
         self._most = most
-        self._gathered = Gathered()
+        self.gathered = Gathered()
+        """What has come so far."""
         self.finished = False
         """Whether the last chunk has been seen."""
 
@@ -109,7 +112,7 @@ class Answer:
         except StreamBroken as broken:
             raise self._broken(broken.message) from broken.__cause__
         except PhaseTimeout as late:
-            late.partial = self._gathered.partial
+            late.partial = self.gathered.partial
             raise
         if line is None:
             raise self._broken("the server ended the answer without its last line", _ENDED_HINT)
@@ -122,12 +125,39 @@ class Answer:
             chunk = self._parse(line)
         except BadShape as error:
             raise UnreadableAnswer(str(error), server=self._exchange.server) from None
-        self._gathered.add(chunk)
-        if self._gathered.characters > self._most:
+        self.gathered.add(chunk)
+        if self.gathered.characters > self._most:
             told = f"it grew beyond {self._most:,} characters"
             raise UnreadableAnswer(told, server=self._exchange.server, hint=_TOO_LONG_HINT)
         self.finished = chunk.final is not None
         return chunk
 
     def _broken(self, message: str, hint: str | None = None) -> StreamBroken:
-        return StreamBroken(self._gathered.partial, message, server=self._exchange.server, hint=hint)
+        return StreamBroken(self.gathered.partial, message, server=self._exchange.server, hint=hint)
+
+
+class Streamed(AbstractAsyncContextManager["Answer"]):
+    """A question and its streamed answer. Entering asks; leaving early stops the server."""
+
+    def __init__(self, ask: Callable[[], Exchange], answer: Callable[[Exchange], Answer]) -> None:
+        self._ask = ask
+        self._read = answer
+        self._exchange: Exchange | None = None
+        self._answer: Answer | None = None
+
+    async def __aenter__(self) -> Answer:
+        self._exchange = self._ask()
+        await self._exchange.__aenter__()
+        self._answer = self._read(self._exchange)
+        return self._answer
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._exchange is None:
+            return
+        try:
+            if kind is None and self._answer is not None and self._answer.finished:
+                await self._exchange.drain()
+        finally:
+            await self._exchange.__aexit__(kind, error, trace)

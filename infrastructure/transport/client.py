@@ -7,12 +7,11 @@ for the first byte, leaving early closes the stream, so that the server stops ge
 from __future__ import annotations
 
 import ssl
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from infrastructure.config.settings import PhaseLimits
 from infrastructure.transport import decoding, encoding
-from infrastructure.transport.answer import Answer, LineReader
+from infrastructure.transport.answer import Answer, LineReader, Streamed
 from infrastructure.transport.connections import open_wire
 from infrastructure.transport.errors import (
     ClientClosed,
@@ -29,7 +28,7 @@ from infrastructure.transport.failures import error_text
 from infrastructure.transport.gathering import most_characters
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
     from contextlib import AbstractAsyncContextManager
 
     import httpx
@@ -91,7 +90,7 @@ class OllamaClient:
         *,
         phases: PhaseLimits | None = None,
         on_phase: Callable[[Phase], None] | None = None,
-    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+    ) -> AbstractAsyncContextManager[Answer]:
         """Continue a conversation.
 
         Args:
@@ -112,7 +111,7 @@ class OllamaClient:
         *,
         phases: PhaseLimits | None = None,
         on_phase: Callable[[Phase], None] | None = None,
-    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+    ) -> AbstractAsyncContextManager[Answer]:
         """Complete a prompt; everything else is as for `chat`."""
         body = encoding.generate_body(request)
         return self._stream("/api/generate", request, body, decoding.generate_chunk, phases, on_phase)
@@ -188,8 +187,7 @@ class OllamaClient:
             await wire.aclose()
 
     # -- pieces ---------------------------------------------------------------------------------------
-    @asynccontextmanager
-    async def _stream(
+    def _stream(
         self,
         path: str,
         request: ChatRequest | GenerateRequest,
@@ -197,12 +195,11 @@ class OllamaClient:
         parse: Callable[[decoding.Line], Chunk],
         phases: PhaseLimits | None,
         on_phase: Callable[[Phase], None] | None,
-    ) -> AsyncGenerator[AsyncIterator[Chunk]]:
-        async with self._exchange("POST", path, body, request.model, phases or self._limits, on_phase) as exchange:
-            answer = Answer(exchange, parse, self._line_bytes, most_characters(request.options))
-            yield answer
-            if answer.finished:
-                await exchange.drain()
+    ) -> Streamed:
+        return Streamed(
+            lambda: self._exchange("POST", path, body, request.model, phases or self._limits, on_phase),
+            lambda exchange: Answer(exchange, parse, self._line_bytes, most_characters(request.options)),
+        )
 
     async def _quick(
         self,

@@ -39,6 +39,8 @@ _TOO_LONG = (
     "prompt is longer than the context",
     "exceeds maximum context",
 )
+# Said with 503 by HAProxy, Envoy and Traefik; Ollama's own 503 is a full queue.
+_NOBODY_BEHIND = (b"no server is available", b"no healthy upstream", b"no available server")
 # Said with 500, but about the request: no other server would take it either.
 _OUR_FAULT = ("must be of type", "invalid format", "invalid options")
 _HOST_HINT = (
@@ -56,7 +58,7 @@ def failure(status: int, body: bytes, *, model: str = "", server: str = "", loca
         return _context_exceeded(message, details, server)
     if status in (401, 403):
         return _not_authorized(status, message, details, body, server)
-    if status in (429, 503):
+    if status in (429, 503) and not (status == 503 and _nobody_behind(body)):
         return ServerBusy(server=server)
     if status == 404 and model and "not found" in message and "page not found" not in message:
         return ModelNotFound(model, server=server)
@@ -72,6 +74,11 @@ def failure(status: int, body: bytes, *, model: str = "", server: str = "", loca
 def error_text(value: JsonValue) -> str:
     """The words of an `error` field, whatever they are wrapped in."""
     return _unwrap(value)[0]
+
+
+def _nobody_behind(body: bytes) -> bool:
+    """Whether a proxy says that it has no server to ask."""
+    return any(phrase in body.lower() for phrase in _NOBODY_BEHIND)
 
 
 def _context_exceeded(message: str, details: JsonObject, server: str) -> ContextExceeded:

@@ -40,7 +40,10 @@ class Gathered:
     __slots__ = ("_text", "_thinking", "characters", "tool_calls")
 
     def __init__(self) -> None:
-        self.clear()
+        self._text, self._thinking = StringIO(), StringIO()
+        self.tool_calls: list[ToolCall] = []
+        self.characters = 0
+        """How much it is, tool calls included."""
 
     def add(self, chunk: Chunk) -> None:
         """The next piece."""
@@ -51,13 +54,6 @@ class Gathered:
         if chunk.tool_calls:
             self.tool_calls += chunk.tool_calls
             self.characters += sum(map(_weight, chunk.tool_calls))
-
-    def clear(self) -> None:
-        """Forget all of it: the answer begins anew."""
-        self._text, self._thinking = StringIO(), StringIO()
-        self.tool_calls: list[ToolCall] = []
-        self.characters = 0
-        """How much it is, tool calls included."""
 
     @property
     def partial(self) -> Partial:

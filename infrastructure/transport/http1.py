@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _UNSAYABLE = re.compile(rb"[\r\n\0]")
 _NO_TARGET = re.compile(rb"[\x00-\x20\x7f]")
+_SOONER = 1.0
+"""Seconds before the server closes an idle connection, by its own words, that we do: a request may be on its way."""
 _FRAMING = {b"transfer-encoding", b"content-length", b"upgrade"}
 
 
@@ -33,8 +35,8 @@ class Http1Transport(httpx.AsyncBaseTransport):
     """Speaks HTTP/1.1 to one origin, over TLS with an `ssl_context`.
 
     Closing a response before its end closes its connection at once. Idle connections are used again, the last one
-    first, for `idle_seconds`. A kept connection that dies before a byte of the answer is a `StaleConnection`; whether
-    to ask again is for the caller.
+    first, for `idle_seconds`, or less where the server says how long it keeps them. A kept connection that dies before
+    a byte of the answer is a `StaleConnection`; whether to ask again is for the caller.
     """
 
     def __init__(self, *, idle_seconds: float, ssl_context: ssl.SSLContext | None = None) -> None:
@@ -121,6 +123,8 @@ class Http1Transport(httpx.AsyncBaseTransport):
 
     def freed(self, connection: Http1Connection) -> None:
         """It is idle again."""
+        if connection.kept_seconds is not None:
+            self._idle_seconds = min(self._idle_seconds, max(0.0, connection.kept_seconds - _SOONER))
         self._idle.append(connection)
         if self._sweeping is None:
             loop = asyncio.get_running_loop()

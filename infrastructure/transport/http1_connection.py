@@ -7,6 +7,7 @@ whoever asked; the connection is free for the next request the moment the last b
 from __future__ import annotations
 
 import asyncio
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -17,12 +18,15 @@ from infrastructure.transport.http1_answer import UNREAD_BYTES, Answer
 from infrastructure.transport.wire import StaleConnection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from infrastructure.transport.http1_answer import Header
 
 HEAD_BYTES = 1 << 16
 """The longest head, interim answers and trailers included."""
 WRITE_BYTES = 1 << 18
 """How much of a request is given to the socket at once; a smaller one goes out with its head in a single write."""
+_KEPT_FOR = re.compile(rb"timeout=(\d{1,6})\b", re.IGNORECASE)
 
 
 class State(Enum):
@@ -76,6 +80,8 @@ class Http1Connection(asyncio.Protocol):
         self.used = False
         """Whether it has served a request before the present one."""
         self.idle_since = loop.time()
+        self.kept_seconds: int | None = None
+        """How long the peer keeps it idle, where it says so (`Keep-Alive: timeout=5`)."""
 
     # -- for the transport --------------------------------------------------------------------------
     async def ask(self, head: bytes, body: bytes, *, bare: bool = False, until: float | None = None) -> Answer:
@@ -233,7 +239,9 @@ class Http1Connection(asyncio.Protocol):
         self._keeps = parser.should_keep_alive()
         if self._bare:
             self._keeps, self._complete = False, True
-        elif not self._keeps:
+        elif self._keeps:
+            self.kept_seconds = _kept_seconds(self._headers)
+        else:
             self._to_the_close = not any(
                 name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self._headers
             )
@@ -285,3 +293,10 @@ class Http1Connection(asyncio.Protocol):
         if not self._heard:
             return httpx.RemoteProtocolError("Server disconnected without sending a response.")
         return httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+
+
+def _kept_seconds(headers: Iterable[Header]) -> int | None:
+    for name, value in headers:
+        if len(name) == 10 and name.lower() == b"keep-alive" and (said := _KEPT_FOR.search(value)):
+            return int(said[1])
+    return None

@@ -24,6 +24,7 @@ _TRIES = 3
 """How often a request is sent that the peer refused unprocessed, which is its promise (RFC 9113, 8.7). A GOAWAY that
 came while others were served does not count: over connections that take five requests, the last of sixty is sent twelve
 times."""
+OPENED_SINCE = "opened_since"
 _HOP_BY_HOP = {b"host", b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 
 
@@ -36,7 +37,8 @@ class Http2Transport(httpx.AsyncBaseTransport):
 
     Closing a response before its end resets its stream at once; the connection and its other streams go on. A
     connection that says GOAWAY finishes what it has and takes nothing new. Where the server chooses HTTP/1.1 by
-    ALPN, `fallback` serves from then on.
+    ALPN, `fallback` serves from then on. A request with the extension `OPENED_SINCE`, a time of the loop's clock, goes
+    on no connection that is older.
     """
 
     def __init__(
@@ -107,11 +109,12 @@ class Http2Transport(httpx.AsyncBaseTransport):
 
     async def _connection(self, request: httpx.Request) -> Http2Connection:
         """A connection with room for a stream; waits for a new one where there is none."""
+        since = request.extensions.get(OPENED_SINCE, 0.0)
         while True:
             for connection in list(self._connections):
                 if self._expired(connection):
                     connection.close()
-                elif connection.room:
+                elif connection.room and connection.opened_at >= since:
                     return connection
             await _trace(request, "connection.connect_tcp.started")
             if self._opening is None:

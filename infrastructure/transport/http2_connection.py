@@ -59,7 +59,7 @@ class Http2Connection(asyncio.Protocol):
         self._paused = False
         self._gone = False
         self._liveness = Liveness(self._loop, self._ping, self._dead)
-        self.idle_since = self._loop.time()
+        self.opened_at = self.idle_since = self._loop.time()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         """Done when the peer's settings are here, so that its limits are known and it does speak HTTP/2."""
 

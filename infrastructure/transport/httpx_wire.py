@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import httpx
 
 from infrastructure.transport.errors import Phase
+from infrastructure.transport.http2 import OPENED_SINCE
 from infrastructure.transport.wire import StaleConnection, to_the_end
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class HttpxWire:
         self._base = base_url
 
     async def ask(self, ask: Ask, told: Callable[[Phase], None], *, fresh: bool) -> HttpxReply:
-        """See `wire.Wire.ask`; httpx cannot be made to use a new connection."""
+        """See `wire.Wire.ask`; httpx's own transport cannot be made to use a new connection."""
         request = self._client.build_request(
             ask.method,
             self._base + ask.path,
@@ -38,6 +39,8 @@ class HttpxWire:
         )
         sending = _Sending(ask, told)
         request.extensions = {**request.extensions, "trace": sending.trace}
+        if fresh:
+            request.extensions[OPENED_SINCE] = asyncio.get_running_loop().time()
         try:
             async with sending.timer:
                 return HttpxReply(await self._client.send(request, stream=True))

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from infrastructure.config.settings import LaneSettings
 from infrastructure.connection_pool import Band, Call, OllamaConnectionPool, Reply
 from infrastructure.pool.asks import EmbedAsk
 from infrastructure.pool.errand import Errand
@@ -73,6 +74,20 @@ async def test_a_hanging_server_is_passed_by(whole: bool):
         assert pool.snapshot().calls.done == 25
         await free(*servers)
         assert all_free(pool)
+
+
+async def test_a_call_that_is_late_while_no_other_slot_is_free_asks_another_server_as_soon_as_one_is():
+    servers = simulator(slots=2), simulator(slots=2)
+    async with pool_over(*servers, slots=2) as pool:
+        await warmed(pool, *servers)
+        servers[0].set_fault("words", Fault(kind=FaultKind.HANG, times=1))
+        pool.drain_server("gpu1")
+        answering = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        await servers[0].truth.until(lambda truth: bool(truth.in_slots()))
+        await asyncio.wait([answering], timeout=0.2)  # it is late by now
+        pool.drain_server("gpu1", draining=False)
+
+        assert (await answering).server == "gpu1"
 
 
 async def test_the_first_server_may_still_be_faster():
@@ -181,7 +196,8 @@ async def test_a_twin_that_is_given_up_before_its_first_step_keeps_no_slot():
         slot = await dispatcher.turn(ticket)
         twin = dispatcher.twin(ticket)
         assert twin is not None
-        errand = Errand(ask=EmbedAsk(EmbedRequest(model="words", input=())), model="words", lane=twin.lane, options={})
+        ask = EmbedAsk(EmbedRequest(model="words", input=()))
+        errand = Errand(ask=ask, settings=LaneSettings(model="words"), lane=twin.lane, options={})
         Hedge(errand, dispatcher, twin, lambda: None).give_up()
         dispatcher.free(dispatcher.scheduler.stop(ticket, CallState.CANCELLED))
         assert slot.state is SlotState.FREE

@@ -514,3 +514,17 @@ def test_a_guess_loads_nothing_where_it_would_have_to_give_way_at_once():
     bench.now += 10
     bench.place()
     assert where(guess) == "two"
+
+
+def test_a_load_that_is_called_off_gives_the_next_lane_its_chance_at_once():
+    bench = Bench(slots={"one": 1, "two": 1}, places={"one": 1, "two": 1})
+    bench.scheduler.down("two", "gone", 0)
+    first = bench.call(A)
+    second, wide = bench.call(A), bench.call(A_WIDE)
+    assert bench.place() == [first]
+    bench.scheduler.stop(first, CallState.FAILED)  # its slot is not free yet, so that the load waits for it
+    assert bench.place() == []
+    bench.up("two")
+
+    assert [where(each) for each in bench.place()] == ["two", "one"]
+    assert (where(second), where(wide)) == ("two", "one")

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamReset, WindowUpdated
+from h2.events import (
+    DataReceived,
+    Event,
+    RequestReceived,
+    SettingsAcknowledged,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
@@ -89,6 +97,10 @@ class ServerConnection(asyncio.Protocol):
 
     def resets(self) -> list[int]:
         return [event.stream_id or 0 for event in self.received if isinstance(event, StreamReset)]
+
+    def acknowledged(self) -> int:
+        """How many of our settings the client has taken on."""
+        return sum(isinstance(event, SettingsAcknowledged) for event in self.received)
 
     def body_bytes(self, stream: int) -> int:
         return sum(

@@ -131,6 +131,20 @@ def test_a_full_queue_is_busy(status: int) -> None:
     assert type(failure(status, body)) is ServerBusy
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>",
+        b"no healthy upstream",
+        b"no available server\n",
+    ],
+)
+def test_a_proxy_with_no_server_behind_it_is_not_busy(body: bytes) -> None:
+    error = failure(503, body)
+    assert type(error) is ServerFailed
+    assert error.status == 503
+
+
 def test_a_refused_host_is_told_from_a_missing_password() -> None:
     host, password = failure(403, b""), failure(401, b"<h1>401 Authorization Required</h1>")
     assert isinstance(host, NotAuthorized)

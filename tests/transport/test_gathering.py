@@ -48,14 +48,6 @@ def test_calls_without_words_count_too() -> None:
     assert gathered.characters > 64_000
 
 
-def test_what_was_gathered_can_be_forgotten() -> None:
-    gathered = Gathered()
-    gathered.add(Chunk("text", "thinking", (ToolCall("f", {}),)))
-    gathered.clear()
-    assert (gathered.partial.text, gathered.partial.thinking, gathered.tool_calls) == ("", "", [])
-    assert gathered.characters == 0
-
-
 def test_a_text_that_comes_a_character_at_a_time_takes_little_more_than_itself() -> None:
     gathered, letters = Gathered(), [chr(0x400 + at) for at in range(256)]
     tracemalloc.start()

@@ -125,6 +125,19 @@ async def test_what_was_idle_for_too_long_is_closed_by_itself() -> None:
         assert server.connections == 2
 
 
+@pytest.mark.parametrize(
+    ("said", "connections"), [(b"timeout=1, max=100", 3), (b"timeout=60", 1), (b"max=5", 1), (b"timeout=x", 1)]
+)
+async def test_a_server_that_says_how_long_it_keeps_a_connection_is_believed(said: bytes, connections: int) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.say(b"HTTP/1.1 200 OK\r\nKeep-Alive: %s\r\nContent-Length: 0\r\n\r\n" % said)
+
+    async with raw_server(script) as server, transport_to(server) as client:
+        for _ in range(3):
+            await client.get("/x")
+        assert server.connections == connections
+
+
 async def test_an_idle_connection_that_the_server_closes_is_never_used_again() -> None:
     transport = Http1Transport(idle_seconds=30)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,6 +13,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived, StreamEnded, WindowUpdated
+from h2.settings import SettingCodes
 
 from agents.model import Message
 from infrastructure.config.settings import PhaseLimits, ServerSettings
@@ -366,6 +368,95 @@ async def test_a_kept_connection_that_dies_before_a_byte_is_replaced_once_withou
         assert await text_of(client) == "ok"
         assert await text_of(client) == "ok"
         assert [len(connection.streams()) for connection in server.connections] == [2, 1]
+        await client.aclose()
+
+
+async def test_the_second_try_goes_on_a_new_connection_though_others_are_idle() -> None:
+    """Connections of one age die together, as when a machine has slept: the next one would be dead too."""
+    dead: list[ServerConnection] = []
+
+    def script(connection: ServerConnection, event: Event) -> None:
+        if connection in dead:
+            connection.transport.abort()
+        elif isinstance(event, StreamEnded) and not go_on.is_set():
+            connection.headers(event.stream_id or 0)
+        else:
+            answered(connection, event)
+
+    go_on = asyncio.Event()
+    async with h2_server(script, max_streams=1) as server:
+        client = client_of(server)
+        calls = [asyncio.ensure_future(text_of(client)) for _ in range(3)]
+        await server.until(lambda: len(server.connections) == 3 and all(each.streams() for each in server.connections))
+        go_on.set()
+        for connection in server.connections:
+            connection.data(1, LINE + DONE, end=True)
+        assert await asyncio.gather(*calls) == ["x"] * 3
+        dead += server.connections
+        assert await text_of(client) == "ok"
+        assert len(server.connections) == 4
+        await client.aclose()
+
+
+async def test_a_window_that_the_server_changes_holds_for_what_is_being_sent() -> None:
+    """Lowered below what was sent it is negative until the server gives it back; raised it lets the rest go."""
+    async with h2_server(answered, takes_bodies=False) as server:
+        client = client_of(server)
+        call = asyncio.ensure_future(text_of(client, ask(text="y" * 100_000)))
+        await server.until(lambda: bool(server.connections) and server.connections[0].body_bytes(1) == 65535)
+        (connection,) = server.connections
+        connection.h2.increment_flow_control_window(1 << 20)
+        acknowledged = connection.acknowledged()
+        connection.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1000})
+        connection.flush()
+        await server.until(lambda: connection.acknowledged() > acknowledged)
+        connection.h2.increment_flow_control_window(64535, 1)
+        acknowledged = connection.acknowledged()
+        connection.h2.update_settings({SettingCodes.MAX_FRAME_SIZE: 1 << 15})
+        connection.flush()
+        await server.until(lambda: connection.acknowledged() > acknowledged)
+        assert connection.body_bytes(1) == 65535
+        connection.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1 << 20})
+        connection.flush()
+        assert await call == "ok"
+        await client.aclose()
+
+
+async def test_a_server_that_comes_to_allow_more_streams_gets_them_on_the_connection_it_has() -> None:
+    async with h2_server(streaming, max_streams=1) as server, AsyncExitStack() as stack:
+        client = client_of(server)
+        assert await first(await stack.enter_async_context(client.chat(ask()))) == "x"
+        (connection,) = server.connections
+        acknowledged = connection.acknowledged()
+        connection.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 5})
+        connection.flush()
+        await server.until(lambda: connection.acknowledged() > acknowledged)
+        for _ in range(4):
+            assert await first(await stack.enter_async_context(client.chat(ask()))) == "x"
+        assert len(server.connections) == 1
+        await stack.pop_all().aclose()
+        await client.aclose()
+
+
+async def test_a_server_that_has_answered_and_wants_no_more_of_the_request_has_answered() -> None:
+    """RST_STREAM with NO_ERROR behind a whole answer (RFC 9113, 8.1) is no failure, and no reset goes back."""
+    reset: set[int | None] = set()
+
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded):
+            answered(connection, event)
+        elif isinstance(event, DataReceived) and event.stream_id not in reset and event.stream_id == 1:
+            reset.add(event.stream_id)
+            connection.headers(1)
+            connection.data(1, LINE + DONE, end=True)
+            connection.reset(1, ErrorCodes.NO_ERROR)
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        assert await text_of(client, ask(text="y" * 400_000)) == "x"
+        assert await text_of(client) == "ok"
+        assert server.connections[0].resets() == []
+        assert len(server.connections) == 1
         await client.aclose()
 
 
