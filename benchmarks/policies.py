@@ -232,7 +232,7 @@ class Corral:
             request = self._requests[ticket.number]
             assert ticket.slot is not None
             self.world.send(request, ticket.slot.server)
-        assert not self.scheduler.preempt()
+        assert not self.scheduler.preempt(now)
         looks = self.scheduler.residency.looks
         while looks:
             self.world.after(LOOK_SECONDS, self._look_and_pump, looks.pop())

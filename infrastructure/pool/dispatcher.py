@@ -452,7 +452,7 @@ class Dispatcher:
             taken_back = False
             for ticket in self.scheduler.place(now):
                 self._wake(ticket)
-            for ticket, slot in self.scheduler.preempt():
+            for ticket, slot in self.scheduler.preempt(now):
                 self.counts["preempted"] += 1
                 if ticket.number in self._turns:  # it has not even seen its slot: nothing is to be closed
                     self.scheduler.free(slot)

@@ -56,11 +56,17 @@ class Placement:
         4. No call of a lower band whose prompt would make a person's stream beside it stall; and none finds out whether
            there is a further slot while a guess is in one that is there.
         """
+        guess_first = server.guesses_first(lane)
         for line in self._in_turn(lane, now):
-            if server.name not in line.excluded:
-                ticket = self._of_line(line, server, now)
-                if ticket is not None:
-                    return ticket
+            if server.name in line.excluded:
+                continue
+            if guess_first and line.band is not Band.SPECULATIVE:
+                if self._may_start(line, server, now):
+                    return None  # nor does another guess: it would have to give way at once
+                continue
+            ticket = self._of_line(line, server, now)
+            if ticket is not None:
+                return ticket
         return None
 
     def first(self, lane: Lane, now: float) -> Ticket | None:
@@ -114,10 +120,10 @@ class Placement:
             elif ticket.owner is not None:
                 few = (each for each, _ in zip(calls, range(_LOOKED_AT), strict=False))
                 ticket = next((each for each in few if each.line is line and each.owner is None), ticket)
-        if not self._held(ticket, server, now):
+        if not self._disturbs(ticket, server, now):
             return ticket
         for each in (*line.some_owned_by(server.name, _LOOKED_AT), *line.first(_LOOKED_AT)):
-            if not self._held(each, server, now):
+            if not self._disturbs(each, server, now):
                 return each
         return None
 
@@ -139,6 +145,42 @@ class Placement:
             self.quiet.add((server.name, ticket.lane))
             return True
         return False
+
+    def choose_victims(self, servers: Sequence[ServerState], now: float) -> list[Ticket]:
+        """The speculative calls that must give way now, so that waiting calls of higher bands get a slot.
+
+        One slot for each waiting call, less those that are being freed already. First those whose caller has had
+        nothing yet, since they lose nothing but time; then the newest, which has done the least. None where no waiting
+        call may start for a reader's sake: the slot would be a guess's again at once. Where a model has to go for one
+        that others than guesses wait for, all guesses on it give way.
+        """
+        victims: dict[int, Ticket] = {}
+        promised: dict[Lane, int] = {}
+        for line in self._queue.lines():
+            if line.band is Band.SPECULATIVE:
+                break
+            head, lane, waiting = line.head, line.lane, line.size
+            fitting = [
+                server
+                for server in servers
+                if may_serve(server, head) and server.open_to(lane) and self._may_start(line, server, now)
+            ]
+            soon = sum(server.cancelling(lane) for server in fitting) - promised.get(lane, 0)
+            wanted = waiting - max(0, soon)
+            candidates = [ticket for ticket in _speculative(fitting, lane) if ticket.number not in victims]
+            candidates.sort(key=lambda ticket: (ticket.begun, -ticket.number))
+            victims |= {ticket.number: ticket for ticket in candidates[: max(0, wanted)]}
+            promised[lane] = promised.get(lane, 0) + min(waiting, max(0, soon))
+        for server in servers:
+            victims |= {ticket.number: ticket for ticket in _in_the_way(server, self._queue)}
+        return list(victims.values())
+
+    def _may_start(self, line: Line, server: ServerState, now: float) -> bool:
+        """Whether a call of the line would be given a slot there."""
+        return line.band is Band.INTERACTIVE or any(
+            not self._disturbs(each, server, now)
+            for each in (*line.some_owned_by(server.name, _LOOKED_AT), *line.first(_LOOKED_AT))
+        )
 
 
 def second_server(ticket: Ticket, hosts: Iterable[ServerState]) -> ServerState | None:
@@ -174,31 +216,6 @@ def holds(server: ServerState, lane: Lane) -> bool:
 def needs_no_load(server: ServerState, lane: Lane) -> bool:
     """Whether a call of the lane can be answered there at once: it is loaded, or runs elsewhere anyway."""
     return lane.cloud or server.hosts(lane)
-
-
-def choose_victims(queue: CallQueue, servers: Sequence[ServerState]) -> list[Ticket]:
-    """The speculative calls that must give way now, so that waiting calls of higher bands get a slot.
-
-    One slot for each waiting call, less those that are being freed already. First those whose caller has had
-    nothing yet, since they lose nothing but time; then the newest, which has done the least. Where a model has to go
-    for one that others than guesses wait for, all guesses on it give way.
-    """
-    victims: dict[int, Ticket] = {}
-    promised: dict[Lane, int] = {}
-    for line in queue.lines():
-        if line.band is Band.SPECULATIVE:
-            break
-        head, lane, waiting = line.head, line.lane, line.size
-        fitting = [server for server in servers if may_serve(server, head) and server.open_to(lane)]
-        soon = sum(server.cancelling(lane) for server in fitting) - promised.get(lane, 0)
-        wanted = waiting - max(0, soon)
-        candidates = [ticket for ticket in _speculative(fitting, lane) if ticket.number not in victims]
-        candidates.sort(key=lambda ticket: (ticket.begun, -ticket.number))
-        victims |= {ticket.number: ticket for ticket in candidates[: max(0, wanted)]}
-        promised[lane] = promised.get(lane, 0) + min(waiting, max(0, soon))
-    for server in servers:
-        victims |= {ticket.number: ticket for ticket in _in_the_way(server, queue)}
-    return list(victims.values())
 
 
 def _in_the_way(server: ServerState, queue: CallQueue) -> list[Ticket]:

@@ -155,14 +155,14 @@ class Scheduler:
         """When something may be decided although nothing has happened; infinity if nothing."""
         return min(self._quiet_until, self._tries_at, self.residency.wake_at)
 
-    def preempt(self) -> list[tuple[Ticket, Slot]]:
+    def preempt(self, now: float) -> list[tuple[Ticket, Slot]]:
         """Take slots of speculative calls for waiting calls of higher bands.
 
         The calls that lost theirs, and the slots, which are cancelling until `free` is called.
         """
         if not self.in_flight[Band.SPECULATIVE]:
             return []
-        victims = placement.choose_victims(self.queue, self._order)
+        victims = self._placement.choose_victims(self._order, now)
         return [(ticket, self.stop(ticket, CallState.PREEMPTED)) for ticket in victims]
 
     def advance(self, ticket: Ticket, state: CallState) -> None:

@@ -247,7 +247,7 @@ def test_the_time_in_the_queue_is_added_up_over_all_waits():
 
 # ----------------------------------------------------------------------------------------- pre-emption
 def preempted(bench: Bench) -> list[Ticket]:
-    return [ticket for ticket, _ in bench.scheduler.preempt()]
+    return [ticket for ticket, _ in bench.scheduler.preempt(bench.now)]
 
 
 def test_a_waiting_call_of_a_higher_band_takes_a_speculative_slot():
@@ -255,7 +255,7 @@ def test_a_waiting_call_of_a_higher_band_takes_a_speculative_slot():
         bench = Bench()
         guess = bench.streaming(band=Band.SPECULATIVE)
         waiting = bench.call(band=band)
-        ((victim, slot),) = bench.scheduler.preempt()
+        ((victim, slot),) = bench.scheduler.preempt(bench.now)
 
         assert victim is guess
         assert guess.state is CallState.PREEMPTED
@@ -270,10 +270,48 @@ def test_a_guess_gives_way_rather_than_that_a_call_finds_out_whether_there_is_a_
     person = bench.call()
 
     assert bench.place() == []
-    ((victim, slot),) = bench.scheduler.preempt()
+    ((victim, slot),) = bench.scheduler.preempt(bench.now)
     assert victim is guess
     bench.scheduler.free(slot)
     assert bench.place() == [person]
+
+
+def decided(bench: Bench) -> None:
+    """Place and pre-empt until nothing changes, as the dispatcher does for guesses that have not seen their slot."""
+    for _ in range(10):
+        bench.place()
+        victims = bench.scheduler.preempt(bench.now)
+        for victim, slot in victims:
+            bench.scheduler.free(slot)
+            bench.scheduler.return_preempted(victim, bench.now)
+        if not victims:
+            return
+    raise AssertionError("guesses lose the slots that they are given, for ever")
+
+
+def test_a_guess_keeps_the_slot_that_a_reader_keeps_from_a_call_of_a_higher_band():
+    bench = Bench(slots={"one": 2})
+    reader = bench.streaming()
+    reader.read = True
+    bench.scheduler.estimates.evaluated("one", A, 100, 1.0)
+    long, guess = bench.call(band=Band.BATCH), bench.call(band=Band.SPECULATIVE)
+    long.prompt_tokens = 1000
+    decided(bench)
+
+    assert (long.state, guess.state) == (CallState.QUEUED, CallState.PLACED)
+    bench.scheduler.end(reader)
+    decided(bench)
+    assert long.state is CallState.PLACED
+
+
+def test_of_two_guesses_one_gives_way_for_good():
+    bench = Bench(slots={"one": None})
+    guess = bench.streaming(band=Band.SPECULATIVE)
+    waiting, later = bench.call(band=Band.BATCH), bench.call(band=Band.SPECULATIVE)
+    decided(bench)
+
+    assert waiting.state is CallState.PLACED
+    assert [guess.state, later.state].count(CallState.PLACED) <= 1
 
 
 @pytest.mark.parametrize("band", [Band.INTERACTIVE, Band.BATCH])
@@ -346,7 +384,7 @@ def test_a_preempted_call_comes_back_before_younger_ones_of_its_band():
     guess = bench.streaming(band=Band.SPECULATIVE)
     younger = bench.call(band=Band.SPECULATIVE)
     person = bench.call()
-    ((_, slot),) = bench.scheduler.preempt()
+    ((_, slot),) = bench.scheduler.preempt(bench.now)
     bench.scheduler.free(slot)
     bench.scheduler.return_preempted(guess, 1)
     assert bench.place() == [person]
@@ -471,7 +509,7 @@ def test_a_guess_loads_nothing_where_it_would_have_to_give_way_at_once():
     guess = bench.call(B, Band.SPECULATIVE)
 
     assert bench.place() == []
-    assert bench.scheduler.preempt() == []
+    assert bench.scheduler.preempt(bench.now) == []
     bench.scheduler.end(running[0])
     bench.now += 10
     bench.place()

@@ -14,6 +14,7 @@ from infrastructure.pool.learning import MOST_SLOTS
 from infrastructure.pool.placement import AGED_SECONDS, FAIR_TOKENS, may_serve, needs_no_load
 from infrastructure.pool.quiet import GAP_SECONDS, PATIENCE_SECONDS
 from infrastructure.pool.scheduler import Scheduler
+from infrastructure.pool.server_state import ServerState
 from infrastructure.pool.states import Band, CallState, Health, SlotState
 from infrastructure.pool.ticket import Slot, Ticket
 from infrastructure.transport.messages import Metrics
@@ -171,8 +172,13 @@ class SchedulerLife(RuleBasedStateMachine):
                     and server.open_to(ticket.lane)
                     and server.room(ticket.lane)
                 ):
-                    guess_first = ticket.call.band is not Band.SPECULATIVE and server.guesses_first(ticket.lane)
+                    guess_first = server.guesses_first(ticket.lane) and self._is_for_others(ticket, server)
                     assert guess_first or self._kept_for_a_reader(ticket, server.name), (ticket, server.name)
+
+    def _is_for_others(self, ticket: Ticket, server: ServerState) -> bool:
+        """Whether a call that is no guess waits for the lane there: this one, or one that goes before."""
+        waiting = (each for each in self.scheduler.queue.in_order() if each.lane == ticket.lane)
+        return any(each.call.band is not Band.SPECULATIVE and may_serve(server, each) for each in waiting)
 
     def _kept_for_a_reader(self, ticket: Ticket, name: str) -> bool:
         server = self.scheduler.servers[name]
@@ -192,16 +198,30 @@ class SchedulerLife(RuleBasedStateMachine):
             for other in self.scheduler.queue.in_order():
                 if other.lane == ticket.lane and other.call.band.order < ticket.call.band.order:
                     aged = ticket.call.band is Band.BATCH and self.now - ticket.enqueued_at >= AGED_SECONDS
-                    assert aged or not may_serve(server, other), "a lower band went first"
+                    held = self._kept_for_a_reader(other, server.name)
+                    assert aged or held or not may_serve(server, other), "a lower band went first"
 
     @rule()
     def preempt(self) -> None:
         urgent = sum(self.scheduler.queue.count(band) for band in (Band.INTERACTIVE, Band.BATCH))
-        victims = self.scheduler.preempt()
+        victims = self.scheduler.preempt(self.now)
         assert not victims or urgent
         for ticket, slot in victims:
             assert ticket.call.band is Band.SPECULATIVE
             self.cancelling.append(slot)
+
+    @rule()
+    def decide(self) -> None:
+        """As whoever drives it does while calls have not seen their slot: it comes to an end."""
+        for _ in range(3 * QUEUE):
+            self.place()
+            victims = self.scheduler.preempt(self.now)
+            for ticket, slot in victims:
+                self.scheduler.free(slot)
+                self.scheduler.return_preempted(ticket, self.now)
+            if not victims:
+                return
+        raise AssertionError("guesses lose the slots that they are given, for ever")
 
     # ----------------------------------------------------------------------------------- invariants
     @invariant()
