@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
@@ -124,7 +125,12 @@ class AsyncLocalLLM:
         return await self._whole(ask, self._attempts(pool, options))
 
     async def generate(self, prompt: str, **options: OptionValue) -> str:
-        """The text that completes the prompt; errors as for `answer`."""
+        """The text that completes the prompt; errors as for `answer`.
+
+        Raises:
+            TypeError: options were given as one mapping.
+        """
+        _check_named(options)
         pool = await self._get_pool()
         attempts = self._attempts(pool, {**self._options, **options})
         return (await self._whole(lambda: self._generation(pool, prompt, options), attempts)).text
@@ -136,7 +142,9 @@ class AsyncLocalLLM:
 
         Raises:
             StreamBroken: it broke after the first piece, or twice before it; `partial` holds what had come.
+            TypeError: options were given as one mapping.
         """
+        _check_named(options)
         pool = await self._get_pool()
         attempts = self._attempts(pool, {**self._options, **options})
         begun = False
@@ -324,6 +332,13 @@ class LocalLLM:
     def _submit(self, work: Callable[[AsyncLocalLLM], Coroutine[object, object, R]]) -> Future[R]:
         llm = self._llm
         return self._there.submit(lambda pool: work(llm.over(pool)))
+
+
+def _check_named(options: Mapping[str, object]) -> None:
+    """No option is a mapping: one called "options" would be sent as it is, and count for nothing."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            raise TypeError(f"{name} is a mapping: give options by name, as in generate(prompt, temperature=0)")
 
 
 def _question(

@@ -32,6 +32,10 @@ FAIR_TOKENS = 8192.0
 what affinity can take from fairness."""
 AFFINITY_SECONDS = 10.0
 """The oldest call of a client goes first for a cached prefix of another one only while it has waited for less."""
+_SURELY = 2
+"""See `ServerState.loaded`."""
+_FIRST_HALF = 0.5
+"""So much of a server is filled before another one is tried that has the model too, perhaps with other options."""
 _LOOKED_AT = 8
 """Calls of a line that are looked at for one that suits, beyond the one whose turn it is."""
 
@@ -79,15 +83,17 @@ class Placement:
     def slot_for(self, ticket: Ticket, hosts: Iterable[ServerState], now: float) -> ServerState | None:
         """Of these servers, which have the lane loaded, the one with a free slot where the call should start.
 
-        The one with its prefix; else where the lane is surely loaded, a slot is known to be there, and least is done.
+        The one with its prefix; else one where the lane is surely loaded and less than half is busy, where a slot is
+        known to be there, and where least is done.
         """
         best: ServerState | None = None
-        best_rank = (False, 0, False, 0.0)
+        best_rank = (False, False, False, 0.0)
         lane = ticket.lane
         for server in hosts:
             if not server.room(lane) or server.name in ticket.excluded or self._held(ticket, server, now):
                 continue
-            rank = (server.name == ticket.owner, server.loaded(lane), not server.unproven(lane), -server.load)
+            sure = server.loaded(lane) == _SURELY and server.load < _FIRST_HALF
+            rank = (server.name == ticket.owner, sure, not server.unproven(lane), -server.load)
             if best is None or rank > best_rank:
                 best, best_rank = server, rank
         return best

@@ -22,6 +22,8 @@ ROUND_SECONDS = 0.5
 """How often servers are gone round."""
 PROBE_SECONDS = 1.0
 """How long the answer to a probe may take."""
+LATE_SECONDS = 0.25
+"""A round that begins so much later than it should."""
 RECENT_SECONDS = 60.0
 """So long after the last call servers that are down, and models that hang, are still looked after."""
 
@@ -32,6 +34,9 @@ class Watchman:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._pool = dispatcher
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._late_at = float("-inf")
+        """When a round was late."""
         self._probing: set[str] = set()
         self._active_at = float("-inf")
         self._hung = HungLanes(dispatcher)
@@ -49,6 +54,7 @@ class Watchman:
             self._timer = None
 
     def _again(self) -> None:
+        self._due = self._pool.clock() + ROUND_SECONDS
         self._timer = asyncio.get_running_loop().call_later(ROUND_SECONDS, self._round)
 
     def _round(self) -> None:
@@ -58,13 +64,21 @@ class Watchman:
             return
         servers = pool.scheduler.servers
         now = pool.clock()
+        if self._is_late(now):
+            self._late_at = now
         self._hung.go_round(now)
         for name, server in servers.items():
             heard = any(berth.heard for berth in server.berths.values())
             if server.health is Health.DOWN:
                 if now - server.looked_at >= ROUND_SECONDS:
                     pool.inventory.look(name)
-            elif server.in_flight and not heard and len(servers) > 1 and name not in self._probing:
+            elif (
+                server.in_flight
+                and not heard
+                and now > self._late_at
+                and len(servers) > 1
+                and name not in self._probing
+            ):
                 self._probing.add(name)
                 pool.background.start(self._probe(name), f"probe {pool.servers[name].label}")
             for berth in server.berths.values():
@@ -72,17 +86,23 @@ class Watchman:
         if pool.busy or ((self._hung or self._any_down()) and now - self._active_at < RECENT_SECONDS):
             self._again()
 
+    def _is_late(self, now: float) -> bool:
+        """Whether this loop has been held up: then an answer may lie unread, and silence says nothing."""
+        return now - self._due > LATE_SECONDS
+
     def _any_down(self) -> bool:
         return any(server.health is Health.DOWN for server in self._pool.scheduler.servers.values())
 
     async def _probe(self, name: str) -> None:
         """Ask a silent server whether it is there; if it is not, take its calls back."""
+        asked_at = self._pool.clock()
         try:
             if name not in self._pool.servers:  # removed before the probe began
                 return
             await self._pool.inventory.client(name).version(seconds=PROBE_SECONDS)
         except OllamaError as error:
-            if name in self._pool.scheduler.servers and not self._pool.closed:
+            late = self._late_at >= asked_at or self._is_late(self._pool.clock())
+            if not late and name in self._pool.scheduler.servers and not self._pool.closed:
                 self._pool.lost(name, error)
         finally:
             self._probing.discard(name)

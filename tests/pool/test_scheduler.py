@@ -528,3 +528,15 @@ def test_a_load_that_is_called_off_gives_the_next_lane_its_chance_at_once():
 
     assert [where(each) for each in bench.place()] == ["two", "one"]
     assert (where(second), where(wide)) == ("two", "one")
+
+
+def test_a_server_that_has_the_model_too_perhaps_with_other_options_is_not_left_idle():
+    bench = Bench(slots={"one": 4, "two": 4})
+    bench.up("one", loaded=("a:latest",))
+    bench.up("two", loaded=("a:latest",))
+    sure = where(bench.streaming(A))
+    calls = [bench.call(A) for _ in range(3)]
+    bench.place()
+
+    assert where(calls[0]) == sure
+    assert where(calls[1]) != sure

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from infrastructure.pool import watchman
 from infrastructure.pool.errors import NoServerAvailable, UnknownServer
 from infrastructure.pool.states import Health
 from infrastructure.simulator import FaultKind, Toxic, ToxicKind
@@ -96,3 +97,23 @@ async def test_a_model_that_keeps_failing_on_one_server_is_served_by_the_other()
         for _ in range(5):
             await pool.chat(model="words", messages=ask())
         assert pool.snapshot().calls.moved == moved
+
+
+async def test_a_server_is_not_called_down_for_an_answer_that_this_loop_was_too_late_to_read(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(watchman, "PROBE_SECONDS", 0.01)
+    servers = simulator(), simulator()
+    async with pool_over(*servers) as pool:
+        await pool.chat(model="words", messages=ask())
+        dispatcher = pool._dispatcher
+        name = next(iter(dispatcher.servers))
+        servers[0].add_toxic(Toxic(kind=ToxicKind.TIMEOUT))
+        looks_out = dispatcher.watchman
+
+        looks_out._due = dispatcher.clock() - 1  # its round should have begun a second ago
+        await looks_out._probe(name)
+        assert dispatcher.scheduler.servers[name].health is Health.UP
+        looks_out._due = dispatcher.clock() + 1
+        await looks_out._probe(name)
+        assert dispatcher.scheduler.servers[name].health is Health.DOWN

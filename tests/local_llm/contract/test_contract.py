@@ -67,6 +67,15 @@ async def test_options_reach_the_server(opened):
     assert "".join([piece async for piece in llm.stream("hi", num_predict=2)]) == "again and"
 
 
+async def test_options_as_one_mapping_are_refused(opened):
+    llm = await opened("endless", simulator())
+
+    with pytest.raises(TypeError, match="give options by name"):
+        await llm.generate("hi", options={"num_predict": 2})
+    with pytest.raises(TypeError, match="give options by name"):
+        [piece async for piece in llm.stream("hi", options={"num_predict": 2})]
+
+
 async def test_a_model_that_is_not_there_is_an_error_with_its_hint(opened):
     llm = await opened("nowhere", simulator())
 
