@@ -303,7 +303,7 @@ class OllamaConnectionPool:
             ValueError: it is there already.
         """
         for settings in by_url([server]).values():
-            self._dispatcher.add_server(settings)
+            self._dispatcher.fleet.add(settings)
 
     def drain_server(self, server: str, *, draining: bool = True) -> None:
         """Give a server (label or URL) no new calls, or calls again; those in flight there go on.
@@ -311,7 +311,7 @@ class OllamaConnectionPool:
         Raises:
             UnknownServer: there is none of that name.
         """
-        self._dispatcher.set_draining(self._dispatcher.named(server), draining)
+        self._dispatcher.fleet.set_draining(self._dispatcher.fleet.named(server), draining)
 
     async def remove_server(self, server: str) -> None:
         """Drain a server (label or URL), wait until its calls are over, and forget it. No call is lost.
@@ -319,7 +319,7 @@ class OllamaConnectionPool:
         Raises:
             UnknownServer: there is none of that name.
         """
-        await self._dispatcher.remove_server(self._dispatcher.named(server))
+        await self._dispatcher.fleet.remove(self._dispatcher.fleet.named(server))
 
     # ------------------------------------------------------------------------------------------ state
     def snapshot(self) -> PoolSnapshot:

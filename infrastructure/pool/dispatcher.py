@@ -1,7 +1,7 @@
 """Carries out what the scheduler decides.
 
-Owns the waiting: who sleeps until it has a slot, the one timer that wakes for deadlines, the looks that a call needs
-before it can be placed or refused. All of it runs in the event loop; a decision is made at each change and at once.
+Owns the calls from admission to end, the one timer that wakes for deadlines, and closing. All of it runs in the event
+loop; a decision is made at each change and at once.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from itertools import takewhile
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from infrastructure.pool.background import Background
 from infrastructure.pool.changes import Changes
-from infrastructure.pool.errors import DeadlinePassed, PoolClosed, PoolDraining, QueueTimeout, UnknownServer
+from infrastructure.pool.errors import DeadlinePassed, PoolClosed, PoolDraining, QueueTimeout
 from infrastructure.pool.failures import is_down, trips
 from infrastructure.pool.figures import Figures
+from infrastructure.pool.fleet import Fleet
 from infrastructure.pool.inventory import Inventory
 from infrastructure.pool.placement import may_serve
-from infrastructure.pool.refusal import Found, reasons_of, refusal
 from infrastructure.pool.retries import HEDGE_SHARE, RetryBudget
 from infrastructure.pool.scheduler import Scheduler
-from infrastructure.pool.states import CallState, Health
-from infrastructure.pool.ticket import Ticket
+from infrastructure.pool.states import CallState
+from infrastructure.pool.turns import Turns
 from infrastructure.pool.watchman import Watchman
 from infrastructure.transport.errors import ModelNotFound, OllamaError
 
@@ -33,48 +32,15 @@ if TYPE_CHECKING:
 
     from infrastructure.config.settings import PoolSettings, ServerSettings
     from infrastructure.pool.calls import Call
-    from infrastructure.pool.errand import Errand
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.observing import CallObserver
-    from infrastructure.pool.ticket import Slot
-    from infrastructure.transport.errors import Partial
+    from infrastructure.pool.running import Running
+    from infrastructure.pool.ticket import Slot, Ticket
 
 _log = logging.getLogger(__name__)
 
-SETTLE_SECONDS = 0.25
-"""How long the first calls wait for slower servers, which may have the model loaded already."""
 POSITION_SECONDS = 0.25
 """How often those who watch a waiting call are told its place, at most."""
-
-
-class Running(Protocol):
-    """A call under way, as the dispatcher needs to reach it."""
-
-    ticket: Ticket
-    errand: Errand
-
-    @property
-    def characters(self) -> int:
-        """How much of the answer has come."""
-        ...
-
-    @property
-    def partial(self) -> Partial:
-        """What has come of the answer."""
-        ...
-
-    @property
-    def reading(self) -> bool:
-        """Whether somebody waits for the next chunk."""
-        ...
-
-    def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
-        """Its slot is taken: close the stream and free the slot; then fail with the error, or go on if None."""
-        ...
-
-    def tell_position(self, position: int) -> None:
-        """So many calls go before it."""
-        ...
 
 
 class Dispatcher:
@@ -97,7 +63,8 @@ class Dispatcher:
             places={name: server.max_loaded_models for name, server in servers.items()},
         )
         self.inventory = Inventory(self.servers, settings, self.scheduler, self.background, clock)
-        self.inventory.on_look = self._looked
+        self.fleet = Fleet(self)
+        self.inventory.on_look = self.fleet.looked
         self.watchman = Watchman(self)
         self.on_call: Callable[[], None] = _ignore
         """Called when a call begins."""
@@ -106,13 +73,12 @@ class Dispatcher:
         self.draining = False
         self.closed = False
         self._runs: dict[int, Running] = {}
-        self._turns: dict[int, asyncio.Future[None]] = {}
+        self._turns = Turns()
         self._idle = asyncio.Event()
         self._idle.set()
         self._freed = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
-        self._settle: asyncio.TimerHandle | None = None
         self._positions: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------------------------------ calls
@@ -148,20 +114,20 @@ class Dispatcher:
             excluded=excluded,
         )
         if displaced is not None:
-            self._refuse(displaced, self.scheduler.saturated())
-        self._line_up(ticket)
+            self._turns.refuse(displaced, self.scheduler.saturated())
+        self._turns.line_up(ticket)
         return ticket
 
     def move(self, ticket: Ticket, server: str) -> None:
         """A call in flight failed before its first byte and is queued again, for the other servers."""
         self.counts["moved"] += 1
         self.scheduler.move(ticket, exclude=server, now=self.clock())
-        self._line_up(ticket)
+        self._turns.line_up(ticket)
 
     def return_preempted(self, ticket: Ticket) -> None:
         """A pre-empted call is queued again."""
         self.scheduler.return_preempted(ticket, self.clock())
-        self._line_up(ticket)
+        self._turns.line_up(ticket)
 
     def check_open(self) -> None:
         """Raise PoolClosed if the pool is closed."""
@@ -209,23 +175,17 @@ class Dispatcher:
             OllamaError: there is none: the queue, the deadline, the servers or the model do not allow it.
         """
         try:
-            self._refresh()
+            self.fleet.refresh()
             self.pump()
-            while ticket.slot is None:  # a slot may be taken back before its call has seen it
-                await self._turns[ticket.number]
+            return await self._turns.wait(ticket)
         except asyncio.CancelledError:
             self.abandon(ticket)
             raise
-        self._turns.pop(ticket.number, None)
-        return ticket.slot
 
     def abandon(self, ticket: Ticket) -> None:
         """A call that has not used its slot, or has none, is given up; one that has is left alone."""
-        future = self._turns.pop(ticket.number, None)
-        if future is None:
+        if not self._turns.leave(ticket):
             return
-        if future.done() and not future.cancelled():
-            future.exception()  # seen: the cancellation goes before it
         if ticket.state is CallState.QUEUED:
             self.scheduler.withdraw(ticket, CallState.CANCELLED)
         elif ticket.slot is not None:
@@ -260,7 +220,7 @@ class Dispatcher:
             if there and self._has_elsewhere(ticket) and wanted(ticket):
                 self.counts["moved"] += 1
                 slot = self.scheduler.move(ticket, exclude=server, now=self.clock())
-                self._line_up(ticket)
+                self._turns.line_up(ticket)
                 run.interrupt(slot, None)
 
     def break_off(self, run: Running, error: OllamaError) -> None:
@@ -289,10 +249,11 @@ class Dispatcher:
         for ticket in self.scheduler.expire(now):
             waited = now - ticket.enqueued_at
             late = ticket.call.deadline is not None and waited >= ticket.call.deadline
-            self._refuse(ticket, DeadlinePassed(waited) if late else QueueTimeout(waited))
+            self._turns.refuse(ticket, DeadlinePassed(waited) if late else QueueTimeout(waited))
         self._place(now)
         if len(self.scheduler.queue):
-            self._mind_stranded()
+            for ticket, error in self.fleet.lost():
+                self._turns.refuse(ticket, error)
         while self.scheduler.residency.looks:
             self.inventory.look_soon(self.scheduler.residency.looks.pop())
         if len(self.scheduler.queue):
@@ -307,6 +268,11 @@ class Dispatcher:
         if not self.closed:
             self.pump()
 
+    async def slot_freed(self) -> None:
+        """Wait until some slot may have been freed."""
+        self._freed.clear()
+        await self._freed.wait()
+
     # ------------------------------------------------------------------------------------------- end
     async def drain(self) -> None:
         """Take no new calls and wait until those in hand are over."""
@@ -318,14 +284,14 @@ class Dispatcher:
         """End every call with `PoolClosed`, free every slot, close every connection."""
         self.closed = True
         self.watchman.stop()
-        for timer in (self._alarm, self._settle, self._positions):
+        self.fleet.stop()
+        for timer in (self._alarm, self._positions):
             if timer is not None:
                 timer.cancel()
         for run in list(self._runs.values()):
             self._end(run)
         while any(server.in_flight for server in self.scheduler.servers.values()):
-            self._freed.clear()
-            await self._freed.wait()
+            await self.slot_freed()
         await self.background.aclose()
         await self.inventory.aclose()
         self.changes.close()
@@ -334,116 +300,14 @@ class Dispatcher:
         ticket = run.ticket
         if ticket.state is CallState.QUEUED:
             self.scheduler.withdraw(ticket, CallState.FAILED)
-            self._refuse(ticket, PoolClosed())
+            self._turns.refuse(ticket, PoolClosed())
         elif ticket.slot is not None:
             slot = self.scheduler.stop(ticket, CallState.FAILED)
-            if ticket.number in self._turns:
+            if ticket in self._turns:
                 self.scheduler.free(slot)
-                self._refuse(ticket, PoolClosed())
+                self._turns.refuse(ticket, PoolClosed())
             else:
                 run.interrupt(slot, PoolClosed())
-
-    # --------------------------------------------------------------------------------------- servers
-    def add_server(self, settings: ServerSettings) -> None:
-        """A further server; it is looked at, and gets calls when it has answered.
-
-        Raises:
-            ValueError: it is there already.
-        """
-        self.check_open()
-        if settings.url in self.servers:
-            raise ValueError(f"server {settings.url} is there already")
-        self.servers[settings.url] = settings
-        self.scheduler.add_server(settings.url, settings.slots, settings.max_loaded_models)
-        self.inventory.look(settings.url)
-
-    def named(self, server: str) -> str:
-        """The server of this label or address.
-
-        Raises:
-            UnknownServer: there is none.
-        """
-        for name, settings in self.servers.items():
-            if server in (name, settings.label):
-                return name
-        raise UnknownServer(server, tuple(settings.label for settings in self.servers.values()))
-
-    def set_draining(self, name: str, draining: bool) -> None:
-        """Give a server no new calls, or calls again."""
-        self.scheduler.set_draining(name, draining)
-        self.pump()
-
-    async def remove_server(self, name: str) -> None:
-        """Give a server no new calls, wait until those in flight there are over, and forget it."""
-        self.set_draining(name, True)
-        while name in self.servers and self.scheduler.servers[name].in_flight:
-            self._freed.clear()
-            await self._freed.wait()
-        if name in self.servers:
-            del self.servers[name]
-            self.scheduler.remove_server(name)
-            self.changes.ring()
-            await self.inventory.forget(name)
-
-    def _refresh(self) -> None:
-        now = self.clock()
-        unknown = False
-        for name, server in self.scheduler.servers.items():
-            if self.inventory.due(name, now):
-                self.inventory.look(name)
-            unknown = unknown or server.health is Health.UNKNOWN
-        if unknown and self._settle is None:
-            self.scheduler.settling = True
-            self._settle = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._settled)
-
-    def _looked(self) -> None:
-        if self.closed:
-            return
-        if not any(server.health is Health.UNKNOWN for server in self.scheduler.servers.values()):
-            self.scheduler.settling = False
-        self.pump()
-
-    def _settled(self) -> None:
-        self.scheduler.settling = False
-        self.pump()
-
-    def _mind_stranded(self) -> None:
-        """Calls that fit nowhere: look once more at each server that might take them, then refuse."""
-        if not self.scheduler.doubtful:
-            return
-        for line in self.scheduler.stranded():
-            might = {name: each for name, each in self.scheduler.servers.items() if name not in line.excluded}
-            if any(self.inventory.looking(name) for name in might):
-                lost = list[Ticket]()
-            else:
-                seen = min((server.looked_after for server in might.values()), default=line.newest.number)
-                lost = list(takewhile(lambda ticket, seen=seen: ticket.number <= seen, line))
-            newest = line.newest.number
-            for ticket in lost:
-                self.scheduler.withdraw(ticket, CallState.FAILED)
-                self._refuse(ticket, refusal(ticket.lane.model, self.found()))
-            for name, server in might.items():
-                if server.looked_after < newest:
-                    self.inventory.look(name)
-
-    def reasons(self) -> dict[str, str]:
-        """What is wrong with each server that is not up, by label."""
-        return reasons_of(self.found())
-
-    def found(self) -> list[Found]:
-        """What the last looks showed."""
-        found: list[Found] = []
-        for name, server in self.servers.items():
-            models = self.inventory.holdings(name).models
-            found.append(
-                Found(
-                    server.label,
-                    self.scheduler.servers[name].health,
-                    None if models is None else tuple(model.name for model in models),
-                    self.inventory.error(name),
-                )
-            )
-        return found
 
     # ----------------------------------------------------------------------------------------- turns
     def _place(self, now: float) -> None:
@@ -451,29 +315,16 @@ class Dispatcher:
         while taken_back:
             taken_back = False
             for ticket in self.scheduler.place(now):
-                self._wake(ticket)
+                self._turns.wake(ticket)
             for ticket, slot in self.scheduler.preempt(now):
                 self.counts["preempted"] += 1
-                if ticket.number in self._turns:  # it has not even seen its slot: nothing is to be closed
+                if ticket in self._turns:  # it has not even seen its slot: nothing is to be closed
                     self.scheduler.free(slot)
                     self.scheduler.return_preempted(ticket, now)
-                    self._line_up(ticket)
+                    self._turns.line_up(ticket)
                     taken_back = True
                 else:
                     self._runs[ticket.number].interrupt(slot, None)
-
-    def _line_up(self, ticket: Ticket) -> None:
-        self._turns[ticket.number] = asyncio.get_running_loop().create_future()
-
-    def _wake(self, ticket: Ticket) -> None:
-        future = self._turns.get(ticket.number)
-        if future is not None and not future.done():
-            future.set_result(None)
-
-    def _refuse(self, ticket: Ticket, error: OllamaError) -> None:
-        if self._turns[ticket.number].done():
-            self._line_up(ticket)
-        self._turns[ticket.number].set_exception(error)
 
     def _set_alarm(self, now: float) -> None:
         """Wake when the next waiting call's time is over, or when time alone may bring a decision."""

@@ -20,7 +20,8 @@ from infrastructure.transport.messages import GenerateRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infrastructure.pool.dispatcher import Dispatcher, Running
+    from infrastructure.pool.dispatcher import Dispatcher
+    from infrastructure.pool.running import Running
     from infrastructure.pool.server_state import Berth
     from infrastructure.pool.ticket import Ticket
     from infrastructure.transport.messages import KeepAlive

@@ -33,7 +33,7 @@ class Catalogue:
         """All models of all servers that can be reached, by name."""
         await self._look(list(self._pool.servers))
         if not self._up():
-            raise NoServerAvailable(self._pool.reasons())
+            raise NoServerAvailable(self._pool.fleet.reasons())
         found: dict[str, list[tuple[str, LocalModel]]] = {}
         for server in self._up():
             for model in self._pool.inventory.holdings(server).models or ():
@@ -42,7 +42,7 @@ class Catalogue:
 
     async def show(self, model: str, server: str | None) -> ModelInfo:
         """What a server knows of the model."""
-        name = self._pool.named(server) if server is not None else await self._holder(model)
+        name = self._pool.fleet.named(server) if server is not None else await self._holder(model)
         key = (name, canonical(model))
         task = self._shows.get(key)
         if task is None:
@@ -54,12 +54,12 @@ class Catalogue:
     async def pull(self, model: str, server: str | None) -> AsyncGenerator[PullProgress, None]:
         """Have a server download the model."""
         if server is not None:
-            name = self._pool.named(server)
+            name = self._pool.fleet.named(server)
         else:
             await self._look(list(self._pool.servers))
             name = next(iter(self._up()), None)
             if name is None:
-                raise NoServerAvailable(self._pool.reasons(), model)
+                raise NoServerAvailable(self._pool.fleet.reasons(), model)
         async with aclosing(self._pool.inventory.client(name).pull(model)) as progress:
             async for step in progress:
                 yield step
@@ -72,7 +72,7 @@ class Catalogue:
             models = self._pool.inventory.holdings(server).models
             if models is None or any(canonical(each.name) == wanted for each in models):
                 return server
-        raise refusal(model, self._pool.found())
+        raise refusal(model, self._pool.fleet.found())
 
     async def _look(self, servers: list[str]) -> None:
         looks = [self._pool.inventory.look(server) for server in servers]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infrastructure.pool.dispatcher import Running
     from infrastructure.pool.figures import LaneFigures
     from infrastructure.pool.lanes import Lane
+    from infrastructure.pool.running import Running
 
 FLOOR_SECONDS = 30.0
 """No shorter silence is suspicious."""

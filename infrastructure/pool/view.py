@@ -23,8 +23,9 @@ from infrastructure.pool.states import Band, SlotState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infrastructure.pool.dispatcher import Dispatcher, Running
+    from infrastructure.pool.dispatcher import Dispatcher
     from infrastructure.pool.lanes import Lane
+    from infrastructure.pool.running import Running
 
 _CALLS_SHOWN = 100
 _CHARACTERS_A_TOKEN = 4

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from agents.model import Message, Tool
 from infrastructure.config.settings import LaneSettings
 from infrastructure.connection_pool import Band, Call, CallState, CallUpdate, OllamaConnectionPool
-from infrastructure.pool import dispatcher
+from infrastructure.pool import fleet
 from infrastructure.pool.inventory import Inventory
 from infrastructure.pool.lanes import BadOption
 from infrastructure.pool.messages import BadMessage
@@ -248,7 +248,7 @@ async def test_a_call_goes_where_the_model_is_loaded():
 
 
 async def test_what_other_clients_have_loaded_counts_from_the_first_call_on(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(dispatcher, "SETTLE_SECONDS", 60.0)  # however slow the machine, both servers are heard
+    monkeypatch.setattr(fleet, "SETTLE_SECONDS", 60.0)  # however slow the machine, both servers are heard
     first, second = simulator(), simulator()
     async with pool_over(first, second) as pool:
         async with OllamaConnectionPool([second.url]) as others:
