@@ -13,7 +13,7 @@ from infrastructure.pool.calls import CallUpdate, Reply
 from infrastructure.pool.errand import Errand, by_deadline, estimated_tokens, phases_left, request_options
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, Preempted
 from infrastructure.pool.failures import after_failure, may_try_elsewhere
-from infrastructure.pool.hedging import Hedge
+from infrastructure.pool.lateness import Lateness
 from infrastructure.pool.observing import tell_end
 from infrastructure.pool.states import CallState
 from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, StreamBroken
@@ -26,13 +26,11 @@ if TYPE_CHECKING:
     from agents.model import Options
     from infrastructure.pool.asks import Chunks
     from infrastructure.pool.dispatcher import Dispatcher
+    from infrastructure.pool.hedging import Hedge
     from infrastructure.pool.server_state import Berth
     from infrastructure.pool.ticket import Slot, Ticket
     from infrastructure.transport.errors import Partial
     from infrastructure.transport.messages import Chunk, Metrics
-
-LATE_SECONDS = 0.05
-"""A call is not called late before."""
 
 
 class _SlotTaken(Exception):
@@ -54,9 +52,7 @@ class Run:
         self._cancelled_reader = False
         self._end_with: OllamaError | None = None
         self._last_error: OllamaError | None = None
-        self._late: asyncio.TimerHandle | None = None
-        self._hedge: Hedge | None = None
-        self._adopting = False
+        self._lateness = Lateness(self, dispatcher)
         self._loaded: bool | None = None
         self._where: str | None = None
         self._sent_at = 0.0
@@ -85,7 +81,7 @@ class Run:
         try:
             self._tell()
             while self.reply is None:
-                if not self._adopting:
+                if not self._lateness.going_over:
                     await self._take_turn()
                 try:
                     async for chunk in await self._open():
@@ -105,11 +101,11 @@ class Run:
                     self._stop(CallState.FAILED)
                     await self._close()
         finally:
-            if self._adopting and self._hedge is not None:  # ended between two steps of going over to the other server
-                self._take_over(self._hedge)
+            if self._lateness.going_over:  # ended between two steps
+                self._go_over()
                 self._stop(CallState.CANCELLED)
                 await self._close()
-            self._end_hedge()
+            self._lateness.end()
             self._pool.forget(self)
         if final is not None:
             yield final
@@ -131,10 +127,9 @@ class Run:
 
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """The scheduler took the slot: close, free it, then fail with the error, or go on if None."""
-        if self._adopting and self._hedge is not None:  # of the two, this is the other server's
-            self._adopting = False
+        if self._lateness.going_over:  # of the two, this is the other server's
             self._end_with = error
-            self._pool.background.start(self._hedge.release(slot), "close a second server's answer")
+            self._lateness.release(slot)
             return
         self._slot = slot
         self._taken = True
@@ -173,10 +168,10 @@ class Run:
         self._berth = self._slot.berth
 
     async def _open(self) -> AsyncIterator[Chunk]:
-        if self._adopting and self._hedge is not None:
-            self._take_over(self._hedge)
+        if self._lateness.going_over:
+            hedge = self._go_over()
             self._read_as_current_task()
-            return self._hedge.chunks()
+            return hedge.chunks()
         server, self._where = self._server, self._label
         self._taken = self._cancelled_reader = False
         self._loaded = self._pool.scheduler.servers[server].loaded(self.errand.lane) > 0
@@ -193,7 +188,7 @@ class Run:
             self._on_phase,
         )
         self._read_as_current_task()
-        self._watch_for_late()
+        self._lateness.watch()
         chunks = await stream.__aenter__()
         self._stream, self._gathered = stream, chunks.gathered
         if self.ticket.state is CallState.CONNECTING:
@@ -201,58 +196,27 @@ class Run:
         return chunks
 
     # ---------------------------------------------------------------------------------- a second server
-    def _watch_for_late(self) -> None:
-        if self._late is not None:  # of an attempt that failed sooner
-            self._late.cancel()
-            self._late = None
-        if len(self._pool.servers) < 2:
-            return
-        seconds = self._pool.scheduler.estimates.late(self.errand.lane)
-        if seconds is not None and self._hedge is None:
-            self._late = asyncio.get_running_loop().call_later(max(seconds, LATE_SECONDS), self._ask_another)
+    @property
+    def waits(self) -> bool:
+        """Whether it has been sent, has had no byte, and is still this server's to answer."""
+        waiting = self.ticket.state is CallState.WAITING and self._first_byte_at is None
+        return waiting and not self._taken and self._reader is not None
 
-    def _ask_another(self) -> None:
-        self._late = None
-        if self._first_byte_at is not None or self.ticket.state is not CallState.WAITING:
-            return
-        twin = self._pool.twin(self.ticket)
-        if twin is not None:
-            self._hedge = Hedge(self.errand, self._pool, twin, self._go_over)
-        else:  # none is free at this moment
-            self._watch_for_late()
+    def leave(self) -> None:
+        """Leave this server, whose slot is cancelling: the other one has answered."""
+        self._taken = self._cancelled_reader = True
+        if self._reader is not None:
+            self._reader.cancel()
 
-    def _go_over(self) -> None:
-        """The other server was faster: leave this one."""
-        hedge = self._hedge
-        if (
-            hedge is None
-            or self._first_byte_at is not None
-            or self._taken
-            or self.ticket.state is not CallState.WAITING
-            or self._reader is None
-        ):
-            self._end_hedge()
-            return
-        self._pool.counts["hedges_won"] += 1
-        hedge.adopt(self.ticket)
-        self._adopting = self._taken = self._cancelled_reader = True
-        self._reader.cancel()
-
-    def _take_over(self, hedge: Hedge) -> None:
+    def _go_over(self) -> Hedge:
         """The stream and the slot of the other server are this call's now."""
-        self._adopting = self._taken = self._cancelled_reader = False
+        hedge = self._lateness.arrive()
+        self._taken = self._cancelled_reader = False
         self._slot, self._stream, self._gathered = self.ticket.slot, hedge.stream, hedge.gathered
         self._where, self._options = self._label, hedge.options
         self._berth = hedge.slot.berth
         self._sent_at = hedge.sent_at
-
-    def _end_hedge(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-        if self._hedge is not None:
-            self._hedge.give_up()
-            self._hedge = None
+        return hedge
 
     def _on_phase(self, phase: Phase) -> None:
         if phase is Phase.FIRST_BYTE and self.ticket.state is CallState.CONNECTING:
@@ -268,8 +232,7 @@ class Run:
 
     def _first_byte(self) -> None:
         self._first_byte_at = self._pool.clock()
-        if self._late is not None or self._hedge is not None:
-            self._end_hedge()
+        self._lateness.end()
         self._pool.scheduler.advance(self.ticket, CallState.STREAMING)
         if self._pool.scheduler.answered(self.ticket, self._server, self._first_byte_at):
             self._pool.pump()

@@ -13,8 +13,8 @@ from infrastructure.pool.errand import Errand
 from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.hedging import Hedge
 from infrastructure.pool.lanes import Lane
+from infrastructure.pool.lateness import LATE_SECONDS
 from infrastructure.pool.retries import RetryBudget
-from infrastructure.pool.run import LATE_SECONDS
 from infrastructure.pool.states import CallState, SlotState
 from infrastructure.simulator import Fault, FaultKind, Simulator
 from infrastructure.transport.messages import EmbedRequest
