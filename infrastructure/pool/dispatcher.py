@@ -206,20 +206,26 @@ class Dispatcher:
             _log.warning("%s keeps failing on %s: no calls for a while (%s)", lane, self.servers[server].label, error)
 
     def lost(self, server: str, error: OllamaError) -> None:
-        """A server does not answer any more: calls there that have had nothing yet go elsewhere, if they can."""
+        """A server does not answer any more: calls there that have had nothing yet go elsewhere, if they can.
+
+        Nothing is wrong with it for them once it answers again.
+        """
         self.inventory.failed(server, error)
-        self.take_back(server, lambda _: True)
+        self.take_back(server, lambda _: True, exclude=False)
         self.pump()
 
-    def take_back(self, server: str, wanted: Callable[[Ticket], bool]) -> None:
-        """Of the calls there that have had nothing yet, those that are wanted go elsewhere, if they can."""
+    def take_back(self, server: str, wanted: Callable[[Ticket], bool], *, exclude: bool = True) -> None:
+        """Of the calls there that have had nothing yet, those that are wanted go elsewhere, if they can.
+
+        `exclude`: not to this server again.
+        """
         for run in list(self._runs.values()):
             ticket = run.ticket
             waits = ticket.state in (CallState.CONNECTING, CallState.WAITING)
             there = waits and ticket.slot is not None and ticket.slot.server == server
             if there and self._has_elsewhere(ticket) and wanted(ticket):
                 self.counts["moved"] += 1
-                slot = self.scheduler.move(ticket, exclude=server, now=self.clock())
+                slot = self.scheduler.move(ticket, exclude=server if exclude else None, now=self.clock())
                 self._turns.line_up(ticket)
                 run.interrupt(slot, None)
 

@@ -202,14 +202,15 @@ class Scheduler:
         """A call and its twin change places."""
         swap_slots(ticket, twin)
 
-    def move(self, ticket: Ticket, *, exclude: str, now: float) -> Slot:
-        """A call in flight failed on a server before its first byte: it is queued again, for the others.
+    def move(self, ticket: Ticket, *, exclude: str | None, now: float) -> Slot:
+        """A call in flight gets no answer where it is: it is queued again, not for the server that failed it.
 
         Its slot is cancelling until `free` is called.
         """
         slot = self._leave(ticket, CallState.QUEUED)
         slot.become(SlotState.CANCELLING)
-        ticket.excluded |= {exclude}
+        if exclude is not None:
+            ticket.excluded |= {exclude}
         self._requeue(ticket, now)
         return slot
 

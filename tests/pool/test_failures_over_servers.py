@@ -205,9 +205,12 @@ async def test_a_stream_that_stalls_is_given_up_after_the_limit_of_the_phase():
 
 
 async def test_a_deadline_that_passes_in_the_middle_gives_what_had_come():
-    async with pool_over(simulator([faulty(FaultKind.HANG, after_chunks=2)])) as pool:
+    server = simulator()
+    async with pool_over(server) as pool:
+        await pool.chat(model="words", messages=ask())  # the pool knows the server, which has the model loaded
+        server.set_fault("words", Fault(kind=FaultKind.HANG, after_chunks=2))
         with pytest.raises(DeadlinePassed) as caught:
-            await pool.chat(model="words", messages=ask(), call=Call(deadline=0.1))
+            await pool.chat(model="words", messages=ask(), call=Call(deadline=1))
 
         assert caught.value.partial is not None
         assert caught.value.partial.text == "one two"

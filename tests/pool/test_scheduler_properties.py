@@ -106,10 +106,11 @@ class SchedulerLife(RuleBasedStateMachine):
         elif ticket.state.holds_slot:
             self.cancelling.append(self.scheduler.stop(ticket, state))
 
-    @rule(ticket=calls)
-    def move(self, ticket: Ticket | None) -> None:
+    @rule(ticket=calls, exclude=st.booleans())
+    def move(self, ticket: Ticket | None, exclude: bool) -> None:
         if ticket is not None and ticket.slot is not None and ticket.state is not CallState.STREAMING:
-            self.cancelling.append(self.scheduler.move(ticket, exclude=ticket.slot.server, now=self.now))
+            server = ticket.slot.server if exclude else None
+            self.cancelling.append(self.scheduler.move(ticket, exclude=server, now=self.now))
 
     @rule(ticket=calls)
     def come_back(self, ticket: Ticket | None) -> None:

@@ -9,8 +9,8 @@ import pytest
 from infrastructure.pool import watchman
 from infrastructure.pool.errors import NoServerAvailable, UnknownServer
 from infrastructure.pool.states import Health
-from infrastructure.simulator import FaultKind, Toxic, ToxicKind
-from infrastructure.transport.errors import OllamaError
+from infrastructure.simulator import Fault, FaultKind, Toxic, ToxicKind
+from infrastructure.transport.errors import OllamaError, ServerUnreachable
 from tests.pool.servers import ask, faulty, paced, pool_over, simulator
 
 
@@ -117,3 +117,20 @@ async def test_a_server_is_not_called_down_for_an_answer_that_this_loop_was_too_
         looks_out._due = dispatcher.clock() + 1
         await looks_out._probe(name)
         assert dispatcher.scheduler.servers[name].health is Health.DOWN
+
+
+async def test_a_call_may_go_back_to_a_server_that_was_silent_and_answers_again():
+    first, second = paced(slots=1), paced(slots=1)
+    async with pool_over(first, second, slots=1) as pool:
+        first.set_fault("endless", Fault(kind=FaultKind.HANG, times=1))
+        pool.drain_server("gpu1")
+        waiting = asyncio.create_task(pool.chat(model="endless", messages=ask(), options={"num_predict": 3}))
+        await first.truth.until(lambda truth: bool(truth.in_slots()))
+        pool.drain_server("gpu1", draining=False)
+        async with pool.stream_chat(model="endless", messages=ask()) as other:
+            await anext(other)  # the other server is busy with it until the end
+            pool._dispatcher.lost(first.url, ServerUnreachable("silent"))
+            await pool._dispatcher.inventory.look(first.url)
+
+            assert (await waiting).server == "gpu0"
+        assert pool.snapshot().calls.moved == 1
