@@ -69,7 +69,7 @@ class Plain:
         body = {
             "model": model,
             "prompt": prompt,
-            "keep_alive": -1,
+            "keep_alive": "30m",  # with -1 a server may never unload what gets calls, and one that waits waits for ever
             "options": {**LOAD_OPTIONS, "num_predict": tokens},
         }
         told = Told()
@@ -160,7 +160,7 @@ async def corral(
     urls: Sequence[str], models: Sequence[str], *, slots: int | None = 2, loaded: int | None = 1
 ) -> AsyncGenerator[Corral]:
     """The pool over these servers, with what it is told of them."""
-    lanes = {model: LaneSettings(model=model, keep_alive=-1, num_thread=1, num_ctx=8192) for model in models}
+    lanes = {model: LaneSettings(model=model, keep_alive="30m", num_thread=1, num_ctx=8192) for model in models}
     servers = [ServerSettings(url=url, slots=slots, max_loaded_models=loaded) for url in urls]
     async with OllamaConnectionPool(servers, lanes=lanes) as pool:
         yield Corral(pool)

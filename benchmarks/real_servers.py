@@ -35,7 +35,7 @@ class RealServer:
     async def warm(self, model: str, options: dict[str, object]) -> None:
         """Load a model, and nothing else."""
         async with httpx.AsyncClient(base_url=self.url, timeout=120) as http:
-            answer = await http.post("/api/generate", json={"model": model, "options": options, "keep_alive": -1})
+            answer = await http.post("/api/generate", json={"model": model, "options": options, "keep_alive": "30m"})
             answer.raise_for_status()
 
 

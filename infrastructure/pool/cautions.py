@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from infrastructure.transport.messages import LoadedModel
 
 _TOLD_KEPT = 1000
+_LISTED_WITHOUT_GPU = 0.1
+"""A server without a GPU lists some of a model as in GPU memory all the same: 2 to 5 %, seen of 0.32.15."""
 _SPILLED = (
     "only {} % of it is in GPU memory, so it is slow; a smaller model or window fits, or fewer models at once:"
     " `corral models fit`"
@@ -43,14 +45,15 @@ class Cautions:
             model: as it is listed.
             lane: the lane of ours that loaded it; None where that was somebody else, whose concern it is.
         """
-        if model.size_vram:
+        on_gpu = model.size_vram > _LISTED_WITHOUT_GPU * model.size
+        if on_gpu:
             self._have_gpu.add(label)
         if lane is None:
             return
-        if 0 < model.size_vram < model.size:
+        if on_gpu and model.size_vram < model.size:
             share = 100 * model.size_vram // model.size
             self._tell(label, model.name, "spilled", _SPILLED.format(share))
-        elif model.size and not model.size_vram and label in self._have_gpu:
+        elif model.size and not on_gpu and label in self._have_gpu:
             self._tell(label, model.name, "off the GPU", _OFF_GPU)
         if lane.num_ctx and model.context_length and model.context_length < lane.num_ctx:
             self._tell(label, model.name, "narrow", _NARROW.format(model.context_length, lane.num_ctx))
