@@ -44,7 +44,11 @@ class Router(Protocol):
 
 
 class Plain:
-    """Binds each call to a server when it comes; the server queues."""
+    """Binds each call to a server when it comes; the server queues.
+
+    No call says `keep_alive`: a server marks a model that has to go by setting it to 0, and a call that sets it again
+    takes the mark off, so that the calls for other models wait until no such call comes any more, and longer.
+    """
 
     def __init__(self, urls: Sequence[str]) -> None:
         self.urls = urls
@@ -69,7 +73,6 @@ class Plain:
         body = {
             "model": model,
             "prompt": prompt,
-            "keep_alive": "30m",  # with -1 a server may never unload what gets calls, and one that waits waits for ever
             "options": {**LOAD_OPTIONS, "num_predict": tokens},
         }
         told = Told()
