@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from benchmarks.policies import Bound, Corral, LeastConnections, LeastWork, RoundRobin, Sticky
+from benchmarks.policies import Bound, CentralQueue, Corral, LeastConnections, LeastWork, RoundRobin, Sticky
 from benchmarks.virtual import Request, Server, Spec, World
 from benchmarks.workloads import CALLS, FOUR, Lengths, conversations, merged, poisson, two_servers
 
@@ -94,7 +94,12 @@ def swaps(seeds: int) -> str:
     for seconds in (0.4, 4.0):
         workload = two_servers(seconds)
         figures: dict[str, tuple[float, float]] = {}
-        for name, policy in (("round robin", RoundRobin), ("least connections", LeastConnections), ("Corral", Corral)):
+        for name, policy in (
+            ("round robin", RoundRobin),
+            ("least connections", LeastConnections),
+            ("central queue", CentralQueue),
+            ("Corral", Corral),
+        ):
             worlds = [World(workload.servers, policy(), workload.requests(seed)).run() for seed in range(seeds)]
             waits = [[each.done - each.at for each in world.requests] for world in worlds]
             loads = _mean(world.loads for world in worlds)
@@ -105,6 +110,7 @@ def swaps(seeds: int) -> str:
                 f"| {_mean(world.now for world in worlds):,.0f} |"
             )
         loads, p95 = figures.pop("Corral")
+        figures.pop("central queue")
         fewest, best = (min(column) for column in zip(*figures.values(), strict=True))
         verdicts.append(
             f"Loads of {seconds} s: {loads / fewest:.2f} of the others' loads (goal: 0.5, "

@@ -72,6 +72,39 @@ class LeastPerSlot(Bound):
         return min(self.servers, key=lambda server: server.in_flight / server.spec.slots)
 
 
+class CentralQueue:
+    """Thirty lines: calls wait here; a free slot takes the oldest of the loaded model, an idle server the oldest."""
+
+    def start(self, world: World) -> None:
+        self.world = world
+        self.servers: Sequence[Server] = tuple(world.servers.values())
+        self.loaded = {server.spec.name: next(iter(server.loaded), "") for server in self.servers}
+        self.waiting: list[Request] = []
+
+    def arrived(self, request: Request) -> None:
+        self.waiting.append(request)
+        self.place()
+
+    def answered(self, request: Request) -> None: ...
+
+    def ended(self, request: Request) -> None:
+        self.place()
+
+    def place(self) -> None:
+        for server in self.servers:
+            name = server.spec.name
+            while server.in_flight < server.spec.slots:
+                fits = [each for each in self.waiting if each.model == self.loaded[name]]
+                if not fits and not server.in_flight:
+                    fits = self.waiting
+                if not fits:
+                    break
+                request = fits[0]
+                self.waiting.remove(request)
+                self.loaded[name] = request.model
+                self.world.send(request, name)
+
+
 class Nomyo(Bound):
     """NOMYO router: loaded with a free slot; else any with a free slot; else the least used; the least used of each."""
 

@@ -28,7 +28,8 @@ WORTH_LOADS = 1.5
 STARVING_LOADS = 6.0
 """After so many loads' time of waiting a call may take the last server of a lane that is still wanted."""
 LULL_LOADS = 3.0
-"""After so many loads' time and one call's it may take it when none waits for that lane."""
+"""When none waits for that lane, it may take it after so many loads' time and one call's, divided by how many wait: what
+they wait together is weighed against the load, and a load back."""
 STAY_LOADS = 10.0
 """A lane for which calls wait keeps a server for so many times what the change has cost: else, once all are late,
 servers would do nothing but load."""
@@ -180,7 +181,8 @@ class SwapGate:
             return 0.0
         load = max(self._estimates.load(head.lane), *(self._estimates.load(lane) for lane in wanted))
         if alone and not any(self._queue.waiting(lane) for lane in wanted):
-            return LULL_LOADS * load + self._estimates.service(head.lane)
+            together = LULL_LOADS * load + self._estimates.service(head.lane)
+            return together / max(1, self._queue.waiting(head.lane))
         patience = STARVING_LOADS * load * (1.0 if alone else CROWDED_TIMES)
         change = load + max(self._estimates.service_on(server.name, lane) for lane in wanted)  # slots drain, too
         return max(patience, server.moved_at + STAY_LOADS * change - head.queued_since)
