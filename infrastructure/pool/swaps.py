@@ -28,8 +28,8 @@ WORTH_LOADS = 1.5
 STARVING_LOADS = 6.0
 """After so many loads' time of waiting a call may take the last server of a lane that is still wanted."""
 LULL_LOADS = 3.0
-"""When none waits for that lane, it may take it after so many loads' time and one call's, divided by how many wait: their
-waiting together is weighed against the load, and a load back."""
+"""When none waits for that lane, it may take it after so many loads' time and one call's, divided by how many wait for
+the other one: their waiting, taken together, is weighed against a load and one back."""
 STAY_LOADS = 10.0
 """A lane for which calls wait keeps a server for so many times what the change has cost: else, once all are late,
 servers would do nothing but load."""
