@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from infrastructure.transport.messages import LoadedModel
 
 _TOLD_KEPT = 1000
-_LISTED_WITHOUT_GPU = 0.1
-"""A server without a GPU lists some of a model as in GPU memory all the same: 2 to 5 %, seen of 0.32.15."""
+_SURELY_GPU = 0.5
+"""So much of a model in GPU memory shows that a server has one. Without any it lists some as there all the same: 2 to 26 %,
+seen of 0.32.15."""
 _SPILLED = (
     "only {} % of it is in GPU memory, so it is slow; a smaller model or window fits, or fewer models at once:"
     " `corral models fit`"
@@ -45,16 +46,14 @@ class Cautions:
             model: as it is listed.
             lane: the lane of ours that loaded it; None where that was somebody else, whose concern it is.
         """
-        on_gpu = model.size_vram > _LISTED_WITHOUT_GPU * model.size
-        if on_gpu:
+        if model.size_vram and model.size_vram >= _SURELY_GPU * model.size:
             self._have_gpu.add(label)
         if lane is None:
             return
-        if on_gpu and model.size_vram < model.size:
+        if label in self._have_gpu and model.size_vram < model.size:
             share = 100 * model.size_vram // model.size
-            self._tell(label, model.name, "spilled", _SPILLED.format(share))
-        elif model.size and not on_gpu and label in self._have_gpu:
-            self._tell(label, model.name, "off the GPU", _OFF_GPU)
+            reason, said = ("spilled", _SPILLED.format(share)) if share else ("off the GPU", _OFF_GPU)
+            self._tell(label, model.name, reason, said)
         if lane.num_ctx and model.context_length and model.context_length < lane.num_ctx:
             self._tell(label, model.name, "narrow", _NARROW.format(model.context_length, lane.num_ctx))
 

@@ -32,7 +32,8 @@ def loaded(size_vram: int, window: int = 8192) -> LoadedModel:
         ([loaded(70, 4096)] * 2, LANE, ["only 70 %", "its window is 4,096"]),
         ([loaded(70, 4096)], Lane("m:latest"), ["only 70 %"]),
         ([loaded(70, 4096)], None, []),
-        ([loaded(5, 8192)], LANE, []),  # as a server without a GPU lists it
+        ([loaded(26), loaded(5)], LANE, []),  # as a server without a GPU lists them
+        ([loaded(100), loaded(26)], LANE, ["only 26 %"]),
     ],
 )
 def test_a_model_that_is_slow_or_narrow_is_told_once(
