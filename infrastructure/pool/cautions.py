@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _TOLD_KEPT = 1000
 _SURELY_GPU = 0.5
-"""So much of a model in GPU memory shows that a server has one. Without any it lists some as there all the same: 2 to 26 %,
-seen of 0.32.15."""
+"""So much of a model in GPU memory shows that a server has a GPU. Without one it lists some as there all the same: 2 to
+26 %, seen of 0.32.15."""
 _SPILLED = (
     "only {} % of it is in GPU memory, so it is slow; a smaller model or window fits, or fewer models at once:"
     " `corral models fit`"
