@@ -151,6 +151,13 @@ class PoolSettings(Frozen):
     allow_cloud: bool = False
     """Whether models named `:cloud` or `-cloud`, which leave the machine, are allowed."""
 
+    @field_validator("preload")
+    @classmethod
+    def _have_names(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not all(name.strip() for name in value):
+            raise ValueError("a name is empty")
+        return value
+
 
 class BudgetSettings(Frozen):
     """What one run may use; it ends with the best so far when one of them is spent."""

@@ -66,8 +66,9 @@ class Warming:
         }
         for name in wanted.keys() - plan.homes.keys():
             there = any(canonical(wanted[name].model) in self._held(server) for server in memories)
-            why = "no room beside what is in memory" if there else "no server that answers has it"
-            _log.warning("%s is not loaded ahead: %s; its first call loads it", name, why)
+            room = "no room beside what is in memory; its first call loads it"
+            nowhere = f"no server that answers has it, so that calls for it fail (`ollama pull {wanted[name].model}`)"
+            _log.warning("%s is not loaded ahead: %s", name, room if there else nowhere)
         async with asyncio.TaskGroup() as group:
             for each in begun.values():
                 group.create_task(each.load(), name=f"load {each.lane} ahead")

@@ -345,3 +345,8 @@ def test_empty_table_is_complained_of_where_it_lacks_something_and_takes_nothing
     file.write_text("[pool]\nnum_predict = 5\n[run]\n")
     assert load_settings(file, {"CORRAL_POOL": "{}"}).settings.pool.num_predict == 5
     assert problem(file, {"CORRAL_LANES__BIG": "{}"}).name == "lanes.big.model"
+
+
+def test_a_model_to_be_loaded_ahead_has_a_name(file):
+    file.write_text('[pool]\npreload = ["words", " "]\n')
+    assert "a name is empty" in str(problem(file))

@@ -91,6 +91,7 @@ async def test_nothing_has_to_go_for_it(caplog: pytest.LogCaptureFixture):
         assert loads(gpu) == ["other:latest"]
         assert "words is not loaded ahead: no room beside" in caplog.text
         assert "nowhere is not loaded ahead: no server" in caplog.text
+        assert "(`ollama pull nowhere`)" in caplog.text
 
 
 async def test_lanes_without_a_place_of_their_own_are_told_once(caplog: pytest.LogCaptureFixture):
