@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from itertools import count
+
+import orjson
 
 Small = Callable[[], Awaitable[object]]
 Stream = Callable[[], Awaitable[int]]
@@ -29,3 +31,14 @@ def lines(held: bytes, piece: bytes) -> tuple[list[bytes], bytes]:
     """The whole lines so far, and the rest."""
     *whole, rest = (held + piece).split(b"\n")
     return whole, rest
+
+
+async def count_lines(pieces: AsyncIterator[bytes]) -> int:
+    """Read an answer line by line, as the client of a peer that knows no Ollama would."""
+    tokens, held = 0, b""
+    async for piece in pieces:
+        whole, held = lines(held, piece)
+        for line in whole:
+            orjson.loads(line)
+            tokens += 1
+    return tokens

@@ -12,7 +12,7 @@ from importlib import import_module
 
 import orjson
 
-from benchmarks.contenders import CHAT, Contender, Small, Stream, lines, small_body, text
+from benchmarks.contenders import CHAT, Contender, Small, Stream, count_lines, small_body, text
 
 
 def httpx_client(package: str, *, http2: bool = False) -> Contender:
@@ -33,14 +33,8 @@ def httpx_client(package: str, *, http2: bool = False) -> Contender:
                 ]
 
             async def stream() -> int:
-                tokens, held = 0, b""
                 async with client.stream("POST", "/api/chat", json=CHAT) as response:
-                    async for piece in response.aiter_raw():
-                        whole, held = lines(held, piece)
-                        for line in whole:
-                            orjson.loads(line)
-                            tokens += 1
-                return tokens
+                    return await count_lines(response.aiter_raw())
 
             yield small, stream
 
@@ -58,14 +52,8 @@ async def aiohttp_client(url: str) -> AsyncGenerator[tuple[Small, Stream]]:
                 return orjson.loads(await response.read())
 
         async def stream() -> int:
-            tokens, held = 0, b""
             async with session.post("/api/chat", json=CHAT) as response:
-                async for piece in response.content.iter_any():
-                    whole, held = lines(held, piece)
-                    for line in whole:
-                        orjson.loads(line)
-                        tokens += 1
-            return tokens
+                return await count_lines(response.content.iter_any())
 
         yield small, stream
 

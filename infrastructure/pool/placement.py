@@ -201,7 +201,7 @@ def second_server(ticket: Ticket, hosts: Iterable[ServerState]) -> ServerState |
         server
         for server in hosts
         if server.name not in (slot.server, *ticket.excluded)
-        and server.loaded(lane) == 2
+        and server.loaded(lane) == _SURELY
         and server.room(lane)
         and server.open_to(lane)
         and not server.unproven(lane)

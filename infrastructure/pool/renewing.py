@@ -93,10 +93,8 @@ class Renewing:
 
     def _kept(self, server: ServerState) -> Iterator[Lane]:
         """The lanes that are to stay on the server now."""
-        now, pinned = (
-            self._pool.clock(),
-            {lane_of(each, {}) for each in self._expectations.local(self._pinned).values()},
-        )
+        now = self._pool.clock()
+        pinned = {lane_of(each, {}) for each in self._expectations.local(self._pinned).values()}
         for lane in server.resident().values():
             if lane is None or not may_be_kept(server, lane, self._pool.scheduler.queue):
                 continue
