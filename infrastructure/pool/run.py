@@ -51,6 +51,7 @@ class Run:
         self._taken = False
         self._cancelled_reader = False
         self._end_with: OllamaError | None = None
+        self._ended: CallState | None = None
         self._last_error: OllamaError | None = None
         self._lateness = Lateness(self, dispatcher)
         self._loaded: bool | None = None
@@ -101,12 +102,7 @@ class Run:
                     self._stop(CallState.FAILED)
                     await self._close()
         finally:
-            if self._lateness.going_over:  # ended between two steps
-                self._go_over()
-                self._stop(CallState.CANCELLED)
-                await self._close()
-            self._lateness.end()
-            self._pool.forget(self)
+            await self._leave()
         if final is not None:
             yield final
 
@@ -158,12 +154,12 @@ class Run:
         try:
             self._slot = await self._pool.turn(self.ticket)
         except OllamaError as error:
-            self._count_end(CallState.FAILED)
+            self._end_as(CallState.FAILED)
             if self._last_error is None:
                 raise
             raise after_failure(self._last_error, error) from self._last_error
         except asyncio.CancelledError:
-            self._count_end(CallState.CANCELLED)
+            self._end_as(CallState.CANCELLED)
             raise
         self._berth = self._slot.berth
 
@@ -283,7 +279,7 @@ class Run:
         )
         pool.scheduler.end(self.ticket)  # the server is done with it, whatever becomes of the connection
         self._slot = None
-        self._count_end(CallState.DONE)
+        self._end_as(CallState.DONE)
         pool.pump()
 
     def _check_window(self, metrics: Metrics) -> None:
@@ -342,7 +338,7 @@ class Run:
             return False
         if self._has_moved:
             self._pool.abandon(self.ticket)
-            self._count_end(CallState.CANCELLED)
+            self._end_as(CallState.CANCELLED)
         else:
             self._stop(CallState.CANCELLED)
         return True
@@ -355,11 +351,11 @@ class Run:
     def _go_on_or_fail(self) -> None:
         """The slot was taken: begin anew if nobody has had a part of the answer, else raise."""
         if self._end_with is not None:
-            self._count_end(CallState.FAILED)
+            self._end_as(CallState.FAILED)
             raise self._end_with
         if self.ticket.begun:
             self._pool.scheduler.give_up_preempted(self.ticket, CallState.FAILED)
-            self._count_end(CallState.FAILED)
+            self._end_as(CallState.FAILED)
             raise Preempted(self._gathered.partial)
         self._tell(CallState.QUEUED if self._has_moved else None)  # it may have another slot by now
         self._first_byte_at = None
@@ -373,7 +369,18 @@ class Run:
             self._pool.scheduler.stop(self.ticket, state)
         else:
             return
-        self._count_end(state)
+        self._end_as(state)
+
+    async def _leave(self) -> None:
+        try:
+            if self._lateness.going_over:  # ended between two steps
+                self._go_over()
+                self._stop(CallState.CANCELLED)
+                await self._close()
+        finally:
+            self._lateness.end()
+            self._count_end()
+            self._pool.forget(self)
 
     async def _close(self) -> None:
         """Close the stream, then free the slot. Whoever comes first does it, the other has nothing to do."""
@@ -382,18 +389,30 @@ class Run:
         try:
             if stream is not None:
                 await stream.__aexit__(None, None, None)
+        except asyncio.CancelledError:
+            if (
+                self._ended is CallState.FAILED
+            ):  # left while the failed attempt was being closed: it never sees the error
+                self._ended = CallState.CANCELLED
+            raise
         finally:
             if slot is not None:
                 self._pool.free(slot)
 
-    def _count_end(self, state: CallState) -> None:
-        pool = self._pool
+    def _end_as(self, state: CallState) -> None:
+        self._ended = state
+        self._tell()
+
+    def _count_end(self) -> None:
+        """Count how the call ended: once, as its caller saw it."""
+        pool, state = self._pool, self._ended
+        if state is None:
+            return
         pool.counts[state.value] += 1
         if pool.observers:
             seconds = pool.clock() - self.ticket.enqueued_at
             where, reply = self._where, self.reply
             tell_end(pool.observers, self.errand, self.ticket, state, server=where, seconds=seconds, reply=reply)
-        self._tell()
 
     # ---------------------------------------------------------------------------------------- what is told
     @property
