@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 from agents.model import Completion, LanguageModel, Question
@@ -59,8 +59,10 @@ class StepModel(LanguageModel):
         recorder: CallRecorder,
         budget: Budget,
         emit: Emit,
+        seed: int | None = None,
     ) -> None:
         self._role = role
+        self._seed = seed
         self._step = step
         self._call = call
         self._source = source
@@ -77,6 +79,8 @@ class StepModel(LanguageModel):
             OllamaError: what the server or the wire did.
             PoolError: what the pool refused.
         """
+        if self._seed is not None:
+            question = replace(question, options={**question.options, "seed": self._seed})
         sha = question_sha(question, self._source.model_of(self._role))
         key = StepKey(step=self._step, ordinal=self._asked, request_sha=sha)
         self._asked += 1
