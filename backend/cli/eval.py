@@ -44,6 +44,7 @@ from infrastructure.evaluation import (
 )
 from infrastructure.sandbox import Limits
 from infrastructure.storage.blobs import BlobStore
+from infrastructure.workspace.threads import in_thread
 
 MOST_SEEDS = 1_000
 MOST_ROUNDS = MOST_REPAIRS = 10
@@ -93,7 +94,10 @@ def eval(  # noqa: A001 - the verb's name
     try:
         if report is not None:
             _only_report(problems, out)
-            return _told(reported(EvalPlace(report.resolve())), EvalPlace(report.resolve()), terminal, output)
+            place = EvalPlace(report.resolve())
+            again = reported(place)
+            _keep_table(again, place)
+            return _told(again, place, terminal, output)
         if problems is None:
             raise Refused("no set of problems was named", "Type: corral eval problems.jsonl")
         arms = arms_of(
@@ -154,6 +158,7 @@ class _Work:
 
                 with interruptible(on_first):
                     report = await self._evaluated(seat, progress.news)
+                    await in_thread(lambda _: _keep_table(report, self._place))
             code = _told(report, self._place, terminal, output)  # before it stays for guests
             return INTERRUPTED if self._stop.is_set() and not report.complete else code
 
@@ -186,11 +191,13 @@ class _Work:
             yield judge
 
 
+def _keep_table(report: EvalReport, place: EvalPlace) -> None:
+    replace_lines(place.table, [line.text.encode() for line in report_lines(report)])
+
+
 def _told(report: EvalReport, place: EvalPlace, terminal: Terminal, output: Output) -> int:
-    lines = report_lines(report)
-    replace_lines(place.table, [line.text.encode() for line in lines])
     if output == "text":
-        for line in lines:
+        for line in report_lines(report):
             terminal.print_data(line.text, line.style)
     else:
         terminal.data(report)

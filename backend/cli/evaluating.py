@@ -23,20 +23,40 @@ def report_lines(report: EvalReport) -> tuple[Line, ...]:
     lines = [
         Line(
             f"{report.set}: {report.problems:,} problems, {_many(len(report.seeds), 'seed')}"
-            f" ({', '.join(map(str, report.seeds))}), tests {tests}"
+            f" ({', '.join(map(str, report.seeds))}), tests {tests}{_of_all(report)}"
         ),
-        *_table(report.arms),
+        *_table(report),
     ]
     if report.comparisons:
         lines += [Line(""), Line("against the first setting, problem by problem with the same seeds:")]
-        lines += [_compared(each) for each in report.comparisons]
+        labels = _labels(report)
+        lines += [_compared(each, labels[each.arm]) for each in report.comparisons]
     return (*lines, *_minded(report))
 
 
-def _table(arms: Sequence[ArmReport]) -> list[Line]:
+def _labels(report: EvalReport) -> dict[str, str]:
+    """The settings by what tells them apart."""
+    shared = set(_shared(report))
+    names = [arm.arm for arm in report.arms]
+    return {name: ", ".join(part for part in name.split(", ") if part not in shared) or name for name in names}
+
+
+def _shared(report: EvalReport) -> list[str]:
+    """What several settings have in common; nothing of one alone, which is told whole."""
+    first, *others = [arm.arm.split(", ") for arm in report.arms]
+    return [part for part in first if others and all(part in other for other in others)]
+
+
+def _of_all(report: EvalReport) -> str:
+    shared = _shared(report)
+    return f"; all with {', '.join(shared)}" if shared else ""
+
+
+def _table(report: EvalReport) -> list[Line]:
+    arms, labels = report.arms, _labels(report)
     rows = [(label, [cell(arm) for arm in arms]) for label, cell in _rows(arms)]
-    widths = [max(len(arm.arm), *(len(cells[column]) for _, cells in rows)) for column, arm in enumerate(arms)]
-    head = _row("", [arm.arm for arm in arms], widths)
+    widths = [max(len(labels[arm.arm]), *(len(cells[column]) for _, cells in rows)) for column, arm in enumerate(arms)]
+    head = _row("", [labels[arm.arm] for arm in arms], widths)
     return [Line(""), Line(head, "bold"), *(Line(_row(label, cells, widths)) for label, cells in rows)]
 
 
@@ -96,7 +116,7 @@ def _of_costs() -> list[tuple[str, Cell]]:
 
 def _minded(report: EvalReport) -> list[Line]:
     lines = [
-        Line(f"regretted ({arm.arm}): {', '.join(arm.selection.regretted)}", DIM)
+        Line(f"regretted ({_labels(report)[arm.arm]}): {', '.join(arm.selection.regretted)}", DIM)
         for arm in report.arms
         if arm.selection.regretted
     ]
@@ -117,11 +137,11 @@ def _minded(report: EvalReport) -> list[Line]:
     return [Line(""), *lines] if lines else []
 
 
-def _compared(each: Comparison) -> Line:
+def _compared(each: Comparison, label: str) -> Line:
     value, low, high = (100 * number for number in (each.difference.value, each.difference.low, each.difference.high))
     style = GOOD if low > 0 else BAD if high < 0 else ""
     return Line(
-        f"  {each.arm}: {value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f});"
+        f"  {label}: {value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f});"
         f" of {_many(each.pairs, 'pair')} {each.better:,} better, {each.worse:,} worse",
         style,
     )
