@@ -132,7 +132,9 @@ class Finished:
 def finished(tmp_path_factory: pytest.TempPathFactory, server: str) -> Finished:
     root = tmp_path_factory.mktemp("finished")
     told = [str(write_set(root, *PROBLEMS)), "--out", str(root / "out"), "--data", str(root / "data")]
-    done = subprocess.run([*COMMAND, *told, "--server", server, *QUICK, "--json"], capture_output=True, check=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CORRAL_")}
+    options = ("--server", server, *QUICK, "--json")
+    done = subprocess.run([*COMMAND, *told, *options], capture_output=True, check=True, env=environment)
     return Finished(root, json.loads(done.stdout))
 
 
