@@ -23,6 +23,7 @@ from backend.cli.run import MOST_CANDIDATES
 from backend.cli.seating import LevelName, SandboxOption, check_sandbox, open_seat, settings_with
 from backend.cli.tokens import Output
 from infrastructure.batch import BatchError, BatchRegistry, EngineRuns, Order, Wishes
+from infrastructure.batch.identity import corral_version, prompts_sha
 from infrastructure.batch.lines import replace_lines
 from infrastructure.config.settings import Settings
 from infrastructure.evaluation import (
@@ -115,6 +116,8 @@ def eval(  # noqa: A001 - the verb's name
             arms=arms,
             seeds=_seeds(n, seeds),
             self_tests=self_tests,
+            corral=corral_version(),
+            prompts=prompts_sha(),
         )
         wishes = Wishes(at_once=None if at_once is None else _within("--at-once", at_once, 1, MOST_AT_ONCE))
         work = _Work(kept, arms, outline, place, wishes, settings, terminal)

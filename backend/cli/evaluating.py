@@ -110,6 +110,7 @@ def _of_costs() -> list[tuple[str, Cell]]:
         ("tokens a solved one", lambda arm: _maybe(arm.costs.tokens_per_solved, ",.0f")),
         ("GPU seconds", lambda arm: f"{arm.costs.gpu_seconds:,.1f}"),
         ("GPU seconds a solved one", lambda arm: _maybe(arm.costs.gpu_seconds_per_solved, ",.2f")),
+        ("a run: median, p95", lambda arm: f"{arm.costs.run_seconds_median:,.1f}, {arm.costs.run_seconds_p95:,.1f} s"),
         ("time, of all runs", lambda arm: f"{duration(arm.costs.wall_seconds)}, {arm.costs.run_seconds:,.0f} s"),
     ]
 

@@ -8,7 +8,8 @@ from infrastructure.evaluation.judging import HiddenJudge, open_judge
 from infrastructure.evaluation.place import EvalPlace, Outline
 from infrastructure.evaluation.plan import Arm, Trial, arms_of, trials_of
 from infrastructure.evaluation.problems import Problem, chosen
-from infrastructure.evaluation.report import ArmReport, Comparison, EvalReport, report_on
+from infrastructure.evaluation.report import ArmReport, Comparison, EvalReport
+from infrastructure.evaluation.reporting import report_on
 from infrastructure.evaluation.samples import Figures, Sample, Tried, read_samples
 from infrastructure.evaluation.working import Assignment, evaluate, reported
 

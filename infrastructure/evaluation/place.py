@@ -26,6 +26,10 @@ class Outline(BaseModel):
     seeds: tuple[int, ...]
     self_tests: bool
     """Whether the runs had no tests but their own."""
+    corral: str
+    """The version that ran it last."""
+    prompts: str
+    """SHA-256 over all its prompts."""
 
     @property
     def trials(self) -> int:

@@ -5,6 +5,7 @@ Owns the HumanEval form and the choice among a set's problems; `exercises` owns 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,12 @@ class Problem:
     tests: Mapping[str, str]
     reference: Mapping[str, str] = field(default_factory=_nothing)
     test_command: str | None = None
+
+    @property
+    def tests_sha(self) -> str:
+        """SHA-256 of all that decides the judge's word on a patch."""
+        said = [dict(self.files), dict(self.tests), dict(self.reference), self.test_command]
+        return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def job(self, name: str, *, hide_tests: bool) -> Job:
         """It as a batch's job; with hidden tests a run has only those that it writes itself."""

@@ -83,6 +83,8 @@ class Sample(BaseModel):
     status: Status
     reason: str = ""
     error_class: str = ""
+    tests_sha: str = ""
+    """Of the tests that judged it: changed ones judge again, also where they were hidden from the run."""
     fit: Fit = "fit"
     chosen: str = ""
     """Hash of the patch that the run delivered; empty without one."""

@@ -30,7 +30,8 @@ from infrastructure.batch.lines import JsonLines, replace_lines
 from infrastructure.evaluation.judging import HiddenJudge
 from infrastructure.evaluation.place import EvalPlace, Outline, read_outline
 from infrastructure.evaluation.plan import Trial
-from infrastructure.evaluation.report import EvalReport, report_on
+from infrastructure.evaluation.report import EvalReport
+from infrastructure.evaluation.reporting import report_on
 from infrastructure.evaluation.samples import Sample, Tried, read_samples
 from infrastructure.evaluation.tracing import Trace
 from infrastructure.events.catalogue import AnyEvent
@@ -121,7 +122,11 @@ class _Bench:
     def __init__(self, assignment: Assignment, judge: HiddenJudge, events_of: EventsOf) -> None:
         self._assignment, self._judge, self._events_of = assignment, judge, events_of
         self._trials = {trial.entry.job.id: trial for trial in assignment.trials}
-        self._done = {sample.identity: sample.run for sample in read_samples(assignment.place.samples)}
+        self._done = {
+            sample.identity: (sample.run, sample.tests_sha)
+            for sample in read_samples(assignment.place.samples)
+            if sample.fit != "not runnable"  # what was missing may be there now
+        }
         self._file = JsonLines(assignment.place.samples)
         self._queue: asyncio.Queue[Record | None] = asyncio.Queue()
 
@@ -157,8 +162,11 @@ class _Bench:
     async def _judge_all(self) -> None:
         while (record := await self._queue.get()) is not None:
             trial = self._trials.get(record.job_id)
-            if trial is not None and self._done.get(record.identity) != record.run:
-                self._done[record.identity] = record.run
+            if trial is None:
+                continue
+            judged = (record.run, trial.problem.tests_sha)
+            if self._done.get(record.identity) != judged:
+                self._done[record.identity] = judged
                 sample = await self._sample(trial, record)
                 await in_thread(partial(self._keep, sample))
 
@@ -180,6 +188,7 @@ class _Bench:
             status=record.status,
             reason=record.reason,
             error_class=record.error.error_class if record.error else "",
+            tests_sha=trial.problem.tests_sha,
             fit=await self._judge.fit(trial.problem),
             chosen=chosen,
             solved=bool(solved),

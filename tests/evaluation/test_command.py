@@ -218,6 +218,22 @@ def test_with_self_tests_runs_see_none_of_the_given_tests_which_judge_afterwards
     }
 
 
+def test_hidden_tests_that_change_judge_again_without_a_new_run(corral: Corral, tmp_path: Path):
+    evaluated(corral, tmp_path, *QUICK, "--self-tests", problems=PROBLEMS[:1])
+    (before,) = samples(tmp_path).values()
+    stricter = {
+        **PROBLEMS[0],
+        "test": "def check(candidate):\n    assert candidate(1) == 3\n",
+        "canonical_solution": "",
+    }
+    done = evaluated(corral, tmp_path, *QUICK, "--self-tests", problems=[stricter])
+    (after,) = samples(tmp_path).values()
+
+    assert "1 finished before, 0 to do" in done.err
+    assert (before.run, before.solved) == (after.run, True)
+    assert not after.solved
+
+
 def test_false_tests_of_a_run_refuse_what_is_right_and_the_judge_knows(corral: Corral, tmp_path: Path):
     tasks = tmp_path / "false.jsonl"
     tasks.write_text(json.dumps(TASKS[0]))
@@ -236,7 +252,7 @@ def test_every_candidate_is_judged_and_a_right_one_that_was_not_taken_is_regrett
     tasks.write_text("\n".join(map(json.dumps, TASKS[7:11])))
     told = {"tasks": tasks, "time_scale": 0.0, "wrong_tests": 1.0, "independent": True, "first_time_right": 0.5}
     for corral.server in serve(SimulatorSettings.model_validate(told | {"num_parallel": 4})):
-        options = (*QUICK, "--self-tests", "--candidates", "4", "--n", "2", "--output", "json")
+        options = (*QUICK, "--self-tests", "--candidates", "4", "--output", "json")
         done = evaluated(corral, tmp_path, *options, problems=[problem(number) for number in range(8, 12)])
     assert done.code == 0, done.err
     found = list(read_samples(EvalPlace(tmp_path / "out").samples))
@@ -316,7 +332,7 @@ def test_another_setting_is_another_evaluation(corral: Corral, finished: Finishe
 
 
 def test_a_killed_evaluation_goes_on_and_counts_each_sample_once(corral: Corral, tmp_path: Path):
-    problems = [problem(number) for number in range(8, 14)]
+    problems = [problem(number) for number in range(8, 12)]
     told = [str(write_set(tmp_path, *problems)), "--out", str(tmp_path / "out"), *corral.options]
     for passed in (1, 2):
         with subprocess.Popen([*COMMAND, *told], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
@@ -329,12 +345,12 @@ def test_a_killed_evaluation_goes_on_and_counts_each_sample_once(corral: Corral,
     before = len(list(read_records(place.batch.records)))
     done = evaluated(corral, tmp_path, "--output", "json", problems=problems)
 
-    assert 1 <= before < 6
+    assert 1 <= before < 4
     assert done.code == 0, done.err
     (arm,) = done.document["arms"]
-    assert (arm["samples"], arm["solved_samples"], arm["missing"]) == (6, 6, 0)
-    assert len({record.identity for record in read_records(place.batch.records)}) == 6
-    assert len(place.batch.records.read_bytes().splitlines()) == 6
+    assert (arm["samples"], arm["solved_samples"], arm["missing"]) == (4, 4, 0)
+    assert len({record.identity for record in read_records(place.batch.records)}) == 4
+    assert len(place.batch.records.read_bytes().splitlines()) == 4
     judged = [
         each for each in read_samples(place.samples) if each.run in {r.run for r in read_records(place.batch.records)}
     ]

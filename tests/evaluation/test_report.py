@@ -161,7 +161,15 @@ def report(
     *samples: Sample, arms: tuple[Arm, ...] = (Arm(),), seeds: tuple[int, ...] = (1,), **more: object
 ) -> EvalReport:
     problems = tuple(dict.fromkeys(each.problem for each in samples)) or ("A",)
-    told = {"set": "s", "problems": problems, "arms": arms, "seeds": seeds, "self_tests": False}
+    told = {
+        "set": "s",
+        "problems": problems,
+        "arms": arms,
+        "seeds": seeds,
+        "self_tests": False,
+        "corral": "1",
+        "prompts": "",
+    }
     return report_on(Outline.model_validate(told | more), samples)
 
 
@@ -259,6 +267,7 @@ def test_costs_are_of_all_samples_and_divided_by_the_solved_ones():
     assert arm.costs.tokens_per_solved == 360
     assert (arm.costs.gpu_seconds, arm.costs.gpu_seconds_per_solved) == (9.0, 9.0)
     assert (arm.costs.run_seconds, arm.costs.wall_seconds) == (12.0, 9.0)
+    assert (arm.costs.run_seconds_median, arm.costs.run_seconds_p95) == (5.0, 6.0)
     assert (arm.answers.applied, arm.answers.rejected, arm.answers.apply_rate) == (9, 3, 0.75)
     assert only_arm(sample("A")).costs.tokens_per_solved is None
     assert only_arm(sample("A")).answers.apply_rate is None
