@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -266,7 +267,8 @@ def test_every_candidate_is_judged_and_a_right_one_that_was_not_taken_is_regrett
     assert selection["oracle"]["value"] > done.document["arms"][0]["solved"]["value"]
 
 
-def test_exercises_are_solved_by_their_given_tests(corral: Corral, tmp_path: Path):
+def test_exercises_are_solved_by_their_given_tests(corral: Corral, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without --out they are kept in `.eval`, under the set's name."""
     folder = tmp_path / "exercises/add-1"
     (folder / ".docs").mkdir(parents=True)
     (folder / ".docs/instructions.md").write_text("Add 1 to x. (problem Tiny/1)")
@@ -275,12 +277,13 @@ def test_exercises_are_solved_by_their_given_tests(corral: Corral, tmp_path: Pat
         "import unittest\n\nfrom solution import add_1\n\n\nclass AddTest(unittest.TestCase):\n"
         "    def test_add(self):\n        self.assertEqual(add_1(1), 2)\n"
     )
-    out = tmp_path / "out"
-    done = corral("eval", str(tmp_path / "exercises"), "--out", str(out), "--model", "oracle", "--output", "json")
+    monkeypatch.chdir(tmp_path)
+    done = corral("eval", "exercises", "--model", "oracle", "--output", "json")
 
     assert done.code == 0, done.err
     assert done.document["arms"][0]["solved_samples"] == 1
-    assert samples(tmp_path)["add-1"].fit == "fit"
+    (sample,) = read_samples(EvalPlace(tmp_path / ".eval/exercises").samples)
+    assert (sample.problem, sample.fit, sample.solved) == ("add-1", "fit", True)
 
 
 # ------------------------------------------------------------------------------------ the same again
@@ -331,6 +334,7 @@ def test_another_setting_is_another_evaluation(corral: Corral, finished: Finishe
     assert (arm["arm"], arm["samples"], arm["solved_samples"]) == ("model oracle, repairs 1, rounds 1", 1, 1)
 
 
+@pytest.mark.timeout(300)  # three commands one after another, on a machine that may be busy
 def test_a_killed_evaluation_goes_on_and_counts_each_sample_once(corral: Corral, tmp_path: Path):
     problems = [problem(number) for number in range(8, 12)]
     told = [str(write_set(tmp_path, *problems)), "--out", str(tmp_path / "out"), *corral.options]
@@ -355,6 +359,26 @@ def test_a_killed_evaluation_goes_on_and_counts_each_sample_once(corral: Corral,
         each for each in read_samples(place.samples) if each.run in {r.run for r in read_records(place.batch.records)}
     ]
     assert {each.problem for each in judged} == {each["task_id"] for each in problems}
+
+
+def test_ctrl_c_stops_at_a_step_and_the_report_says_what_is_missing(corral: Corral, tmp_path: Path):
+    told = [str(write_set(tmp_path, *PROBLEMS[:2])), "--out", str(tmp_path / "out"), *corral.options, "--json"]
+    with subprocess.Popen([*COMMAND, *told], stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        for line in process.stderr:
+            if b": begun" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read().decode()
+        document = json.loads(process.stdout.read())
+    (arm,) = document["arms"]
+
+    assert process.returncode == 130, rest
+    assert "the same command goes on" in rest
+    assert not document["complete"]
+    assert arm["missing"] == 2
+    assert evaluated(corral, tmp_path, problems=PROBLEMS[:1]).code == 0
 
 
 # ---------------------------------------------------------------------------------------- bad input
