@@ -59,6 +59,7 @@ class ScopeMaker:
             client=spec.client,
             band=spec.band,
             sandbox_settings=self.settings.sandbox,
+            seed=spec.seed,
         )
 
     async def seconds_of(self, run: RunId) -> float:

@@ -42,6 +42,7 @@ class RunScope:
         client: For whom calls are made.
         band: How urgent they are.
         sandbox_settings: Limits of a test run, and further folders it may read.
+        seed: Of every question's sampling; the server's choice when None.
     """
 
     run: str
@@ -55,6 +56,7 @@ class RunScope:
     client: str = "default"
     band: Band = Band.INTERACTIVE
     sandbox_settings: SandboxSettings = field(default_factory=SandboxSettings)
+    seed: int | None = None
 
     def model(self, role: str, step: str, emit: Emit, place: Place | None = None) -> StepModel:
         """The model a role is handed in a step. `step` is the same when the step runs again after a crash."""
@@ -67,6 +69,7 @@ class RunScope:
             budget=self.budget,
             emit=emit,
             turn=None if place is None else Turn(self.race, place),
+            seed=self.seed,
         )
 
     @property

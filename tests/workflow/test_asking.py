@@ -55,11 +55,12 @@ class Telling(ModelSource):
         return Answered(completion=Completion(text="end"))
 
 
-def asking(source, recorder=None, budget=None):
+def asking(source, recorder=None, budget=None, seed=None):
     events = []
     model = StepModel(
         role="coder", step="write:1:1", call=Call(), source=source, recorder=recorder or ForgetfulRecorder(),
         budget=budget or Budget(limits=BudgetSettings(), now=Moment(), started=1000.0), emit=events.append,
+        seed=seed,
     )  # fmt: skip
     return model, events
 
@@ -94,6 +95,18 @@ async def test_another_question_of_the_same_step_is_not_given_the_recorded_answe
     await asking(source, recorder)[0].answer(QUESTION)
     other = dataclasses.replace(QUESTION, messages=(Message("user", "something else"),))
     assert (await asking(source, recorder)[0].answer(other)).text == "second"
+
+
+async def test_the_runs_seed_goes_into_every_question_and_makes_it_another_one():
+    recorder, source = Kept(), ScriptedSource({"coder": ["first", "second", "never"]})
+    question = dataclasses.replace(QUESTION, options={"temperature": 0.2})
+    assert (await asking(source, recorder)[0].answer(question)).text == "first"
+    assert (await asking(source, recorder, seed=7)[0].answer(question)).text == "second"
+    assert (await asking(source, recorder, seed=7)[0].answer(question)).text == "second"
+    assert [asked.options for asked in source.asked("coder")] == [
+        {"temperature": 0.2},
+        {"temperature": 0.2, "seed": 7},
+    ]
 
 
 async def test_answer_that_could_not_be_recorded_is_not_used():
