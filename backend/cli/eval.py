@@ -25,7 +25,7 @@ from backend.cli.tokens import Output
 from infrastructure.batch import BatchError, BatchRegistry, EngineRuns, Order, Wishes
 from infrastructure.batch.identity import corral_version, prompts_sha
 from infrastructure.batch.lines import replace_lines
-from infrastructure.config.settings import Settings
+from infrastructure.config.settings import Candidates, Settings
 from infrastructure.evaluation import (
     Arm,
     Assignment,
@@ -75,7 +75,7 @@ def eval(  # noqa: A001 - the verb's name
     ] = False,
     model: Annotated[str | None, Parameter(help="Model or lane for every role; with commas, to compare.")] = None,
     candidates: Annotated[
-        str | None, Parameter(help="Solutions side by side in a run; with commas, to compare: 1,2,4.")
+        str | None, Parameter(help="Solutions side by side in a run, or auto; with commas, to compare: 1,2,4.")
     ] = None,
     repairs: Annotated[str | None, Parameter(help="Tries after the first one fails; with commas, to compare.")] = None,
     rounds: Annotated[str | None, Parameter(help="Plans at most; with commas, to compare.")] = None,
@@ -103,7 +103,7 @@ def eval(  # noqa: A001 - the verb's name
             raise Refused("no set of problems was named", "Type: corral eval problems.jsonl")
         arms = arms_of(
             models=tuple(each for each in (model or "").split(",") if each),
-            candidates=_numbers("--candidates", candidates, 1, MOST_CANDIDATES),
+            candidates=_candidates(candidates),
             repairs=_numbers("--repairs", repairs, 0, MOST_REPAIRS),
             rounds=_numbers("--rounds", rounds, 1, MOST_ROUNDS),
         )
@@ -224,6 +224,16 @@ def _seeds(n: int | None, seeds: str | None) -> tuple[int, ...]:
     if n is not None and named and n != len(named):
         raise Refused(f"--n {n} and --seeds with {len(named)} do not agree", "Give one of the two.")
     return named or tuple(range(1, 1 + _within("--n", 1 if n is None else n, 1, MOST_SEEDS)))
+
+
+def _candidates(text: str | None) -> tuple[Candidates, ...]:
+    """Numbers, and `auto` among them, in the order in which they were named."""
+    words = [word.strip() for word in (text or "").split(",")] if text is not None else []
+    if words.count("auto") > 1:
+        raise Refused(f"--candidates: {text!r} names auto twice", "Name each once.")
+    numbers = [word for word in words if word != "auto"]
+    known = iter(_numbers("--candidates", ",".join(numbers), 1, MOST_CANDIDATES) if numbers else ())
+    return tuple("auto" if word == "auto" else next(known) for word in words)
 
 
 def _numbers(option: str, text: str | None, least: int, most: int) -> tuple[int, ...]:

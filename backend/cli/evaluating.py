@@ -98,7 +98,8 @@ def _of_selection() -> list[tuple[str, Cell]]:
 def _of_answers() -> list[tuple[str, Cell]]:
     return [
         ("edits applied", _applied),
-        ("malformed, truncated", lambda arm: f"{arm.answers.malformed:,}, {arm.answers.truncated:,}"),
+        ("malformed answers", lambda arm: f"{arm.answers.malformed:,}"),
+        ("truncated, stopped", lambda arm: f"{arm.answers.truncated:,}, {arm.answers.stopped:,}"),
         ("model reloads", lambda arm: f"{arm.answers.reloads:,}"),
     ]
 

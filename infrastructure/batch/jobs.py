@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 
 from infrastructure.batch.errors import BadJobs
 from infrastructure.batch.place import file_name
+from infrastructure.config.settings import Candidates
 from infrastructure.judge.commands import parse_command
 from infrastructure.workspace.errors import PathRefused
 from infrastructure.workspace.trees import check_path
@@ -92,7 +93,7 @@ class Own:
     """What a job is run with of its own; what is None is the command's."""
 
     model: str | None = None
-    candidates: int | None = None
+    candidates: Candidates | None = None
     repairs: int | None = None
     rounds: int | None = None
     seed: int | None = None

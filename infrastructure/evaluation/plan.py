@@ -13,6 +13,7 @@ from itertools import product
 from pydantic import BaseModel, ConfigDict
 
 from infrastructure.batch import Entry, Own
+from infrastructure.config.settings import Candidates
 from infrastructure.evaluation.problems import Problem
 
 _LONGEST, _KEPT = 150, 140
@@ -24,7 +25,7 @@ class Arm(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     model: str | None = None
-    candidates: int | None = None
+    candidates: Candidates | None = None
     repairs: int | None = None
     rounds: int | None = None
 
@@ -41,7 +42,7 @@ class Arm(BaseModel):
 def arms_of(
     *,
     models: Sequence[str] = (),
-    candidates: Sequence[int] = (),
+    candidates: Sequence[Candidates] = (),
     repairs: Sequence[int] = (),
     rounds: Sequence[int] = (),
 ) -> tuple[Arm, ...]:

@@ -86,6 +86,8 @@ class Answers(BaseModel):
     """Answers of any role that could not be read, so that it was asked once more."""
     truncated: int
     """Answers that were cut off at a bound."""
+    stopped: int
+    """Answers that were given up on the live stream, because they repeated themselves or only thought."""
     reloads: int
     """Calls that waited for a model to be loaded."""
 

@@ -131,6 +131,7 @@ def _answers(samples: Sequence[Sample]) -> Answers:
         apply_rate=round(applied / (applied + rejected), 6) if applied + rejected else None,
         malformed=sum(each.asked_again for each in figures),
         truncated=sum(each.truncated for each in figures),
+        stopped=sum(each.stopped for each in figures),
         reloads=sum(each.reloads for each in figures),
     )
 

@@ -55,6 +55,8 @@ class Figures(BaseModel):
     """Calls that waited for a model to be loaded."""
     truncated: int = 0
     """Answers that were cut off at a bound."""
+    stopped: int = 0
+    """Answers that were given up on the live stream, because they repeated themselves or only thought."""
     asked_again: int = 0
     """Answers that could not be read, so that the role asked once more."""
     applied: int = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import get_args
 
 from infrastructure.evaluation.samples import Figures, Tried
 from infrastructure.events.catalogue import (
@@ -21,8 +22,10 @@ from infrastructure.events.catalogue import (
     PatchDelivered,
     TestsRan,
 )
+from infrastructure.workflow.runaway import Runaway
 
 _CUT = "length"
+_STOPPED = frozenset(get_args(Runaway))
 CONTEXT_ERRORS = frozenset({"ContextExceeded", "WindowOverrun"})
 
 
@@ -37,6 +40,7 @@ class Trace:
     prompt_seconds: float = 0.0
     decode_seconds: float = 0.0
     truncated: int = 0
+    stopped: int = 0
     asked_again: int = 0
     context_errors: int = 0
     delivered: str = ""
@@ -89,6 +93,7 @@ class Trace:
             decode_seconds=round(self.decode_seconds, 6),
             reloads=len(self._loading),
             truncated=self.truncated,
+            stopped=self.stopped,
             asked_again=self.asked_again,
             applied=applied,
             rejected=len(self._edits) - applied,
@@ -119,6 +124,7 @@ class Trace:
         self.prompt_seconds += call.prompt_seconds
         self.decode_seconds += call.decode_seconds
         self.truncated += call.finish == _CUT
+        self.stopped += call.finish in _STOPPED
         self.asked_again += not call.call.endswith("#0")
         if candidate and call.role == "coder":
             self._cut[candidate] = call.finish == _CUT

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,16 +54,19 @@ def known(number: int, **more: object) -> dict[str, object]:
     }
 
 
+LONG = "".join(f"NAME_{7919 * number % 100_003} = {number}\n" for number in range(4_000))
+"""More than an answer may be long, and no two lines alike."""
 ALWAYS: dict[str, object] = {"always_broken": True}
 TASKS = [
     known(1),
     known(2, broken={"solution.py": RIGHT.format(2).replace("+", "-")}, **ALWAYS),
     known(3, **{"break": "garbage", **ALWAYS}),
-    known(4, **{"break": "endless-line", **ALWAYS}),
+    known(4, files={"solution.py": RIGHT.format(4) + LONG}),
     known(5, broken={"solution.py": STOPS.format(5)}, **ALWAYS),
     known(6, broken={"solution.py": RIGHT.format(6).replace("+", "-")}, **ALWAYS),
     known(7, broken={"solution.py": RIGHT.format(7).replace("+", "-")}),
     *(known(number) for number in range(8, 16)),
+    known(16, **{"break": "endless-line", **ALWAYS}),
 ]
 EXPECTED = {
     "Tiny/1": None,
@@ -71,8 +75,13 @@ EXPECTED = {
     "Tiny/4": Failure.CONTEXT,
     "Tiny/5": Failure.TOOL,
     "Tiny/6": Failure.BAD_TEST,
+    "Tiny/16": Failure.FORMAT,
 }
-PROBLEMS = [problem(number) for number in range(1, 6)] + [problem(6, canonical_solution="    return x - 6\n")]
+PROBLEMS = [
+    *(problem(number) for number in range(1, 6)),
+    problem(6, canonical_solution="    return x - 6\n"),
+    problem(16),
+]
 
 
 @pytest.fixture(scope="module")
@@ -147,13 +156,15 @@ def test_each_reason_comes_of_a_real_run_that_failed_for_it(finished: Finished):
 
     assert {name: failure_of(each) for name, each in found.items()} == EXPECTED
     (arm,) = finished.document["arms"]
-    assert (arm["solved_samples"], arm["samples"]) == (1, 6)
-    assert arm["failures"] == {str(reason): 1 for reason in EXPECTED.values() if reason is not None}
+    assert (arm["solved_samples"], arm["samples"]) == (1, 7)
+    assert arm["failures"] == Counter(str(reason) for reason in EXPECTED.values() if reason is not None)
     assert finished.document["unfit"] == {"Tiny/6": "reference fails"}
     assert finished.document["simulated"]
-    # Each answer that could not be read was asked for once more, and those of the endless line were cut off.
-    assert (arm["answers"]["malformed"], arm["answers"]["truncated"]) == (2, 2)
-    assert (arm["answers"]["applied"], arm["answers"]["rejected"]) == (4, 2)
+    # Three coders gave an answer that could not be read and were asked once more: of one both were cut off, of one both
+    # were stopped, since they repeated themselves.
+    answers = arm["answers"]
+    assert (answers["malformed"], answers["truncated"], answers["stopped"]) == (3, 2, 2)
+    assert (answers["applied"], answers["rejected"]) == (4, 3)
 
 
 def test_a_spent_budget_is_a_reason(corral: Corral, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -278,9 +289,10 @@ def test_exercises_are_solved_by_their_given_tests(corral: Corral, tmp_path: Pat
         "    def test_add(self):\n        self.assertEqual(add_1(1), 2)\n"
     )
     monkeypatch.chdir(tmp_path)
-    done = corral("eval", "exercises", "--model", "oracle", "--output", "json")
+    done = corral("eval", "exercises", "--model", "oracle", "--candidates", "auto", "--output", "json")
 
     assert done.code == 0, done.err
+    assert done.document["arms"][0]["arm"] == "model oracle, candidates auto"
     assert done.document["arms"][0]["solved_samples"] == 1
     (sample,) = read_samples(EvalPlace(tmp_path / ".eval/exercises").samples)
     assert (sample.problem, sample.fit, sample.solved) == ("add-1", "fit", True)
@@ -312,21 +324,21 @@ def test_the_same_command_again_runs_and_judges_nothing(corral: Corral, finished
 
     assert again.document == finished.document
     assert (place.samples.read_bytes(), place.batch.records.read_bytes()) == before
-    assert "6 finished before, 0 to do" in again.err
+    assert "7 finished before, 0 to do" in again.err
 
 
 def test_what_was_run_but_not_judged_is_judged_by_the_next_command(corral: Corral, finished: Finished, tmp_path: Path):
     place = EvalPlace(finished.copy(tmp_path, corral) / "out")
     lines = place.samples.read_bytes().splitlines(keepends=True)
     place.samples.write_bytes(b"".join(lines[:2]) + lines[2][:40])  # as a kill in the middle of a line leaves it
-    assert corral("eval", "--report", str(place.root), "--output", "json").document["arms"][0]["missing"] == 4
+    assert corral("eval", "--report", str(place.root), "--output", "json").document["arms"][0]["missing"] == 5
 
     assert evaluated(corral, tmp_path, *QUICK, "--output", "json").document == finished.document
 
 
 def test_another_setting_is_another_evaluation(corral: Corral, finished: Finished, tmp_path: Path):
     finished.copy(tmp_path, corral)
-    options = ("--repairs", "1", "--rounds", "1", "--only", "Tiny/1", "--output", "json")
+    options = ("--repairs", "1", "--rounds", "1", "--limit", "1", "--output", "json")
     other = evaluated(corral, tmp_path, *options)
 
     assert "1 to solve: 0 finished before" in other.err
@@ -389,6 +401,8 @@ def test_ctrl_c_stops_at_a_step_and_the_report_says_what_is_missing(corral: Corr
     [
         (("--candidates", "1,x"), "--candidates: '1,x' are no numbers"),
         (("--candidates", "0"), "--candidates: 0 is not possible"),
+        (("--candidates", "auto,0"), "--candidates: 0 is not possible"),
+        (("--candidates", "auto,1,auto"), "names auto twice"),
         (("--repairs", "1,1"), "--repairs: '1,1' names a number twice"),
         (("--rounds", "11"), "--rounds: 11 is not possible"),
         (("--seeds", "1,2", "--n", "3"), "--n 3 and --seeds with 2 do not agree"),

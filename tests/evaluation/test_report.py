@@ -54,7 +54,7 @@ def test_calls_are_added_up_and_a_recorded_answer_costs_nothing_again():
             completed("plan:1#0", role="planner", candidate=None),
             CallReplayed(call="plan:1#0", role="planner", answer_sha=""),
             completed("write:1:1#0", finish="length"),
-            completed("write:1:1#1"),
+            completed("write:1:1#1", finish="repeated"),
             CallFailed(call="write:1:2#0", role="coder", error_class="ContextExceeded", error_message=""),
             CallFailed(call="write:1:2#0", role="coder", error_class="ServerFailed", error_message=""),
         ]
@@ -69,6 +69,7 @@ def test_calls_are_added_up_and_a_recorded_answer_costs_nothing_again():
         decode_seconds=3.0,
         reloads=1,
         truncated=1,
+        stopped=1,
         asked_again=1,
         context_errors=1,
     )
