@@ -15,15 +15,17 @@ from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunStarted
 from infrastructure.events.log import EventLog
 from infrastructure.running.admission import is_simulated
-from infrastructure.running.driving import GraphInput, drive, has_begun, input_of
+from infrastructure.running.driving import GraphInput, drive, has_begun
 from infrastructure.running.live import LiveRun, StopKind
 from infrastructure.running.outcomes import Outcome, Outcomes, failed
 from infrastructure.running.results import Ending
 from infrastructure.running.scopes import ScopeMaker
+from infrastructure.running.setups import setup_of
 from infrastructure.sandbox import Sandbox
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
+from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
 from infrastructure.workflow.graph import CodegenGraph
 from infrastructure.workflow.lanes import RoleLanes
@@ -43,6 +45,7 @@ class EngineParts:
     calls: CallStore
     blobs: Blobs
     control: ControlStore
+    recordings: RecordingStore
     owner: str
 
 
@@ -51,7 +54,13 @@ class Executor:
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
-        self._scopes = ScopeMaker(settings=parts.settings, log=parts.log, calls=parts.calls, blobs=parts.blobs)
+        self._scopes = ScopeMaker(
+            settings=parts.settings,
+            log=parts.log,
+            calls=parts.calls,
+            blobs=parts.blobs,
+            recordings=parts.recordings,
+        )
         self.outcomes = Outcomes(graph=parts.graph, runs=parts.runs, log=parts.log, scopes=self._scopes)
 
     async def execute(self, live: LiveRun, given: GraphInput) -> Outcome:
@@ -92,5 +101,7 @@ class Executor:
         lanes = RoleLanes(parts.settings, live.spec.model)
         scope = await self._scopes.make(live.run, live.spec, PoolModels(parts.pool, lanes), await parts.open_sandbox())
         if given is None and not await has_begun(parts.graph, live.run):
-            given = input_of(live.run, live.spec, parts.settings)
+            setup = setup_of(live.run, live.spec, parts.settings)
+            await parts.recordings.keep_setup(live.run, setup.model_dump_json())
+            given = setup.given(live.run)
         return await drive(parts.graph, given, scope, parts.log, live.run, live.execution)
