@@ -79,6 +79,10 @@ class RunScope:
             budget=self.budget,
             emit=emit,
         )
+        return self.tempered(model)
+
+    def tempered(self, model: LanguageModel) -> LanguageModel:
+        """The model at the temperature that this run wants, where it wants one."""
         return model if self.temperature is None else Tempered(model, self.temperature)
 
     @property
