@@ -76,12 +76,20 @@ class Follower:
             if not key.candidate:
                 self._budget.spent = self.course.spent_before(step)
             return None
-        if step is None and self.course.cut(key):
-            await self.wait(key)
+        if step is None and (broken := self._broken_off_at(key)) is not None:
+            await self.wait(broken)
         if self.course.budgets:
             return self.course.budgets[0][2]
         came = f"{step.node} (round {step.round}) came next" if step is not None else "nothing came any more"
         raise Diverged(f"{node} of {key}", f"in the recording {came}")
+
+    def _broken_off_at(self, key: StreamKey) -> StreamKey | None:
+        """The stream that the recording breaks off where this one has come to its end; None where it goes on."""
+        whole_run = StreamKey()
+        if key in self.course.streams or key.inner:
+            return key if self.course.cut(key) else None
+        ended = self._next.get(whole_run, 0) >= len(self.course.streams.get(whole_run, ()))
+        return whole_run if ended and self.course.cut(whole_run) else None
 
     def now(self) -> Taken:
         """The recorded step that the present one repeats."""

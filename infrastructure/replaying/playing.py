@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -22,7 +24,7 @@ from infrastructure.events.memory import MemoryEventLog
 from infrastructure.ids import RunId, new_run_id
 from infrastructure.replaying.answering import Answers, NoModel, NoSandbox, RecordedTools, ReplayScope
 from infrastructure.replaying.comparing import difference_of
-from infrastructure.replaying.following import Diverged, Follower
+from infrastructure.replaying.following import Diverged, Follower, RecordedFailure
 from infrastructure.replaying.racing import RecordedRace
 from infrastructure.replaying.recording import Recording
 from infrastructure.running.driving import drive, values_of
@@ -40,6 +42,7 @@ from infrastructure.workspace.packing import unpack_snapshot
 _NO_LIMIT = BudgetSettings(calls=1 << 40, tokens=1 << 50, seconds=1e12)
 """What a replay may use: where a budget ended the run, the recording says so."""
 _PAGE = 1 << 30
+STANDSTILL_SECONDS = 30.0
 _SETTLING_SECONDS = 10.0
 
 
@@ -114,6 +117,8 @@ async def _play(recording: Recording, trees: Path) -> Replayed:
         ending = await _drive(recording, graph, scope, log, run)
     except Diverged as error:
         diverged = error
+    except RecordedFailure:
+        ending = _as_recorded(recording)
     except Exception as error:  # noqa: BLE001 - a run's errors are its result, as in the engine
         ending = failed(error)
     events = tuple(replace(each, event=as_stored(each.event)) for each in await log.read(run, limit=_PAGE))
@@ -147,7 +152,7 @@ async def _drive(
     driving = asyncio.ensure_future(drive(graph, recording.setup.given(run), scope, log, run, 1))
     broken = asyncio.ensure_future(follower.broken_off())
     try:
-        await asyncio.wait([driving, broken], return_when=asyncio.FIRST_COMPLETED)
+        await _wait([driving, broken], log, run)
         if driving.done():
             return _ending(recording, scope, driving.result())
         await _settled(graph, run, len(follower.course.endings))
@@ -156,6 +161,19 @@ async def _drive(
         for each in (driving, broken):
             each.cancel()
         await asyncio.wait([driving, broken])
+
+
+async def _wait(tasks: Sequence[asyncio.Future[Any]], log: MemoryEventLog, run: RunId) -> None:
+    """Wait for the first; a recording that is at odds with itself could let a replay wait for ever."""
+    seen = -1
+    while True:
+        done, _ = await asyncio.wait(tasks, timeout=STANDSTILL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if done:
+            return
+        told = len(await log.read(run, limit=_PAGE))
+        if told == seen:
+            raise Diverged("the replay", f"nothing has happened for {STANDSTILL_SECONDS:.0f} s; it is given up")
+        seen = told
 
 
 def _ending(recording: Recording, scope: ReplayScope, asked: ApprovalAsked | None) -> Ending:

@@ -114,13 +114,12 @@ class Course:
 
     def cut(self, key: StreamKey) -> bool:
         """Whether a stream was broken off: stopped, or lost, or waiting, in the middle of a step or between two."""
+        if key.inner:
+            return self.outcome_of(key.candidate) in (None, "lost")
         steps = self.streams.get(key, ())
         if not steps or not steps[-1].whole:
             return True
-        if not key.candidate:
-            return not _ends_run(steps[-1])
-        outer = self.outcome_of(key.candidate)
-        return outer in (None, "lost")
+        return not key.candidate and not _ends_run(steps[-1])
 
     def outcome_of(self, candidate: int) -> str | None:
         """How a candidate ended; None for one that did not."""
@@ -134,8 +133,11 @@ class Course:
 
     def spent_before(self, step: Taken) -> BudgetName | None:
         """The budget that its execution had found spent when a step began."""
-        names = [name for run, seq, name in self.budgets if run == step.execution and seq < step.seq]
-        return names[-1] if names else None
+        spent: BudgetName | None = None
+        for execution, seq, name in self.budgets:
+            if execution == step.execution and seq < step.seq:
+                spent = name
+        return spent
 
 
 def course_of(events: Iterable[Stored]) -> Course:
