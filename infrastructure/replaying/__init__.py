@@ -4,9 +4,10 @@ from pathlib import Path
 
 from infrastructure.replaying.files import BadRecording, load_recording, write_recording
 from infrastructure.replaying.following import Diverged
+from infrastructure.replaying.keeping import keep_replay
 from infrastructure.replaying.playing import Replayed, play
-from infrastructure.replaying.reading import read_recording
-from infrastructure.replaying.recording import NotReplayable, Recording
+from infrastructure.running.reading import read_recording
+from infrastructure.running.recording import NotReplayable, Recording
 
 __all__ = [
     "BadRecording",
@@ -14,6 +15,7 @@ __all__ = [
     "NotReplayable",
     "Recording",
     "Replayed",
+    "keep_replay",
     "load_recording",
     "play",
     "read_recording",

@@ -14,8 +14,8 @@ from agents.model import Completion, LanguageModel, Question
 from infrastructure.events.catalogue import CallCompleted, CallFailed, Event
 from infrastructure.pool.calls import Call, Watch
 from infrastructure.replaying.following import Diverged, Follower, recorded_failure
-from infrastructure.replaying.recording import Recording
 from infrastructure.running.recorder import completion_of, question_bytes
+from infrastructure.running.recording import Recording
 from infrastructure.sandbox import Check, Command, Execution, Level, Sandbox
 from infrastructure.storage.blobs import sha_of
 from infrastructure.storage.calls import RecordedCall
@@ -23,7 +23,7 @@ from infrastructure.storage.recordings import RecordedTool
 from infrastructure.workflow.asking import question_sha
 from infrastructure.workflow.ports import Answered, ModelSource, OnDelta, ToolAnswer, ToolKey, ToolRecorder
 from infrastructure.workflow.scope import RunScope
-from infrastructure.workflow.trying import CIRCUMSTANCES
+from infrastructure.workflow.trying import asked_for, same_request
 
 _LINE = 200
 """Characters shown of a line that differs."""
@@ -118,10 +118,10 @@ class RecordedTools(ToolRecorder):
         """
         recorded = self.answers.tools.get((key.step, key.name), ())
         contents = self.answers.recording.contents
-        found = next((tool for tool in recorded if _same(contents.get(tool.request_blob, b"null"), request)), None)
+        found = next((tool for tool in recorded if same_request(contents[tool.request_blob], request)), None)
         name = f"{key.step} ({key.name})"
         if found is None and recorded:
-            before = contents.get(recorded[-1].request_blob, b"null")
+            before = contents[recorded[-1].request_blob]
             difference = first_difference(_fields(before), _fields(request))
             raise Diverged(name, "the tool is asked for something else than in the recording", difference)
         if found is None:
@@ -215,24 +215,7 @@ def _lines(question: bytes) -> list[str]:
 
 
 def _fields(request: bytes) -> list[str]:
-    fields = _asked_for(request)
-    if not isinstance(fields, dict):
-        return [str(fields)]
-    named = cast("dict[str, object]", fields)
-    return [f"{name}: {json.dumps(value, sort_keys=True)}" for name, value in sorted(named.items())]
-
-
-def _same(recorded: bytes, request: bytes) -> bool:
-    """Whether two requests ask for the same. Limits and level tell how it was carried out, which may change."""
-    return _asked_for(recorded) == _asked_for(request)
-
-
-def _asked_for(request: bytes) -> object:
-    fields = json.loads(request)
-    if isinstance(fields, dict):
-        named = cast("dict[str, object]", fields)
-        return {name: value for name, value in named.items() if name not in CIRCUMSTANCES}
-    return fields
+    return [f"{name}: {json.dumps(value, sort_keys=True)}" for name, value in sorted(asked_for(request).items())]
 
 
 def _completed(name: str, call: RecordedCall, completion: Completion) -> CallCompleted:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from infrastructure.events.log import Stored
 from infrastructure.replaying.following import Diverged
-from infrastructure.replaying.recording import Recording
 from infrastructure.replaying.streams import Course, StreamKey, Taken, course_of, said_of
+from infrastructure.running.recording import Recording
 from infrastructure.tasks import RunResult
 
 _OWN = {"run", "seconds"}

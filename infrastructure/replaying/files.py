@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from infrastructure.events.catalogue import AnyEvent
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId
-from infrastructure.replaying.recording import Recording
 from infrastructure.running.recorder import completion_of
+from infrastructure.running.recording import Recording
 from infrastructure.running.setups import RunSetup
 from infrastructure.storage.blobs import sha_of
 from infrastructure.storage.calls import RecordedCall

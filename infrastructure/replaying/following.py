@@ -13,8 +13,8 @@ from contextvars import ContextVar
 from typing import NoReturn
 
 from infrastructure.events.catalogue import NodeFailed
-from infrastructure.replaying.recording import Recording
 from infrastructure.replaying.streams import Course, StreamKey, Taken, course_of
+from infrastructure.running.recording import Recording
 from infrastructure.workflow.budget import Budget, BudgetExhausted
 
 _step: ContextVar[Taken | None] = ContextVar("recorded step", default=None)

@@ -26,9 +26,9 @@ from infrastructure.replaying.answering import Answers, NoModel, NoSandbox, Reco
 from infrastructure.replaying.comparing import difference_of
 from infrastructure.replaying.following import Diverged, Follower, RecordedFailure
 from infrastructure.replaying.racing import RecordedRace
-from infrastructure.replaying.recording import Recording
 from infrastructure.running.driving import drive, values_of
 from infrastructure.running.outcomes import INTERRUPTED_EXIT, failed
+from infrastructure.running.recording import Recording
 from infrastructure.running.results import Ending, result_of
 from infrastructure.storage.blobs import MemoryBlobs
 from infrastructure.storage.calls import CallTotals

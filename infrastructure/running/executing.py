@@ -16,8 +16,11 @@ from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunStarte
 from infrastructure.events.log import EventLog
 from infrastructure.running.admission import is_simulated
 from infrastructure.running.driving import GraphInput, drive, has_begun
+from infrastructure.running.forking import forked
 from infrastructure.running.live import LiveRun, StopKind
 from infrastructure.running.outcomes import Outcome, Outcomes, failed
+from infrastructure.running.reading import read_recording
+from infrastructure.running.recording import Recording
 from infrastructure.running.results import Ending
 from infrastructure.running.scopes import ScopeMaker
 from infrastructure.running.setups import setup_of
@@ -100,8 +103,23 @@ class Executor:
         parts = self._parts
         lanes = RoleLanes(parts.settings, live.spec.model)
         scope = await self._scopes.make(live.run, live.spec, PoolModels(parts.pool, lanes), await parts.open_sandbox())
+        if live.spec.fork is not None:
+            scope = await forked(scope, live.spec.fork, self._read)
         if given is None and not await has_begun(parts.graph, live.run):
             setup = setup_of(live.run, live.spec, parts.settings)
             await parts.recordings.keep_setup(live.run, setup.model_dump_json())
             given = setup.given(live.run)
         return await drive(parts.graph, given, scope, parts.log, live.run, live.execution)
+
+    async def _read(self, run: str) -> Recording:
+        """The recording of another run, for one that begins as that did."""
+        parts = self._parts
+        record = await parts.runs.get(run)
+        return await read_recording(
+            record,
+            calls=parts.calls,
+            recordings=parts.recordings,
+            blobs=parts.blobs,
+            events=parts.log.read,
+            tree=self._scopes.trees_of(record.run),
+        )

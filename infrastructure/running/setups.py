@@ -74,5 +74,6 @@ def setup_of(run: RunId, spec: TaskSpec, settings: Settings) -> RunSetup:
             "seconds": sandbox.seconds,
             "processes": sandbox.processes,
             "memory_bytes": sandbox.memory_bytes,
+            "temperature": None if spec.fork is None else spec.fork.temperature,
         }
     )

@@ -12,7 +12,7 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, cast
 
 from agents.model import JsonObject
 from infrastructure.judge.discovery import TestPlan, dump_plan, load_plan, plan_written
@@ -154,6 +154,17 @@ async def recorded(
     answer = ToolAnswer(content=content, started=started, ended=datetime.now(UTC), sandbox=sandbox)
     await scope.tools.record(key, body, answer)
     return answer
+
+
+def same_request(left: bytes, right: bytes) -> bool:
+    """Whether two requests ask for the same. Limits and level tell how it was carried out, which may change."""
+    return asked_for(left) == asked_for(right)
+
+
+def asked_for(request: bytes) -> Mapping[str, object]:
+    """What a request asks for, apart from how it is carried out."""
+    fields = cast("dict[str, object]", json.loads(request))
+    return {name: value for name, value in fields.items() if name not in CIRCUMSTANCES}
 
 
 def tree_sha(snapshot: Snapshot) -> str:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from infrastructure.events.catalogue import TextStreamed
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId
-from infrastructure.replaying.recording import NotReplayable, Recording
+from infrastructure.running.recording import NotReplayable, Recording
 from infrastructure.running.setups import RunSetup
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallReader, RecordedCall
@@ -58,6 +58,8 @@ async def read_recording(
     if record.state in _GOING_ON:
         raise NotReplayable(run, "it goes on still", f"Wait for its end: corral follow {run}.")
     kept = await recordings.of_run(run)
+    if kept.replay_of:
+        raise NotReplayable(run, f"it is a replay itself, of {kept.replay_of}", f"corral replay {kept.replay_of}")
     if not kept.setup_json:
         raise NotReplayable(
             run, "nothing of what it began with was kept; an older Corral ran it, or it never began", "Run it again."
