@@ -60,7 +60,7 @@ class _Head(_Line):
     state: Literal["finished", "interrupted", "waiting"]
     reason: str = ""
     setup: RunSetup
-    result: RunResult | None
+    result: RunResult | None = None
     manifest: str
 
 
