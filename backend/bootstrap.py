@@ -26,6 +26,7 @@ from infrastructure.storage.control import ControlStore
 from infrastructure.storage.database import Database
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.lock import EngineLock, Holder
+from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
 from infrastructure.telemetry.calls import CallMetrics
 from infrastructure.workflow.graph import compile_codegen_graph
@@ -47,6 +48,7 @@ class Application:
     calls: CallStore
     blobs: BlobStore
     control: ControlStore
+    recordings: RecordingStore
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
     call_metrics: CallMetrics
@@ -92,7 +94,7 @@ async def open_application(
         stack.push_async_callback(log.aclose)
         checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
         runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
-        control = ControlStore(directory.control)
+        control, recordings = ControlStore(directory.control), RecordingStore(database)
         pool = await stack.enter_async_context(
             pool or OllamaConnectionPool(settings.servers, lanes=settings.lanes, settings=settings.pool)
         )
@@ -109,6 +111,7 @@ async def open_application(
             calls=calls,
             blobs=blobs,
             control=control,
+            recordings=recordings,
             owner=f"{socket.gethostname()}:{os.getpid()}",
         )
         engine = await stack.enter_async_context(TaskOrchestrator(parts))
@@ -124,6 +127,7 @@ async def open_application(
             calls=calls,
             blobs=blobs,
             control=control,
+            recordings=recordings,
             checkpoints=checkpoints,
             open_sandbox=opener,
             call_metrics=call_metrics,

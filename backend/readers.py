@@ -20,6 +20,7 @@ from infrastructure.storage.control import ControlStore
 from infrastructure.storage.database import Readable, ReadOnlyDatabase
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.lock import Holder, is_held, read_holder
+from infrastructure.storage.recordings import RecordingReader
 from infrastructure.storage.runs import RunReader, RunRecord
 
 
@@ -67,6 +68,7 @@ class Readers:
     calls: CallReader
     blobs: BlobStore
     control: ControlStore
+    recordings: RecordingReader
 
     def holder(self) -> Holder | None:
         """Who holds the engine's lock."""
@@ -89,4 +91,5 @@ async def open_readers(settings: Settings) -> AsyncGenerator[Readers]:
             calls=CallReader(database),
             blobs=BlobStore(directory.blobs),
             control=ControlStore(directory.control),
+            recordings=RecordingReader(database),
         )

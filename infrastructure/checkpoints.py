@@ -94,6 +94,15 @@ class CheckpointStore(AsyncSqliteSaver):
             raise
 
 
+def serializer_of(allowed: Sequence[type]) -> JsonPlusSerializer:
+    """How state is stored: of our own classes only those that were named come back as themselves."""
+    return JsonPlusSerializer(
+        pickle_fallback=False,
+        allowed_json_modules=None,
+        allowed_msgpack_modules=[(kind.__module__, kind.__name__) for kind in allowed],
+    )
+
+
 @asynccontextmanager
 async def open_checkpointer(path: Path, allowed: Sequence[type]) -> AsyncGenerator[CheckpointStore]:
     """The checkpoint store of a file, made where it is missing.
@@ -111,11 +120,7 @@ async def open_checkpointer(path: Path, allowed: Sequence[type]) -> AsyncGenerat
         await asyncio.to_thread(make_private_file, path)
     except OSError as error:
         raise from_system(error, path) from error
-    serializer = JsonPlusSerializer(
-        pickle_fallback=False,
-        allowed_json_modules=None,
-        allowed_msgpack_modules=[(kind.__module__, kind.__name__) for kind in allowed],
-    )
+    serializer = serializer_of(allowed)
     with _mapped(path):
         connection = await aiosqlite.connect(path, timeout=BUSY_SECONDS)
     try:

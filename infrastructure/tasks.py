@@ -32,6 +32,17 @@ EXIT_CODES: dict[Status, int] = {
 """Of a run's status. A run its user interrupted can go on: `corral resume`."""
 
 
+class Fork(BaseModel):
+    """Where a run takes its beginning from: another run, up to a step of it, and what is other from there on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    step: str
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    """For every role, instead of its own."""
+
+
 class TaskSpec(BaseModel):
     """A task and how it is to be run. What is None is the setting's."""
 
@@ -57,6 +68,8 @@ class TaskSpec(BaseModel):
     """A gate ends the run as `needs_input` instead of waiting."""
     client: str = "default"
     band: Band = Band.INTERACTIVE
+    fork: SkipJsonSchema[Fork | None] = None
+    """The run that this one begins as; `repo` and `tests` are only names then, since its files are taken from there."""
     guest: SkipJsonSchema[bool] = False
     """It came through a door, so nobody's process waits for it: the next engine goes on with it by itself. The door
     sets it, whatever was sent."""

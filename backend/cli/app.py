@@ -37,6 +37,7 @@ VERBS: tuple[tuple[str, str, Group], ...] = (
     ("follow", "Follow a run's events, from the first or from a given one.", _RUNS),
     ("cancel", "Stop a run for good.", _RUNS),
     ("resume", "Go on with a run that was interrupted or waits for an answer.", _RUNS),
+    ("replay", "Repeat a run from its recording, or go another way from one of its steps.", _RUNS),
     ("apply", "Put a run's patch into the folder it came from, or on a new branch.", _RUNS),
     ("serve", "Serve the page and the API.", _HOUSE),
     ("top", "Watch the pool: servers, lanes, queue, calls.", _HOUSE),

@@ -54,6 +54,12 @@ EXITS: Mapping[str, Exits] = {
         (130, "Ctrl-C: no longer followed; the run itself goes on"),
     ),
     "cancel": ((0, "cancelled, or the process that runs it was asked to"), (2, "there is no such run, or it is over")),
+    "replay": (
+        (0, "equal to the last byte; or exported; with --from as for run"),
+        (1, "it differs, and the first difference was said; with --from as for run"),
+        (2, "no such run, file, step or key; a run that cannot be replayed; a recording of another version"),
+        *_RUN[3:],
+    ),
     "apply": (
         (0, "applied, or as wanted before"),
         (1, "nothing was changed: files are not as they were when the run began"),

@@ -22,6 +22,8 @@ from infrastructure.config.settings import RetentionSettings
 from infrastructure.ids import RunId
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.runs import RunReader, RunRecord, RunState
+from infrastructure.workspace import WorkspaceError
+from infrastructure.workspace.packing import pack_snapshot, to_bytes
 
 _PAGE = 500
 _SHA = re.compile(r"[0-9a-f]{64}")
@@ -135,6 +137,7 @@ async def clean_up(store: Store, cleaning: Cleaning) -> Removed:
         await store.runs.remove(run)
         await store.checkpoints.adelete_thread(run)
     for name in cleaning.trees:
+        await _pack(store, name)
         await asyncio.to_thread(shutil.rmtree, store.directory.tree(name))
     texts = await store.log.prune_text(cleaning.text_before)
     return Removed(
@@ -167,9 +170,25 @@ def _shas_of(values: Iterable[object]) -> Iterator[str]:
         yield from shas_in(value)
 
 
+async def _pack(store: Store, name: str) -> None:
+    """Keep the files that a run began with, in one piece, so that it can be replayed without its trees.
+
+    A snapshot that is too large to keep, or was never finished, goes with the trees.
+    """
+    run = RunId(name)
+    kept = await store.recordings.of_run(run)
+    if not kept.setup_json or kept.snapshot:
+        return
+    try:
+        packed = await pack_snapshot(store.directory.tree(name))
+    except WorkspaceError:
+        return
+    await store.recordings.keep_snapshot(run, await store.blobs.put(await asyncio.to_thread(to_bytes, packed)))
+
+
 async def _named_contents(store: Store) -> frozenset[str]:
-    """What the calls and the checkpoints of the runs that stay name, in all steps and all candidates."""
-    named = set(await store.calls.request_blobs())
+    """What the recordings and the checkpoints of the runs that stay name, in all steps and all candidates."""
+    named = {*await store.calls.request_blobs(), *await store.recordings.blobs()}
     for record in await all_runs(store.runs):
         async for value in _values_of(store, record.thread):
             named.update(shas_in(value))

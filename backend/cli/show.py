@@ -1,6 +1,7 @@
 """`corral show`: one run, its task, steps, tests and patch."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -16,6 +17,7 @@ from backend.cli.verdicts import answers, next_steps, step, verdict
 from backend.readers import Readers
 from infrastructure.events.catalogue import TextStreamed
 from infrastructure.storage.runs import RunRecord, RunState
+from infrastructure.storage.steps import RecordedStep, steps_of
 
 
 def show(
@@ -23,18 +25,25 @@ def show(
     /,
     *,
     patch: Annotated[bool, Parameter(help="Only the patch, for `git apply` or a file.")] = False,
+    steps: Annotated[
+        bool, Parameter(help="Only the steps that asked a model or a tool, as `corral replay RUN --from` takes them.")
+    ] = False,
     output: Document = "text",
     common: Common = NO_OPTIONS,
 ) -> int:
     """Show one run: its task, steps, tests and patch."""
-    asyncio.run(_show(run, common, open_terminal(), only_patch=patch, as_document=output != "text"))
+    asyncio.run(_show(run, common, open_terminal(), only_patch=patch, only_steps=steps, as_document=output != "text"))
     return 0
 
 
-async def _show(asked: str, common: Common, terminal: Terminal, *, only_patch: bool, as_document: bool) -> None:
+async def _show(
+    asked: str, common: Common, terminal: Terminal, *, only_patch: bool, only_steps: bool, as_document: bool
+) -> None:
     async with open_run(settings_of(common), asked) as (readers, record):
         if only_patch:
             _print_patch(record, terminal)
+        elif only_steps:
+            _print_steps(await _steps(readers, record), terminal, as_document=as_document)
         elif as_document:
             await _print_document(readers, record, terminal)
         else:
@@ -48,6 +57,19 @@ def _print_patch(record: RunRecord, terminal: Terminal) -> None:
     terminal.patch(result.patch)
 
 
+async def _steps(readers: Readers, record: RunRecord) -> tuple[RecordedStep, ...]:
+    return steps_of(await readers.calls.of_run(record.run), await readers.recordings.tools_of(record.run))
+
+
+def _print_steps(steps: tuple[RecordedStep, ...], terminal: Terminal, *, as_document: bool) -> None:
+    if as_document:
+        terminal.data([asdict(each) for each in steps])
+        return
+    for each in steps:
+        tokens = f"{each.tokens:,} tokens" if each.tokens else ""
+        terminal.print_data(f"{each.step:20}  {', '.join(each.asked):32}  {tokens:>16}  {each.seconds:8.2f} s")
+
+
 async def _print_document(readers: Readers, record: RunRecord, terminal: Terminal) -> None:
     events = [
         document_of(stored)
@@ -57,8 +79,14 @@ async def _print_document(readers: Readers, record: RunRecord, terminal: Termina
     terminal.data({**summary(record), "result": result_of(record), "events": events})
 
 
-async def _print_text(readers: Readers, record: RunRecord, terminal: Terminal, options: str) -> None:
+async def _print_heading(readers: Readers, record: RunRecord, terminal: Terminal) -> None:
     terminal.print_data(f"run {record.run}: {record.status or record.state}", "bold")
+    if original := (await readers.recordings.of_run(record.run)).replay_of:
+        terminal.print_data(f"a replay of {original}: nothing was asked or run for it")
+
+
+async def _print_text(readers: Readers, record: RunRecord, terminal: Terminal, options: str) -> None:
+    await _print_heading(readers, record, terminal)
     async for stored in events_of(readers, record.run):
         for line in lines_of(stored.event):
             terminal.print_data(line.text, line.style)

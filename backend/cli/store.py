@@ -16,6 +16,7 @@ from infrastructure.storage.calls import CallStore
 from infrastructure.storage.database import Database
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.lock import EngineLock, Holder
+from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
 from infrastructure.workflow.values import STORED_TYPES
 
@@ -29,6 +30,7 @@ class Store:
     runs: RunStore
     calls: CallStore
     blobs: BlobStore
+    recordings: RecordingStore
     checkpoints: CheckpointStore
 
 
@@ -60,5 +62,6 @@ async def open_store(
             runs=RunStore(database),
             calls=CallStore(database),
             blobs=BlobStore(directory.blobs),
+            recordings=RecordingStore(database),
             checkpoints=await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES)),
         )

@@ -241,6 +241,11 @@ def _insertion(run: RunId, at: datetime, execution: int, event: AnyEvent) -> _Wo
     return work
 
 
+def as_stored(event: AnyEvent) -> AnyEvent:
+    """The event as it will be read back."""
+    return _body(event)[1]
+
+
 def _body(event: AnyEvent) -> tuple[str, AnyEvent]:
     """The event as JSON, and as it will be read back."""
     try:

@@ -41,11 +41,8 @@ async def admit(spec: TaskSpec, settings: Settings, pool: OllamaConnectionPool) 
     """
     check_names(spec)
     _check_text(spec, settings)
-    if not await aiofiles.os.path.isdir(spec.repo):
-        raise NotADirectory(spec.repo)
-    for test in spec.tests:
-        if not await aiofiles.os.path.isfile(test):
-            raise TaskRefused(f"there is no test file {test}", "Name an existing file with --tests.")
+    if spec.fork is None:  # a fork takes its files from the other run
+        await _check_files(spec)
     _refuse_cloud(spec, settings)
     models = await pool.models()
     if not RoleLanes(settings, spec.model).complete:
@@ -61,6 +58,14 @@ async def admit(spec: TaskSpec, settings: Settings, pool: OllamaConnectionPool) 
             await pool.show(lane)  # the pool knows why, and says so
     pool.plan(_lanes(spec, settings))  # says which of them have to take turns in memory
     return Admitted(spec, is_simulated(models))
+
+
+async def _check_files(spec: TaskSpec) -> None:
+    if not await aiofiles.os.path.isdir(spec.repo):
+        raise NotADirectory(spec.repo)
+    for test in spec.tests:
+        if not await aiofiles.os.path.isfile(test):
+            raise TaskRefused(f"there is no test file {test}", "Name an existing file with --tests.")
 
 
 def is_simulated(models: Iterable[PoolModel]) -> bool:

@@ -15,15 +15,20 @@ from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunStarted
 from infrastructure.events.log import EventLog
 from infrastructure.running.admission import is_simulated
-from infrastructure.running.driving import GraphInput, drive, has_begun, input_of
+from infrastructure.running.driving import GraphInput, drive, has_begun
+from infrastructure.running.forking import forked
 from infrastructure.running.live import LiveRun, StopKind
 from infrastructure.running.outcomes import Outcome, Outcomes, failed
+from infrastructure.running.reading import read_recording
+from infrastructure.running.recording import Recording
 from infrastructure.running.results import Ending
 from infrastructure.running.scopes import ScopeMaker
+from infrastructure.running.setups import setup_of
 from infrastructure.sandbox import Sandbox
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
+from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
 from infrastructure.workflow.graph import CodegenGraph
 from infrastructure.workflow.lanes import RoleLanes
@@ -43,6 +48,7 @@ class EngineParts:
     calls: CallStore
     blobs: Blobs
     control: ControlStore
+    recordings: RecordingStore
     owner: str
 
 
@@ -51,7 +57,13 @@ class Executor:
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
-        self._scopes = ScopeMaker(settings=parts.settings, log=parts.log, calls=parts.calls, blobs=parts.blobs)
+        self._scopes = ScopeMaker(
+            settings=parts.settings,
+            log=parts.log,
+            calls=parts.calls,
+            blobs=parts.blobs,
+            recordings=parts.recordings,
+        )
         self.outcomes = Outcomes(graph=parts.graph, runs=parts.runs, log=parts.log, scopes=self._scopes)
 
     async def execute(self, live: LiveRun, given: GraphInput) -> Outcome:
@@ -91,6 +103,23 @@ class Executor:
         parts = self._parts
         lanes = RoleLanes(parts.settings, live.spec.model)
         scope = await self._scopes.make(live.run, live.spec, PoolModels(parts.pool, lanes), await parts.open_sandbox())
+        if live.spec.fork is not None:
+            scope = await forked(scope, live.spec.fork, self._read)
         if given is None and not await has_begun(parts.graph, live.run):
-            given = input_of(live.run, live.spec, parts.settings)
+            setup = setup_of(live.run, live.spec, parts.settings)
+            await parts.recordings.keep_setup(live.run, setup.model_dump_json())
+            given = setup.given(live.run)
         return await drive(parts.graph, given, scope, parts.log, live.run, live.execution)
+
+    async def _read(self, run: str) -> Recording:
+        """The recording of another run, for one that begins as that did."""
+        parts = self._parts
+        record = await parts.runs.get(run)
+        return await read_recording(
+            record,
+            calls=parts.calls,
+            recordings=parts.recordings,
+            blobs=parts.blobs,
+            events=parts.log.read,
+            tree=self._scopes.trees_of(record.run),
+        )

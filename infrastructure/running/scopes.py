@@ -11,10 +11,11 @@ from infrastructure.config.settings import Settings
 from infrastructure.events.catalogue import CandidateEnded
 from infrastructure.events.log import EventLog, Stored
 from infrastructure.ids import RunId
-from infrastructure.running.recorder import StoredRecorder
+from infrastructure.running.recorder import StoredRecorder, StoredTools
 from infrastructure.sandbox import Sandbox
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallStore
+from infrastructure.storage.recordings import RecordingStore
 from infrastructure.tasks import TaskSpec
 from infrastructure.workflow.budget import Budget
 from infrastructure.workflow.ports import ModelSource
@@ -32,6 +33,7 @@ class ScopeMaker:
     log: EventLog
     calls: CallStore
     blobs: Blobs
+    recordings: RecordingStore
 
     def trees_of(self, run: RunId) -> Path:
         """The folder of a run's snapshot and throw-away trees."""
@@ -60,6 +62,7 @@ class ScopeMaker:
             band=spec.band,
             sandbox_settings=self.settings.sandbox,
             seed=spec.seed,
+            tools=StoredTools(run, self.recordings, self.blobs),
         )
 
     async def seconds_of(self, run: RunId) -> float:

@@ -40,6 +40,10 @@ class RecordedCall:
     completion_tokens: int
     started: datetime
     ended: datetime
+    queued_seconds: float = 0.0
+    load_seconds: float = 0.0
+    prompt_seconds: float = 0.0
+    decode_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class CallTotals:
 
 _COLUMNS = (
     "run, step, ordinal, request_sha, role, request_blob, answer_json, model, server, prompt_tokens,"
-    " completion_tokens, started, ended"
+    " completion_tokens, started, ended, queued_seconds, load_seconds, prompt_seconds, decode_seconds"
 )
 _KEY = "run = ? AND step = ? AND ordinal = ? AND request_sha = ?"
 
@@ -115,6 +119,10 @@ class CallStore(CallReader):
             call.completion_tokens,
             to_text(call.started),
             to_text(call.ended),
+            call.queued_seconds,
+            call.load_seconds,
+            call.prompt_seconds,
+            call.decode_seconds,
         )
         sql = f"INSERT INTO calls ({_COLUMNS}) VALUES ({', '.join('?' * len(values))}) ON CONFLICT DO NOTHING"
 
@@ -145,4 +153,8 @@ def _call(row: tuple[str, ...]) -> RecordedCall:
         completion_tokens=int(row[10]),
         started=from_text(row[11]),
         ended=from_text(row[12]),
+        queued_seconds=float(row[13]),
+        load_seconds=float(row[14]),
+        prompt_seconds=float(row[15]),
+        decode_seconds=float(row[16]),
     )

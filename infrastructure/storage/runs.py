@@ -212,7 +212,7 @@ class RunStore(RunReader):
         )
 
     async def remove(self, run: RunId) -> None:
-        """Forget a finished run with its events and calls.
+        """Forget a finished run with its events, calls and recording.
 
         Raises:
             UnknownRun: there is no such run.
@@ -223,7 +223,7 @@ class RunStore(RunReader):
             found = _exactly(connection, run)
             if found.state is not RunState.FINISHED:
                 raise IllegalMove(run, found.state, RunState.FINISHED)
-            for table in ("events", "calls", "runs"):
+            for table in ("events", "calls", "tools", "recordings", "runs"):
                 connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
 
         await self._writing.write(work)

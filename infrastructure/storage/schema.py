@@ -56,6 +56,26 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE runs ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
         "CREATE UNIQUE INDEX runs_keys ON runs (request_key) WHERE request_key <> ''",
     ),
+    (
+        # What a run is replayed from, beside its calls: what its tools said, and what it began with.
+        """
+        CREATE TABLE tools (
+            run TEXT NOT NULL, step TEXT NOT NULL, name TEXT NOT NULL, request_sha TEXT NOT NULL,
+            request_blob TEXT NOT NULL, answer_blob TEXT NOT NULL, sandbox TEXT NOT NULL, started TEXT NOT NULL,
+            ended TEXT NOT NULL, PRIMARY KEY (run, step, name, request_sha)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE recordings (
+            run TEXT PRIMARY KEY, setup_json TEXT NOT NULL DEFAULT '', snapshot TEXT NOT NULL DEFAULT '',
+            replay_of TEXT NOT NULL DEFAULT ''
+        ) STRICT, WITHOUT ROWID
+        """,
+        "ALTER TABLE calls ADD COLUMN queued_seconds REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE calls ADD COLUMN load_seconds REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE calls ADD COLUMN prompt_seconds REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE calls ADD COLUMN decode_seconds REAL NOT NULL DEFAULT 0",
+    ),
 )
 
 

@@ -1,7 +1,7 @@
 """What the graph's steps need of the world, as ports, and the values that cross them.
 
-Owns `ModelSource` (who answers a role) and `CallRecorder` (what was answered before). The sandbox, the content store
-and the workspace have their own seams in their own rooms.
+Owns `ModelSource` (who answers a role), `CallRecorder` (what was answered before) and `ToolRecorder` (what tools said
+before). The sandbox, the content store and the workspace have their own seams in their own rooms.
 """
 
 from __future__ import annotations
@@ -75,4 +75,49 @@ class ForgetfulRecorder(CallRecorder):
         return None
 
     async def record(self, key: StepKey, role: str, question: Question, answered: Answered) -> None:
+        """Nothing is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolKey:
+    """Which use of a tool in a run: the step that uses it (`run_tests:2:1`), and which of its uses it is."""
+
+    step: str
+    name: str
+    request_sha: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolAnswer:
+    """What a tool said, and when; `sandbox` is the level that held it, empty where nothing was run."""
+
+    content: bytes
+    started: datetime
+    ended: datetime
+    sandbox: str = ""
+
+
+class ToolRecorder(Protocol):
+    """Remembers what tools said, so that a step that runs again takes it.
+
+    `record` returns only when the answer is safe; if it fails, the answer must not be used.
+    """
+
+    async def recall(self, key: ToolKey, request: bytes) -> ToolAnswer | None:
+        """What was said to exactly this request of this step, if it was asked before; `request` is JSON."""
+        ...
+
+    async def record(self, key: ToolKey, request: bytes, answer: ToolAnswer) -> None:
+        """Keep what was said."""
+        ...
+
+
+class ForgetfulTools(ToolRecorder):
+    """Keeps nothing: for a graph that runs without the engine."""
+
+    async def recall(self, key: ToolKey, request: bytes) -> ToolAnswer | None:
+        """Nothing is ever known."""
+        return None
+
+    async def record(self, key: ToolKey, request: bytes, answer: ToolAnswer) -> None:
         """Nothing is kept."""

@@ -11,10 +11,11 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from agents.model import Completion, LanguageModel, Question
 from infrastructure.config.settings import BudgetSettings, SandboxSettings
 from infrastructure.pool.calls import Call
 from infrastructure.pool.states import Band
@@ -22,7 +23,7 @@ from infrastructure.sandbox import Limits, Sandbox
 from infrastructure.storage.blobs import Blobs, MemoryBlobs
 from infrastructure.workflow.asking import Emit, StepModel
 from infrastructure.workflow.budget import Budget
-from infrastructure.workflow.ports import CallRecorder, ForgetfulRecorder, ModelSource
+from infrastructure.workflow.ports import CallRecorder, ForgetfulRecorder, ForgetfulTools, ModelSource, ToolRecorder
 from infrastructure.workflow.race import Place, Race, Turn
 
 
@@ -43,6 +44,9 @@ class RunScope:
         band: How urgent they are.
         sandbox_settings: Limits of a test run, and further folders it may read.
         seed: Of every question's sampling; the server's choice when None.
+        tools: What tools said before.
+        decided: Answers to approvals that are known already, each with its reason; nobody is asked for these again.
+        temperature: For every role, instead of its own.
     """
 
     run: str
@@ -57,10 +61,18 @@ class RunScope:
     band: Band = Band.INTERACTIVE
     sandbox_settings: SandboxSettings = field(default_factory=SandboxSettings)
     seed: int | None = None
+    tools: ToolRecorder = field(default_factory=ForgetfulTools)
+    decided: Mapping[str, tuple[bool, str]] = field(default_factory=dict[str, tuple[bool, str]])
+    temperature: float | None = None
 
-    def model(self, role: str, step: str, emit: Emit, place: Place | None = None) -> StepModel:
+    async def enter(self, node: str, round_number: int, candidate: int | None) -> str | None:
+        """Told of each step before it begins; the budget that is spent, for which most steps are left out."""
+        del node, round_number, candidate
+        return self.budget.spent
+
+    def model(self, role: str, step: str, emit: Emit, place: Place | None = None) -> LanguageModel:
         """The model a role is handed in a step. `step` is the same when the step runs again after a crash."""
-        return StepModel(
+        model = StepModel(
             role=role,
             step=step,
             call=Call(client=self.client, band=self.band, prefix=f"{self.run}/{role}"),
@@ -71,6 +83,11 @@ class RunScope:
             turn=None if place is None else Turn(self.race, place),
             seed=self.seed,
         )
+        return self.tempered(model)
+
+    def tempered(self, model: LanguageModel) -> LanguageModel:
+        """The model at the temperature that this run wants, where it wants one."""
+        return model if self.temperature is None else Tempered(model, self.temperature)
 
     @property
     def limits(self) -> Limits:
@@ -81,6 +98,18 @@ class RunScope:
             processes=self.sandbox_settings.processes,
             memory_bytes=self.sandbox_settings.memory_bytes,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Tempered(LanguageModel):
+    """A model that is asked at another temperature than its role's."""
+
+    model: LanguageModel
+    temperature: float
+
+    async def answer(self, question: Question) -> Completion:
+        """Ask."""
+        return await self.model.answer(replace(question, options={**question.options, "temperature": self.temperature}))
 
 
 class Scopes:

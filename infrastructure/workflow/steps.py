@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
+from agents.model import LanguageModel
 from infrastructure.events.catalogue import (
     BudgetSpent,
     Event,
@@ -24,7 +25,7 @@ from infrastructure.events.catalogue import (
     Noted,
 )
 from infrastructure.ids import new_run_id
-from infrastructure.workflow.asking import Emit, StepModel
+from infrastructure.workflow.asking import Emit
 from infrastructure.workflow.budget import BudgetExhausted
 from infrastructure.workflow.race import Place
 from infrastructure.workflow.scope import RunScope, Scopes
@@ -53,7 +54,7 @@ class Step:
     scope: RunScope
     emit: Emit
 
-    def model(self, role: str, key: str, place: Place | None = None) -> StepModel:
+    def model(self, role: str, key: str, place: Place | None = None) -> LanguageModel:
         """The model for a role; `key` names the question's place in the run, the same after a crash.
 
         With a candidate's `place` it is asked in idle slots until the candidate leads.
@@ -110,16 +111,18 @@ async def _run(
     scopes: Scopes | None,
 ) -> Update:
     scope, added = await _scope_of(state, runtime, scopes)
-    emit = _emitter(name, _where(state), runtime)
-    if scope.budget.spent and not when_spent:
-        return {**added, "spent": scope.budget.spent}
+    where = _where(state)
+    emit = _emitter(name, where, runtime)
+    spent = await scope.enter(name, where.round, where.candidate)
+    if spent and not when_spent:
+        return {**added, "spent": spent}
     emit(NodeStarted())
     began = time.monotonic()
     try:
         written: Update = await function(state, Step(scope, emit))
-    except BudgetExhausted as spent:
-        emit(BudgetSpent(budget=spent.budget, limit=spent.limit))
-        written = {"spent": spent.budget}
+    except BudgetExhausted as over:
+        emit(BudgetSpent(budget=over.budget, limit=over.limit))
+        written = {"spent": over.budget}
     except GraphBubbleUp:
         emit(NodeWaiting())
         raise

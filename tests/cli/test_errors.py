@@ -25,6 +25,7 @@ PACKAGES = (
     "infrastructure.judge",
     "infrastructure.pool",
     "infrastructure.processes",
+    "infrastructure.replaying",
     "infrastructure.running",
     "infrastructure.sandbox",
     "infrastructure.storage",
@@ -35,6 +36,8 @@ PACKAGES = (
 PROGRAMS = {"infrastructure.judge.harness", "infrastructure.sandbox.probe"}
 """Run inside a sandbox, never imported."""
 NEVER_LEAVE = {
+    "Diverged": "becomes the difference of a replay",
+    "RecordedFailure": "becomes the result of a replay, as it was of the run",
     "UnknownName": "becomes a ConfigError",
     "BadText": "becomes a ConfigError",
     "UnscriptedRole": "only with scripted roles, in tests and benchmarks",

@@ -15,6 +15,7 @@ from infrastructure.running.scopes import ScopeMaker
 from infrastructure.storage.blobs import MemoryBlobs
 from infrastructure.storage.calls import CallStore
 from infrastructure.storage.database import Database
+from infrastructure.storage.recordings import RecordingStore
 from infrastructure.tasks import TaskSpec
 from infrastructure.workflow.budget import BudgetExhausted
 from tests.workflow.scenario import Checked, scripted
@@ -47,8 +48,9 @@ async def scope_after(tmp_path):
             for execution, event in told:
                 await log.append(run, execution, event)
             maker = ScopeMaker(
-                settings=Settings(paths=Paths(data=tmp_path)), log=log, calls=CallStore(database), blobs=MemoryBlobs()
-            )
+                settings=Settings(paths=Paths(data=tmp_path)), log=log, calls=CallStore(database), blobs=MemoryBlobs(),
+                recordings=RecordingStore(database),
+            )  # fmt: skip
             spec = TaskSpec(task="t", repo=tmp_path, budget=budget)
             return await maker.make(run, spec, scripted(), Checked())
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import base64
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Required
 
@@ -13,16 +15,19 @@ from typing_extensions import TypedDict
 
 from infrastructure.config.settings import Candidates
 from infrastructure.events.catalogue import SnapshotTaken
-from infrastructure.judge.discovery import judge_files, plan_tests
+from infrastructure.judge.discovery import TestPlan, judge_files, plan_tests
 from infrastructure.judge.explaining import explained
-from infrastructure.judge.runner import run_tests
-from infrastructure.workflow.evidence import keep_plan, keep_report, tests_ran
+from infrastructure.judge.reports import TestReport
+from infrastructure.workflow.evidence import keep_plan, keep_report
 from infrastructure.workflow.material import snapshot_of
 from infrastructure.workflow.state import BaselineWrites, SnapshotWrites
 from infrastructure.workflow.steps import Step
+from infrastructure.workflow.trying import find_plan, recorded, tree_sha, try_tests, untouched
 from infrastructure.workflow.values import Baseline, FileRef, Gate
+from infrastructure.workspace.manifest import Snapshot
 from infrastructure.workspace.snapshot import take_snapshot
-from infrastructure.workspace.trees import Tree
+
+_STEP = "run_baseline"
 
 
 class SnapshotReads(TypedDict, total=False):
@@ -68,30 +73,62 @@ async def take_snapshot_node(state: SnapshotReads, step: Step) -> SnapshotWrites
 async def run_baseline_node(state: BaselineReads, step: Step) -> BaselineWrites:
     """Find the judge's tests and run them on the untouched snapshot."""
     snapshot = await snapshot_of(step.scope)
-    given = await _given(state.get("tests", ()), snapshot.repo)
-    plan = await plan_tests(snapshot, test_command=state.get("test_command", ""), tests=given)
+    given = await _given(step, state.get("tests", ()), snapshot.repo)
+    plan = await _plan(step, snapshot, state.get("test_command", ""), given)
     if plan is None:
         step.note("no tests were given or found; the result can only be checked by tests written here")
         return {"baseline": Baseline(judge="none")}
     if plan.note:
         step.note(plan.note)
     files = await judge_files(snapshot, given, plan.command)
-    report = await run_tests(step.scope.sandbox, Tree(snapshot.root), plan, files, limits=step.scope.limits)
-    step.emit(tests_ran(report, 0, "judge", str(step.scope.sandbox.level)))
-    if why := explained(report, plan, snapshot.files):
+    report = await try_tests(step, untouched(_STEP, "judge", snapshot, plan, files))
+    if why := await _explained(step, report, plan, snapshot):
         step.note(why)
+    return {"baseline": await _kept(step, plan, report, given)}
+
+
+async def _kept(step: Step, plan: TestPlan, report: TestReport, given: Mapping[str, bytes]) -> Baseline:
     blobs = step.scope.blobs
-    baseline = Baseline(
+    return Baseline(
         judge=plan.judge,
         plan=await keep_plan(blobs, plan),
         report=await keep_report(blobs, report),
         command=plan.command,
         given=tuple([FileRef(path, await blobs.put(content)) for path, content in given.items()]),
     )
-    return {"baseline": baseline}
 
 
-async def _given(tests: Sequence[str], repo: Path) -> dict[str, bytes]:
+async def _plan(step: Step, snapshot: Snapshot, command: str, given: Mapping[str, bytes]) -> TestPlan | None:
+    request = {"command": command, "given": sorted(given), "tree": tree_sha(snapshot)}
+    return await find_plan(step.scope, _STEP, request, lambda: plan_tests(snapshot, test_command=command, tests=given))
+
+
+async def _explained(step: Step, report: TestReport, plan: TestPlan, snapshot: Snapshot) -> str:
+    """What kept the tests from running; recorded, since the advice looks at this machine's interpreters."""
+
+    async def make() -> bytes:
+        return explained(report, plan, snapshot.files).encode("utf-8", "surrogatepass")
+
+    if not report.red and report.crashed is None:
+        return ""
+    answer = await recorded(step.scope, _STEP, "advice", {"red": sorted(report.red)}, make)
+    return answer.content.decode("utf-8", "surrogatepass")
+
+
+async def _given(step: Step, tests: Sequence[str], repo: Path) -> dict[str, bytes]:
+    """The user's test files by their place in the tree, as they were when this step read them first."""
+
+    async def make() -> bytes:
+        read = await _read(tests, repo)
+        return json.dumps({path: base64.b64encode(content).decode() for path, content in read.items()}).encode()
+
+    if not tests:
+        return {}
+    answer = await recorded(step.scope, _STEP, "given", {"tests": list(tests)}, make)
+    return {path: base64.b64decode(content) for path, content in json.loads(answer.content).items()}
+
+
+async def _read(tests: Sequence[str], repo: Path) -> dict[str, bytes]:
     """The user's test files by their place in the tree: where they are in the repository, else at its root."""
     given: dict[str, bytes] = {}
     for name in tests:

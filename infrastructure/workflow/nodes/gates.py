@@ -70,6 +70,9 @@ def _ask(step: Step, approval: Approval) -> GateWrites:
     """The node runs again from its first line when the answer is there: the question is told each time."""
     step.emit(ApprovalAsked(approval=approval.approval, gate=approval.gate, question=approval.question))
     asked = {"approval": approval.approval, "gate": approval.gate, "question": approval.question}
-    decision = Decision.model_validate(interrupt(asked))
+    known = step.scope.decided.get(approval.approval)
+    decision = (
+        Decision.model_validate(interrupt(asked)) if known is None else Decision(approved=known[0], reason=known[1])
+    )
     step.emit(ApprovalGiven(approval=approval.approval, approved=decision.approved, reason=decision.reason))
     return {} if decision.approved else {"declined": approval.gate}

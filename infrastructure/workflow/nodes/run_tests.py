@@ -10,9 +10,8 @@ from typing import Required
 from typing_extensions import TypedDict
 
 from agents.codegen.tester import is_test_path
-from infrastructure.judge.discovery import TestPlan, plan_written
+from infrastructure.judge.discovery import TestPlan
 from infrastructure.judge.reports import TestReport
-from infrastructure.judge.runner import run_tests
 from infrastructure.judge.verdict import Verdict, doubted, judge
 from infrastructure.workflow.doubts import newly_named_in, own_tests
 from infrastructure.workflow.evidence import (
@@ -21,11 +20,11 @@ from infrastructure.workflow.evidence import (
     keep_report,
     load_plan,
     maybe_report,
-    tests_ran,
 )
 from infrastructure.workflow.material import snapshot_of
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.trial import candidate_tree
+from infrastructure.workflow.trying import TestRun, find_written_plan, try_tests
 from infrastructure.workflow.values import CandidateStart, FileRef, JudgeKind
 from infrastructure.workspace.manifest import Snapshot
 from infrastructure.workspace.trees import Tree
@@ -136,9 +135,19 @@ async def _run_judge(
         return None
     plan = await load_plan(step.scope.blobs, start.baseline.plan)
     files = await judge_contents(step.scope, snapshot, start.baseline)
-    report = await run_tests(step.scope.sandbox, tree, plan, files, without=without, limits=step.scope.limits)
-    step.emit(tests_ran(report, state.get("attempt", 1), "judge", str(step.scope.sandbox.level)))
-    return report
+    run = TestRun(
+        step=_place(state),
+        name="again" if without else "judge",
+        suite="judge",
+        attempt=state.get("attempt", 1),
+        snapshot=snapshot,
+        tree=tree,
+        changed=state.get("contents", ()),
+        plan=plan,
+        files=files,
+        without=without,
+    )
+    return await try_tests(step, run)
 
 
 async def _run_new_tests(state: RunTestsReads, step: Step, snapshot: Snapshot) -> TestReport | None:
@@ -148,14 +157,28 @@ async def _run_new_tests(state: RunTestsReads, step: Step, snapshot: Snapshot) -
         return None
     tests, known = await contents_of(step.scope, new), state["start"].baseline.plan
     like = await load_plan(step.scope.blobs, known) if known else None
-    plan = await plan_written(snapshot, tests, like)
-    return await _run_written(state, step, snapshot, Tree(snapshot.root), tests, plan)
+    plan = await find_written_plan(step.scope, _place(state), snapshot, tests, like)
+    return await _run_written(state, step, snapshot, None, tests, plan)
 
 
 async def _run_written(
-    state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree, tests: Mapping[str, bytes], plan: TestPlan
+    state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree | None, tests: Mapping[str, bytes], plan: TestPlan
 ) -> TestReport:
+    """Run tests that a model wrote: on the candidate's tree, or on the untouched snapshot where that is None."""
     files = {**await judge_contents(step.scope, snapshot, state["start"].baseline), **tests}
-    report = await run_tests(step.scope.sandbox, tree, plan, files, limits=step.scope.limits)
-    step.emit(tests_ran(report, state.get("attempt", 1), "written", str(step.scope.sandbox.level)))
-    return report
+    run = TestRun(
+        step=_place(state),
+        name="new" if tree is None else "written",
+        suite="written",
+        attempt=state.get("attempt", 1),
+        snapshot=snapshot,
+        tree=tree or Tree(snapshot.root),
+        changed=() if tree is None else state.get("contents", ()),
+        plan=plan,
+        files=files,
+    )
+    return await try_tests(step, run)
+
+
+def _place(state: RunTestsReads) -> str:
+    return f"run_tests:{state['start'].number}:{state.get('attempt', 1)}"

@@ -11,15 +11,14 @@ from agents.codegen import TESTER, Intent, Plan, Research, TesterQuestion, TestF
 from agents.codegen.tester import is_test_path
 from agents.errors import UnusableAnswer
 from infrastructure.events.catalogue import TestsWritten
-from infrastructure.judge.discovery import judge_files, plan_written
-from infrastructure.judge.runner import run_tests
-from infrastructure.workflow.evidence import keep_plan, keep_report, load_plan, tests_ran
+from infrastructure.judge.discovery import judge_files
+from infrastructure.workflow.evidence import keep_plan, keep_report, load_plan
 from infrastructure.workflow.material import snapshot_of, source_files
 from infrastructure.workflow.state import TesterWrites
 from infrastructure.workflow.steps import Step
+from infrastructure.workflow.trying import find_written_plan, try_tests, untouched
 from infrastructure.workflow.values import Baseline, FileRef, Written
 from infrastructure.workspace.manifest import Snapshot
-from infrastructure.workspace.trees import Tree
 
 
 class TesterReads(TypedDict, total=False):
@@ -55,10 +54,10 @@ async def _tried(
     step: Step, snapshot: Snapshot, number: int, contents: Mapping[str, bytes], baseline: Baseline | None
 ) -> Written:
     like = await load_plan(step.scope.blobs, baseline.plan) if baseline is not None and baseline.plan else None
-    plan = await plan_written(snapshot, contents, like)
+    place = f"tester:{number}"
+    plan = await find_written_plan(step.scope, place, snapshot, contents, like)
     files = await judge_files(snapshot, contents)
-    report = await run_tests(step.scope.sandbox, Tree(snapshot.root), plan, files, limits=step.scope.limits)
-    step.emit(tests_ran(report, 0, "written", str(step.scope.sandbox.level)))
+    report = await try_tests(step, untouched(place, "written", snapshot, plan, files))
     blobs = step.scope.blobs
     return Written(
         round=number,

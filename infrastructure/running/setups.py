@@ -1,0 +1,79 @@
+"""What a run began with, beside its task: the settings' part of it, kept so that a replay begins alike.
+
+Owns `RunSetup`, which is stored with the run and travels in exported recordings, so it is validated.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from infrastructure.config.settings import SandboxSettings, Settings
+from infrastructure.ids import RunId
+from infrastructure.running.driving import input_of
+from infrastructure.tasks import TaskSpec
+from infrastructure.workflow.lanes import ROLE_NAMES, RoleLanes
+from infrastructure.workflow.state import CodegenInput
+
+
+class RunSetup(BaseModel):
+    """What the graph began with, which lane answered for each role, and what a test run was allowed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    form: Literal[1] = 1
+    python: str = ""
+    """The version that ran the workflow: what is said of broken syntax is its own."""
+    task: str = Field(min_length=1)
+    repo: str
+    candidates: int = Field(ge=1, le=16)
+    repairs: int = Field(ge=0, le=10)
+    rounds: int = Field(ge=1, le=10)
+    approve: tuple[Literal["plan", "patch"], ...] = ()
+    test_command: str | None = None
+    tests: tuple[str, ...] = ()
+    lanes: dict[str, str] = {}
+    seconds: float
+    processes: int
+    memory_bytes: int
+    temperature: float | None = None
+
+    def given(self, run: RunId) -> CodegenInput:
+        """The graph's input."""
+        given: CodegenInput = {
+            "task": self.task,
+            "repo": self.repo,
+            "run": run,
+            "candidates": self.candidates,
+            "repairs": self.repairs,
+            "rounds": self.rounds,
+            "approve": self.approve,
+            "tests": self.tests,
+        }
+        if self.test_command is not None:
+            given["test_command"] = self.test_command
+        return given
+
+    def sandbox(self) -> SandboxSettings:
+        """The limits of a test run."""
+        return SandboxSettings(seconds=self.seconds, processes=self.processes, memory_bytes=self.memory_bytes)
+
+
+def setup_of(run: RunId, spec: TaskSpec, settings: Settings) -> RunSetup:
+    """What a run begins with now."""
+    lanes, given, sandbox = RoleLanes(settings, spec.model), input_of(run, spec, settings), settings.sandbox
+    kept: Mapping[str, object] = {name: value for name, value in given.items() if name != "run"}
+    return RunSetup.model_validate(
+        {
+            **kept,
+            "python": platform.python_version(),
+            "lanes": {role: lanes.of(role) for role in sorted(ROLE_NAMES)},
+            "seconds": sandbox.seconds,
+            "processes": sandbox.processes,
+            "memory_bytes": sandbox.memory_bytes,
+            "temperature": None if spec.fork is None else spec.fork.temperature,
+        }
+    )
