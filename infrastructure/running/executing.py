@@ -24,10 +24,13 @@ from infrastructure.sandbox import Sandbox
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
+from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.runs import RunStore
 from infrastructure.workflow.graph import CodegenGraph
 from infrastructure.workflow.lanes import RoleLanes
 from infrastructure.workflow.models import PoolModels
+from infrastructure.workspace.mapping.cache import SqliteTags
+from infrastructure.workspace.mapping.mapper import Mapper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,13 @@ class Executor:
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
-        self._scopes = ScopeMaker(settings=parts.settings, log=parts.log, calls=parts.calls, blobs=parts.blobs)
+        self._scopes = ScopeMaker(
+            settings=parts.settings,
+            log=parts.log,
+            calls=parts.calls,
+            blobs=parts.blobs,
+            mapper=Mapper(SqliteTags(DataDirectory(parts.settings.paths.data).tags)),
+        )
         self.outcomes = Outcomes(graph=parts.graph, runs=parts.runs, log=parts.log, scopes=self._scopes)
 
     async def execute(self, live: LiveRun, given: GraphInput) -> Outcome:

@@ -17,9 +17,12 @@ from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallStore
 from infrastructure.tasks import TaskSpec
 from infrastructure.workflow.budget import Budget
+from infrastructure.workflow.mapping import map_tokens
 from infrastructure.workflow.ports import ModelSource
 from infrastructure.workflow.race import Race
 from infrastructure.workflow.scope import RunScope
+from infrastructure.workspace.mapping.cache import MemoryTags
+from infrastructure.workspace.mapping.mapper import Mapper
 
 _PAGE = 1000
 
@@ -32,6 +35,7 @@ class ScopeMaker:
     log: EventLog
     calls: CallStore
     blobs: Blobs
+    mapper: Mapper = field(default_factory=lambda: Mapper(MemoryTags()))
 
     def trees_of(self, run: RunId) -> Path:
         """The folder of a run's snapshot and throw-away trees."""
@@ -59,6 +63,8 @@ class ScopeMaker:
             client=spec.client,
             band=spec.band,
             sandbox_settings=self.settings.sandbox,
+            mapper=self.mapper,
+            map_tokens=map_tokens(self.settings, source),
         )
 
     async def seconds_of(self, run: RunId) -> float:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infrastructure.config.settings import BudgetSettings, SandboxSettings
+from infrastructure.config.settings import BudgetSettings, RunSettings, SandboxSettings
 from infrastructure.pool.calls import Call
 from infrastructure.pool.states import Band
 from infrastructure.sandbox import Limits, Sandbox
@@ -24,6 +24,8 @@ from infrastructure.workflow.asking import Emit, StepModel
 from infrastructure.workflow.budget import Budget
 from infrastructure.workflow.ports import CallRecorder, ForgetfulRecorder, ModelSource
 from infrastructure.workflow.race import Race
+from infrastructure.workspace.mapping.cache import MemoryTags
+from infrastructure.workspace.mapping.mapper import Mapper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class RunScope:
         client: For whom calls are made.
         band: How urgent they are.
         sandbox_settings: Limits of a test run, and further folders it may read.
+        mapper: Draws maps of the repository.
+        map_tokens: How long one may be; 0 for none.
     """
 
     run: str
@@ -55,6 +59,8 @@ class RunScope:
     client: str = "default"
     band: Band = Band.INTERACTIVE
     sandbox_settings: SandboxSettings = field(default_factory=SandboxSettings)
+    mapper: Mapper = field(default_factory=lambda: Mapper(MemoryTags()))
+    map_tokens: int = 0
 
     def model(self, role: str, step: str, emit: Emit) -> StepModel:
         """The model a role is handed in a step. `step` is the same when the step runs again after a crash."""
@@ -106,6 +112,7 @@ class Scopes:
         self._blobs = MemoryBlobs() if blobs is None else blobs
         self._scopes: dict[str, RunScope] = {}
         self._opened: tuple[ModelSource, Sandbox] | None = None
+        self._mapper = Mapper(MemoryTags())
         self._opening = asyncio.Lock()
 
     @property
@@ -135,4 +142,6 @@ class Scopes:
             race=Race(),
             sandbox=sandbox,
             blobs=self._blobs,
+            mapper=self._mapper,
+            map_tokens=RunSettings().map_tokens,
         )
