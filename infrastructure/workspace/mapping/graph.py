@@ -18,6 +18,8 @@ from infrastructure.workspace.mapping.words import parts_of
 COMMON = 12
 """A name that more files define says nothing about which one is meant."""
 _FAMILIES = {"typescript": "javascript", "tsx": "javascript", "c": "cpp"}
+_SHORTEST = 0.5
+"""Of the average: a file that holds two words is not about either of them."""
 _PATH_WEIGHT, _DEFINED_WEIGHT, _USED_WEIGHT = 4.0, 2.0, 0.3
 
 
@@ -40,7 +42,7 @@ class Graph:
         edges: Who uses what of whom, in a fixed order.
         definers: Where a name is defined, by file numbers.
         postings: By word, the files that have it, each with how much of it.
-        lengths: How much text each file's words are taken from, against the average.
+        lengths: How much text each file's words are taken from, against the average; not less than half of it.
     """
 
     paths: Sequence[str]
@@ -117,7 +119,7 @@ def _postings(
         for word, weight in weights.items():
             postings[word].append((number, weight))
     average = sum(totals) / len(totals) if totals else 0.0
-    return postings, [total / average if average else 1.0 for total in totals]
+    return postings, [max(_SHORTEST, total / average) if average else 1.0 for total in totals]
 
 
 def _weights(path: str, tags: FileTags | None) -> Mapping[str, float]:

@@ -24,7 +24,7 @@ SECONDS = 60.0
 """For one process. Real source takes a few milliseconds a file."""
 _DEATHS = 5
 _OUTPUT_BYTES = 64 << 20
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from infrastructure.workspace.mapping.worker import main; main()"
+PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from infrastructure.workspace.mapping.worker import main; main()"
 _UNREADABLE = dump_tags(NO_TAGS)
 
 _log = logging.getLogger(__name__)
@@ -38,14 +38,16 @@ class Parse(Protocol):
         ...
 
 
-async def parse_files(root: Path, files: Sequence[tuple[str, str]]) -> dict[str, bytes]:
+async def parse_files(
+    root: Path, files: Sequence[tuple[str, str]], *, program: str = PROGRAM, seconds: float = SECONDS
+) -> dict[str, bytes]:
     """Parse in worker processes, one after the other. A file that a worker dies of has no tags; five deaths end it."""
     found: dict[str, bytes] = {}
     waiting, deaths = list(files), 0
     while waiting and deaths < _DEATHS:
         batch = waiting[:AT_ONCE]
         try:
-            answered = await _parsed(root, batch)
+            answered = await _parsed(root, batch, program, seconds)
         except ProcessNotStarted as error:
             _log.warning("files cannot be parsed for the map of the repository: %s", error)
             break
@@ -58,13 +60,13 @@ async def parse_files(root: Path, files: Sequence[tuple[str, str]]) -> dict[str,
     return found
 
 
-async def _parsed(root: Path, batch: list[tuple[str, str]]) -> list[bytes]:
+async def _parsed(root: Path, batch: list[tuple[str, str]], program: str, seconds: float) -> list[bytes]:
     finished = await run_process(
-        [sys.executable, "-I", "-c", _PROGRAM, *sys.path],
+        [sys.executable, "-I", "-c", program, *sys.path],
         cwd=None,
         env={"LC_ALL": "C.UTF-8"},
         stdin=request(root, batch),
-        timeout=SECONDS,
+        timeout=seconds,
         output_limit=_OUTPUT_BYTES,
     )
     answered: list[bytes] = []

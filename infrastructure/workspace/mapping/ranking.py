@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from agents.codegen import is_test_path
 from infrastructure.workspace.mapping.graph import Edge, Graph
 from infrastructure.workspace.mapping.words import names_in, words_in
 
@@ -22,6 +23,8 @@ _BACKWARDS = 0.3
 _ROUNDS = 24
 _NAMED_FILE, _NAMED_DEFINITION, _FAILING_TEST, _WORDS, _ANYWHERE = 2.0, 1.0, 0.5, 1.0, 0.05
 _NAMED_EDGE = 5.0
+_TESTS = 0.5
+"""A test is read rather than changed, and has the words of all that it tests."""
 _SATURATION, _LENGTH_SHARE = 1.5, 0.6
 """BM25's k1 and b (Robertson and Zaragoza, 2009)."""
 _MOST_WORDS = 400
@@ -68,6 +71,11 @@ def rank(graph: Graph, focus: Focus) -> Ranking:
     start = _start(graph, focus, named, words)
     edges = [(each, each.weight * (_NAMED_EDGE if each.name in named else 1.0)) for each in graph.edges]
     scores = _walk(len(graph.paths), edges, start)
+    asked = {*focus.files, *focus.failing}
+    scores = [
+        score * (_TESTS if is_test_path(path) and path not in asked else 1.0)
+        for path, score in zip(graph.paths, scores, strict=True)
+    ]
     order = sorted(range(len(scores)), key=lambda number: (-scores[number], graph.paths[number]))
     return Ranking(
         files={graph.paths[number]: scores[number] for number in order},

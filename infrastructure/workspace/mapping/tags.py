@@ -65,7 +65,10 @@ def load_tags(content: bytes) -> FileTags:
         ValueError: It is damaged.
     """
     try:
-        unpacked = zlib.decompressobj().decompress(content, _UNPACKED)
+        packed = zlib.decompressobj()
+        unpacked = packed.decompress(content, _UNPACKED)
+        if not packed.eof:
+            raise ValueError("cut short, or too long")
         defined, used = cast("tuple[list[list[object]], dict[str, int]]", orjson.loads(unpacked))
         return FileTags(tuple(_definition(each) for each in defined), {str(name): int(used[name]) for name in used})
     except (zlib.error, TypeError, AttributeError) as error:

@@ -13,7 +13,7 @@ from functools import lru_cache
 _NAME = re.compile(r"[^\W\d]\w*(?:[.:]{1,2}[^\W\d]\w*)*")
 _WORD = re.compile(r"[^\W\d_]\w*")
 _PARTS = re.compile(r"[^\W\d_]?[^\W\dA-Z_]+|[A-Z]+(?![^\W\dA-Z_])|\d+")
-_ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ers", "er", "ed", "es", "s", "e", "y")
+_ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ie", "ers", "er", "ed", "es", "s", "e", "y")
 _SHORTEST, _LONGEST = 3, 40
 _STOP = (
     "a about add added adds after all allow allows also an and any are as at avoid be because been before being both "
