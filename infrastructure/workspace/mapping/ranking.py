@@ -16,7 +16,7 @@ from agents.codegen import is_test_path
 from infrastructure.workspace.mapping.graph import Edge, Graph
 from infrastructure.workspace.mapping.words import names_in, words_in
 
-FOLLOWED = 0.4
+FOLLOWED = 0.5
 """The share of the reader's steps that follow a reference."""
 _BACKWARDS = 0.3
 """A reader also goes from what is used to who uses it, by so much."""

@@ -16,7 +16,7 @@ from infrastructure.workspace.mapping.words import parts_of
 ENTRIES = 4_000
 """The most that is ever looked at, however large the budget."""
 _FILES = 1_000
-_DEFINITION_STEP = 1.5
+_DEFINITION_STEP = 2.0
 _WORD_WORTH = 2.0
 _INDENT = "  "
 
