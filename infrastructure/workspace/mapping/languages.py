@@ -1,8 +1,8 @@
 """Which languages are read, by which grammar, and what counts as a definition in each.
 
 Owns the queries. A pattern captures a definition as `@def.KIND` and its name as `@name`; comments and the text of
-strings, where no name is used, are captured as `@prose`. Grammars are wheels of the tree-sitter project, loaded when
-the first file of their language is read.
+strings, where no name is used, are captured as `@prose`. Grammars are wheels of the tree-sitter project; only the worker
+loads them (`parsing`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import PurePosixPath
-
-from tree_sitter import Language, Query
 
 _PYTHON = """
 (class_definition name: (identifier) @name) @def.class
@@ -130,7 +127,7 @@ class Spoken:
     function: str = "language"
 
 
-_SPOKEN = {
+SPOKEN = {
     "python": Spoken("python", "tree_sitter_python", _PYTHON),
     "javascript": Spoken("javascript", "tree_sitter_javascript", _JAVASCRIPT),
     "typescript": Spoken("typescript", "tree_sitter_typescript", _TYPESCRIPT, "language_typescript"),
@@ -143,7 +140,7 @@ _SPOKEN = {
     "ruby": Spoken("ruby", "tree_sitter_ruby", _RUBY),
     "bash": Spoken("bash", "tree_sitter_bash", _BASH),
 }
-LANGUAGES = tuple(_SPOKEN)
+LANGUAGES = tuple(SPOKEN)
 
 _SUFFIXES = {
     "python": ".py .pyi",
@@ -161,32 +158,15 @@ _SUFFIXES = {
 _BY_SUFFIX = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 
 
-@dataclass(frozen=True, slots=True)
-class Grammar:
-    """A loaded language and its query."""
-
-    language: Language
-    query: Query
-
-
 def language_of(path: str) -> str | None:
     """The language of a file by its name; None when it is none of ours."""
     return _BY_SUFFIX.get(PurePosixPath(path).suffix.lower())
 
 
 @cache
-def grammar_of(name: str) -> Grammar:
-    """Load a language. Blocking, once."""
-    spoken = _SPOKEN[name]
-    pointer: object = getattr(import_module(spoken.package), spoken.function)()
-    language = Language(pointer)
-    return Grammar(language, Query(language, spoken.query))
-
-
-@cache
 def fingerprint(name: str) -> str:
     """What decides the tags of a file beside its text: the versions of parser and grammar, and the query."""
-    spoken = _SPOKEN[name]
+    spoken = SPOKEN[name]
     package = spoken.package.replace("_", "-")
     said = f"{version('tree-sitter')} {package} {version(package)} {spoken.function}\n{spoken.query}"
     return hashlib.sha256(said.encode()).hexdigest()[:16]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ from typing import Protocol
 
 from infrastructure.processes import ProcessNotStarted, run_process
 from infrastructure.workspace.mapping.tags import NO_TAGS, dump_tags
-from infrastructure.workspace.mapping.worker import request
 
 AT_ONCE = 250
 """Files of one process."""
@@ -58,6 +58,11 @@ async def parse_files(
             answered.append(_UNREADABLE)
         waiting = waiting[len(answered) :]
     return found
+
+
+def request(root: Path, files: Sequence[tuple[str, str]]) -> bytes:
+    """What a worker is asked: a folder, and paths below it with the language of each. Names may be no UTF-8."""
+    return json.dumps({"root": str(root), "files": list(files)}).encode("ascii")
 
 
 async def _parsed(root: Path, batch: list[tuple[str, str]], program: str, seconds: float) -> list[bytes]:

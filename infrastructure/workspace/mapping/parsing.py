@@ -1,7 +1,6 @@
-"""One file's text turned into tags.
+"""One file's text turned into tags, in the worker.
 
-Owns the bounds of it: time for a file, definitions and names kept of it, the length of a signature. Blocking. The
-parser holds the interpreter while it works, so it is fed in slices: between two of them other threads get their turn.
+Owns the bounds of it: time for a file, definitions and names kept of it, the length of a signature. Blocking.
 """
 
 from __future__ import annotations
@@ -10,11 +9,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import cast
 
-from tree_sitter import Node, Parser, Query, QueryCursor, Tree
+from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
-from infrastructure.workspace.mapping.languages import grammar_of
+from infrastructure.workspace.mapping.languages import SPOKEN
 from infrastructure.workspace.mapping.tags import Definition, FileTags, Kind
 
 PARSE_SECONDS = 1.0
@@ -49,12 +51,28 @@ def tags_of(content: bytes, language: str, *, seconds: float = PARSE_SECONDS) ->
         ParseTooLong: It would have taken more.
     """
     clock = _Clock(seconds)
-    grammar = grammar_of(language)
+    grammar = _grammar_of(language)
     tree = _parse(Parser(grammar.language), content, clock)
     matches = _matches(grammar.query, tree.root_node)
     found = sorted(_found(matches), key=lambda each: (each[0].start_byte, -each[0].end_byte))
     prose = [node for _, captures in matches for node in captures.get("prose", ())]
     return FileTags(tuple(_definitions(content, found)), _used(content, prose))
+
+
+@dataclass(frozen=True, slots=True)
+class _Grammar:
+    """A loaded language and its query."""
+
+    language: Language
+    query: Query
+
+
+@cache
+def _grammar_of(name: str) -> _Grammar:
+    spoken = SPOKEN[name]
+    pointer: object = getattr(import_module(spoken.package), spoken.function)()
+    language = Language(pointer)
+    return _Grammar(language, Query(language, spoken.query))
 
 
 class _Clock:

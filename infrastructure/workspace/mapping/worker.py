@@ -34,13 +34,8 @@ def main(source: BinaryIO = sys.stdin.buffer, target: BinaryIO = sys.stdout.buff
         target.flush()  # a crash in the next file loses nothing of this one
 
 
-def request(root: Path, files: list[tuple[str, str]]) -> bytes:
-    """What the process is asked: a folder, and paths below it with the language of each. Names may be no UTF-8."""
-    return json.dumps({"root": str(root), "files": files}).encode("ascii")
-
-
 def answers(asked: bytes) -> Iterator[bytes]:
-    """A line for each file: packed tags, in base64."""
+    """A line for each file of a `parsers.request`: packed tags, in base64."""
     document = cast("dict[str, object]", json.loads(asked))
     root = Path(cast("str", document["root"]))
     for path, language in cast("list[tuple[str, str]]", document["files"]):

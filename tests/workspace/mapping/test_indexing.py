@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +14,10 @@ import pytest
 from infrastructure.workspace import Snapshot, take_snapshot
 from infrastructure.workspace.mapping.cache import MemoryTags, SqliteTags, TagStore, key_of
 from infrastructure.workspace.mapping.indexing import index_of
-from infrastructure.workspace.mapping.parsers import PROGRAM, parse_files
+from infrastructure.workspace.mapping.parsers import PROGRAM, parse_files, request
 from infrastructure.workspace.mapping.skipping import PARSED_BYTES
 from infrastructure.workspace.mapping.tags import NO_TAGS, FileTags, dump_tags, load_tags
-from infrastructure.workspace.mapping.worker import answers, request
+from infrastructure.workspace.mapping.worker import answers
 
 FILES = {
     "app/store.py": "class Store:\n    def rows(self): ...\n",
@@ -183,7 +185,15 @@ async def test_worker_answers_a_line_for_each_file_whatever_it_is(tmp_path: Path
     assert [len(each.definitions) for each in found] == [2, 0, 0]
 
 
-def test_program_that_is_started_is_the_worker():
+def test_engine_holds_no_parser(repository_root: Path):
+    """A fault in a grammar could end whoever has loaded it."""
+    program = (
+        "import sys, infrastructure.workflow.graph; print([name for name in sys.modules if 'tree_sitter' in name])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=repository_root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
     assert "infrastructure.workspace.mapping.worker" in PROGRAM
 
 
