@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,15 @@ from infrastructure.workflow.scripted import ScriptedSource
 from infrastructure.workspace.mapping.cache import MemoryTags
 from infrastructure.workspace.mapping.mapper import Mapper
 from infrastructure.workspace.mapping.tokens import estimate_tokens
-from tests.workflow.scenario import Scenario
+from tests.workflow.scenario import STUB, Scenario
 
 FILES = {
     "app/__init__.py": "",
     "app/jar.py": "class CookieJar:\n    def expire(self, now: float) -> int:\n        return 0\n",
-    "app/client.py": "from app.jar import CookieJar\n\n\ndef send(jar: CookieJar) -> int:\n    return jar.expire(0.0)\n",
+    "app/client.py": "from app.jar import CookieJar\n\ndef send(jar: CookieJar) -> int:\n    return jar.expire(0.0)\n",
     "app/report.py": "def print_report(rows: list[str]) -> None:\n    print(rows)\n",
-    "tests/test_jar.py": "from app.jar import CookieJar\n\n\ndef test_expire():\n    assert CookieJar().expire(1.0) == 1\n",
+    "tests/test_jar.py": "from app.jar import CookieJar\n\ndef test_expire():\n    assert CookieJar().expire(1.0)\n",
+    "calc.py": STUB,
 }
 TASK = "Cookies that have expired are still sent by the client."
 
@@ -48,7 +49,7 @@ async def asked(
 ) -> dict[str, str]:
     """The first question of each role, after a run."""
     source = scripted(Research(notes="n", files=list(research)))
-    scenario = Scenario(folder=tmp_path, source=source, files=files, task=TASK, test_command="")
+    scenario = Scenario(folder=tmp_path, source=source, files=files, task=TASK)
     object.__setattr__(scenario.scope, "map_tokens", tokens)
     await scenario.run(rounds=1, repairs=0)
     roles = ("researcher", "planner", "coder")
@@ -65,7 +66,7 @@ async def test_researcher_sees_the_map_beside_the_listing(tmp_path: Path):
     drawn = section(question, "Map")
     assert drawn.split("\n")[0] in ("app/jar.py", "app/client.py")
     assert "    def expire(self, now: float) -> int" in drawn.split("\n")
-    assert "app/report.py 64 bytes" in question
+    assert "app/report.py 59 bytes" in question
     assert estimate_tokens(drawn) <= 1024
 
 
@@ -104,7 +105,7 @@ async def test_map_keeps_to_its_setting(tmp_path: Path, tokens: int):
 
 
 async def test_few_files_are_shown_whole_and_not_mapped(tmp_path: Path):
-    files = {path: FILES[path] for path in ("app/client.py", "app/jar.py")}
+    files = {path: FILES[path] for path in ("app/client.py", "app/jar.py", "calc.py")}
     found = await asked(tmp_path, files)
     assert "## Map" not in found["planner"]
     assert "researcher" not in found
@@ -114,12 +115,12 @@ async def test_steps_of_one_run_index_its_snapshot_once(tmp_path: Path):
     reads: list[int] = []
 
     class Counted(MemoryTags):
-        async def get(self, keys):  # noqa: ANN001, ANN202 - as the store's
+        async def get(self, keys: Iterable[str]) -> dict[str, bytes]:
             reads.append(1)
             return await super().get(keys)
 
     source = scripted(Research(notes="n", files=["app/client.py"]))
-    scenario = Scenario(folder=tmp_path, source=source, files=FILES, task=TASK, test_command="")
+    scenario = Scenario(folder=tmp_path, source=source, files=FILES, task=TASK)
     object.__setattr__(scenario.scope, "map_tokens", 500)
     object.__setattr__(scenario.scope, "mapper", Mapper(Counted()))
     await scenario.run(rounds=1, repairs=0)

@@ -1,8 +1,8 @@
 """Which languages are read, by which grammar, and what counts as a definition in each.
 
 Owns the queries. A pattern captures a definition as `@def.KIND` and its name as `@name`; comments and the text of
-strings, where no name is used, are captured as `@prose`. Grammars are wheels of the tree-sitter project; only the worker
-loads them (`parsing`).
+strings, where no name is used, are captured as `@prose`. Grammars are wheels of the tree-sitter project; only the
+worker loads them (`parsing`).
 """
 
 from __future__ import annotations
