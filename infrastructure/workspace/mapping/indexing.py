@@ -19,7 +19,7 @@ from infrastructure.workspace.mapping.skipping import PARSED_BYTES, is_foreign
 from infrastructure.workspace.mapping.tags import NO_TAGS, FileTags, load_tags
 from infrastructure.workspace.threads import in_thread
 
-SOURCE_FILES = 10_000
+SOURCE_FILES = 5_000
 """The most files that are parsed of one repository: those nearest to its root."""
 SOURCE_BYTES = 128 << 20
 
@@ -45,7 +45,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A snapshot's tags and the graph over them; `files` has every source file, others are in the graph only."""
+    """A snapshot's definitions and the graph over all its tags; `files` has the source files, the graph all of them."""
 
     files: Mapping[str, FileTags]
     graph: Graph
@@ -103,7 +103,8 @@ def _source(snapshot: Snapshot) -> tuple[dict[str, str], int]:
 def _index(snapshot: Snapshot, packed: Mapping[str, bytes | None], work: Work) -> Index:
     files = {path: _unpacked(content) for path, content in packed.items()}
     others = [path for path in snapshot.files if path.isprintable()]
-    return Index(files, graph_of(files, others), work)
+    graph = graph_of(files, others)
+    return Index({path: each.definitions_only for path, each in files.items()}, graph, work)
 
 
 def _unpacked(content: bytes | None) -> FileTags:

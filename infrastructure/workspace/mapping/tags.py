@@ -5,6 +5,7 @@ Owns `FileTags` and its stored form. All of it comes from files that nobody trus
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,11 @@ class FileTags:
     definitions: tuple[Definition, ...] = ()
     used: Mapping[str, int] = field(default_factory=_none_used)
 
+    @property
+    def definitions_only(self) -> FileTags:
+        """What a map shows of it: the names it uses are most of its size, and in the graph already."""
+        return FileTags(self.definitions)
+
 
 NO_TAGS = FileTags()
 
@@ -70,7 +76,9 @@ def load_tags(content: bytes) -> FileTags:
         if not packed.eof:
             raise ValueError("cut short, or too long")
         defined, used = cast("tuple[list[list[object]], dict[str, int]]", orjson.loads(unpacked))
-        return FileTags(tuple(_definition(each) for each in defined), {str(name): int(used[name]) for name in used})
+        return FileTags(
+            tuple(_definition(each) for each in defined), {sys.intern(name): int(used[name]) for name in used}
+        )
     except (zlib.error, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from error
 

@@ -14,6 +14,7 @@ import pytest
 from infrastructure.workspace import Snapshot, take_snapshot
 from infrastructure.workspace.mapping.cache import MemoryTags, SqliteTags, TagStore, key_of
 from infrastructure.workspace.mapping.indexing import index_of
+from infrastructure.workspace.mapping.mapper import Mapper
 from infrastructure.workspace.mapping.parsers import PROGRAM, parse_files, request
 from infrastructure.workspace.mapping.skipping import PARSED_BYTES
 from infrastructure.workspace.mapping.tags import NO_TAGS, FileTags, dump_tags, load_tags
@@ -209,3 +210,29 @@ async def test_parser_is_not_asked_where_all_is_known(tmp_path: Path):
     for _ in range(2):
         await index_of(snapshot, store, parse=parse)
     assert [len(files) for files in asked] == [3, 0]
+
+
+async def test_snapshots_of_the_same_files_share_an_index(tmp_path: Path):
+    mapper = Mapper(MemoryTags())
+    first = await mapper.index(await snapshot_of(tmp_path / "one", dict(FILES)))
+    assert await mapper.index(await snapshot_of(tmp_path / "two", dict(FILES))) is first
+    other = await mapper.index(await snapshot_of(tmp_path / "three", {**FILES, "web/main.js": "export const A = 1"}))
+    assert other is not first
+
+
+async def test_index_that_was_cancelled_is_made_by_the_next_who_asks(tmp_path: Path):
+    begun, let_go = asyncio.Event(), asyncio.Event()
+
+    async def parse(root: Path, files: Sequence[tuple[str, str]]) -> dict[str, bytes]:
+        begun.set()
+        await let_go.wait()
+        return await parse_files(root, files)
+
+    snapshot = await snapshot_of(tmp_path, dict(FILES))
+    mapper = Mapper(MemoryTags(), parse=parse)
+    asking = asyncio.create_task(mapper.index(snapshot))
+    await begun.wait()
+    asking.cancel()
+    await asyncio.wait([asking])
+    let_go.set()
+    assert (await mapper.index(snapshot)).work.parsed == 3
