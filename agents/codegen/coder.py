@@ -33,6 +33,7 @@ class CoderQuestion:
         tests: Tests that may be shown; the judge decides which.
         variant: 0 for the first candidate; others get another approach hint and a higher temperature.
         repair: Why the candidate is written again; None the first time.
+        interfaces: Signatures of what the files use of others that are not shown; or empty.
     """
 
     task: str
@@ -42,6 +43,7 @@ class CoderQuestion:
     tests: tuple[SourceFile, ...] = ()
     variant: int = 0
     repair: Repair | None = None
+    interfaces: str = ""
 
 
 def options_for(variant: int) -> Options:

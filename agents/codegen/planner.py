@@ -26,6 +26,7 @@ class PlannerQuestion:
         files: The files the researcher chose.
         lesson: What the reflector learnt from the last plan; empty at first.
         round: 1 for the first plan, one more for each plan after a failure.
+        map: Further files that matter, each with signatures of what it defines; or empty.
     """
 
     task: str
@@ -34,6 +35,7 @@ class PlannerQuestion:
     files: tuple[SourceFile, ...] = ()
     lesson: str = ""
     round: int = 1
+    map: str = ""
 
 
 class Plan(Answer):

@@ -17,12 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResearcherQuestion:
-    """What the researcher is shown. `summary` is the intent's; `readme` the head of the README, or empty."""
+    """What the researcher is shown.
+
+    Attributes:
+        task: The user's words.
+        summary: The intent's summary.
+        listing: Files of the workspace.
+        readme: The head of the README, or empty.
+        map: The files that the task may be about, each with signatures of what it defines; or empty.
+    """
 
     task: str
     summary: str
     listing: tuple[ListedFile, ...]
     readme: str = ""
+    map: str = ""
 
 
 class Research(Answer):

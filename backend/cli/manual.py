@@ -45,6 +45,10 @@ EXITS: Mapping[str, Exits] = {
         (6, "it came to its end, and some samples have no verdict"),
         (130, "interrupted by Ctrl-C; the same command goes on"),
     ),
+    "map": (
+        (0, "drawn, also where nothing fits"),
+        (2, "there is no such folder, or a map of that length shows nothing"),
+    ),
     "demo": ((0, "every task is done"), (1, "one is not"), (3, "no sandbox")),
     "runs": ((0, "listed, also where there are none"),),
     "show": _READ,

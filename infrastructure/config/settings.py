@@ -186,6 +186,9 @@ class RunSettings(Frozen):
     budget: BudgetSettings = BudgetSettings()
     task_bytes: Bytes = Field(default=64 << 10, ge=1)
     """The longest task text."""
+    map_tokens: Tokens = Field(default=1024, ge=0, le=32768)
+    """How long the map of the repository may be that researcher, planner and coder are shown; at most an eighth of a
+    window that their lane sets. 0 shows none."""
 
 
 class SandboxSettings(Frozen):

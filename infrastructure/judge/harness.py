@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pytest
     from _typeshed import OptExcInfo
 
-MESSAGE_CHARACTERS = 4000
+MESSAGE_HEAD, MESSAGE_TAIL = 1500, 2500  # characters: the test and its assertion, and the exception
 SKIPPED_FOLDERS = ("node_modules", "venv", "site-packages", "__pycache__", "build", "dist")
 FIXTURE = re.compile(r"^(setUpClass|tearDownClass|setUpModule|tearDownModule) \((.+)\)$")
 SEVERITY = ("passed", "skipped", "failed", "error")
@@ -60,7 +60,9 @@ class Report:
         """A test has ended."""
         self.count += 1
         message = message.replace(self._root, "")
-        self.line(test=test, outcome=outcome, message=message[-MESSAGE_CHARACTERS:])
+        if len(message) > MESSAGE_HEAD + MESSAGE_TAIL:
+            message = f"{message[:MESSAGE_HEAD]}\n…\n{message[-MESSAGE_TAIL:]}"
+        self.line(test=test, outcome=outcome, message=message)
 
 
 class PytestPlugin:

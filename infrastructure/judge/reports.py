@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from pydantic import TypeAdapter
 
+from infrastructure.judge.localising import localised, shortened
+
 _ERROR = re.compile(
     r"^(?:E\s+|INTERNALERROR>\s*)?([A-Za-z_][\w.]*(?:Error|Exception|Exit|Failed|Interrupt|Warning)(?::\s.*)?)$",
     re.MULTILINE,
@@ -133,7 +135,9 @@ def uncollected_text(report: TestReport) -> str:
 
 
 def failing_text(report: TestReport, limit: int = 6_000) -> str:
-    """What failed, for a role or a person: each red test with the end of its traceback, in at most `limit` characters.
+    """What failed, for a role or a person: each red test with its own frames, what was expected and what came.
+
+    At most `limit` characters.
 
     Empty when nothing failed and the run came to its end.
     """
@@ -160,7 +164,7 @@ def _failures(report: TestReport, red: list[str], room: int) -> list[str]:
         if room < len(heading) + 40:
             parts.append(f"… and {len(red) - index} more")
             break
-        body = _end_of(report.failures.get(test, ""), share - len(heading) - 1)
+        body = shortened(localised(report.failures.get(test, "")), share - len(heading) - 1)
         part = f"{heading}\n{body}" if body else heading
         parts.append(part)
         room -= len(part) + 1

@@ -109,6 +109,7 @@ async def _play(recording: Recording, trees: Path) -> Replayed:
         tools=RecordedTools(answers),
         decided=recording.decided,
         temperature=recording.setup.temperature,
+        map_tokens=recording.setup.map_tokens,
         answers=answers,
     )
     diverged: Diverged | None = None

@@ -28,11 +28,14 @@ from infrastructure.sandbox import Sandbox
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
+from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
 from infrastructure.workflow.graph import CodegenGraph
 from infrastructure.workflow.lanes import RoleLanes
 from infrastructure.workflow.models import PoolModels
+from infrastructure.workspace.mapping.cache import SqliteTags
+from infrastructure.workspace.mapping.mapper import Mapper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class Executor:
             calls=parts.calls,
             blobs=parts.blobs,
             recordings=parts.recordings,
+            mapper=Mapper(SqliteTags(DataDirectory(parts.settings.paths.data).tags)),
         )
         self.outcomes = Outcomes(graph=parts.graph, runs=parts.runs, log=parts.log, scopes=self._scopes)
 

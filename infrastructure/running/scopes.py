@@ -18,9 +18,13 @@ from infrastructure.storage.calls import CallStore
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.tasks import TaskSpec
 from infrastructure.workflow.budget import Budget
+from infrastructure.workflow.lanes import RoleLanes
+from infrastructure.workflow.mapping import map_tokens
 from infrastructure.workflow.ports import ModelSource
 from infrastructure.workflow.race import Race
 from infrastructure.workflow.scope import RunScope
+from infrastructure.workspace.mapping.cache import MemoryTags
+from infrastructure.workspace.mapping.mapper import Mapper
 
 _PAGE = 1000
 
@@ -34,6 +38,7 @@ class ScopeMaker:
     calls: CallStore
     blobs: Blobs
     recordings: RecordingStore
+    mapper: Mapper = field(default_factory=lambda: Mapper(MemoryTags()))
 
     def trees_of(self, run: RunId) -> Path:
         """The folder of a run's snapshot and throw-away trees."""
@@ -63,6 +68,8 @@ class ScopeMaker:
             sandbox_settings=self.settings.sandbox,
             seed=spec.seed,
             tools=StoredTools(run, self.recordings, self.blobs),
+            mapper=self.mapper,
+            map_tokens=map_tokens(self.settings, RoleLanes(self.settings, spec.model)),
         )
 
     async def seconds_of(self, run: RunId) -> float:

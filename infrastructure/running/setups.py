@@ -11,11 +11,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from infrastructure.config.settings import SandboxSettings, Settings
+from infrastructure.config.settings import Candidates, SandboxSettings, Settings
 from infrastructure.ids import RunId
 from infrastructure.running.driving import input_of
 from infrastructure.tasks import TaskSpec
 from infrastructure.workflow.lanes import ROLE_NAMES, RoleLanes
+from infrastructure.workflow.mapping import map_tokens
 from infrastructure.workflow.state import CodegenInput
 
 
@@ -29,7 +30,7 @@ class RunSetup(BaseModel):
     """The version that ran the workflow: what is said of broken syntax is its own."""
     task: str = Field(min_length=1)
     repo: str
-    candidates: int = Field(ge=1, le=16)
+    candidates: Candidates
     repairs: int = Field(ge=0, le=10)
     rounds: int = Field(ge=1, le=10)
     approve: tuple[Literal["plan", "patch"], ...] = ()
@@ -40,6 +41,7 @@ class RunSetup(BaseModel):
     processes: int
     memory_bytes: int
     temperature: float | None = None
+    map_tokens: int = 0
 
     def given(self, run: RunId) -> CodegenInput:
         """The graph's input."""
@@ -74,6 +76,7 @@ def setup_of(run: RunId, spec: TaskSpec, settings: Settings) -> RunSetup:
             "seconds": sandbox.seconds,
             "processes": sandbox.processes,
             "memory_bytes": sandbox.memory_bytes,
+            "map_tokens": map_tokens(settings, lanes),
             "temperature": None if spec.fork is None else spec.fork.temperature,
         }
     )

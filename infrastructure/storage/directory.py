@@ -53,6 +53,11 @@ class DataDirectory:
         return self.root / "blobs"
 
     @property
+    def tags(self) -> Path:
+        """What source files define, by their content; several processes write it, and it may be lost."""
+        return self.root / "tags.db"
+
+    @property
     def trees(self) -> Path:
         """Working trees, one folder a run."""
         return self.root / "trees"

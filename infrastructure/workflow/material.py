@@ -18,7 +18,11 @@ from infrastructure.workspace.manifest import Snapshot
 from infrastructure.workspace.snapshot import load_snapshot
 from infrastructure.workspace.trees import Tree, read_text
 
+FEW_FILES = 3
+"""With so few files there is nothing to choose, and no call is spent on it."""
 LISTED_FILES = 400
+MAPPED_FILES = 200
+"""Listed beside a map, which says more of the files that matter."""
 FILE_BYTES = 64 << 10
 """The largest file that is shown."""
 SHOWN_BYTES = 48 << 10
@@ -33,10 +37,10 @@ async def snapshot_of(scope: RunScope) -> Snapshot:
     return await load_snapshot(scope.trees)
 
 
-def listing(snapshot: Snapshot) -> tuple[ListedFile, ...]:
+def listing(snapshot: Snapshot, most: int = LISTED_FILES) -> tuple[ListedFile, ...]:
     """The snapshot's files by path; of more than can be shown, those nearest to the root."""
     paths = sorted((path for path in snapshot.files if _printable(path)), key=lambda path: (path.count("/"), path))
-    return tuple(ListedFile(path, snapshot.files[path].size) for path in sorted(paths[:LISTED_FILES]))
+    return tuple(ListedFile(path, snapshot.files[path].size) for path in sorted(paths[:most]))
 
 
 def named_in(text: str, snapshot: Snapshot) -> tuple[str, ...]:

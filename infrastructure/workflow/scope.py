@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agents.model import Completion, LanguageModel, Question
-from infrastructure.config.settings import BudgetSettings, SandboxSettings
+from infrastructure.config.settings import BudgetSettings, RunSettings, SandboxSettings
 from infrastructure.pool.calls import Call
 from infrastructure.pool.states import Band
 from infrastructure.sandbox import Limits, Sandbox
@@ -25,6 +25,8 @@ from infrastructure.workflow.asking import Emit, StepModel
 from infrastructure.workflow.budget import Budget
 from infrastructure.workflow.ports import CallRecorder, ForgetfulRecorder, ForgetfulTools, ModelSource, ToolRecorder
 from infrastructure.workflow.race import Place, Race, Turn
+from infrastructure.workspace.mapping.cache import MemoryTags
+from infrastructure.workspace.mapping.mapper import Mapper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class RunScope:
         tools: What tools said before.
         decided: Answers to approvals that are known already, each with its reason; nobody is asked for these again.
         temperature: For every role, instead of its own.
+        mapper: Draws maps of the repository.
+        map_tokens: How long one may be; 0 for none.
     """
 
     run: str
@@ -64,6 +68,8 @@ class RunScope:
     tools: ToolRecorder = field(default_factory=ForgetfulTools)
     decided: Mapping[str, tuple[bool, str]] = field(default_factory=dict[str, tuple[bool, str]])
     temperature: float | None = None
+    mapper: Mapper = field(default_factory=lambda: Mapper(MemoryTags()))
+    map_tokens: int = 0
 
     async def enter(self, node: str, round_number: int, candidate: int | None) -> str | None:
         """Told of each step before it begins; the budget that is spent, for which most steps are left out."""
@@ -139,6 +145,7 @@ class Scopes:
         self._blobs = MemoryBlobs() if blobs is None else blobs
         self._scopes: dict[str, RunScope] = {}
         self._opened: tuple[ModelSource, Sandbox] | None = None
+        self._mapper = Mapper(MemoryTags())
         self._opening = asyncio.Lock()
 
     @property
@@ -168,4 +175,6 @@ class Scopes:
             race=Race(),
             sandbox=sandbox,
             blobs=self._blobs,
+            mapper=self._mapper,
+            map_tokens=RunSettings().map_tokens,
         )

@@ -46,6 +46,7 @@ from agents.scripted import ScriptedModel
 PLAN = Plan.example()
 SOURCES = (SourceFile("app/report.py", "def f():\n    return '''\n```\n'''\n"),)
 LISTING = (ListedFile("app/report.py", 120), ListedFile("README.md", 4))
+MAP = "app/store.py\n  def rows(since: date) -> list[Row]"
 RUSSIAN = "Добавь в отчёт ключ --json, чтобы строки печатались как JSON"
 CHINESE = "给报告命令加一个 --json 选项，使其以 JSON 输出各行"
 ARABIC = "أضف خيار --json إلى التقرير"
@@ -56,16 +57,22 @@ def questions(task: str) -> dict[str, tuple[Role[Any, Any], Any]]:
     return {
         "intent": (INTENT, IntentQuestion(task=task, listing=LISTING)),
         "responder": (RESPONDER, ResponderQuestion(task=task, listing=LISTING, files=SOURCES)),
-        "researcher": (RESEARCHER, ResearcherQuestion(task=task, summary="s", listing=LISTING, readme="# R")),
+        "researcher": (RESEARCHER, ResearcherQuestion(task=task, summary="s", listing=LISTING, readme="# R", map=MAP)),
         "planner": (
             PLANNER,
-            PlannerQuestion(task=task, summary="s", acceptance=("a",), files=SOURCES, lesson="l", round=2),
+            PlannerQuestion(task=task, summary="s", acceptance=("a",), files=SOURCES, lesson="l", round=2, map=MAP),
         ),
         "tester": (TESTER, TesterQuestion(task=task, plan=PLAN, interfaces=SOURCES, existing_tests=("tests/a.py",))),
         "coder": (
             CODER,
             CoderQuestion(
-                task=task, plan=PLAN, files=SOURCES, tests=SOURCES, variant=1, repair=Repair("d", "boom", SOURCES)
+                task=task,
+                plan=PLAN,
+                files=SOURCES,
+                tests=SOURCES,
+                variant=1,
+                repair=Repair("d", "boom", SOURCES),
+                interfaces=MAP,
             ),
         ),
         "debugger": (

@@ -37,10 +37,10 @@ def test_counts_and_colours() -> None:
     assert not TestReport(outcomes={"a": PASSED}, crashed="timed out").green
 
 
-def test_failing_text_names_each_red_test_with_the_end_of_its_traceback() -> None:
+def test_failing_text_names_each_red_test_with_both_ends_of_its_traceback() -> None:
     failure = "Traceback (most recent call last):\n" + "  noise\n" * 500 + "AssertionError: 3 != 4\n"
     text = failing_text(TestReport(outcomes={"t::a": PASSED, "t::b": FAILED}, failures={"t::b": failure}), 400)
-    assert text.startswith("1 of 2 tests are red.\nFAILED t::b\n…\n")
+    assert text.startswith("1 of 2 tests are red.\nFAILED t::b\nTraceback (most recent call last):\n")
     assert text.endswith("AssertionError: 3 != 4")
     assert "t::a" not in text
 

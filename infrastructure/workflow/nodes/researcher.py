@@ -9,12 +9,20 @@ from typing_extensions import TypedDict
 from agents.codegen import RESEARCHER, Intent, Research, ResearcherQuestion
 from agents.errors import UnusableAnswer
 from infrastructure.events.catalogue import FilesChosen
-from infrastructure.workflow.material import listing, named_in, readme_head, snapshot_of
+from infrastructure.workflow.mapping import overview
+from infrastructure.workflow.material import (
+    FEW_FILES,
+    LISTED_FILES,
+    MAPPED_FILES,
+    listing,
+    named_in,
+    readme_head,
+    snapshot_of,
+)
 from infrastructure.workflow.state import ResearcherWrites
 from infrastructure.workflow.steps import Step
-
-FEW_FILES = 3
-"""With so few files there is nothing to choose, and no call is spent on it."""
+from infrastructure.workflow.values import Baseline
+from infrastructure.workspace.manifest import Snapshot
 
 
 class ResearcherReads(TypedDict, total=False):
@@ -23,32 +31,34 @@ class ResearcherReads(TypedDict, total=False):
     task: Required[str]
     run: str
     intent: Intent
+    baseline: Baseline
 
 
 async def researcher_node(state: ResearcherReads, step: Step) -> ResearcherWrites:
-    """Choose files from the listing. Paths that are not in it are dropped: the model may not invent any."""
+    """Choose files of the snapshot. Paths that are not in it are dropped: the model may not invent any."""
     snapshot = await snapshot_of(step.scope)
     listed = listing(snapshot)
     if len(listed) <= FEW_FILES:
         research = Research(notes="all of them: there are few", files=[file.path for file in listed])
     else:
-        research = await _ask(state, step, snapshot_named=named_in(state["task"], snapshot))
-    known = {file.path for file in listed}
-    research = research.model_copy(update={"files": [path for path in research.files if path in known]})
+        research = await _ask(state, step, snapshot)
+    research = research.model_copy(update={"files": [path for path in research.files if path in snapshot.files]})
     step.emit(FilesChosen(files=tuple(research.files)))
     return {"research": research}
 
 
-async def _ask(state: ResearcherReads, step: Step, snapshot_named: tuple[str, ...]) -> Research:
-    snapshot = await snapshot_of(step.scope)
+async def _ask(state: ResearcherReads, step: Step, snapshot: Snapshot) -> Research:
+    summary = state["intent"].summary if "intent" in state else state["task"][:500]
+    drawn = await overview(step.scope, snapshot, (state["task"], summary), baseline=state.get("baseline"))
     question = ResearcherQuestion(
         task=state["task"],
-        summary=state["intent"].summary if "intent" in state else state["task"][:500],
-        listing=listing(snapshot),
+        summary=summary,
+        listing=listing(snapshot, MAPPED_FILES if drawn.text else LISTED_FILES),
         readme=await readme_head(snapshot),
+        map=drawn.text,
     )
     try:
         return await RESEARCHER.ask(step.model("researcher", "researcher"), question)
     except UnusableAnswer as problem:
         step.note(f"the choice of files could not be read ({problem.reason}); taking those that the task names")
-        return Research(notes="named by the task", files=list(snapshot_named))
+        return Research(notes="named by the task", files=list(named_in(state["task"], snapshot)))

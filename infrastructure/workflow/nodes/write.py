@@ -13,6 +13,7 @@ from agents.codegen.coder import CodeAnswer
 from agents.errors import UnusableAnswer
 from infrastructure.events.catalogue import EditsRejected
 from infrastructure.workflow.evidence import failing_of, shown_tests
+from infrastructure.workflow.mapping import interfaces
 from infrastructure.workflow.material import snapshot_of, source_files, stored_files
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.values import CandidateStart, FileRef
@@ -56,13 +57,16 @@ async def write_node(state: WriteReads, step: Step) -> WriteWrites:
 async def _question(state: WriteReads, step: Step) -> CoderQuestion:
     start = state["start"]
     snapshot = await snapshot_of(step.scope)
+    files = await source_files(snapshot, start.files)
+    around = await interfaces(step.scope, snapshot, [file.path for file in files])
     return CoderQuestion(
         task=start.task,
         plan=start.plan,
-        files=await source_files(snapshot, start.files),
+        files=files,
         tests=await shown_tests(step.scope, snapshot, start.baseline),
         variant=start.variant,
         repair=await _repair(state, step),
+        interfaces=around.text,
     )
 
 
