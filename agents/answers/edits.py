@@ -164,6 +164,9 @@ def _uncluttered(content: str, before: str) -> str:
 
 def _redefined(text: str, change: FunctionAnswer) -> str | Rejected:
     lines = Lines.of(text)
+    omission = omission_in(change.code, text)
+    if omission:
+        return Rejected(change.path, f"a definition is not whole: it says {omission!r}", "Give every line of it.")
     return _put(lines, change.path, put_definitions(change.path, lines.texts, change.code))
 
 

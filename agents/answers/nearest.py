@@ -36,11 +36,10 @@ def nearest_lines(search: Sequence[str], hay: Sequence[str]) -> tuple[str, ...]:
 
 
 def part_of_line(search: Sequence[str], hay: Sequence[str]) -> int | None:
-    """Return the only line, counted from 0, that holds the one line searched for and more; None if none does."""
+    """Return the first line, counted from 0, that holds the one line searched for and more; None if none does."""
     if len(search) != 1 or len(search[0].strip()) < 3:
         return None
-    found = [number for number, line in enumerate(hay) if search[0].strip() in line]
-    return found[0] if len(found) == 1 else None
+    return next((number for number, line in enumerate(hay) if search[0].strip() in line), None)
 
 
 def _most_shared(search: Sequence[str], hay: Sequence[str]) -> int | None:

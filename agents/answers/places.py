@@ -39,15 +39,20 @@ class Misfit:
     hint: str
 
 
+def same_places(search: Sequence[str], new: Sequence[str], hay: Sequence[str]) -> Sequence[Place]:
+    """Return where an edit fits exactly, else but for blanks at line ends; more than one place is ambiguous."""
+    if not trimmed(search):
+        return ()
+    return _where(search, tuple(new), hay, exact=True) or _where(search, tuple(new), hay, exact=False)
+
+
 def places(search: Sequence[str], new: Sequence[str], hay: Sequence[str]) -> Sequence[Place]:
     """Return where an edit fits by the strictest way by which it fits at all; more than one place is ambiguous."""
-    search, new = tuple(search), tuple(new)
     bare, new_bare = trimmed(search), trimmed(new)
     if not bare:
         return ()
     return (
-        _where(search, new, hay, exact=True)
-        or _where(search, new, hay, exact=False)
+        same_places(search, new, hay)
         or _but_for_indentation(search, new, hay)
         or _but_for_indentation(bare, new_bare, hay)
         or _but_for_tabs(bare, new_bare, hay)

@@ -12,7 +12,7 @@ from agents.answers.elided import elided_places
 from agents.answers.loose import folded_places, loose_places
 from agents.answers.nearest import nearest_lines, part_of_line
 from agents.answers.omissions import omission_in
-from agents.answers.places import Misfit, Place, places, trimmed
+from agents.answers.places import Misfit, Place, places, same_places, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,22 +28,22 @@ def find_places(wanted: Iterable[Reading], hay: Sequence[str], path: str) -> Seq
         hay: The lines of the file.
         path: Its path; it decides what is a comment.
     """
-    tried: list[Reading] = []
-    for search, new in wanted:
-        tried.append((search, new))
-        if not trimmed(search):
-            lacking = "a search of blank lines fits anywhere" if search else "it only adds lines, and says not where"
-            return Misfit(lacking, "Search for lines with text.")
-        strict = places(search, new, hay)
-        if strict:
-            return _only([[place] for place in strict], hay)
+    tried = tuple(wanted)
+    written = tried[0][0]
+    if not trimmed(written):
+        lacking = "a search of blank lines fits anywhere" if written else "it only adds lines, and says not where"
+        return Misfit(lacking, "Search for lines with text.")
+    for way in (same_places, places):  # a hunk read wrongly can fit but for its indentation
+        for search, new in tried:
+            if found := way(search, new, hay):
+                return _only([[place] for place in found], hay)
     for search, new in tried:
-        for found in _loosely(search, new, hay, path):
-            if isinstance(found, str):
-                return Misfit(found, _did_you_mean(search, hay))
-            if found:
-                return _only(found, hay)
-    return Misfit("the searched lines are not in the file", _did_you_mean(trimmed(tried[0][0]), hay))
+        for loose in _loosely(search, new, hay, path):
+            if isinstance(loose, str):
+                return Misfit(loose, _did_you_mean(search, hay))
+            if loose:
+                return _only(loose, hay)
+    return Misfit("the searched lines are not in the file", _did_you_mean(trimmed(written), hay))
 
 
 def _loosely(

@@ -36,12 +36,16 @@ class _Section:
 def is_diff(lines: Sequence[str], language: str) -> bool:
     """Return whether the lines of a block are a unified diff: its language says so, or how it begins."""
     if language in _DIFF_LANGUAGES:
-        return any(line[:1] in ("+", "-", "@") or line.startswith(tuple(SECTIONS)) for line in lines)
-    begun = [line for line in lines if line.strip() and not line.startswith(PASSED_OVER)][:3]
+        return any(line[:1] in ("+", "-", "@") or _opens_section(line) for line in lines)
+    begun = [line for line in lines if line.strip() and (_opens_section(line) or not line.startswith(PASSED_OVER))][:3]
     if not begun:
         return False
     headed = len(begun) > 1 and begun[0].startswith("--- ") and begun[1].startswith("+++ ")
-    return headed or begun[0].startswith(tuple(SECTIONS)) or (begun[0].startswith("@@ ") and "@@" in begun[0][3:])
+    return headed or _opens_section(begun[0]) or (begun[0].startswith("@@ ") and "@@" in begun[0][3:])
+
+
+def _opens_section(line: str) -> bool:
+    return line.startswith(tuple(SECTIONS))
 
 
 def read_diff(lines: Sequence[str], path: str | None, cleaned: Callable[[str], str]) -> tuple[Change, ...]:

@@ -61,7 +61,6 @@ def choose_format(
         malformed: The forms in which this candidate's answers could not be used.
     """
     order = _by_size(files)
-    good = [each for each in order if measured.share(each) >= _GOOD]
     return min(sorted(order, key=lambda each: _rank(measured.share(each))), key=malformed.count)
 
 
