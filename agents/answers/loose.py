@@ -84,13 +84,21 @@ def folded_places(search: Sequence[str], new: Sequence[str], hay: Sequence[str])
     folded, real = [key(line) for line in search], [key(line) for line in hay]
     if folded == list(search) and real == [line.rstrip() for line in hay]:
         return ()
+    runs = SequenceMatcher(None, list(search), list(new), autojunk=False).get_opcodes()
+    changed = [line for kind, _, _, first, last in runs if kind != "equal" for line in new[first:last]]
     found: list[tuple[Place, ...]] = []
     for start in islice(occurrences(folded, real), MAX_PLACES):
-        runs = SequenceMatcher(None, list(search), list(new), autojunk=False).get_opcodes()
-        found.append(
-            tuple(Place(start + i, start + j, tuple(new[m:n])) for kind, i, j, m, n in runs if kind != "equal")
-        )
+        if not _brings_in(changed, search, hay[start : start + len(search)]):
+            found.append(
+                tuple(Place(start + i, start + j, tuple(new[m:n])) for kind, i, j, m, n in runs if kind != "equal")
+            )
     return found
+
+
+def _brings_in(new: Sequence[str], search: Sequence[str], real: Sequence[str]) -> bool:
+    """Whether new lines have a look-alike that the model took for a sign of the file: curved quotes around code."""
+    mistaken = {chr(code) for code in LOOK_ALIKES} & set("".join(search)) - set("".join(real))
+    return bool(mistaken & set("".join(new)))
 
 
 class _Merge:
@@ -124,7 +132,7 @@ class _Merge:
                 continue  # stays as the file has it
             moved = shifted(self._new[begin:end], shift)
             span = self._span(first, last)
-            if moved is None or span is None:
+            if moved is None or span is None or _brings_in(moved, self._search, self._hay):
                 return None
             found.append(Place(*span, moved))
         return tuple(found)

@@ -12,6 +12,7 @@ import builtins
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from agents.answers.readings import unescaped
 from infrastructure.workflow.form import SAFE_ALONE, form_remedies
 from infrastructure.workflow.imports import import_for
 from infrastructure.workflow.names import defined_names, newly_undefined, parsed, undefined_names
@@ -22,6 +23,8 @@ _SHORTEST = 5
 _SHORTEST_OTHER = 8
 """Letters of the shortest name in which another letter is: `data` and `date` are two words."""
 _CONSTANTS = frozenset({"True", "False", "None"})
+_ENTITIES = frozenset({"lt", "gt", "amp", "quot"})
+"""What is left of an escape for Python, which reads `a &lt; b` as two statements."""
 _MAX_REMEDIES = 3
 
 
@@ -53,6 +56,11 @@ def mended(path: str, before: str | None, after: str, project: Collection[str] =
             return Mended(after)
         text, said = found
         notes.append(said)
+    if _ENTITIES & set(newly_undefined(before, text)):
+        plain = unescaped(text)
+        if plain is not None and parsed(plain) is not None:
+            text = plain
+            notes.append("took out HTML's escapes")
     for name in newly_undefined(before, text):
         found = _defined(name, before, text, project)
         if found is not None:

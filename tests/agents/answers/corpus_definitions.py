@@ -1,5 +1,6 @@
 """Cases of definitions given instead of edits, each written out by hand."""
 
+# ruff: noqa: E501  (a case reads best as one line)
 from __future__ import annotations
 
 BANK = '''"""A bank."""
