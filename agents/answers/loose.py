@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ ALIKE = 0.9
 _AHEAD = 0.1  # how much the best place has to be ahead of the next
 _MAX_LINES = 2_000  # of an edit; difflib takes time for more
 _MAX_LINE = 2_000
+_MAX_FILE = 256 << 10  # characters; taking lines apart is slow
 
 _HASH = frozenset({"py", "pyi", "sh", "bash", "rb", "yaml", "yml", "toml", "r", "pl", "makefile", "dockerfile"})
 _SLASHES = frozenset(
@@ -54,7 +56,7 @@ def loose_places(
     search: Sequence[str], new: Sequence[str], hay: Sequence[str], path: str
 ) -> Sequence[tuple[Place, ...]]:
     """Return each way to put an edit into a file that differs in what does not matter; more than one is ambiguous."""
-    if len(search) + len(new) > _MAX_LINES:
+    if len(search) + len(new) > _MAX_LINES or sum(map(len, hay)) > _MAX_FILE:
         return ()
     sign = _comment_sign(path)
     searched, real = [_line(line, sign) for line in search], [_line(line, sign) for line in hay]
@@ -207,6 +209,7 @@ def _comment_sign(path: str) -> str:
     return "--" if suffix in _DASHES else ""
 
 
+@lru_cache(maxsize=1 << 14)
 def _line(line: str, sign: str) -> _Line:
     """Take a line apart in one pass; strings are seen where they begin and end on the line."""
     line = line.translate(LOOK_ALIKES).strip()

@@ -67,7 +67,7 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
     answer = REPLY.validate_json(await step.scope.blobs.get(state.get("reply", "")))
     snapshot = await snapshot_of(step.scope)
     current = await _current(step, snapshot, state.get("contents", ()), answer)
-    applied = apply_edits(current, answer)
+    applied = await asyncio.to_thread(apply_edits, current, answer)
     if isinstance(applied, Rejected):
         rejected = _rejected(step, attempt, f"{applied.path}: {applied.reason}\n{applied.hint}".strip())
         return {**rejected, "malformed": (*state.get("malformed", ()), state.get("edit_format", "whole"))}
