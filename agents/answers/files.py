@@ -101,22 +101,23 @@ def _without_stray_end(found: tuple[Block, ...]) -> tuple[Block, ...]:
 
 
 def _refuse_unclear(named: Sequence[_Named]) -> None:
-    for number, each in enumerate(named):
-        if not each.block.closed:
-            raise UnusableAnswer("the last block is not closed: the answer was cut off", "Close every block.")
-        following = next((other for other in named[number + 1 :] if other.path or not other.block.info), None)
-        if (
-            (each.path or "").lower().endswith(_MARKDOWN)
-            and each.block.fenced
-            and not has_edit(each.block)
-            and following is not None
-            and following.path is None
-            and following.block.mark == each.block.mark
-        ):
+    if any(not each.block.closed for each in named):
+        raise UnusableAnswer("the last block is not closed: the answer was cut off", "Close every block.")
+    following: _Named | None = None
+    for each in reversed(named):
+        if following is not None and following.path is None and _may_go_on_in(each, following):
             raise UnusableAnswer(
                 f"where the file {shown(each.path or '')} ends is unclear, since fences stand in it or behind it",
                 "Fence the whole file with four backticks, and write no other block without a name.",
             )
+        if each.path or not each.block.info:
+            following = each
+
+
+def _may_go_on_in(named: _Named, following: _Named) -> bool:
+    """Whether a Markdown file may hold the fences that seem to part it from a block without a name."""
+    markdown = (named.path or "").lower().endswith(_MARKDOWN)
+    return markdown and named.block.fenced and not has_edit(named.block) and following.block.mark == named.block.mark
 
 
 def _with_default(named: Sequence[_Named], default_path: str | None) -> Sequence[_Named]:

@@ -88,13 +88,11 @@ def folded_places(search: Sequence[str], new: Sequence[str], hay: Sequence[str])
         return ()
     runs = SequenceMatcher(None, list(search), list(new), autojunk=False).get_opcodes()
     changed = [line for kind, _, _, first, last in runs if kind != "equal" for line in new[first:last]]
-    found: list[tuple[Place, ...]] = []
-    for start in islice(occurrences(folded, real), MAX_PLACES):
-        if not _brings_in(changed, search, hay[start : start + len(search)]):
-            found.append(
-                tuple(Place(start + i, start + j, tuple(new[m:n])) for kind, i, j, m, n in runs if kind != "equal")
-            )
-    return found
+    return [
+        tuple(Place(start + i, start + j, tuple(new[m:n])) for kind, i, j, m, n in runs if kind != "equal")
+        for start in islice(occurrences(folded, real), MAX_PLACES)
+        if not _brings_in(changed, search, hay[start : start + len(search)])
+    ]
 
 
 def _brings_in(new: Sequence[str], search: Sequence[str], real: Sequence[str]) -> bool:
