@@ -3,7 +3,15 @@
 All of it is pure, bounded and linear, and raises nothing but `UnusableAnswer`.
 """
 
-from agents.answers.changes import Change, EditAnswer, FileAnswer, render_changes
+from agents.answers.changes import (
+    Change,
+    DeleteAnswer,
+    EditAnswer,
+    FileAnswer,
+    FunctionAnswer,
+    HunkAnswer,
+    render_changes,
+)
 from agents.answers.control import Answer, read_control, schema_of
 from agents.answers.edits import Applied, Rejected, apply_edits
 from agents.answers.files import read_files
@@ -14,8 +22,11 @@ __all__ = [
     "Answer",
     "Applied",
     "Change",
+    "DeleteAnswer",
     "EditAnswer",
     "FileAnswer",
+    "FunctionAnswer",
+    "HunkAnswer",
     "Rejected",
     "apply_edits",
     "clean_text",

@@ -1,4 +1,4 @@
-"""What a model wants changed: whole files and edits, as values.
+"""What a model wants changed, as values: whole files, edits, hunks of a diff, definitions, deletions.
 
 Owns these values, their promise (a path that stays in the tree), and how they are written as text.
 """
@@ -51,7 +51,59 @@ class EditAnswer:
         safe_path(self.path)
 
 
-Change: TypeAlias = FileAnswer | EditAnswer
+@dataclass(frozen=True, slots=True)
+class HunkAnswer:
+    r"""A hunk of a unified diff. Its numbers are not kept: models count badly.
+
+    Attributes:
+        path: The file.
+        lines: The hunk's lines as written, each with its sign, with `\\n` line ends.
+
+    Raises:
+        UnusableAnswer: When made with a path that `safe_path` refuses.
+    """
+
+    path: str
+    lines: str
+
+    def __post_init__(self) -> None:
+        """Hold the promise wherever the value comes from, a stored state too."""
+        safe_path(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionAnswer:
+    r"""Definitions that replace those of the same names in a Python file; `code` has `\\n` line ends.
+
+    Raises:
+        UnusableAnswer: When made with a path that `safe_path` refuses.
+    """
+
+    path: str
+    code: str
+
+    def __post_init__(self) -> None:
+        """Hold the promise wherever the value comes from, a stored state too."""
+        safe_path(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAnswer:
+    """A file that is to be deleted.
+
+    Raises:
+        UnusableAnswer: When made with a path that `safe_path` refuses.
+    """
+
+    path: str
+
+    def __post_init__(self) -> None:
+        """Hold the promise wherever the value comes from, a stored state too."""
+        safe_path(self.path)
+
+
+Change: TypeAlias = FileAnswer | EditAnswer | HunkAnswer | FunctionAnswer | DeleteAnswer
+"""`DeleteAnswer` is the last: whoever reads stored values tries them in this order, and every one has a path."""
 
 
 def render_changes(changes: Iterable[Change]) -> str:
@@ -60,8 +112,16 @@ def render_changes(changes: Iterable[Change]) -> str:
 
 
 def _rendered(change: Change) -> str:
-    if isinstance(change, FileAnswer):
-        body = change.content
-    else:
-        body = f"{SEARCH_MARK}\n{change.search}{DIVIDER}\n{change.replace}{REPLACE_MARK}\n"
-    return f"File: `{change.path}`\n{quoted(body)}"
+    match change:
+        case FileAnswer(path, content):
+            return f"File: `{path}`\n{quoted(content)}"
+        case EditAnswer(path, search, replace):
+            body = f"{SEARCH_MARK}\n{search}{DIVIDER}\n{replace}{REPLACE_MARK}\n"
+            return f"File: `{path}`\n{quoted(body)}"
+        case HunkAnswer(path, lines):
+            hunk = f"@@ @@\n{lines}"
+            return f"File: `{path}`\n{quoted(hunk, 'diff')}"
+        case FunctionAnswer(path, code):
+            return f"Function: `{path}`\n{quoted(code, 'python')}"
+        case DeleteAnswer(path):
+            return f"Delete: `{path}`"

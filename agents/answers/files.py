@@ -1,150 +1,202 @@
-"""Files and edits out of a model's text.
+"""Changes of files out of a model's text.
 
-Owns what counts as an answer: every block that names a file, and every search/replace edit. Blocks that name none
-are illustrations and are passed over. All or nothing: one unusable block makes the answer unusable, since half a
-change is worse than none.
+Owns what counts as an answer: every block that names a file, every search/replace edit, every hunk of a diff, every
+line that deletes a file. Blocks that name none are illustrations and are passed over. All or nothing: one unusable
+block makes the answer unusable, since half a change is worse than none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from agents.answers.changes import Change, EditAnswer, FileAnswer
-from agents.answers.fences import Block, blocks
-from agents.answers.marks import DIVIDER, is_divider, is_replace_mark, is_search_mark
-from agents.answers.naming import is_transcript, path_in_comment, path_in_line, path_of
-from agents.answers.paths import folded, safe_path
+from agents.answers.changes import Change, DeleteAnswer, EditAnswer, FileAnswer, FunctionAnswer, HunkAnswer
+from agents.answers.edit_blocks import NAME_HINT, has_edit, read_edits
+from agents.answers.fences import Block, blocks, closes_fence, opens_fence
+from agents.answers.naming import (
+    bare_path,
+    deleted_path,
+    is_code_path,
+    is_transcript,
+    is_unchanged,
+    language_of,
+    names_functions,
+    path_in_line,
+    path_of,
+)
+from agents.answers.paths import folded, meant_path
 from agents.answers.text import clean_text, shown
+from agents.answers.unified import is_diff, read_diff
+from agents.answers.wrapped import wrapped_changes
 from agents.errors import UnusableAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import PurePosixPath
+    from collections.abc import Collection, Iterator, Sequence
 
 MAX_CHANGES = 200
 """Files and edits of the largest answer."""
 
-_NAME_HINT = "Put the path on the line before each block, such as: File: `src/app.py`"
-_EDIT_HINT = (
-    "An edit is a line <<<<<<< SEARCH, lines copied exactly from the file, a line =======, the new lines, "
-    "and a line >>>>>>> REPLACE."
-)
+_DIFFS = (".diff", ".patch")
+_MARKDOWN = (".md", ".mdx", ".markdown")
 
 
 @dataclass(frozen=True, slots=True)
 class _Named:
     block: Block
     path: str | None
+    diff: bool
 
 
-def read_files(text: str, default_path: str | None = None) -> tuple[Change, ...]:
-    """Return the files and edits of an answer, in its order.
+def read_files(
+    text: str, default_path: str | None = None, *, known: Collection[str] = (), functions: bool = False
+) -> tuple[Change, ...]:
+    """Return the changes of an answer, in its order.
 
     An edit without a path belongs to the file of the edit before it. Where a file is given twice both are
-    returned: applied in order, the last one counts.
+    returned: applied in order, the last one counts. A diff of a file that is given whole as well only tells it again.
 
     Args:
         text: The model's text.
         default_path: The file that a sole block without a path is; None: such a block names nothing.
+        known: Files that the model was shown; they decide what a path that is written badly means.
+        functions: Whether definitions were asked for: then a block of a Python file holds those and not all of it.
 
     Raises:
         UnusableAnswer: Nothing names a file, a path may not be used, the last block is not closed, an edit lacks
-            a mark, or two paths differ only in case.
+            a mark, where a file ends is unclear, or two paths differ only in case.
     """
-    named = [_Named(block, path_of(block)) for block in blocks(clean_text(text))]
-    for each in named:
-        if not each.block.closed:
-            raise UnusableAnswer("the last block is not closed: the answer was cut off", "Close every block.")
-    changes = tuple(islice(_changes(_with_default(named, default_path)), MAX_CHANGES + 1))
+    text = clean_text(text)
+    found = _without_stray_end(blocks(text))
+    named = [_named(block) for block in found]
+    _refuse_unclear(named)
+    changes = () if any(each.path for each in named) else wrapped_changes(text, found, partial(meant_path, known=known))
     if not changes:
-        found = "no block of the answer names its file" if named else "there is no fenced block in the answer"
-        raise UnusableAnswer(found, _NAME_HINT)
+        named = _with_default(named, default_path)
+        changes = tuple(islice(_all_changes(text, named, known, functions), MAX_CHANGES + 1))
+    if not changes:
+        problem = "no block of the answer names its file" if named else "there is no fenced block in the answer"
+        raise UnusableAnswer(problem, NAME_HINT)
     if len(changes) > MAX_CHANGES:
         raise UnusableAnswer(f"the answer changes more than {MAX_CHANGES} places")
+    changes = _without_retold(changes)
     _refuse_twins(changes)
     return changes
+
+
+def _named(block: Block) -> _Named:
+    path = path_of(block) or bare_path(block)
+    diff = is_diff(block.lines, language_of(block)) and not (path or "").endswith(_DIFFS) and not has_edit(block)
+    if diff and path is None:
+        path = next((each for line in reversed(block.before) if (each := path_in_line(line))), None)
+    return _Named(block, path, diff)
+
+
+def _without_stray_end(found: tuple[Block, ...]) -> tuple[Block, ...]:
+    """A fence too many at the end of the text opens a block of nothing."""
+    if len(found) > 1 and not found[-1].closed and not found[-1].info and not any(map(str.strip, found[-1].lines)):
+        return found[:-1]
+    return found
+
+
+def _refuse_unclear(named: Sequence[_Named]) -> None:
+    if any(not each.block.closed for each in named):
+        raise UnusableAnswer("the last block is not closed: the answer was cut off", "Close every block.")
+    following: _Named | None = None
+    for each in reversed(named):
+        if following is not None and following.path is None and _may_go_on_in(each, following):
+            raise UnusableAnswer(
+                f"where the file {shown(each.path or '')} ends is unclear, since fences stand in it or behind it",
+                "Fence the whole file with four backticks, and write no other block without a name.",
+            )
+        if each.path or not each.block.info:
+            following = each
+
+
+def _may_go_on_in(named: _Named, following: _Named) -> bool:
+    """Whether a Markdown file may hold the fences that seem to part it from a block without a name."""
+    markdown = (named.path or "").lower().endswith(_MARKDOWN)
+    return markdown and named.block.fenced and not has_edit(named.block) and following.block.mark == named.block.mark
 
 
 def _with_default(named: Sequence[_Named], default_path: str | None) -> Sequence[_Named]:
     if default_path is None or any(each.path for each in named):
         return named
-    edits = [each for each in named if _has_edit(each.block)]
+    edits = [each for each in named if has_edit(each.block) or each.diff]
     nameless = edits or [each for each in named if not is_transcript(each.block, default_path)]
     if not edits and len(nameless) != 1:
         return named  # several whole blocks: which one is the file is a guess
+    if not edits and default_path.lower().endswith(_MARKDOWN) and len(named) > 1:
+        return named  # one of the others may be a part of it
     return [replace(each, path=default_path) for each in nameless]
 
 
-def _changes(named: Sequence[_Named]) -> Iterator[Change]:
+def _all_changes(text: str, named: Sequence[_Named], known: Collection[str], functions: bool) -> Iterator[Change]:
+    """Return what the blocks and the lines between them say, in the order of the text."""
+    lines = text.split("\n")
     current: str | None = None
+    position = 0
     for each in named:
-        if _has_edit(each.block):
-            for edit in _edits(each, current):
-                current = edit.path
-                yield edit
-        elif each.path is not None:
-            content = "".join(f"{line}\n" for line in each.block.lines)
-            if "\0" in content:
-                raise UnusableAnswer(f"the file {shown(each.path)} holds a NUL character")
-            yield FileAnswer(str(_path(each.path)), content)
+        yield from _deleted(lines[position : each.block.span.start], known)
+        position = each.block.span.stop
+        for change in _changes(each, current, known, functions):
+            if isinstance(change, EditAnswer):
+                current = change.path
+            yield change
+    yield from _deleted(lines[position:], known)
 
 
-def _has_edit(block: Block) -> bool:
-    return any(is_search_mark(line) for line in block.lines)
+def _deleted(lines: Sequence[str], known: Collection[str]) -> Iterator[Change]:
+    for line in lines:
+        path = deleted_path(line)
+        if path is not None:
+            yield DeleteAnswer(meant_path(path, known, searched=True))
 
 
-def _edits(named: _Named, current: str | None) -> Iterator[EditAnswer]:
-    """Read the edits of one block. A line before a mark, inside the block, may name the file of the next ones."""
-    lines = named.block.lines
-    path = named.path or current
-    above = ""
-    number = 0
-    while number < len(lines):
-        line = lines[number]
-        if is_search_mark(line):
-            path = path_in_line(above) or path_in_comment(above) or path
-            if path is None:
-                raise UnusableAnswer("an edit does not name its file", _NAME_HINT)
-            end = _edit_end(lines, number)
-            yield _edit(str(_path(path)), lines[number + 1 : end])
-            above, number = "", end
-        elif line.strip():
-            above = line
-        number += 1
+def _changes(named: _Named, current: str | None, known: Collection[str], functions: bool) -> Iterator[Change]:
+    block = named.block
+    searched = partial(meant_path, known=known, searched=True)
+    if has_edit(block):
+        yield from read_edits(block, named.path or current, searched)
+    elif named.diff:
+        if named.path is not None or is_diff(block.lines, ""):
+            yield from read_diff(block.lines, named.path, searched)
+    elif named.path is None:
+        if any(map(str.strip, block.lines)) and all(deleted_path(line) for line in block.lines if line.strip()):
+            yield from _deleted(block.lines, known)
+    elif not is_unchanged(block):
+        yield _whole(block, meant_path(named.path, known), functions)
 
 
-def _edit_end(lines: Sequence[str], start: int) -> int:
-    for number in range(start + 1, len(lines)):
-        if is_replace_mark(lines[number]):
-            return number
-        if is_search_mark(lines[number]):
-            break
-    raise UnusableAnswer("an edit has no line >>>>>>> REPLACE", _EDIT_HINT)
+def _whole(block: Block, path: str, functions: bool) -> FileAnswer | FunctionAnswer:
+    lines = _without_wrapping(block.lines, path)
+    content = "".join(f"{line}\n" for line in lines)
+    if "\0" in content:
+        raise UnusableAnswer(f"the file {shown(path)} holds a NUL character")
+    if names_functions(block) or (functions and path.endswith((".py", ".pyi"))):
+        return FunctionAnswer(path, content)
+    return FileAnswer(path, content)
 
 
-def _edit(path: str, lines: Sequence[str]) -> EditAnswer:
-    """Part an edit at its divider. A file may hold such lines itself: then only one of exactly seven signs counts."""
-    dividers = [number for number, line in enumerate(lines) if is_divider(line)]
-    exact = [number for number in dividers if lines[number].rstrip() == DIVIDER]
-    usable = exact if len(exact) == 1 else dividers
-    if not usable:
-        raise UnusableAnswer(f"an edit of {shown(path)} has no line =======", _EDIT_HINT)
-    if len(usable) > 1:
-        raise UnusableAnswer(
-            f"an edit of {shown(path)} has {len(usable)} lines =======: where the search ends is unclear",
-            "Choose other lines to search for, or give the whole file in a fenced block.",
-        )
-    search, new = ("".join(f"{line}\n" for line in part) for part in (lines[: usable[0]], lines[usable[0] + 1 :]))
-    if "\0" in new:
-        raise UnusableAnswer(f"an edit of {shown(path)} holds a NUL character")
-    return EditAnswer(path, search, new)
+def _without_wrapping(lines: Sequence[str], path: str) -> Sequence[str]:
+    """Drop what is no line of the file: a second fence around it, its own path on the first line."""
+    if path.lower().endswith(_MARKDOWN):
+        return lines
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    if len(filled) > 1:
+        first, last = lines[filled[0]].strip(), lines[filled[-1]].strip()
+        wrapped = opens_fence(first) and not closes_fence(first) and closes_fence(last)
+        if wrapped and first.startswith(last) and first[len(last)] != last[0]:
+            return lines[filled[0] + 1 : filled[-1]]
+        if first.strip("`*") in (path, f"./{path}", f"/{path}") and is_code_path(path):
+            return lines[filled[0] + 1 :]
+    return lines
 
 
-def _path(text: str) -> PurePosixPath:
-    """`./a.py` is how many models write `a.py`; everything else has to be right as it is."""
-    return safe_path(text.removeprefix("./"))
+def _without_retold(changes: tuple[Change, ...]) -> tuple[Change, ...]:
+    whole = {change.path for change in changes if isinstance(change, FileAnswer)}
+    return tuple(change for change in changes if not (isinstance(change, HunkAnswer) and change.path in whole))
 
 
 def _refuse_twins(changes: Sequence[Change]) -> None:

@@ -12,6 +12,21 @@ if TYPE_CHECKING:
     from agents.answers.fences import Block
 
 _LABELS = ("file", "filename", "file name", "path", "filepath", "file path", "файл", "путь", "文件", "文件名", "路径")
+_FUNCTION_LABELS = ("function", "functions", "method", "methods", "class", "classes", "definition", "definitions")
+_DELETE_LABELS = ("delete", "delete file", "deleted file", "remove file", "удалить", "удалить файл", "删除", "删除文件")
+_VERBS = (
+    "updated",
+    "update",
+    "modified",
+    "changed",
+    "edited",
+    "created",
+    "creating",
+    "new",
+    "new file",
+    "creating new file",
+)
+_UNCHANGED = ("(unchanged", "(no change", "(not changed", "(без изменений", "(无需修改", "(无更改")
 _INFO_KEYS = frozenset({"path", "file", "filename", "filepath", "title", "name"})
 _DOTTED_LANGUAGES = frozenset({"asp.net", "node.js", "vb.net", "vue.js", "react.js", "next.js", "d3.js"})
 _PLAIN_NAMES = frozenset(
@@ -20,6 +35,11 @@ _PLAIN_NAMES = frozenset(
 # What a person types or reads at a terminal: prose before it names what a command works on, not the block.
 _TRANSCRIPTS = frozenset(
     {"bash", "sh", "shell", "zsh", "fish", "console", "terminal", "powershell", "cmd", "text", "output", "diff", "log"}
+)
+_PROSE = frozenset({"markdown", "md", "mdx", "rst", "txt", "csv", "yaml", "yml", "toml", "ini", "gitignore"})
+_CODE_SUFFIXES = frozenset(
+    {"py", "pyi", "js", "jsx", "mjs", "cjs", "ts", "tsx", "java", "kt", "go", "rs", "c", "h", "cc", "cpp", "hpp", "cs"}
+    | {"rb", "php", "swift", "scala", "lua", "sh", "css", "scss", "html", "vue", "sql"}
 )
 _COMMENTS = (("<!--", "-->"), ("/*", "*/"), ("#", ""), ("//", ""), ("--", ""), (";", ""), ("%", ""))
 _MAX_LINE = 4_200  # a path and its decoration
@@ -37,6 +57,44 @@ def path_of(block: Block) -> str | None:
         or next((path for line in reversed(block.before) if (path := path_in_line(line, language))), None)
         or path_in_comment(inside)
     )
+
+
+def names_functions(block: Block) -> bool:
+    """Return whether the line before a block says that it holds definitions of a file and not the file."""
+    return any(_labelled(line, _FUNCTION_LABELS) is not None for line in block.before)
+
+
+def is_unchanged(block: Block) -> bool:
+    """Return whether the line before a block says that the file in it stays as it is."""
+    return bool(block.before) and any(mark in block.before[-1].lower() for mark in _UNCHANGED)
+
+
+def deleted_path(line: str) -> str | None:
+    """Return the path of a line that says nothing but that a file is to be deleted: Delete: `a.py`."""
+    if len(line) > _MAX_LINE:
+        return None
+    path = _labelled(line, _DELETE_LABELS)
+    if path is None and line.startswith("*** Delete File:"):
+        path = line.partition(":")[2].strip()
+    return path
+
+
+def bare_path(block: Block) -> str | None:
+    """Return the path that stands alone on the first line of a block of code, in no comment; no code looks so."""
+    if len(block.lines) < 2 or not block.info or _language(block.info) in _TRANSCRIPTS | _PROSE:
+        return None
+    first, second = block.lines[0].strip(), block.lines[1].strip()
+    return first if len(first) <= _MAX_LINE and _is_bare_path(first) and not _is_bare_path(second) else None
+
+
+def is_code_path(path: str) -> bool:
+    """Return whether a path names source code, in which a line is not just any text."""
+    return path.rpartition(".")[2].lower() in _CODE_SUFFIXES
+
+
+def language_of(block: Block) -> str:
+    """Return the language that the info string of a block begins with, in lower case; empty where it says none."""
+    return _language(block.info)
 
 
 def is_transcript(block: Block, path: str) -> bool:
@@ -72,11 +130,17 @@ def path_in_line(line: str, language: str = "") -> str | None:
     """
     if len(line) > _MAX_LINE:
         return None
+    path = _labelled(line, _FUNCTION_LABELS)
+    if path is not None:
+        return path
     bare, labelled = _without_label(_without_bullet(line.strip()))
     bare = _without_note(bare.rstrip(":：").strip())
     unwrapped = _unwrapped(bare)
     if unwrapped and (labelled or _looks_like_path(unwrapped, marked=unwrapped != bare)):
         return unwrapped
+    verb, mark, quoted = bare.partition("`")
+    if mark and quoted.endswith("`") and verb.strip().lower() in _VERBS:
+        return _only_quoted_path(bare)
     if line.rstrip().endswith((":", "：")) and language not in _TRANSCRIPTS:
         return _only_quoted_path(line)
     return None
@@ -147,6 +211,22 @@ def _without_note(text: str) -> str:
         path, mark, note = text[1:].partition(text[0])
         return f"{text[0]}{path}{mark}" if note.strip().startswith("(") else text
     return text.partition(" (")[0] if text.endswith(")") else text
+
+
+def _labelled(line: str, labels: tuple[str, ...]) -> str | None:
+    """Return the path behind one of the labels, if nothing else stands on the line."""
+    bare = _without_bullet(line.strip()).lstrip("*_")
+    for sign in (":", "："):
+        label, colon, rest = bare.partition(sign)
+        if colon and label.strip("*_ ").lower() in labels:
+            rest = _without_note(rest.strip("* ").rstrip(":"))
+            path = _unwrapped(rest)
+            return path if _looks_like_path(path, marked=path != rest) else None
+    return None
+
+
+def _is_bare_path(line: str) -> bool:
+    return _looks_like_path(line) and "(" not in line and _has_suffix(line.rpartition("/")[2]) and is_code_path(line)
 
 
 def _unwrapped(text: str) -> str:

@@ -35,6 +35,13 @@ def nearest_lines(search: Sequence[str], hay: Sequence[str]) -> tuple[str, ...]:
     return tuple(line[:_MAX_LINE] for line in hay[start:stop])
 
 
+def part_of_line(search: Sequence[str], hay: Sequence[str]) -> int | None:
+    """Return the first line, counted from 0, that holds the one line searched for and more; None if none does."""
+    if len(search) != 1 or len(search[0].strip()) < 3:
+        return None
+    return next((number for number, line in enumerate(hay) if search[0].strip() in line), None)
+
+
 def _most_shared(search: Sequence[str], hay: Sequence[str]) -> int | None:
     """Let every line that is in both vote for where the search would begin."""
     places: dict[str, list[int]] = {}

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from agents.answers.text import shown
 from agents.errors import UnusableAnswer
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
 MAX_PART_BYTES = 255
 MAX_PATH_BYTES = 4_096
+
+_ROOTS = ("workspace", "workdir", "repo", "repository", "project", "testbed", "app", "code", "path/to")
+"""Folders that models put before a path: where others let them work, or the example of a prompt."""
 
 _HINT = "Give a path relative to the root of the workspace, with forward slashes, such as src/app.py."
 _SIGNS = frozenset('\\:<>"|?*`')
@@ -50,6 +57,33 @@ def is_safe_path(text: str) -> bool:
     except UnusableAnswer:
         return False
     return True
+
+
+def meant_path(text: str, known: Collection[str] = (), *, searched: bool = False) -> str:
+    """Return the path of the tree that a model means by a path as written.
+
+    `./` in front is passed over. The rest counts only where it leads to one of the `known` files: a slash, `a/` or `b/`
+    in front, a folder such as `/workspace/`, backslashes; and, where the file is `searched` and so has to be there,
+    a name without its folders, if only one file bears it.
+
+    Raises:
+        UnusableAnswer: As `safe_path`.
+    """
+    text = text.removeprefix("./")
+    if text not in known:
+        text = next((each for each in _readings(text) if each in known), text)
+    if searched and text not in known:
+        below = [each for each in known if each.endswith(f"/{text}")]
+        text = below[0] if len(below) == 1 else text
+    return str(safe_path(text))
+
+
+def _readings(text: str) -> Iterator[str]:
+    slashed = text.replace("\\", "/").removeprefix("./")
+    bare = slashed.removeprefix("/")
+    yield slashed
+    yield bare
+    yield from (bare.removeprefix(f"{root}/") for root in ("a", "b", *_ROOTS))
 
 
 def folded(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from agents.codegen.coder import CODER, CodeAnswer, CoderQuestion, options_for
 from agents.codegen.debugger import DEBUGGER, DebuggerQuestion, Diagnosis
+from agents.codegen.formats import NOTHING_KNOWN, FormatCount, Measured, choose_format
 from agents.codegen.intent import INTENT, Intent, IntentQuestion
 from agents.codegen.material import EditFormat, ListedFile, Repair, SourceFile, TestFramework
 from agents.codegen.planner import PLANNER, Plan, PlannerQuestion
@@ -15,6 +16,7 @@ __all__ = [
     "CODER",
     "DEBUGGER",
     "INTENT",
+    "NOTHING_KNOWN",
     "PLANNER",
     "REFLECTOR",
     "RESEARCHER",
@@ -26,9 +28,11 @@ __all__ = [
     "DebuggerQuestion",
     "Diagnosis",
     "EditFormat",
+    "FormatCount",
     "Intent",
     "IntentQuestion",
     "ListedFile",
+    "Measured",
     "Plan",
     "PlannerQuestion",
     "Reflection",
@@ -42,6 +46,7 @@ __all__ = [
     "SourceFile",
     "TestFramework",
     "TesterQuestion",
+    "choose_format",
     "is_test_path",
     "options_for",
 ]

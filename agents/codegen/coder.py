@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from agents.answers.changes import EditAnswer, FileAnswer
+from agents.answers.changes import Change
 from agents.answers.files import read_files
 from agents.role import Role
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agents.codegen.planner import Plan
     from agents.model import Options
 
-CodeAnswer: TypeAlias = tuple[FileAnswer | EditAnswer, ...]
+CodeAnswer: TypeAlias = tuple[Change, ...]
 
 _TEMPERATURES = (0.2, 0.6, 0.7, 0.8)
 _OUTPUT_LIMIT = 8_192
@@ -60,8 +60,14 @@ def _options(question: CoderQuestion) -> Options:
 
 def _read(text: str, question: CoderQuestion) -> CodeAnswer:
     """A sole block without a name is the sole file that the plan speaks of: small models forget the name."""
-    planned = question.plan.files or [file.path for file in question.files]
-    return read_files(text, default_path=planned[0] if len(planned) == 1 else None)
+    shown = [file.path for file in question.files]
+    planned = question.plan.files or shown
+    return read_files(
+        text,
+        default_path=planned[0] if len(planned) == 1 else None,
+        known=(*shown, *planned),
+        functions=question.edit_format == "function",
+    )
 
 
 CODER: Role[CoderQuestion, CodeAnswer] = Role(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from agents.model import Options
 
-EditFormat: TypeAlias = Literal["whole", "search_replace"]
-"""How the coder writes a change of an existing file: all of it, or search/replace blocks."""
+EditFormat: TypeAlias = Literal["whole", "search_replace", "function"]
+"""How the coder writes a change of an existing file: all of it, search/replace blocks, or whole definitions."""
 
 TestFramework: TypeAlias = Literal["unittest", "pytest"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from agents.answers.changes import EditAnswer, FileAnswer
+from agents.answers.changes import FileAnswer
 from agents.answers.files import read_files
 from agents.errors import UnusableAnswer
 from agents.role import Role
@@ -51,7 +51,7 @@ def is_test_path(path: str) -> bool:
 def _read(text: str, question: TesterQuestion) -> tuple[FileAnswer, ...]:
     """Keep the test files. Other files are left out on purpose: the tester has no say over the code."""
     changes = read_files(text)
-    if any(isinstance(change, EditAnswer) for change in changes):
+    if any(not isinstance(change, FileAnswer) for change in changes):
         raise UnusableAnswer("a test file was given as an edit", "Give each test file whole, under a new name.")
     tests = {change.path: change for change in changes if isinstance(change, FileAnswer)}
     kept = tuple(change for path, change in tests.items() if is_test_path(path))

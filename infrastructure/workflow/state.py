@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Required
 
 from typing_extensions import TypedDict
 
-from agents.codegen import Diagnosis, Intent, Plan, Reflection, Research, Review
+from agents.codegen import Diagnosis, EditFormat, Intent, Plan, Reflection, Research, Review
 from infrastructure.config.settings import Candidates
 from infrastructure.workflow.values import (
     Baseline,
@@ -92,7 +92,8 @@ class CandidateState(TypedDict, total=False):
 
     `contents` holds the files changed so far against the snapshot; a tree on disk is made from it for each test
     run and thrown away, so a step that runs again after a crash starts from the same state. `unchanged` counts the
-    answers that changed nothing since the last one that did.
+    answers that changed nothing since the last one that did. `malformed` are the forms in which answers could not be
+    used.
     """
 
     start: Required[CandidateStart]
@@ -109,6 +110,8 @@ class CandidateState(TypedDict, total=False):
     patch: str
     repairable: bool
     diagnosis: Diagnosis | None
+    edit_format: EditFormat
+    malformed: Sequence[EditFormat]
     spent: Annotated[str, first_said]
 
 

@@ -1,4 +1,4 @@
-"""Whether a changed file can be read at all, before tests are run on it. Pure.
+"""Whether a changed file can be read at all, and has the names it uses, before tests are run on it. Pure.
 
 Owns the check for Python, by the grammar of the interpreter that runs Corral. A project may be ahead of that grammar:
 a file that it could not read before the change is left to the tests.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import warnings
+
+from infrastructure.workflow.names import newly_undefined
 
 CHECKED_BYTES = 256 << 10
 """Larger files are left to the tests: reading one takes memory a hundred times its size."""
@@ -27,6 +29,14 @@ def syntax_error(path: str, before: str | None, after: str) -> str:
     if problem and before is not None and _python_error(before):
         return ""
     return problem
+
+
+def undefined(path: str, before: str | None, after: str) -> tuple[str, ...]:
+    """What a change left without a definition, one sentence for each name; arguments as for `syntax_error`."""
+    if not path.endswith(".py") or len(after) > CHECKED_BYTES:
+        return ()
+    names = newly_undefined(before, after)
+    return tuple(f"the name {name} in line {line} is not defined or imported" for name, line in names.items())
 
 
 def _python_error(text: str) -> str:

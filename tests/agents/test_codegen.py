@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.answers import EditAnswer, FileAnswer, read_files
+from agents.answers import EditAnswer, FileAnswer, FunctionAnswer, read_files
 from agents.codegen import (
     CODER,
     DEBUGGER,
@@ -218,7 +218,10 @@ def coder_texts(**changes: Any) -> tuple[str, str]:
     return asked.messages[0].content, asked.messages[1].content
 
 
-@pytest.mark.parametrize(("edit_format", "kind"), [("whole", FileAnswer), ("search_replace", EditAnswer)])
+@pytest.mark.parametrize(
+    ("edit_format", "kind"),
+    [("whole", FileAnswer), ("search_replace", EditAnswer), ("function", FunctionAnswer)],
+)
 def test_the_form_that_the_coder_is_shown_is_one_that_is_read(edit_format: str, kind: type):
     system, _ = coder_texts(edit_format=edit_format)
     (change,) = read_files(system)

@@ -10,6 +10,7 @@ import pytest
 
 from agents.codegen import Plan, Research
 from infrastructure.config.settings import LaneSettings, RunSettings, Settings
+from infrastructure.workflow.lanes import RoleLanes
 from infrastructure.workflow.mapping import map_tokens
 from infrastructure.workflow.scripted import ScriptedSource
 from infrastructure.workspace.mapping.cache import MemoryTags
@@ -135,4 +136,4 @@ def test_map_takes_at_most_a_share_of_the_window(setting: int, window: int | Non
     settings = Settings(
         run=RunSettings(map_tokens=setting), lanes={"scripted": LaneSettings(model="m", num_ctx=window)}
     )
-    assert map_tokens(settings, ScriptedSource({})) == tokens
+    assert map_tokens(settings, RoleLanes(settings, "scripted")) == tokens

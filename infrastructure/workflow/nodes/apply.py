@@ -6,19 +6,21 @@ Owns what counts as no change: what leaves every file as it was is told to the m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Required
 
 from typing_extensions import TypedDict
 
 from agents.answers.edits import Rejected, apply_edits
+from agents.codegen import EditFormat
 from agents.codegen.coder import CodeAnswer
 from infrastructure.events.catalogue import EditsApplied, EditsRejected
 from infrastructure.judge.steering import belongs_to_judge, named_by
 from infrastructure.workflow.material import snapshot_of
+from infrastructure.workflow.mending import mended
 from infrastructure.workflow.nodes.write import REPLY
 from infrastructure.workflow.steps import Step
-from infrastructure.workflow.syntax import syntax_error
+from infrastructure.workflow.syntax import syntax_error, undefined
 from infrastructure.workflow.trial import candidate_tree, patch_of
 from infrastructure.workflow.values import Baseline, CandidateStart, FileRef
 from infrastructure.workspace.errors import WorkspaceError
@@ -37,6 +39,8 @@ class ApplyReads(TypedDict, total=False):
     contents: tuple[FileRef, ...]
     report: str
     reason: str
+    edit_format: EditFormat
+    malformed: Sequence[EditFormat]
 
 
 class ApplyWrites(TypedDict, total=False):
@@ -48,6 +52,7 @@ class ApplyWrites(TypedDict, total=False):
     unchanged: int
     outcome: str
     reason: str
+    malformed: Sequence[EditFormat]
 
 
 _UNCHANGED = " A repair changed nothing."
@@ -62,20 +67,25 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
     answer = REPLY.validate_json(await step.scope.blobs.get(state.get("reply", "")))
     snapshot = await snapshot_of(step.scope)
     current = await _current(step, snapshot, state.get("contents", ()), answer)
-    applied = apply_edits(current, answer)
+    applied = await asyncio.to_thread(apply_edits, current, answer)
     if isinstance(applied, Rejected):
-        return _rejected(step, attempt, f"{applied.path}: {applied.reason}\n{applied.hint}".strip())
+        rejected = _rejected(step, attempt, f"{applied.path}: {applied.reason}\n{applied.hint}".strip())
+        return {**rejected, "malformed": (*state.get("malformed", ()), state.get("edit_format", "whole"))}
     texts = _without_judge(step, snapshot, state["start"].baseline, applied.contents)
+    texts, notes = await asyncio.to_thread(_mended, tuple(snapshot.files), current, texts)
+    for note in notes:
+        step.note(note)
     if not texts:
         return _unchanged(step, state, _as_they_were(state, judged=bool(applied.contents)))
-    if unreadable := await asyncio.to_thread(_unreadable, current, texts):
-        return _rejected(step, attempt, unreadable)
+    last = attempt > state["start"].repairs
+    if unusable := await asyncio.to_thread(_unusable, current, texts, last=last):
+        return _rejected(step, attempt, unusable)
     return await _changed(step, state, snapshot, texts)
 
 
-async def _changed(step: Step, state: ApplyReads, snapshot: Snapshot, texts: Mapping[str, str]) -> ApplyWrites:
+async def _changed(step: Step, state: ApplyReads, snapshot: Snapshot, texts: Mapping[str, str | None]) -> ApplyWrites:
     attempt = state.get("attempt", 1)
-    changed = [FileRef(path, await step.scope.blobs.put(text.encode())) for path, text in texts.items()]
+    changed = [FileRef(path, await _stored(step, text)) for path, text in texts.items()]
     contents = _merged(state.get("contents", ()), changed)
     try:
         async with candidate_tree(step.scope, snapshot, state["start"].number, contents) as tree:
@@ -86,6 +96,10 @@ async def _changed(step: Step, state: ApplyReads, snapshot: Snapshot, texts: Map
         return _unchanged(step, state, "it puts every file back as it was before the task")
     step.emit(EditsApplied(attempt=attempt, files=tuple(ref.path for ref in changed)))
     return {"contents": contents, "patch": patch, "rejected": "", "unchanged": 0}
+
+
+async def _stored(step: Step, text: str | None) -> str | None:
+    return None if text is None else await step.scope.blobs.put(text.encode())
 
 
 def _rejected(step: Step, attempt: int, reason: str) -> ApplyWrites:
@@ -113,7 +127,9 @@ def _as_they_were(state: ApplyReads, *, judged: bool) -> str:
     return "every file is as the last try left it" if state.get("contents") else "every file is as it was"
 
 
-def _without_judge(step: Step, snapshot: Snapshot, baseline: Baseline, contents: Mapping[str, str]) -> dict[str, str]:
+def _without_judge(
+    step: Step, snapshot: Snapshot, baseline: Baseline, contents: Mapping[str, str | None]
+) -> dict[str, str | None]:
     """Tests that were there judge the candidate, so it may add some but not change them."""
     given = {ref.path for ref in baseline.given} | named_by(baseline.command)
     judged = [path for path in contents if path in snapshot.files and (path in given or belongs_to_judge(path))]
@@ -122,9 +138,33 @@ def _without_judge(step: Step, snapshot: Snapshot, baseline: Baseline, contents:
     return {path: text for path, text in contents.items() if path not in judged}
 
 
-def _unreadable(current: Mapping[str, str], texts: Mapping[str, str]) -> str:
-    problems = {path: syntax_error(path, current.get(path), text) for path, text in texts.items()}
-    return "\n".join(f"{path}: {problem}" for path, problem in problems.items() if problem)
+def _mended(
+    project: Collection[str], current: Mapping[str, str], texts: Mapping[str, str | None]
+) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """Small faults of the changed files put right, and what was done; what is then as it was is no change."""
+    result: dict[str, str | None] = {}
+    notes: list[str] = []
+    for path, text in texts.items():
+        result[path] = text
+        if text is not None:
+            found = mended(path, current.get(path), text, project)
+            result[path] = found.text
+            notes += [f"mended {path}: {'; '.join(found.notes)}"] if found.notes else []
+    return {path: text for path, text in result.items() if text != current.get(path)}, tuple(notes)
+
+
+def _unusable(current: Mapping[str, str], texts: Mapping[str, str | None], *, last: bool) -> str:
+    """Why files cannot be read or use names that they do not have; names are left to the tests in the last try."""
+    said: list[str] = []
+    for path, text in texts.items():
+        if text is None:
+            continue
+        before = current.get(path)
+        if problem := syntax_error(path, before, text):
+            said.append(f"{path}: {problem}")
+        elif not last:
+            said += [f"{path}: {each}" for each in undefined(path, before, text)]
+    return "\n".join(said)
 
 
 async def _current(step: Step, snapshot: Snapshot, contents: tuple[FileRef, ...], answer: CodeAnswer) -> dict[str, str]:
@@ -139,7 +179,9 @@ async def _current(step: Step, snapshot: Snapshot, contents: tuple[FileRef, ...]
             except WorkspaceError:
                 continue
     for ref in contents:
-        if ref.sha is not None:
+        if ref.sha is None:
+            texts.pop(ref.path, None)
+        else:
             texts[ref.path] = (await step.scope.blobs.get(ref.sha)).decode()
     return texts
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Required
+from collections.abc import Sequence
+from typing import Annotated, Required
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from agents.answers.changes import EditAnswer, FileAnswer
-from agents.codegen import CODER, CoderQuestion, Diagnosis, Repair
+from agents.answers.changes import Change
+from agents.codegen import CODER, CoderQuestion, Diagnosis, EditFormat, Repair, choose_format
 from agents.codegen.coder import CodeAnswer
 from agents.errors import UnusableAnswer
 from infrastructure.events.catalogue import EditsRejected
@@ -18,7 +19,7 @@ from infrastructure.workflow.material import snapshot_of, source_files, stored_f
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.values import CandidateStart, FileRef
 
-REPLY: TypeAdapter[tuple[FileAnswer | EditAnswer, ...]] = TypeAdapter(tuple[FileAnswer | EditAnswer, ...])
+REPLY: TypeAdapter[CodeAnswer] = TypeAdapter(tuple[Annotated[Change, Field(union_mode="left_to_right")], ...])
 """The form in which the coder's changes are kept between two steps."""
 
 
@@ -31,6 +32,7 @@ class WriteReads(TypedDict, total=False):
     rejected: str
     report: str
     diagnosis: Diagnosis | None
+    malformed: Sequence[EditFormat]
 
 
 class WriteWrites(TypedDict):
@@ -39,6 +41,8 @@ class WriteWrites(TypedDict):
     attempt: int
     reply: str
     rejected: str
+    edit_format: EditFormat
+    malformed: Sequence[EditFormat]
 
 
 async def write_node(state: WriteReads, step: Step) -> WriteWrites:
@@ -46,12 +50,22 @@ async def write_node(state: WriteReads, step: Step) -> WriteWrites:
     start = state["start"]
     attempt = state.get("attempt", 0) + 1
     question = await _question(state, step)
+    written: WriteWrites = {
+        "attempt": attempt,
+        "reply": "",
+        "rejected": "",
+        "edit_format": question.edit_format,
+        "malformed": state.get("malformed", ()),
+    }
     try:
         answer = await CODER.ask(step.model("coder", f"write:{start.number}:{attempt}", start.place), question)
     except UnusableAnswer as problem:
         step.emit(EditsRejected(attempt=attempt, reason=problem.reason))
-        return {"attempt": attempt, "reply": "", "rejected": f"{problem.reason}\n{problem.hint}".strip()}
-    return {"attempt": attempt, "reply": await _keep(step, answer), "rejected": ""}
+        written["rejected"] = f"{problem.reason}\n{problem.hint}".strip()
+        written["malformed"] = (*written["malformed"], question.edit_format)
+        return written
+    written["reply"] = await _keep(step, answer)
+    return written
 
 
 async def _question(state: WriteReads, step: Step) -> CoderQuestion:
@@ -59,10 +73,12 @@ async def _question(state: WriteReads, step: Step) -> CoderQuestion:
     snapshot = await snapshot_of(step.scope)
     files = await source_files(snapshot, start.files)
     around = await interfaces(step.scope, snapshot, [file.path for file in files])
+    planned = tuple(file for file in files if file.path in start.plan.files) or files
     return CoderQuestion(
         task=start.task,
         plan=start.plan,
         files=files,
+        edit_format=choose_format(planned, malformed=state.get("malformed", ())),
         tests=await shown_tests(step.scope, snapshot, start.baseline),
         variant=start.variant,
         repair=await _repair(state, step),

@@ -87,7 +87,8 @@ def test_uneven_indentation_is_no_place():
 
 
 def test_tabs_and_blanks_are_not_mixed_up():
-    assert isinstance(apply_edits({"a.py": "\ta\n"}, [edit("    a\n", "    b\n")]), Rejected)
+    assert applied({"a.py": "\ta\n"}, edit("    a\n", "    b\n        c\n")) == {"a.py": "\tb\n\t\tc\n"}
+    assert isinstance(apply_edits({"a.py": "\ta\n"}, [edit("    a\n", "    b\n      c\n")]), Rejected)
 
 
 def test_new_lines_that_cannot_lose_the_indentation_are_no_fit():

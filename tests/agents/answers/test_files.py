@@ -2,7 +2,15 @@
 
 import pytest
 
-from agents.answers import EditAnswer, FileAnswer, read_files, render_changes
+from agents.answers import (
+    DeleteAnswer,
+    EditAnswer,
+    FileAnswer,
+    FunctionAnswer,
+    HunkAnswer,
+    read_files,
+    render_changes,
+)
 from agents.errors import UnusableAnswer
 
 EDIT = "<<<<<<< SEARCH\nold\n=======\nnew\n>>>>>>> REPLACE"
@@ -198,6 +206,9 @@ def test_a_value_with_a_forbidden_path_cannot_be_made():
 
 def test_rendered_changes_read_back():
     changes = (
+        HunkAnswer("a.py", " x\n-y\n+z\n"),
+        FunctionAnswer("b.py", "def f():\n    return 1\n"),
+        DeleteAnswer("c.py"),
         FileAnswer("документ (1).md", "# Заголовок\n```python\nx\n```\n"),
         FileAnswer("空.txt", ""),
         EditAnswer("تقرير.py", "قديم\n", "جديد\n````\n"),

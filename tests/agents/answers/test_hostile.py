@@ -73,6 +73,7 @@ CORPUS = {
 READERS: dict[str, Callable[[str], object]] = {
     "files": read_files,
     "files with default": lambda text: read_files(text, default_path="a.py"),
+    "definitions": lambda text: read_files(text, known=("a.py", "src/b.md"), functions=True),
     "control": lambda text: read_control(text, Plan),
 }
 
@@ -82,6 +83,18 @@ PIECES = st.sampled_from(
         *("a.py", "src/b.md", "../c.py", "/etc/passwd", ".git/config", "con", "\n", "\n\n", "\r\n", "  ", "\t", "x"),
         *("<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE", "<think>", "</think>", "# a.py", "// b.js", "\ufeff"),
         *("{", "}", "[", "]", '"', "\\", ":", ",", '{"summary": "s", "files": [], "steps": []}', "NaN", "1e999"),
+        *(
+            "--- a/a.py",
+            "+++ b/a.py",
+            "@@ -1 +1 @@",
+            "-x",
+            "+y",
+            "*** Update File: a.py",
+            "*** Delete File: a.py",
+            "```diff",
+        ),
+        *("Delete: `a.py`", "Function: `a.py`", "def f():", "    return 1", "...", "# ...", "&lt;", "“", "1 | x"),
+        *("<<<<<<< ORIGINAL", ">>>>>>> UPDATED", "------- SEARCH", "+++++++ REPLACE", "/dev/null", "(unchanged)"),
         *("привет", "你好", "\u202e", "مرحبا", "\ud800", "\0", "data: x"),
     ]
 )
@@ -115,11 +128,11 @@ def test_any_text_gives_an_answer_or_says_that_it_is_unusable(reader: Callable[[
             assert PurePosixPath("/t") in PurePosixPath(f"/t/{change.path}").parents
 
 
-@given(text=HOSTILE, known=st.text(alphabet="ax \n\t", max_size=30))
+@given(text=HOSTILE, known=st.text(alphabet="ax \n\t", max_size=30), functions=st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_any_answer_applies_or_is_rejected(text: str, known: str):
+def test_any_answer_applies_or_is_rejected(text: str, known: str, functions: bool):
     try:
-        changes = read_files(text, default_path="a.py")
+        changes = read_files(text, default_path="a.py", known=("a.py",), functions=functions)
     except UnusableAnswer:
         return
     result = apply_edits({"a.py": known, "src/b.md": "x\n"}, changes)
@@ -199,6 +212,13 @@ GROWING: dict[str, Callable[[int], str]] = {
     "long edit": lambda size: "a.py\n<<<<<<< SEARCH\n" + "x\n" * size + "=======\ny\n>>>>>>> REPLACE\n",
     "many edits": lambda size: "a.py\n" + "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n" * size,
     "edits in a fence": lambda size: "```\na.py\n" + "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n" * size + "```",
+    "a long diff": lambda size: (
+        "```diff\n--- a/a.py\n+++ b/a.py\n" + "@@ @@\n x\n-y\n+z\n" * min(size, 190) + " x\n" * size
+    ),
+    "bare diffs": lambda size: "--- a/a.py\n+++ b/a.py\n-y\n+z\n\ntext\n" * size,
+    "deletions": lambda size: "Delete: `a.py`\n" * size,
+    "unended edits": lambda size: "```\n<<<<<<< SEARCH\nx\n=======\ny\n```\n" * size,
+    "doubled fences": lambda size: "```py\n```py a.py\nx\n```\n```\n" * size,
     "braces": lambda size: "{} " * size,
     "open braces": lambda size: "{" * size,
     "open strings": lambda size: '{"a' * size,
@@ -217,6 +237,15 @@ def test_four_times_the_text_is_at_most_about_four_times_the_work(
     small = lines_run(lambda: reader(text(250)))
     large = lines_run(lambda: reader(text(1_000)))
     assert large <= 5 * small + 500
+
+
+def test_looking_for_a_loose_place_is_linear_in_the_file():
+    def work(size: int) -> int:
+        files = {"a.py": "".join(f"x_{size}_{number} = {number}\n" for number in range(size))}
+        edits = [EditAnswer("a.py", f"x = 'a{number}'\ny = 2\nz = 3\n", "z\n") for number in range(3)]
+        return lines_run(lambda: apply_edits(files, edits))
+
+    assert work(2_000) <= 5 * work(500) + 500
 
 
 def test_applying_is_linear_in_the_file():

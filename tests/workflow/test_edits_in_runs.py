@@ -1,0 +1,89 @@
+"""What becomes of badly written changes in a run: deleted, mended, told at once, asked for in another form."""
+
+from __future__ import annotations
+
+from agents.answers import DeleteAnswer, EditAnswer, FileAnswer, FunctionAnswer, HunkAnswer
+from infrastructure.events.catalogue import EditsRejected, Noted
+from infrastructure.workflow.nodes.write import REPLY
+from tests.workflow.scenario import RIGHT, STUB, Scenario, code, plan, scripted
+
+CHANGES = (
+    FileAnswer("a.py", "x\n"),
+    EditAnswer("a.py", "x\n", "y\n"),
+    HunkAnswer("a.py", "-x\n+y\n"),
+    FunctionAnswer("a.py", "def f(): ...\n"),
+    DeleteAnswer("a.py"),
+)
+LONG = STUB + "".join(f"\n\ndef filler_{number}():\n    return {number}\n" for number in range(100))
+BAD_EDIT = (
+    "File: `calc.py`\n```\n<<<<<<< SEARCH\n    raise ValueError\n=======\n    return a + b\n>>>>>>> REPLACE\n```\n"
+)
+GOOD_EDIT = BAD_EDIT.replace("ValueError", "NotImplementedError")
+
+
+def test_every_kind_of_change_comes_back_from_the_store_as_it_was():
+    assert REPLY.validate_json(REPLY.dump_json(CHANGES)) == CHANGES
+
+
+async def test_file_is_deleted_in_the_patch_and_stays_deleted_in_a_repair(tmp_path):
+    wrong = code(RIGHT.replace("+", "-")) + "\nDelete: `old.py`\n"
+    source = scripted(coder=[wrong, code(RIGHT)], planner=lambda _: plan("calc.py", "old.py"))
+    scenario = Scenario(folder=tmp_path, source=source, files={"calc.py": STUB, "old.py": "x = 1\n"})
+    end = await scenario.run()
+    assert end["status"] == "done"
+    assert {ref.path: ref.sha is None for ref in end["files"]} == {"calc.py": False, "old.py": True}
+    assert "deleted file mode" in await scenario.patch(end)
+    assert (scenario.folder / "repo" / "old.py").exists(), "the user's tree is not touched"
+
+
+async def test_what_a_try_deleted_is_not_there_for_the_next_one(tmp_path):
+    again = code(RIGHT) + "\nDelete: `old.py`\n"
+    wrong = code(RIGHT.replace("+", "-")) + "\nDelete: `old.py`\n"
+    source = scripted(coder=[wrong, again, code(RIGHT)], planner=lambda _: plan("calc.py", "old.py"))
+    scenario = Scenario(folder=tmp_path, source=source, files={"calc.py": STUB, "old.py": "x = 1\n"})
+    end = await scenario.run()
+    assert (end["status"], end["chosen"].attempts) == ("done", 3)
+    assert ["cannot be deleted" in each.reason for each in scenario.of(EditsRejected)] == [True]
+
+
+async def test_missing_import_is_added_without_another_question(tmp_path):
+    source = scripted(coder=[code("def add(a, b):\n    return math.fsum([a + b])\n")])
+    scenario = Scenario(folder=tmp_path, source=source)
+    end = await scenario.run()
+    assert (end["status"], end["chosen"].attempts) == ("done", 1)
+    assert "+import math" in await scenario.patch(end)
+    assert "mended calc.py: added import math" in [note.text for note in scenario.of(Noted)]
+
+
+async def test_missing_name_is_told_before_tests_are_run(tmp_path):
+    source = scripted(coder=[code("def add(a, b):\n    return combine(a + b)\n"), code(RIGHT)])
+    scenario = Scenario(folder=tmp_path, source=source)
+    end = await scenario.run()
+    assert (end["status"], end["chosen"].attempts) == ("done", 2)
+    assert scenario.order.count("run_tests") == 1
+    assert "the name combine in line 2 is not defined" in source.asked("coder")[1].messages[1].content
+
+
+async def test_missing_name_is_left_to_the_tests_in_the_last_try(tmp_path):
+    odd = "def add(a, b):\n    return a + b\n\n\ndef never():\n    return combine()\n"
+    scenario = Scenario(folder=tmp_path, source=scripted(coder=[code(odd)]))
+    end = await scenario.run(repairs=0)
+    assert (end["status"], end["chosen"].attempts) == ("done", 1)
+
+
+async def test_long_file_is_asked_for_as_edits_and_in_another_form_when_they_do_not_fit(tmp_path):
+    source = scripted(coder=[BAD_EDIT, code(RIGHT)])
+    scenario = Scenario(folder=tmp_path, source=source, files={"calc.py": LONG})
+    end = await scenario.run()
+    assert end["status"] == "done"
+    first, second = (question.messages[0].content for question in source.asked("coder"))
+    assert "<<<<<<< SEARCH" in first
+    assert "Function: `src/example.py`" in second
+    assert (await scenario.patch(end)).count("\n-") == 2, "only add is replaced, the rest of the file stays"
+
+
+async def test_short_file_is_asked_for_whole_and_an_edit_of_it_is_taken_all_the_same(tmp_path):
+    source = scripted(coder=[GOOD_EDIT])
+    scenario = Scenario(folder=tmp_path, source=source)
+    assert (await scenario.run())["status"] == "done"
+    assert "the whole file" in source.asked("coder")[0].messages[0].content
