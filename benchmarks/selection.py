@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from infrastructure.judge.agreement import Contender, agree
-from infrastructure.judge.likelihood import World
+from infrastructure.judge.likelihood import WORLDS, World
 
 COUNTS, TESTS = (1, 2, 4, 8), (3, 6, 10)
 HIDDEN = 0.1
@@ -110,8 +110,8 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-def _chosen(drawn: Sequence[Drawn], *, tried: bool = False, worlds: Sequence[World] | None = None) -> int:
-    found = agree(*_compared(drawn, tried=tried), **({} if worlds is None else {"worlds": worlds}))
+def _chosen(drawn: Sequence[Drawn], *, tried: bool = False, worlds: Sequence[World] = WORLDS) -> int:
+    found = agree(*_compared(drawn, tried=tried), worlds=worlds)
     assert found is not None
     return found.chosen - 1
 

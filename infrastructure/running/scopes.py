@@ -59,6 +59,7 @@ class ScopeMaker:
             client=spec.client,
             band=spec.band,
             sandbox_settings=self.settings.sandbox,
+            may_ask=not spec.no_input,
         )
 
     async def seconds_of(self, run: RunId) -> float:

@@ -42,6 +42,7 @@ class RunScope:
         client: For whom calls are made.
         band: How urgent they are.
         sandbox_settings: Limits of a test run, and further folders it may read.
+        may_ask: Whether a person may be asked what a call should give.
     """
 
     run: str
@@ -55,6 +56,7 @@ class RunScope:
     client: str = "default"
     band: Band = Band.INTERACTIVE
     sandbox_settings: SandboxSettings = field(default_factory=SandboxSettings)
+    may_ask: bool = False
 
     def model(self, role: str, step: str, emit: Emit) -> StepModel:
         """The model a role is handed in a step. `step` is the same when the step runs again after a crash."""

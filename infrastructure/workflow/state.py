@@ -15,9 +15,12 @@ from infrastructure.workflow.values import (
     Baseline,
     Candidate,
     CandidateStart,
+    Examined,
     FileRef,
     Gate,
     JudgeKind,
+    Ruling,
+    Split,
     Status,
     Written,
 )
@@ -60,6 +63,10 @@ class CodegenState(CodegenInput, total=False):
     reflection: Reflection
     written: Written
     tried: Annotated[tuple[Candidate, ...], by_number]
+    look: Literal["", "examiner", "ask_which"]
+    examined: Examined
+    split: Split
+    ruling: Ruling
     chosen: Candidate
     review: Review
     objected: bool
@@ -101,6 +108,7 @@ class CandidateState(TypedDict, total=False):
     unchanged: int
     contents: tuple[FileRef, ...]
     report: str
+    written_report: str
     outcome: Literal["", "done", "unverified", "failed"]
     reason: str
     judge: JudgeKind
@@ -175,10 +183,26 @@ class CoderWrites(TypedDict):
 
 
 class ChooseWrites(TypedDict, total=False):
-    """The best so far; nothing when there is none."""
+    """The best so far; nothing when there is none. `look` says what would tell more before it is taken."""
 
     chosen: Candidate
+    tried: tuple[Candidate, ...]
+    look: Literal["", "examiner", "ask_which"]
+    split: Split
     spent: str
+
+
+class ExaminerWrites(TypedDict, total=False):
+    """What the candidates do on common inputs; the budget that did not suffice to find it out."""
+
+    examined: Examined
+    spent: str
+
+
+class WhichWrites(TypedDict, total=False):
+    """What a person said that a call gives; nothing where nobody may be asked."""
+
+    ruling: Ruling
 
 
 class ReviewerWrites(TypedDict):

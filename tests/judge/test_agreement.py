@@ -131,7 +131,7 @@ def test_one_candidate_without_tests_is_as_likely_right_as_the_worlds_say():
 
 def test_two_candidates_and_one_test_by_hand():
     """Both pass the only test: right, or wrong and slipped past it; against both wrong."""
-    (world,) = [each for each in WORLDS if each.right == 0.3 and each.valid == 0.7 and each.slips == 0.6][:1]
+    world = WORLDS[1]
     unseen = (1 - world.right) * world.slips
     right = world.valid * ((world.right + unseen) ** 2 - unseen**2)
     passes = world.valid * world.slips + (1 - world.valid) * world.luck

@@ -57,6 +57,7 @@ ROLES: Mapping[str, object] = {
     "researcher": lambda _: RESEARCH,
     "planner": lambda _: plan(),
     "tester": lambda _: NO_TESTS,
+    "examiner": lambda _: NO_TESTS,
     "coder": lambda _: code(RIGHT),
     "debugger": lambda _: DIAGNOSIS,
     "reflector": lambda _: REFLECTION,
