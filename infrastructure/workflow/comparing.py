@@ -53,7 +53,7 @@ class Comparison:
         if self.agreement is None or self.examined is None or len(self.agreement.groups) < 2:
             return ()
         one, other = (self.outputs.get(group.members[0], ()) for group in self.agreement.groups[:2])
-        apart = [number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a.key != b.key]
+        apart = [number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a.alike != b.alike]
         calls = self.examined.calls
         apart.sort(key=lambda number: (-(one[number].gave + other[number].gave), len(calls[number])))
         return tuple(calls[number] for number in apart)
@@ -101,7 +101,7 @@ async def compare(
             Contender(
                 number=each.number,
                 passed=reports[each.number].passed if each.number in reports else frozenset(),
-                behaviour="\n".join(output.key for output in outputs.get(each.number, ())),
+                behaviour="\n".join(output.alike for output in outputs.get(each.number, ())),
                 lines=await _changed_lines(blobs, each),
             )
             for each in able
