@@ -15,7 +15,7 @@ MAX_CHARACTERS = 400
 
 def literal_call(text: str) -> str | None:
     """The call in its plain spelling, so that two spellings of one call are equal; None where it is no such call."""
-    text = text.strip().strip("`").removesuffix(";").strip()
+    text = text.strip(" \t`;")
     if not text or len(text) > MAX_CHARACTERS or "\n" in text:
         return None
     try:

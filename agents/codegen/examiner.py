@@ -41,7 +41,7 @@ class Examination(Answer):
 
     EXAMPLE: ClassVar[JsonObject] = {
         "file": "app/text.py",
-        "calls": ["shorten('', 5)", "shorten('hello', 5)", "shorten('hello', 0)", "shorten('naïve café', 7)"],
+        "calls": ["shorten('', 5)", "shorten('hello', 5)", "shorten('hello', 0)", "shorten('two words', 7)"],
     }
 
 
