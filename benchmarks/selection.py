@@ -11,6 +11,7 @@ import argparse
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from infrastructure.judge.agreement import Contender, agree
 from infrastructure.judge.likelihood import WORLDS, World
@@ -23,6 +24,21 @@ TRUE_WORLDS: Mapping[str, World] = {
     "a third of the mistakes repeated": World(right=0.4, valid=0.6, slips=0.5, luck=0.2, shared=0.33),
     "wrong tests that wrong candidates pass as often": World(right=0.4, valid=0.6, slips=0.5, luck=0.5, shared=0.0),
 }
+MORE_WORLDS: Mapping[str, World] = {
+    **TRUE_WORLDS,
+    "stronger tests": World(right=0.4, valid=0.6, slips=0.3, luck=0.2, shared=0.1),
+    "a quarter right": World(right=0.25, valid=0.5, slips=0.5, luck=0.3, shared=0.15),
+    "two thirds right": World(right=0.65, valid=0.6, slips=0.5, luck=0.3, shared=0.15),
+}
+MODELS: Mapping[str, Sequence[World]] = {
+    "one world": (World(right=0.4, valid=0.6, slips=0.5, luck=0.2, shared=0.15),),
+    "four worlds": WORLDS,
+    "32 worlds": tuple(
+        World(right=right, valid=valid, slips=slips, luck=luck, shared=shared)
+        for right, valid, slips, luck, shared in product((0.3, 0.6), (0.45, 0.7), (0.3, 0.6), (0.2, 0.5), (0.05, 0.35))
+    ),
+}
+"""What may be taken for known of candidates and tests; Corral takes `WORLDS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +191,40 @@ def stopping_table(world: World, trials: int, seed: int) -> str:
     return "\n".join(lines)
 
 
+def models_table(trials: int, seed: int) -> str:
+    """Each kind of truth, means over n = 4 and 8 and 6 and 10 tests: how much it matters what is taken for known."""
+    lines = [f"| truth | oracle@n | CodeT | {' | '.join(MODELS)} | best possible |", f"|{'---|' * (len(MODELS) + 4)}"]
+    means: list[list[float]] = []
+    for name, world in MORE_WORLDS.items():
+        cells = [_by_models(world, candidates, tests, trials, seed) for candidates in (4, 8) for tests in (6, 10)]
+        means.append([100 * sum(column) / len(cells) for column in zip(*cells, strict=True)])
+        lines.append(f"| {name} | {' | '.join(f'{mean:.1f}' for mean in means[-1])} |")
+    over_all = [sum(column) / len(means) for column in zip(*means, strict=True)]
+    return "\n".join([*lines, f"| mean | {' | '.join(f'{mean:.1f}' for mean in over_all)} |"])
+
+
+def _by_models(world: World, candidates: int, tests: int, trials: int, seed: int) -> list[float]:
+    chance, hits = random.Random(f"{seed}/{candidates}/{tests}"), [0] * (len(MODELS) + 3)
+    for _ in range(trials):
+        drawn = draw(world, candidates, tests, chance)
+        chosen = [codet(drawn, world, chance), *(_chosen(drawn, worlds=each) for each in (*MODELS.values(), (world,)))]
+        right = [any(each.right for each in drawn), *(drawn[index].right for index in chosen)]
+        hits = [count + good for count, good in zip(hits, right, strict=True)]
+    return [count / trials for count in hits]
+
+
 def main() -> None:
     """Print every table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("trials", nargs="?", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--models", action="store_true", help="only what may be taken for known of candidates and tests"
+    )
     asked = parser.parse_args()
+    if asked.models:
+        print(models_table(asked.trials, asked.seed))
+        return
     for name, world in TRUE_WORLDS.items():
         print(f"{name}: {world}\n\n{table(world, asked.trials, asked.seed)}\n", flush=True)
     print(f"stopping, own mistakes\n\n{stopping_table(TRUE_WORLDS['own mistakes'], asked.trials, asked.seed)}")

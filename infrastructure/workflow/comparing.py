@@ -124,15 +124,25 @@ def to_compare(candidates: Sequence[Candidate], *, with_tests: bool) -> tuple[Ca
     """Who takes part: those that no test of the judge speaks for or against.
 
     With written tests, whoever ran them to a verdict of theirs. Without, whoever is good as far as anybody can tell;
-    of these only those with the fewest red tests of the judge's.
+    of these only those with the fewest red tests of the judge's. Where none is, since the written tests could be loaded
+    with no candidate at all, these are taken for wrong as a whole.
     """
     if any(each.outcome is Outcome.DONE for each in candidates):
         return ()
-    if with_tests:
-        return tuple(each for each in candidates if each.written_report and each.judge == "written")
-    open_ones = [each for each in candidates if each.outcome is Outcome.UNVERIFIED]
-    fewest = min((each.failing for each in open_ones), default=0)
-    return tuple(each for each in open_ones if each.failing == fewest)
+    by_written = tuple(each for each in candidates if each.written_report and each.judge == "written")
+    good = [each for each in candidates if each.outcome is Outcome.UNVERIFIED]
+    if with_tests or not good:
+        return by_written
+    fewest = min(each.failing for each in good)
+    return tuple(each for each in good if each.failing == fewest)
+
+
+async def is_decided(blobs: Blobs, candidates: Sequence[Candidate], written: Written | None) -> bool:
+    """Whether those of a round that have ended agree so far that a further one would hardly change the choice."""
+    comparison = await compare(blobs, candidates, written=written)
+    if comparison is None or comparison.agreement is None:
+        return False
+    return comparison.agreement.decided and not comparison.shown.isdisjoint(comparison.agreement.kept)
 
 
 def written_tests(reports: Mapping[int, TestReport]) -> tuple[str, ...]:
@@ -157,10 +167,22 @@ def settle(comparison: Comparison) -> Candidate:
         said = f"A person said what {comparison.ruling.call} gives, and this gives it; {reason_of(comparison)}"
         return replace(chosen, outcome=Outcome.UNVERIFIED, reason=said, judge="written")
     if not comparison.tests:
-        return replace(chosen, reason=f"{chosen.reason} {_sentence(reason_of(comparison))}")
+        return _without_tests(comparison, chosen)
     good = agreement.none_right <= 0.5 and not comparison.shown.isdisjoint(agreement.kept)
     outcome = Outcome.UNVERIFIED if good else Outcome.FAILED
     return replace(chosen, outcome=outcome, reason=_sentence(reason_of(comparison)), judge="written")
+
+
+def _without_tests(comparison: Comparison, chosen: Candidate) -> Candidate:
+    """Nothing but outputs: they prove nothing, and make up for tests that could not be loaded where two agree."""
+    reason = _sentence(reason_of(comparison))
+    if chosen.outcome is Outcome.UNVERIFIED:
+        return replace(chosen, reason=f"{chosen.reason} {reason}")
+    agreement = comparison.agreement
+    if agreement is None or not comparison.outputs or len(agreement.groups[0].members) < 2:
+        return chosen
+    reason = f"No written test could be loaded with any candidate. {reason}"
+    return replace(chosen, outcome=Outcome.UNVERIFIED, reason=reason, judge="none")
 
 
 def demoted(comparison: Comparison, chosen: Candidate) -> tuple[Candidate, ...]:

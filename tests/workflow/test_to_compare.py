@@ -10,7 +10,15 @@ from infrastructure.judge.reports import TestReport as Report
 from infrastructure.judge.reports import dump_report
 from infrastructure.judge.verdict import Verdict, left_to_comparing
 from infrastructure.storage.blobs import MemoryBlobs
-from infrastructure.workflow.comparing import Comparison, compare, demoted, settle, to_compare, written_tests
+from infrastructure.workflow.comparing import (
+    Comparison,
+    compare,
+    demoted,
+    is_decided,
+    settle,
+    to_compare,
+    written_tests,
+)
 from infrastructure.workflow.nodes.choose import looks_at
 from infrastructure.workflow.values import Candidate, Examined, FileRef, Observed, Outcome, Ruling, Written
 
@@ -50,7 +58,8 @@ async def before(blobs: MemoryBlobs, green: str = "") -> Written:
         ([ended(1, "lost", "none", report=""), ended(2, "failed", report="")], True, []),
         ([ended(1, "unverified", "none"), ended(2, "unverified", "found"), ended(3, "failed")], False, [1, 2]),
         ([ended(1, "unverified", failing=2), ended(2, "unverified", failing=1)], False, [2]),
-        ([ended(1, "failed"), ended(2, "lost")], False, []),
+        ([ended(1, "failed"), ended(2, "lost", "none", report="")], False, [1]),
+        ([ended(1, "failed", "given"), ended(2, "failed", report="")], False, []),
     ],
 )
 def test_whom_no_test_of_the_judge_speaks_for_or_against_takes_part(candidates, with_tests, numbers):
@@ -128,6 +137,33 @@ async def test_test_of_an_earlier_answer_outweighs_the_written_ones():
     found = await compare(blobs, candidates, written=await before(blobs), ruling=ruling)
     assert found is not None
     assert settle(found).number == 3
+
+
+async def test_tests_that_could_be_loaded_with_no_candidate_are_made_up_for_by_two_that_do_the_same():
+    blobs = MemoryBlobs()
+    unloaded = await blobs.put(dump_report(Report(outcomes={"t.py": Ended.ERROR})))
+    candidates = [ended(number, "failed", report=unloaded) for number in (1, 2, 3)]
+    apart, alike = await observed(blobs, "0", "1", "2"), await observed(blobs, "0", "1", "1")
+    found = await compare(blobs, candidates, examined=Examined(1, "f.py", ("f(1)",), alike))
+    assert found is not None
+    taken = settle(found)
+    assert (taken.number, taken.outcome, taken.judge) == (2, Outcome.UNVERIFIED, "none")
+    assert taken.reason.startswith(
+        "No written test could be loaded with any candidate. 2 of 3 candidates give the same"
+    )
+    found = await compare(blobs, candidates, examined=Examined(1, "f.py", ("f(1)",), apart))
+    assert found is not None
+    assert settle(found) == candidates[0]
+
+
+async def test_enough_that_agree_on_tests_that_show_the_change_are_decided():
+    blobs = MemoryBlobs()
+    written = await before(blobs)
+    many = await rows(blobs, *["abcdef"] * 5, "a")
+    assert await is_decided(blobs, many, written)
+    assert not await is_decided(blobs, many[:1], written)
+    assert not await is_decided(blobs, many, await before(blobs, "abcdefg")), "they were green before"
+    assert not await is_decided(blobs, [ended(1, "failed", "given", report="")], written)
 
 
 # ---------------------------------------------------------------------------------------------- looking again
