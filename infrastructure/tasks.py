@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from infrastructure.config.settings import BudgetSettings
+from infrastructure.config.settings import BudgetSettings, Candidates
 from infrastructure.pool.states import Band
 from infrastructure.storage.runs import RequestKey
 
@@ -45,7 +45,7 @@ class TaskSpec(BaseModel):
     test_command: str | None = None
     tests: tuple[Path, ...] = ()
     """Test files to judge by, from anywhere."""
-    candidates: int | None = Field(default=None, ge=1, le=16)
+    candidates: Candidates | None = None
     approve: tuple[Literal["plan", "patch"], ...] | None = None
     repairs: int | None = Field(default=None, ge=0, le=10)
     rounds: int | None = Field(default=None, ge=1, le=10)

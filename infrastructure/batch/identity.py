@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from agents.prompting import load_prompt
 from infrastructure.batch.jobs import Entry
-from infrastructure.config.settings import LaneSettings, Settings
+from infrastructure.config.settings import Candidates, LaneSettings, Settings
 
 Params = Mapping[str, JsonValue]
 
@@ -28,7 +28,7 @@ class Wishes:
     """What the command asks for beside the jobs."""
 
     model: str | None = None
-    candidates: int | None = None
+    candidates: Candidates | None = None
     samples: int = 1
     at_once: int | None = None
     """Runs side by side; the pool's slots when None."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import partial
 
@@ -26,12 +26,14 @@ from infrastructure.events.catalogue import (
     TextStreamed,
 )
 from infrastructure.local_llm import Delta, Restarted, TextDelta
-from infrastructure.pool.calls import Call, CallUpdate
+from infrastructure.pool.calls import Call, CallUpdate, Watch
 from infrastructure.pool.errors import PoolError
 from infrastructure.pool.states import CallState
 from infrastructure.transport.errors import OllamaError
 from infrastructure.workflow.budget import Budget
+from infrastructure.workflow.idle import ask_when_idle
 from infrastructure.workflow.ports import Answered, CallRecorder, ModelSource, StepKey
+from infrastructure.workflow.race import Turn
 
 MERGE_SECONDS = 0.05
 """Pieces of text that arrive within this time become one event."""
@@ -59,6 +61,7 @@ class StepModel(LanguageModel):
         recorder: CallRecorder,
         budget: Budget,
         emit: Emit,
+        turn: Turn | None = None,
     ) -> None:
         self._role = role
         self._step = step
@@ -67,6 +70,7 @@ class StepModel(LanguageModel):
         self._recorder = recorder
         self._budget = budget
         self._emit = emit
+        self._turn = turn
         self._asked = 0
 
     async def answer(self, question: Question) -> Completion:
@@ -83,6 +87,7 @@ class StepModel(LanguageModel):
         call_id = f"{key.step}#{key.ordinal}"
         known = await self._recorder.recall(key)
         if known is not None:
+            self._begins()
             self._emit(CallReplayed(call=call_id, role=self._role, answer_sha=_text_sha(known)))
             return known
         self._budget.begin_call()
@@ -95,11 +100,22 @@ class StepModel(LanguageModel):
 
     async def _ask(self, call_id: str, question: Question) -> Answered:
         stream = _Stream(call_id, self._role, self._emit)
-        watch = partial(_tell, call_id, self._role, self._source.model_of(self._role), self._emit)
+        tell = partial(_tell, call_id, self._role, self._source.model_of(self._role), self._emit)
+
+        def watch(update: CallUpdate) -> None:
+            if update.state is CallState.PLACED:
+                self._begins()
+            tell(update)
+
+        def ask(call: Call, watch: Watch) -> Awaitable[Answered]:
+            return self._source.ask(self._role, question, call, stream.feed, watch)
+
         clock = asyncio.timeout(self._budget.seconds_left())
         try:
             async with clock:
-                return await self._source.ask(self._role, question, self._call, stream.feed, watch)
+                if self._turn is None:
+                    return await ask(self._call, watch)
+                return await ask_when_idle(ask, self._call, watch, self._turn.leads)
         except TimeoutError:
             if clock.expired():
                 self._budget.end_seconds()
@@ -112,6 +128,10 @@ class StepModel(LanguageModel):
             raise
         finally:
             stream.flush()
+
+    def _begins(self) -> None:
+        if self._turn is not None:
+            self._turn.begins()
 
 
 class _Stream:

@@ -23,7 +23,7 @@ from infrastructure.storage.blobs import Blobs, MemoryBlobs
 from infrastructure.workflow.asking import Emit, StepModel
 from infrastructure.workflow.budget import Budget
 from infrastructure.workflow.ports import CallRecorder, ForgetfulRecorder, ModelSource
-from infrastructure.workflow.race import Race
+from infrastructure.workflow.race import Place, Race, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class RunScope:
     sandbox_settings: SandboxSettings = field(default_factory=SandboxSettings)
     may_ask: bool = False
 
-    def model(self, role: str, step: str, emit: Emit) -> StepModel:
+    def model(self, role: str, step: str, emit: Emit, place: Place | None = None) -> StepModel:
         """The model a role is handed in a step. `step` is the same when the step runs again after a crash."""
         return StepModel(
             role=role,
@@ -68,6 +68,7 @@ class RunScope:
             recorder=self.recorder,
             budget=self.budget,
             emit=emit,
+            turn=None if place is None else Turn(self.race, place),
         )
 
     @property

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from agents.codegen import Diagnosis, Intent, Plan, Reflection, Research, Review
+from infrastructure.workflow.race import Place
 
 Status: TypeAlias = Literal["done", "unverified", "failed", "budget", "needs_input", "cancelled", "error"]
 JudgeKind: TypeAlias = Literal["given", "found", "written", "none"]
@@ -147,7 +148,10 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class CandidateStart:
-    """What a candidate is given: the payload of its `Send`. Nothing of earlier rounds: a fresh one starts fresh."""
+    """What a candidate is given: the payload of its `Send`. Nothing of earlier rounds: a fresh one starts fresh.
+
+    `variant` counts the round's candidates from 0; an `optional` one is only wanted if a slot is idle for it.
+    """
 
     task: str
     kind: Literal["code", "tests"]
@@ -163,6 +167,12 @@ class CandidateStart:
     repairs: int
     compared: bool = False
     """Whether others are tried beside it, so that what the written tests say is weighed when all have ended."""
+    optional: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the race."""
+        return Place(round=self.round, number=self.number, first=self.number - self.variant, optional=self.optional)
 
 
 STORED_TYPES: tuple[type, ...] = (

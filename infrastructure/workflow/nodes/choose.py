@@ -7,6 +7,7 @@ from typing import Literal, Required
 from typing_extensions import TypedDict
 
 from agents.codegen import Intent
+from infrastructure.config.settings import Candidates
 from infrastructure.events.catalogue import CandidatesCompared, PatchChosen
 from infrastructure.workflow.comparing import Comparison, compare, demoted, settle
 from infrastructure.workflow.routing import best
@@ -21,7 +22,7 @@ class ChooseReads(TypedDict, total=False):
     task: Required[str]
     run: str
     round: int
-    candidates: int
+    candidates: Candidates
     intent: Intent
     written: Written
     tried: tuple[Candidate, ...]
@@ -51,7 +52,7 @@ async def choose_node(state: ChooseReads, step: Step) -> ChooseWrites:
 async def _compared(state: ChooseReads, step: Step) -> Comparison | None:
     """Nothing to compare where one candidate was asked for, or tests: those are tried on the untouched code."""
     asked_for_tests = "intent" in state and state["intent"].kind == "tests"
-    if state.get("candidates", 1) < 2 or asked_for_tests:
+    if state.get("candidates", 1) == 1 or asked_for_tests:
         return None
     number = state.get("round", 1)
     written, examined = state.get("written"), state.get("examined")
