@@ -48,8 +48,8 @@ WORLDS: tuple[World, ...] = tuple(
     for luck, shared in product((0.2, 0.5), (0.01, 0.2))
 )
 """Of small models 35 to 73 % of the tests were valid (arXiv 2602.10522). What is least known and matters most is left
-open: whether wrong candidates please wrong tests, and whether they repeat each other. Wider grids of worlds are no
-better where these shares are off, and worse where they are not: docs/candidates.md."""
+open: whether wrong candidates please wrong tests, and whether they repeat each other. One world, and a wide grid of
+them, choose worse: docs/benchmarks.md, `python -m benchmarks.selection --models`."""
 
 
 @dataclass(frozen=True, slots=True)
