@@ -50,6 +50,9 @@ class TaskSpec(BaseModel):
     repairs: int | None = Field(default=None, ge=0, le=10)
     rounds: int | None = Field(default=None, ge=1, le=10)
     budget: BudgetSettings | None = None
+    seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    """Of every question's sampling, so that a run can be done again, or another one differ; the server's choice when
+    None."""
     no_input: bool = False
     """A gate ends the run as `needs_input` instead of waiting."""
     client: str = "default"

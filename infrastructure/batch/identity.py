@@ -56,13 +56,15 @@ def params_of(settings: Settings, wishes: Wishes) -> dict[str, JsonValue]:
 def identity_of(entry: Entry, sample: int, params: Params) -> str:
     """SHA-256, in hex, of a job, which of its samples it is, and the params."""
     job = entry.job.model_dump(mode="json", exclude={"meta", "samples", "repo"})
-    said = {
+    said: dict[str, object] = {
         "job": job,
         "repo": None if entry.repo is None else str(entry.repo),
         "tests_sha": entry.tests_sha,
         "sample": sample,
         "params": dict(params),
     }
+    if own := entry.own.given():
+        said["own"] = own
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -60,6 +60,7 @@ class ScopeMaker:
             band=spec.band,
             sandbox_settings=self.settings.sandbox,
             may_ask=not spec.no_input,
+            seed=spec.seed,
         )
 
     async def seconds_of(self, run: RunId) -> float:

@@ -43,6 +43,7 @@ class RunScope:
         band: How urgent they are.
         sandbox_settings: Limits of a test run, and further folders it may read.
         may_ask: Whether a person may be asked what a call should give.
+        seed: Of every question's sampling; the server's choice when None.
     """
 
     run: str
@@ -57,6 +58,7 @@ class RunScope:
     band: Band = Band.INTERACTIVE
     sandbox_settings: SandboxSettings = field(default_factory=SandboxSettings)
     may_ask: bool = False
+    seed: int | None = None
 
     def model(self, role: str, step: str, emit: Emit, place: Place | None = None) -> StepModel:
         """The model a role is handed in a step. `step` is the same when the step runs again after a crash."""
@@ -69,6 +71,7 @@ class RunScope:
             budget=self.budget,
             emit=emit,
             turn=None if place is None else Turn(self.race, place),
+            seed=self.seed,
         )
 
     @property

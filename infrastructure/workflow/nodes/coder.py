@@ -36,7 +36,9 @@ class CoderNode:
             ended = _candidate(start, final)
             if ended.outcome is Outcome.DONE and not race.won(start.round, start.number):
                 ended = _lost(start, PASSED_FIRST)
-        step.emit(CandidateEnded(outcome=ended.outcome, attempts=ended.attempts, reason=ended.reason))
+        step.emit(
+            CandidateEnded(outcome=ended.outcome, attempts=ended.attempts, reason=ended.reason, patch=ended.patch)
+        )
         return {"tried": (ended,)}
 
     async def _run(self, start: CandidateStart) -> CandidateState:
