@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from infrastructure.judge.probing import Output, dump_outputs
@@ -19,7 +21,7 @@ from infrastructure.workflow.comparing import (
     to_compare,
     written_tests,
 )
-from infrastructure.workflow.nodes.choose import looks_at
+from infrastructure.workflow.nodes.choose import in_the_running, looks_at
 from infrastructure.workflow.values import Candidate, Examined, FileRef, Observed, Outcome, Ruling, Written
 
 IDS = "abcdefg"
@@ -106,6 +108,20 @@ async def test_agreement_on_tests_that_were_green_before_proves_nothing():
     found = await compare(blobs, candidates, written=await before(blobs, "abc"))
     assert found is not None
     assert settle(found).outcome is Outcome.FAILED
+
+
+async def test_of_those_compared_only_the_one_that_was_taken_can_be_the_best_also_where_all_failed():
+    blobs = MemoryBlobs()
+    candidates = await rows(blobs, "ab", "ab", "cdefg")
+    candidates = [replace(each, failing=5 if each.number < 3 else 2) for each in candidates]
+    earlier = replace(ended(9, "failed", "given", report=""), round=0, failing=9)
+    found = await compare(blobs, candidates, written=await before(blobs, "abcdefg"))
+    assert found is not None
+    taken = settle(found)
+    assert taken.outcome is Outcome.FAILED
+    left = in_the_running((*candidates, earlier), found, (taken,))
+    assert [each.number for each in left] == [taken.number, 9]
+    assert in_the_running(candidates, None, ()) == tuple(candidates)
 
 
 async def test_answer_of_a_person_counts_before_all_tests():

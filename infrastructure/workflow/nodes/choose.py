@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Required
 
 from typing_extensions import TypedDict
@@ -33,8 +34,8 @@ class ChooseReads(TypedDict, total=False):
 async def choose_node(state: ChooseReads, step: Step) -> ChooseWrites:
     """Take the best by what the tests said; note a spent budget, so that the run goes to its end."""
     spent: ChooseWrites = {"spent": step.scope.budget.spent} if step.scope.budget.spent else {}
-    tried, ended = state.get("tried", ()), ()
     comparison = await _compared(state, step)
+    ended: tuple[Candidate, ...] = ()
     if comparison is not None:
         look = looks_at(comparison, state, may_ask=step.scope.may_ask)
         if look and not (look == "examiner" and spent):
@@ -42,11 +43,20 @@ async def choose_node(state: ChooseReads, step: Step) -> ChooseWrites:
         taken = settle(comparison)
         ended = (taken, *demoted(comparison, taken))
         step.emit(_told(comparison, taken))
-    chosen = best(by_number(tried, ended))
+    chosen = best(in_the_running(state.get("tried", ()), comparison, ended))
     if chosen is None:
         return {**spent, "look": ""}
     step.emit(PatchChosen(status=chosen.outcome, reason=chosen.reason))
     return {**spent, "look": "", "chosen": chosen, "tried": ended}
+
+
+def in_the_running(
+    tried: Sequence[Candidate], comparison: Comparison | None, ended: Sequence[Candidate]
+) -> tuple[Candidate, ...]:
+    """Who may be the best: of those that were compared only the one that was taken, whatever is red in others."""
+    compared = frozenset[int]() if comparison is None else frozenset(comparison.contenders)
+    out = compared - {each.number for each in ended[:1]}
+    return tuple(each for each in by_number(tried, ended) if each.number not in out)
 
 
 async def _compared(state: ChooseReads, step: Step) -> Comparison | None:
