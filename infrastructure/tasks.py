@@ -122,6 +122,8 @@ class RunResult(BaseModel):
     seconds: float = 0.0
     reason: str = ""
     """Why the run has this status, in one sentence."""
+    answered_test: str = ""
+    """The test that a person's answer became, where one was asked what a call should give; it is not in the patch."""
     simulated: bool = False
     error: ErrorInfo | None = None
 

@@ -1,7 +1,8 @@
-"""The nine roles of code generation: for each a question, an answer, and the role itself as a constant."""
+"""The ten roles of code generation: for each a question, an answer, and the role itself as a constant."""
 
 from agents.codegen.coder import CODER, CodeAnswer, CoderQuestion, options_for
 from agents.codegen.debugger import DEBUGGER, DebuggerQuestion, Diagnosis
+from agents.codegen.examiner import EXAMINER, Examination, ExaminerQuestion
 from agents.codegen.formats import NOTHING_KNOWN, FormatCount, Measured, choose_format
 from agents.codegen.intent import INTENT, Intent, IntentQuestion
 from agents.codegen.material import EditFormat, ListedFile, Repair, SourceFile, TestFramework
@@ -15,6 +16,7 @@ from agents.codegen.tester import TESTER, TesterQuestion, is_test_path
 __all__ = [
     "CODER",
     "DEBUGGER",
+    "EXAMINER",
     "INTENT",
     "NOTHING_KNOWN",
     "PLANNER",
@@ -28,6 +30,8 @@ __all__ = [
     "DebuggerQuestion",
     "Diagnosis",
     "EditFormat",
+    "Examination",
+    "ExaminerQuestion",
     "FormatCount",
     "Intent",
     "IntentQuestion",

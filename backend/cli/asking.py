@@ -1,4 +1,4 @@
-"""Asking the person at the terminal a yes or no.
+"""Asking the person at the terminal a yes or no, or which of several answers is right.
 
 Owns the wording and the waiting for a line, which a first Ctrl-C must be able to end: no thread sits in `input()`.
 """
@@ -6,8 +6,9 @@ Owns the wording and the waiting for a line, which a first Ctrl-C must be able t
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+from agents.answers.asserting import typed_answer
 from backend.cli.console import Terminal
 from backend.cli.progress import Progress
 from infrastructure.events.catalogue import ApprovalAsked
@@ -15,6 +16,8 @@ from infrastructure.events.catalogue import ApprovalAsked
 _NO_CHANGE = {
     f"{nothing}{needed}" for nothing in ("no change", "no changes", "nothing to change") for needed in ("", " needed")
 }
+_LETTERS = "abcdefghijklmopqrstuvwxyz"
+"""Of the answers to choose from, of which there are sixteen at most; n is none of them."""
 ReadLine = Callable[[], Awaitable[str | None]]
 """One line of the person's, without its end; None at the end of input."""
 
@@ -28,6 +31,8 @@ async def ask_approval(
         The answer and, for a no, its reason. None when input ended: nobody is there.
     """
     read_line = read_line or read_stdin_line
+    if asked.gate == "behaviour":
+        return await _ask_which(asked, terminal, progress, read_line)
     with progress.paused():
         if asked.gate == "patch":
             terminal.err.print()
@@ -48,6 +53,43 @@ async def ask_approval(
             if _as_it_is(line):
                 terminal.say(f"you change nothing: going on with the {asked.gate} as it is")
             return answer
+
+
+async def _ask_which(
+    asked: ApprovalAsked, terminal: Terminal, progress: Progress, read_line: ReadLine
+) -> tuple[bool, str] | None:
+    with progress.paused():
+        terminal.say(f"\n{asked.question}")
+        for letter, answer in zip(_LETTERS, asked.answers, strict=False):
+            terminal.say(f"  {letter}) {answer}")
+        terminal.say("  n) none of these")
+        while True:
+            terminal.err.print("Which? A letter, or what it should give: ", end="")
+            line = await read_line()
+            if line is None:
+                terminal.err.print()
+                return None
+            answer = read_choice(line, asked.answers)
+            if answer is not None:
+                return answer
+            terminal.say("Type a letter of the list, or a value such as [1, 2], or: raises ValueError")
+
+
+def read_choice(line: str, answers: Sequence[str]) -> tuple[bool, str] | None:
+    """Which answer a typed line picks: one of the list is a yes, none or another a no with what was typed. Pure.
+
+    None where it is neither a letter of the list nor what a call can give.
+    """
+    typed = line.strip()
+    letter = _LETTERS.find(typed.lower().removesuffix(")")) if len(typed.removesuffix(")")) == 1 else -1
+    if 0 <= letter < len(answers):
+        return True, answers[letter]
+    if typed.rstrip(")") in ("n", "N", "no", "No", "none"):  # None is what a call may give
+        return False, ""
+    said = typed_answer(typed)
+    if said is None:
+        return None
+    return said in answers, said
 
 
 def read_answer(line: str) -> tuple[bool, str] | None:

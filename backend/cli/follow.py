@@ -54,7 +54,7 @@ async def _follow(asked: str, common: Common, terminal: Terminal, output: Output
             for line in verdict(result):
                 terminal.say(line.text, line.style)
         if record.state is RunState.WAITING:
-            for line in answers(record.run, again(common)):
+            for line in answers(record.run, again(common), waiting=record.reason):
                 terminal.say(line.text)
         elif record.state is not RunState.FINISHED:
             terminal.say(step("resume", record.run, again(common), "goes on from there").text)

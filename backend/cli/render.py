@@ -210,6 +210,21 @@ def _(event: events.CandidateEnded) -> Sequence[Line]:
 
 
 @_lines.register
+def _(event: events.CandidatesCompared) -> Sequence[Line]:
+    groups = " | ".join(", ".join(map(str, group)) for group in event.groups)
+    tried = f", tried on {event.inputs} inputs" if event.inputs else ""
+    sure = f"{event.sure:.0%} sure{', split' if event.split else ''}"
+    said = (
+        f"compared{tried}: candidates {groups}: {event.chosen} is taken, {sure}"
+        if groups
+        else "compared: none is right"
+    )
+    lines = [Line(said, WARN if event.split else "")]
+    dropped = named(event.dropped)
+    return [*lines, Line(f"  written tests left out as probably wrong: {dropped}", DIM)] if dropped else lines
+
+
+@_lines.register
 def _(event: events.PatchChosen) -> Sequence[Line]:
     return [Line(f"chosen: {event.status}: {shortened(event.reason)}")]
 
@@ -243,6 +258,8 @@ def _(event: events.AnswerGiven) -> Sequence[Line]:
 
 @_lines.register
 def _(event: events.ApprovalAsked) -> Sequence[Line]:
+    if event.gate == "behaviour":
+        return [Line(f"a person is asked: {shortened(event.question)}", WARN)]
     return [Line(f"a person is asked about the {event.gate}", WARN)]
 
 

@@ -39,7 +39,7 @@ def resume(
     yes: Annotated[
         bool, Parameter(help="Say yes to what the run waits for; what it asks later is not answered.")
     ] = False,
-    no: Annotated[bool, Parameter(help="Say no to what the run waits for, which ends it.")] = False,
+    no: Annotated[bool, Parameter(help="Say no to what the run waits for; at a gate that ends it.")] = False,
     reason: Annotated[str | None, Parameter(help="Why, with --yes or --no; it is kept with the run.")] = None,
     apply: Annotated[bool, Parameter(help="Put the patch into the folder when it is good.")] = False,
     patch: Annotated[str | None, Parameter(help="Write the patch to this file; - is stdout.")] = None,

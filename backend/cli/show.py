@@ -102,7 +102,7 @@ async def _print_text(readers: Readers, record: RunRecord, terminal: Terminal, o
             terminal.print_data(line.text, line.style)
     elif record.state is RunState.WAITING:
         terminal.print_data(record.reason)
-        for line in answers(record.run, options):
+        for line in answers(record.run, options, waiting=record.reason):
             terminal.print_data(line.text)
     elif record.state is RunState.INTERRUPTED:
         terminal.print_data(f"interrupted: {record.reason}")

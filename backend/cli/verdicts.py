@@ -31,6 +31,9 @@ def verdict(result: RunResult, *, interrupted: bool = False) -> tuple[Line, ...]
                 Line("warning: no given test shows that this is right; read the patch before you use it", WARN)
             )
         lines += [Line(_took(result), DIM), *broke]
+    if result.answered_test:
+        lines.append(Line("your answer as a test, kept with the run and not in the patch:"))
+        lines += [Line(f"  {line}", DIM) for line in result.answered_test.splitlines()]
     if result.simulated:
         lines.append(Line("simulated: the answers came from a simulated Ollama, not from a model", WARN))
     return tuple(lines)
@@ -44,7 +47,7 @@ def next_steps(result: RunResult, again: str = "", *, applied: bool = False) -> 
     if not result.run:
         return ()
     if result.status == "needs_input":
-        return answers(result.run, again)
+        return answers(result.run, again, waiting=result.reason)
     lines: list[Line] = []
     if result.status in ("failed", "error", "budget"):
         lines.append(step("show", result.run, again, "shows what was tried"))
@@ -53,8 +56,14 @@ def next_steps(result: RunResult, again: str = "", *, applied: bool = False) -> 
     return tuple(lines)
 
 
-def answers(run: str, again: str = "") -> tuple[Line, ...]:
-    """Commands that answer what a run waits for."""
+def answers(run: str, again: str = "", *, waiting: str = "") -> tuple[Line, ...]:
+    """Commands that answer what a run waits for; `waiting` says what that is."""
+    if "behaviour:" in waiting:
+        return (
+            step("resume", run, f'{again} --yes --reason "…"', "says which answer is right"),
+            step("resume", run, f"{again} --no", "says that none of them is"),
+            step("resume", run, again, "at a terminal, asks you"),
+        )
     return (
         step("resume", run, f"{again} --yes", "says yes, and goes on"),
         step("resume", run, f'{again} --no --reason "…"', "says no, which ends it"),

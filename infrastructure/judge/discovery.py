@@ -99,6 +99,12 @@ async def plan_written(snapshot: Snapshot, tests: Mapping[str, bytes], like: Tes
     return await in_thread(lambda _: _plan_files(snapshot, tests, "found", like))
 
 
+async def plan_probe(snapshot: Snapshot, like: TestPlan | None = None) -> TestPlan:
+    """On which Python a candidate's functions are tried, and what they may read: as in the judge's plan."""
+    interpreter = None if like is None else known_interpreter(like.interpreter)
+    return await in_thread(lambda _: _plan_python(snapshot, "unittest", (), "found", {}, interpreter))
+
+
 async def judge_files(
     snapshot: Snapshot, given: Mapping[str, bytes] | None = None, command: str = ""
 ) -> dict[str, bytes]:

@@ -103,6 +103,18 @@ def doubted(verdict: Verdict, doubt: str) -> Verdict:
     return replace(verdict, status="unverified", reason=f"{verdict.reason} But {doubt}.")
 
 
+def left_to_comparing(verdict: Verdict, written: TestReport) -> Verdict:
+    """Take a candidate that fails only some written tests as it is, where others are there to compare it with.
+
+    Two in five such tests are wrong: a repair would teach a right candidate their mistakes. One that passes none has
+    something more at fault, and is repaired.
+    """
+    if verdict.status != "failed" or verdict.judge != "written" or not written.passed:
+        return verdict
+    reason = f"{verdict.reason[:-1]}; it is compared with the others."
+    return replace(verdict, reason=reason, repairable=False)
+
+
 def turned_green(baseline: TestReport | None, after: TestReport | None) -> tuple[str, ...]:
     """The tests that were red and pass now, sorted.
 

@@ -62,6 +62,7 @@ async def result_of(
         completion_tokens=totals.completion_tokens,
         seconds=round(seconds, 3),
         reason=ending.reason or state.get("reason", ""),
+        answered_test=await _answered_test(state, blobs),
         simulated=simulated,
         error=ending.error,
     )
@@ -85,6 +86,11 @@ async def _patch_text(chosen: Candidate | None, blobs: Blobs) -> str:
     if chosen is None or not chosen.patch:
         return ""
     return (await blobs.get(chosen.patch)).decode("utf-8", "replace")
+
+
+async def _answered_test(state: CodegenState, blobs: Blobs) -> str:
+    test = state["ruling"].test if "ruling" in state else None
+    return "" if test is None or test.sha is None else (await blobs.get(test.sha)).decode("utf-8", "replace")
 
 
 async def _totals(chosen: Candidate | None, blobs: Blobs) -> TestTotals:

@@ -66,6 +66,7 @@ class ScopeMaker:
             client=spec.client,
             band=spec.band,
             sandbox_settings=self.settings.sandbox,
+            may_ask=not spec.no_input,
             seed=spec.seed,
             tools=StoredTools(run, self.recordings, self.blobs),
             mapper=self.mapper,

@@ -6,11 +6,15 @@ graph TD;
     approve_patch --> deliver;
     approve_plan -.-> deliver;
     approve_plan -.-> tester;
+    ask_which --> choose;
     choose -.-> approve_patch;
+    choose -.-> ask_which;
     choose -.-> deliver;
+    choose -.-> examiner;
     choose -.-> reflector;
     choose -.-> reviewer;
     coder --> choose;
+    examiner --> choose;
     intent -.-> responder;
     intent -.-> run_baseline;
     planner -.-> approve_plan;
@@ -47,6 +51,7 @@ from infrastructure.workflow.nodes.baseline import BaselineReads, SnapshotReads,
 from infrastructure.workflow.nodes.choose import ChooseReads, choose_node
 from infrastructure.workflow.nodes.coder import CoderNode
 from infrastructure.workflow.nodes.deliver import DeliverReads, deliver_node
+from infrastructure.workflow.nodes.examiner import ExaminerReads, examiner_node
 from infrastructure.workflow.nodes.gates import PatchGateReads, PlanGateReads, approve_patch_node, approve_plan_node
 from infrastructure.workflow.nodes.intent import IntentReads, intent_node
 from infrastructure.workflow.nodes.planner import PlannerReads, planner_node
@@ -55,6 +60,7 @@ from infrastructure.workflow.nodes.researcher import ResearcherReads, researcher
 from infrastructure.workflow.nodes.responder import ResponderReads, responder_node
 from infrastructure.workflow.nodes.reviewer import ReviewerReads, reviewer_node
 from infrastructure.workflow.nodes.tester import TesterReads, tester_node
+from infrastructure.workflow.nodes.which import WhichReads, ask_which_node
 from infrastructure.workflow.scope import RunScope, Scopes
 from infrastructure.workflow.state import CodegenInput, CodegenOutput, CodegenState
 from infrastructure.workflow.steps import Nodes
@@ -82,6 +88,8 @@ def compile_codegen_graph(
     nodes.add("tester",         tester_node,         TesterReads)
     nodes.add("coder",          coder,               CandidateStart)
     nodes.add("choose",         choose_node,         ChooseReads, when_spent=True)
+    nodes.add("examiner",       examiner_node,       ExaminerReads)
+    nodes.add("ask_which",      ask_which_node,      WhichReads, when_spent=True)
     nodes.add("reviewer",       reviewer_node,       ReviewerReads)
     nodes.add("reflector",      reflector_node,      ReflectorReads)
     nodes.add("approve_patch",  approve_patch_node,  PatchGateReads, when_spent=True)
@@ -100,6 +108,8 @@ def compile_codegen_graph(
     graph.add_edge("coder", "choose")
     graph.add_conditional_edges("choose", routing.after_choose)
     graph.add_conditional_edges("reviewer", routing.after_reviewer)
+    graph.add_edge("examiner", "choose")
+    graph.add_edge("ask_which", "choose")
     graph.add_edge("reflector", "planner")
     graph.add_edge("approve_patch", "deliver")
     graph.add_edge("deliver", END)

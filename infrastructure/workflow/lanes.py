@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.codegen import CODER, DEBUGGER, INTENT, PLANNER, REFLECTOR, RESEARCHER, RESPONDER, REVIEWER, TESTER
+from agents.codegen import (
+    CODER,
+    DEBUGGER,
+    EXAMINER,
+    INTENT,
+    PLANNER,
+    REFLECTOR,
+    RESEARCHER,
+    RESPONDER,
+    REVIEWER,
+    TESTER,
+)
 from infrastructure.config.settings import Settings
 
-_ROLES = (CODER, DEBUGGER, INTENT, PLANNER, REFLECTOR, RESEARCHER, RESPONDER, REVIEWER, TESTER)
+_ROLES = (CODER, DEBUGGER, EXAMINER, INTENT, PLANNER, REFLECTOR, RESEARCHER, RESPONDER, REVIEWER, TESTER)
 ROLE_NAMES = frozenset(role.name for role in _ROLES)
 SIMULATED_FAMILY = "simulated"
 """What a simulated server says its models belong to."""

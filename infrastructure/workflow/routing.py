@@ -70,6 +70,7 @@ def after_tester(state: CodegenState) -> list[Send] | Literal["choose"]:
                 baseline=baseline,
                 written=written if written is not None and written.round == current else None,
                 repairs=state.get("repairs", 0),
+                compared=wanted != 1,
                 optional=wanted == "auto",
             ),
         )
@@ -77,8 +78,13 @@ def after_tester(state: CodegenState) -> list[Send] | Literal["choose"]:
     ]
 
 
-def after_choose(state: CodegenState) -> Literal["reviewer", "reflector", "approve_patch", "deliver"]:
-    """Good goes to review, once; red goes back to planning while rounds and budget are left."""
+def after_choose(
+    state: CodegenState,
+) -> Literal["examiner", "ask_which", "reviewer", "reflector", "approve_patch", "deliver"]:
+    """Split is looked into. Good goes to review, once; red back to planning while rounds and budget are left."""
+    look = state.get("look")
+    if look:
+        return look
     chosen = state.get("chosen")
     if chosen is not None and chosen.outcome in _GOOD:
         reviewed = state.get("objected") or state.get("spent")

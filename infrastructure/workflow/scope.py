@@ -45,6 +45,7 @@ class RunScope:
         client: For whom calls are made.
         band: How urgent they are.
         sandbox_settings: Limits of a test run, and further folders it may read.
+        may_ask: Whether a person may be asked what a call should give.
         seed: Of every question's sampling; the server's choice when None.
         tools: What tools said before.
         decided: Answers to approvals that are known already, each with its reason; nobody is asked for these again.
@@ -64,6 +65,7 @@ class RunScope:
     client: str = "default"
     band: Band = Band.INTERACTIVE
     sandbox_settings: SandboxSettings = field(default_factory=SandboxSettings)
+    may_ask: bool = False
     seed: int | None = None
     tools: ToolRecorder = field(default_factory=ForgetfulTools)
     decided: Mapping[str, tuple[bool, str]] = field(default_factory=dict[str, tuple[bool, str]])

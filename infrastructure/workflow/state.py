@@ -16,9 +16,12 @@ from infrastructure.workflow.values import (
     Baseline,
     Candidate,
     CandidateStart,
+    Examined,
     FileRef,
     Gate,
     JudgeKind,
+    Ruling,
+    Split,
     Status,
     Written,
 )
@@ -61,6 +64,10 @@ class CodegenState(CodegenInput, total=False):
     reflection: Reflection
     written: Written
     tried: Annotated[tuple[Candidate, ...], by_number]
+    look: Literal["", "examiner", "ask_which"]
+    examined: Examined
+    split: Split
+    ruling: Ruling
     chosen: Candidate
     review: Review
     objected: bool
@@ -103,6 +110,7 @@ class CandidateState(TypedDict, total=False):
     unchanged: int
     contents: tuple[FileRef, ...]
     report: str
+    written_report: str
     outcome: Literal["", "done", "unverified", "failed"]
     reason: str
     judge: JudgeKind
@@ -179,10 +187,26 @@ class CoderWrites(TypedDict):
 
 
 class ChooseWrites(TypedDict, total=False):
-    """The best so far; nothing when there is none."""
+    """The best so far; nothing when there is none. `look` says what would tell more before it is taken."""
 
     chosen: Candidate
+    tried: tuple[Candidate, ...]
+    look: Literal["", "examiner", "ask_which"]
+    split: Split
     spent: str
+
+
+class ExaminerWrites(TypedDict, total=False):
+    """What the candidates do on common inputs; the budget that did not suffice to find it out."""
+
+    examined: Examined
+    spent: str
+
+
+class WhichWrites(TypedDict, total=False):
+    """What a person said that a call gives; nothing where nobody may be asked."""
+
+    ruling: Ruling
 
 
 class ReviewerWrites(TypedDict):

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from typing import Literal, cast
 
 from agents.model import JsonObject
-from infrastructure.judge.discovery import TestPlan, dump_plan, load_plan, plan_written
+from infrastructure.judge.discovery import TestPlan, dump_plan, load_plan, plan_probe, plan_written
+from infrastructure.judge.probing import Output, dump_outputs, load_outputs, probe
 from infrastructure.judge.reports import TestReport, dump_report, load_report
 from infrastructure.judge.runner import run_tests
 from infrastructure.storage.blobs import sha_of
@@ -131,6 +132,61 @@ async def find_written_plan(
         "like": None if like is None else json.loads(dump_plan(like)),
         "tree": tree_sha(snapshot),
     }
+    return load_plan((await recorded(scope, step, "plan", request, make)).content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A candidate's tree on which calls are tried.
+
+    Attributes:
+        step: The step's place in the run, the same after a crash (`examiner:1`).
+        number: The candidate.
+        snapshot: What the tree was made from.
+        tree: The tree.
+        changed: What in it differs from the snapshot.
+        plan: On which Python.
+    """
+
+    step: str
+    number: int
+    snapshot: Snapshot
+    tree: Tree
+    changed: Sequence[FileRef]
+    plan: TestPlan
+
+
+async def try_calls(scope: RunScope, tried: Probe, file: str, calls: Sequence[str]) -> tuple[Output, ...]:
+    """Try a candidate on calls in the sandbox, or take what the very same calls of this step gave.
+
+    Raises:
+        SandboxFault, UnsafeCommand: as `probe`; nothing is recorded then.
+    """
+    request: JsonObject = {
+        "plan": json.loads(dump_plan(tried.plan)),
+        "tree": tree_sha(tried.snapshot),
+        "changed": [[ref.path, ref.sha] for ref in tried.changed],
+        "file": file,
+        "calls": list(calls),
+        "limits": asdict(scope.limits),
+        "sandbox": str(scope.sandbox.level),
+    }
+
+    async def make() -> bytes:
+        return dump_outputs(await probe(scope.sandbox, tried.tree, tried.plan, file, calls, limits=scope.limits))
+
+    name = f"calls:{tried.number}"
+    answer = await recorded(scope, tried.step, name, request, make, sandbox=str(scope.sandbox.level))
+    return load_outputs(answer.content)
+
+
+async def find_probe_plan(scope: RunScope, step: str, snapshot: Snapshot, like: TestPlan | None) -> TestPlan:
+    """On which Python calls are tried: that of the judge's plan where there is one."""
+
+    async def make() -> bytes:
+        return dump_plan(await plan_probe(snapshot, like))
+
+    request: JsonObject = {"like": None if like is None else json.loads(dump_plan(like)), "tree": tree_sha(snapshot)}
     return load_plan((await recorded(scope, step, "plan", request, make)).content)
 
 

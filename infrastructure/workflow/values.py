@@ -83,6 +83,7 @@ class Candidate:
         report: Hash of the last report of the judge's tests; empty when they never ran.
         failing: How many judge tests were red at the end.
         judge: Which tests the outcome rests on.
+        written_report: Hash of the last report of the written tests; empty when they never ran.
     """
 
     number: int
@@ -95,6 +96,54 @@ class Candidate:
     report: str = ""
     failing: int = 0
     judge: JudgeKind = "none"
+    written_report: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a candidate gives for each of the examiner's calls: hash of the outputs in the content store."""
+
+    number: int
+    outputs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the candidates of a round do on common inputs. Without any `observed` they could not be tried."""
+
+    round: int
+    file: str = ""
+    calls: tuple[str, ...] = ()
+    observed: tuple[Observed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A call for which candidates give different things, as a person is asked about it; the likeliest answer first."""
+
+    round: int
+    file: str
+    call: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a person said that a call gives.
+
+    Attributes:
+        round: The round whose candidates were split.
+        file: Where the function is.
+        call: The call.
+        answer: What it gives, or what is raised; empty where none of what was shown is right and nothing else was said.
+        test: The test that it became; None where the answer is no plain value.
+    """
+
+    round: int
+    file: str
+    call: str
+    answer: str
+    test: FileRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +165,8 @@ class CandidateStart:
     baseline: Baseline
     written: Written | None
     repairs: int
+    compared: bool = False
+    """Whether others are tried beside it, so that what the written tests say is weighed when all have ended."""
     optional: bool = False
 
     @property
@@ -129,13 +180,17 @@ STORED_TYPES: tuple[type, ...] = (
     Candidate,
     CandidateStart,
     Diagnosis,
+    Examined,
     FileRef,
     Intent,
+    Observed,
     Outcome,
     Plan,
     Reflection,
     Research,
     Review,
+    Ruling,
+    Split,
     Written,
 )
 """Every type that state or a `Send` may hold, beside JSON's own."""

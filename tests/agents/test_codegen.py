@@ -1,4 +1,4 @@
-"""The nine roles: what they are shown and what they answer."""
+"""The ten roles: what they are shown and what they answer."""
 
 import json
 from dataclasses import fields
@@ -10,6 +10,7 @@ from agents.answers import EditAnswer, FileAnswer, FunctionAnswer, read_files
 from agents.codegen import (
     CODER,
     DEBUGGER,
+    EXAMINER,
     INTENT,
     PLANNER,
     REFLECTOR,
@@ -20,6 +21,8 @@ from agents.codegen import (
     CoderQuestion,
     DebuggerQuestion,
     Diagnosis,
+    Examination,
+    ExaminerQuestion,
     Intent,
     IntentQuestion,
     ListedFile,
@@ -79,6 +82,7 @@ def questions(task: str) -> dict[str, tuple[Role[Any, Any], Any]]:
             DEBUGGER,
             DebuggerQuestion(task=task, plan=PLAN, failing="boom", files=SOURCES, patch="+x"),
         ),
+        "examiner": (EXAMINER, ExaminerQuestion(task=task, plan=PLAN, interfaces=SOURCES)),
         "reviewer": (REVIEWER, ReviewerQuestion(task=task, plan=PLAN, patch="+x", report="2 passed")),
         "reflector": (REFLECTOR, ReflectorQuestion(task=task, plan=PLAN, attempts=("a",), objections=("o",))),
     }
@@ -90,6 +94,7 @@ SCHEMAS = {
     "researcher": Research,
     "planner": Plan,
     "debugger": Diagnosis,
+    "examiner": Examination,
     "reviewer": Review,
     "reflector": Reflection,
 }

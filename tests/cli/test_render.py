@@ -67,6 +67,20 @@ def test_every_event_of_the_catalogue_has_its_words_or_is_left_out_on_purpose(ki
         (events.NodeFailed(node="coder", error_class="ServerBusy", error_message="full", candidate=1), []),
         (events.EditsApplied(attempt=1, files=("a.py",), candidate=2), ["[candidate 2] try 1: changed a.py"]),
         (events.PatchApplied(files=("a.py",), branch="fix"), ["applied on the new branch fix: a.py"]),
+        (
+            events.CandidatesCompared(
+                chosen=2, groups=((2, 4), (1,)), kept=("a",), dropped=("b", "c"), sure=0.724, split=True, inputs=9
+            ),
+            [
+                "compared, tried on 9 inputs: candidates 2, 4 | 1: 2 is taken, 72% sure, split",
+                "  written tests left out as probably wrong: b, c",
+            ],
+        ),
+        (events.CandidatesCompared(chosen=1, groups=()), ["compared: none is right"]),
+        (
+            events.ApprovalAsked(approval="behaviour:1", gate="behaviour", question="What should f([]) give?"),
+            ["a person is asked: What should f([]) give?"],
+        ),
         (events.ApprovalGiven(approval="plan:1", approved=False, reason="no"), ["answered no: no"]),
         (
             events.BudgetSpent(budget="calls", limit=60),

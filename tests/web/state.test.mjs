@@ -173,7 +173,7 @@ test("an approval waits, is answered by a later execution, and its step is one v
     next("approval.asked", { node: "approve_patch", approval: "patch:1", gate: "patch", question: "diff" }),
   );
   assert.equal(state.phase, "waiting");
-  assert.deepEqual(state.approval, { approval: "patch:1", gate: "patch", question: "diff" });
+  assert.deepEqual(state.approval, { approval: "patch:1", gate: "patch", question: "diff", answers: [] });
   assert.deepEqual(Object.fromEntries(eachStep(state.lane, STEPS)).approve_patch, { state: "waiting", visits: 1 });
   fold(state, next("run.started", { resumed: true, execution: 2 }));
   fold(state, next("node.started", { node: "approve_patch", round: 1 }));

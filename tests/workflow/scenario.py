@@ -57,6 +57,7 @@ ROLES: Mapping[str, object] = {
     "researcher": lambda _: RESEARCH,
     "planner": lambda _: plan(),
     "tester": lambda _: NO_TESTS,
+    "examiner": lambda _: NO_TESTS,
     "coder": lambda _: code(RIGHT),
     "debugger": lambda _: DIAGNOSIS,
     "reflector": lambda _: REFLECTION,
@@ -128,6 +129,7 @@ class Scenario:
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     events: list[Event] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
+    may_ask: bool = False
     on_event: Callable[[Event], None] = lambda _: None
     graph: CodegenGraph = field(default_factory=lambda: compile_codegen_graph(checkpointer=InMemorySaver()))
 
@@ -135,7 +137,7 @@ class Scenario:
         self.scope = RunScope(
             run="run-1", trees=self.folder / "trees", source=self.source, recorder=self.recorder, race=Race(),
             budget=Budget(limits=self.budget, now=self.clock, started=self.clock()),
-            sandbox=self.sandbox, blobs=self.blobs,
+            sandbox=self.sandbox, blobs=self.blobs, may_ask=self.may_ask,
         )  # fmt: skip
         self.config = {"configurable": {"thread_id": "run-1"}, "recursion_limit": 100}
 

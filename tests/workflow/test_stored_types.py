@@ -14,6 +14,8 @@ from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
 from infrastructure.checkpoints import open_checkpointer
+from infrastructure.events.catalogue import ApprovalAsked
+from infrastructure.storage.blobs import MemoryBlobs
 from infrastructure.workflow.graph import compile_codegen_graph
 from infrastructure.workflow.state import CandidateState, CodegenState
 from infrastructure.workflow.values import STORED_TYPES, Candidate, CandidateStart, FileRef, Written
@@ -108,7 +110,29 @@ async def test_state_and_payload_come_back_as_themselves_at_every_step(tmp_path,
     assert wrong == []
     assert len(checkpoints) > 20
     missing = (set(CodegenState.__annotations__) | set(CandidateState.__annotations__)) - set(seen)
-    assert missing <= {"answer", "declined", "spent", "tests", "test_command"}, "keys that this run does not reach"
+    assert missing <= {"answer", "declined", "spent", "tests", "test_command", "examined", "split", "ruling"}, (
+        "keys that this run does not reach"
+    )
+    assert [record.getMessage() for record in said.records] == []
+
+
+async def test_question_about_split_candidates_is_answered_in_another_process(tmp_path, said, sandbox):
+    """Its gate closes with the process; what the candidates do, and the answer, come back from the disk."""
+    by_number = [code(RIGHT), code(RIGHT.replace("a + b", "a or b"))]
+    calls = '{"file": "calc.py", "calls": ["add(0, 2)", "add(1, 2)"]}'
+    source = scripted(coder=by_number, examiner=lambda _: calls)
+    path, blobs = tmp_path / "checkpoints.db", MemoryBlobs()
+    for given in (None, Command(resume={"approved": True, "reason": "3"})):
+        async with open_checkpointer(path, STORED_TYPES) as saver:
+            scenario = Scenario(
+                folder=tmp_path, source=source, sandbox=sandbox, test_command="", files={"calc.py": STUB},
+                graph=compile_codegen_graph(checkpointer=saver), may_ask=True, blobs=blobs,
+            )  # fmt: skip
+            end = await scenario.run(given, candidates=2, rounds=1)
+            wrong = [found for key, value in end.items() if not key.startswith("__") for found in strangers(value, key)]
+            assert wrong == []
+    assert scenario.of(ApprovalAsked)[0].answers in {("3", "1"), ("1", "3")}
+    assert (end["status"], end["ruling"].answer, "a + b" in await scenario.patch(end)) == ("unverified", "3", True)
     assert [record.getMessage() for record in said.records] == []
 
 

@@ -33,12 +33,13 @@ export class ApprovalCard {
     if (approval) fill(this.element, ...this.#content(approval, state));
   }
 
-  /** @param {boolean} approved */
-  async answer(approved) {
+  /** @param {boolean} approved @param {string} [said] instead of the typed reason */
+  async answer(approved, said) {
     if (!this.approval || this.busy) return;
     this.#ready(false);
     try {
-      await answerApproval(this.run, { approval: this.approval.approval, approved, reason: this.reason.value.trim() });
+      const reason = said ?? this.reason.value.trim();
+      await answerApproval(this.run, { approval: this.approval.approval, approved, reason });
     } catch (error) {
       this.#ready(true);
       this.failed(error);
@@ -53,6 +54,7 @@ export class ApprovalCard {
 
   /** @param {import("./state.js").Approval} approval @param {import("./state.js").Run} state */
   #content(approval, state) {
+    if (approval.gate === "behaviour") return this.#which(approval);
     const patch = approval.gate === "patch";
     return [
       h("h2", {}, patch ? "Do you want this patch?" : "Go on with this plan?"),
@@ -72,6 +74,17 @@ export class ApprovalCard {
       ),
       patch && evidence(state),
       patch ? diffElement(approval.question) : h("pre", { class: "plan" }, visible(approval.question)),
+    ];
+  }
+
+  /** One question with its answers, a button each. @param {import("./state.js").Approval} approval */
+  #which(approval) {
+    const choose = (/** @type {string} */ text) => h("button", { type: "button", class: "yes", on: { click: () => this.answer(true, text) } }, visible(text));
+    const none = h("button", { type: "button", class: "no", on: { click: () => this.answer(false) } }, "None of these");
+    return [
+      h("h2", {}, visible(approval.question)),
+      h("p", { class: "dim" }, "Candidates are split, and no test tells which is right. The answer becomes a test, which is kept with the run."),
+      h("div", { class: "answers" }, ...approval.answers.map(choose), none, h("label", { class: "reason" }, h("span", {}, "What it should give instead, such as [] or: raises ValueError"), this.reason)),
     ];
   }
 }

@@ -17,6 +17,7 @@ const ALOUD = new Set([
 
 /** @param {import("./state.js").Run} state @param {import("./words.js").RunEvent} event @returns {string} empty for nothing */
 export function newsOf(state, event) {
+  if (event.kind === "approval.asked" && event.gate === "behaviour") return `The run asks you: ${event.question}`;
   if (event.kind === "approval.asked") return `The run asks you about the ${event.gate}. Press a to approve, n to decline.`;
   if (event.kind === "node.started" && event.candidate === null) return `${event.node.replace("_", " ")} begins`;
   if (!ALOUD.has(event.kind)) return "";

@@ -25,7 +25,7 @@ import { addEntry, visitOf } from "./entries.js";
  * @property {string} reason
  */
 /** @typedef {{candidate: number | null, round: number, attempt: number, suite: "judge" | "written", counts: Counts, failing: string[], crashed: string, seconds: number, sandbox: string}} TestRun */
-/** @typedef {{approval: string, gate: "plan" | "patch", question: string}} Approval */
+/** @typedef {{approval: string, gate: "plan" | "patch" | "behaviour", question: string, answers: string[]}} Approval */
 /**
  * @typedef {object} Run
  * @property {string} run
@@ -155,7 +155,7 @@ const FOLDS = {
   "work.patch_reviewed": (state, e) => (state.review = e),
   "approval.asked": (state, e) => {
     rest(state, "waiting", "");
-    state.approval = { approval: e.approval, gate: e.gate, question: e.question };
+    state.approval = { approval: e.approval, gate: e.gate, question: e.question, answers: e.answers ?? [] };
   },
   "approval.given": (state) => (state.approval = null),
 };

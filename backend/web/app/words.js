@@ -69,6 +69,7 @@ const LINES = {
   "work.candidate_ended": (e) => [
     line(`${e.outcome}${e.reason ? `: ${shortened(e.reason)}` : ""}`, TONES[e.outcome] ?? "dim"),
   ],
+  "work.candidates_compared": compared,
   "work.patch_chosen": (e) => [line(`chosen: ${e.status}: ${shortened(e.reason)}`)],
   "work.patch_reviewed": (e) => [
     line(`review: ${e.verdict}: ${shortened(e.summary)}`, e.verdict === "approve" ? "good" : "warn"),
@@ -80,7 +81,7 @@ const LINES = {
     line(`applied ${e.branch ? `on the new branch ${e.branch}` : "in the folder"}: ${named(e.files)}`, "good"),
   ],
   "work.answer_given": nothing,
-  "approval.asked": (e) => [line(`a person is asked about the ${e.gate}`, "warn")],
+  "approval.asked": (e) => [line(e.gate === "behaviour" ? `a person is asked: ${shortened(e.question)}` : `a person is asked about the ${e.gate}`, "warn")],
   "approval.given": (e) => [line(`answered ${e.approved ? "yes" : "no"}${e.reason ? `: ${shortened(e.reason)}` : ""}`)],
 };
 
@@ -91,6 +92,19 @@ export const KINDS = Object.keys(LINES);
 export function linesOf(event) {
   const said = LINES[event.kind];
   return said ? said(event) : [line(event.kind, "dim")];
+}
+
+/** @param {RunEvent} event @returns {Line[]} */
+function compared(event) {
+  const groups = event.groups.map((/** @type {number[]} */ group) => group.join(", ")).join(" | ");
+  const tried = event.inputs ? `, tried on ${event.inputs} inputs` : "";
+  const sure = `${Math.round(100 * event.sure)}% sure${event.split ? ", split" : ""}`;
+  const said = groups ? `compared${tried}: candidates ${groups}: ${event.chosen} is taken, ${sure}` : "compared: none is right";
+  const dropped = named(event.dropped);
+  return [
+    line(said, event.split ? "warn" : ""),
+    ...(dropped ? [line(`written tests left out as probably wrong: ${dropped}`, "dim")] : []),
+  ];
 }
 
 /** @param {RunEvent} event @returns {Line[]} */

@@ -34,6 +34,7 @@ from infrastructure.events.catalogue.run import (
 from infrastructure.events.catalogue.work import (
     AnswerGiven,
     CandidateEnded,
+    CandidatesCompared,
     CandidateStarted,
     DiagnosisMade,
     EditsApplied,
@@ -81,6 +82,7 @@ AnyEvent: TypeAlias = Annotated[
     | TestsRan
     | DiagnosisMade
     | CandidateEnded
+    | CandidatesCompared
     | PatchChosen
     | PatchReviewed
     | LessonDrawn
@@ -111,6 +113,7 @@ __all__ = [
     "CallWaiting",
     "CandidateEnded",
     "CandidateStarted",
+    "CandidatesCompared",
     "DiagnosisMade",
     "EditsApplied",
     "EditsRejected",

@@ -8,12 +8,13 @@ from infrastructure.events.catalogue.base import Event
 
 
 class ApprovalAsked(Event):
-    """The run waits for a yes or no."""
+    """The run waits for a yes or no; about behaviour, for one of `answers`, said as the reason of a yes."""
 
     kind: Literal["approval.asked"] = "approval.asked"
     approval: str
-    gate: Literal["plan", "patch"]
+    gate: Literal["plan", "patch", "behaviour"]
     question: str
+    answers: tuple[str, ...] = ()
 
 
 class ApprovalGiven(Event):

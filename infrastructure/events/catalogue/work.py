@@ -118,6 +118,31 @@ class CandidateEnded(Event):
     """Hash of its patch; empty where it changed nothing."""
 
 
+class CandidatesCompared(Event):
+    """Only tests written here could tell, so the candidates of a round were compared, and one was taken.
+
+    Attributes:
+        chosen: The candidate that was taken.
+        groups: Candidates that cannot be told apart, the likeliest group first.
+        kept: Written tests that the chosen one passes.
+        dropped: Written tests that were left out as probably wrong.
+        sure: How likely the chosen one is right, by the model of the comparison.
+        split: Whether another group is nearly as likely.
+        inputs: On how many common inputs they were tried; 0 where they were not.
+        telling: Those on which the two likeliest groups differ.
+    """
+
+    kind: Literal["work.candidates_compared"] = "work.candidates_compared"
+    chosen: int
+    groups: tuple[tuple[int, ...], ...]
+    kept: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    sure: float = 0.0
+    split: bool = False
+    inputs: int = 0
+    telling: tuple[str, ...] = ()
+
+
 class PatchChosen(Event):
     """One candidate was taken."""
 

@@ -167,6 +167,7 @@ def _known(title: str, task: Task | None, conversation: str) -> JsonObject:
             "summary": "Do what the task asks for, and no more.",
             "risks": [],
         },
+        "Examination": {"file": paths[0] if paths else "", "calls": list(task.calls) if task else []},
         "Diagnosis": {
             "cause": "The code does not do what the failing test expects.",
             "fix": "Write the function as the task describes it.",

@@ -47,6 +47,8 @@ class Task(BaseModel):
     """Wrong content by path."""
     tests: dict[str, str] = Field(default_factory=dict)
     """What a role that writes tests answers, by path."""
+    calls: tuple[str, ...] = ()
+    """What the examiner answers: calls of the functions of the first file."""
     answer: str = ""
     plan: tuple[str, ...] = ()
     break_: Break = Field(default=Break.WRONG, alias="break")

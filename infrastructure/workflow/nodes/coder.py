@@ -61,4 +61,5 @@ def _candidate(start: CandidateStart, final: CandidateState) -> Candidate:
         report=final.get("report", ""),
         failing=final.get("failing", 0),
         judge=final.get("judge", "none"),
+        written_report=final.get("written_report", ""),
     )

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from agents.codegen.tester import is_test_path
 from infrastructure.judge.discovery import TestPlan
 from infrastructure.judge.reports import TestReport
-from infrastructure.judge.verdict import Verdict, doubted, judge
+from infrastructure.judge.verdict import Verdict, doubted, judge, left_to_comparing
 from infrastructure.workflow.doubts import newly_named_in, own_tests
 from infrastructure.workflow.evidence import (
     contents_of,
@@ -43,6 +43,7 @@ class RunTestsWrites(TypedDict):
     """What the tests said."""
 
     report: str
+    written_report: str
     outcome: str
     reason: str
     judge: JudgeKind
@@ -74,6 +75,7 @@ async def run_tests_node(state: RunTestsReads, step: Step) -> RunTestsWrites:
     telling, verdict = tried.telling, tried.verdict
     return {
         "report": await keep_report(step.scope.blobs, telling) if telling is not None else "",
+        "written_report": await keep_report(step.scope.blobs, tried.written) if tried.written is not None else "",
         "outcome": verdict.status,
         "reason": verdict.reason,
         "judge": verdict.judge,
@@ -108,7 +110,8 @@ async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree)
     before = await maybe_report(blobs, start.written.report)
     tests, plan = await contents_of(step.scope, start.written.files), await load_plan(blobs, start.written.plan)
     written = await _run_written(state, step, snapshot, tree, tests, plan)
-    return _Tried(decide(written_baseline=before, written_after=written), after, written)
+    verdict = decide(written_baseline=before, written_after=written)
+    return _Tried(left_to_comparing(verdict, written) if start.compared else verdict, after, written)
 
 
 async def _doubt(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree) -> str:

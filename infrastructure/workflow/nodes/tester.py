@@ -12,12 +12,12 @@ from agents.codegen.tester import is_test_path
 from agents.errors import UnusableAnswer
 from infrastructure.events.catalogue import TestsWritten
 from infrastructure.judge.discovery import judge_files
-from infrastructure.workflow.evidence import keep_plan, keep_report, load_plan
+from infrastructure.workflow.evidence import contents_of, keep_plan, keep_report, load_plan
 from infrastructure.workflow.material import snapshot_of, source_files
 from infrastructure.workflow.state import TesterWrites
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.trying import find_written_plan, try_tests, untouched
-from infrastructure.workflow.values import Baseline, FileRef, Written
+from infrastructure.workflow.values import Baseline, FileRef, Ruling, Written
 from infrastructure.workspace.manifest import Snapshot
 
 
@@ -31,6 +31,7 @@ class TesterReads(TypedDict, total=False):
     research: Research
     plan: Required[Plan]
     baseline: Baseline
+    ruling: Ruling
 
 
 async def tester_node(state: TesterReads, step: Step) -> TesterWrites:
@@ -39,15 +40,27 @@ async def tester_node(state: TesterReads, step: Step) -> TesterWrites:
         return {}  # the tests that the task asks for are tried themselves, on the untouched code
     number = state.get("round", 1)
     snapshot = await snapshot_of(step.scope)
+    contents = {**await _asked(state, step, snapshot), **await _answered(state, step)}
+    if not contents:
+        return {}
+    step.emit(TestsWritten(files=tuple(contents)))
+    return {"written": await _tried(step, snapshot, number, contents, state.get("baseline"))}
+
+
+async def _asked(state: TesterReads, step: Step, snapshot: Snapshot) -> dict[str, bytes]:
     question = await _question(state, step, snapshot)
     try:
-        files = await TESTER.ask(step.model("tester", f"tester:{number}"), question)
+        files = await TESTER.ask(step.model("tester", f"tester:{state.get('round', 1)}"), question)
     except UnusableAnswer as problem:
         step.note(f"no tests could be written ({problem.reason})")
         return {}
-    step.emit(TestsWritten(files=tuple(file.path for file in files)))
-    contents = {file.path: file.content.encode() for file in files}
-    return {"written": await _tried(step, snapshot, number, contents, state.get("baseline"))}
+    return {file.path: file.content.encode() for file in files}
+
+
+async def _answered(state: TesterReads, step: Step) -> dict[str, bytes]:
+    """The test that a person's answer became in an earlier round: it is kept with the written ones."""
+    test = state["ruling"].test if "ruling" in state else None
+    return {} if test is None else await contents_of(step.scope, [test])
 
 
 async def _tried(

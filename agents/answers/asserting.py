@@ -1,0 +1,75 @@
+"""A test from an answer: what a call gives, as a file of Python's unittest. Pure."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+
+from agents.answers.calls import called_name
+
+RAISES = "raises "
+
+
+def answered_test(file: str, call: str, answer: str) -> str | None:
+    """The text of a test file that holds a call to an answer.
+
+    Args:
+        file: Path of the Python file that has the function.
+        call: A call of `literal_call`.
+        answer: The literal that it gives, or `raises ValueError`.
+
+    Returns:
+        None where the answer is neither, so that no test can say it.
+    """
+    expectation = _expectation(call, answer)
+    module = _module(file)
+    if expectation is None or module is None:
+        return None
+    name = called_name(call).partition(".")[0]
+    return (
+        '"""What a person said when candidates were split."""\n\n'
+        "import unittest\n\n"
+        f"from {module} import {name}\n\n\n"
+        "class Answered(unittest.TestCase):\n"
+        "    def test_as_it_was_answered(self) -> None:\n"
+        f"{expectation}"
+    )
+
+
+def typed_answer(text: str) -> str | None:
+    """What a typed text says that a call gives, as Python shows it: a literal, or `raises ValueError`; else None."""
+    raised = _raised(text.strip())
+    if raised is not None:
+        return f"{RAISES}{raised}"
+    literal = _literal(text)
+    return None if literal is None else repr(ast.literal_eval(literal))
+
+
+def _expectation(call: str, answer: str) -> str | None:
+    raised = _raised(answer)
+    if raised is not None:
+        return f"        with self.assertRaises({raised}):\n            {call}\n"
+    literal = _literal(answer)
+    return None if literal is None else f"        self.assertEqual({call}, {literal})\n"
+
+
+def _raised(answer: str) -> str | None:
+    if not answer.startswith(RAISES):
+        return None
+    name = answer.removeprefix(RAISES).strip()
+    known = getattr(builtins, name, None)
+    return name if isinstance(known, type) and issubclass(known, BaseException) else None
+
+
+def _literal(answer: str) -> str | None:
+    try:
+        value = ast.parse(answer.strip(), mode="eval").body
+        ast.literal_eval(value)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return None
+    return ast.unparse(value)
+
+
+def _module(file: str) -> str | None:
+    parts = file.removesuffix(".py").removeprefix("src/").split("/")
+    return ".".join(parts) if all(part.isidentifier() for part in parts) else None
