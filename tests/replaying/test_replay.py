@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -10,8 +11,11 @@ import pytest
 from infrastructure.replaying import NotReplayable, play
 from infrastructure.storage.blobs import sha_of
 from infrastructure.storage.runs import RunState
+from infrastructure.workflow.race import Race
 from tests.engine.world import LONG, QUESTION, REPAIR, asked, paced, simulator, task, world
 from tests.replaying.conftest import recording_of
+
+ENDED = "work.candidate_ended"
 
 
 async def recorded(folder, server=None, **spec):
@@ -61,6 +65,34 @@ async def test_recorded_winner_wins_again_and_losers_lose_where_they_did(tmp_pat
     outcomes = [each.event.outcome for each in recording.events if each.event.kind == "work.candidate_ended"]
     assert outcomes == ["done", "lost", "lost"]
     await equal(recording)
+
+
+async def test_later_candidate_that_won_wins_again(tmp_path, monkeypatch):
+    """Both are through in the same instants of a replay, whose answers are all there; in the recording the second was
+    far ahead: the first did not begin before it was over."""
+    over, run, won = asyncio.Event(), Race.run, Race.won
+
+    async def late(self, round_number, number, work):
+        if number != 1:
+            return await run(self, round_number, number, work)
+        work.close()
+        await over.wait()
+        return None
+
+    def winning(self, round_number, number):
+        over.set()
+        return won(self, round_number, number)
+
+    monkeypatch.setattr(Race, "run", late)
+    monkeypatch.setattr(Race, "won", winning)
+    recording = await recorded(tmp_path, candidates=3)
+    monkeypatch.undo()
+    ended = [(each.event.candidate, each.event.outcome) for each in recording.events if each.event.kind == ENDED]
+    assert ended[0] in ((2, "done"), (3, "done"))
+    assert (1, "lost") in ended
+    replayed = await play(recording)
+    assert replayed.difference == ()
+    assert [(each.event.candidate, each.event.outcome) for each in replayed.events if each.event.kind == ENDED] == ended
 
 
 @pytest.mark.parametrize("way", ["resumed", "interrupted", "cancelled"])
