@@ -57,7 +57,8 @@ class Tool:
 class Completion:
     """A finished answer.
 
-    `finish` is the server's word for why it ended ("stop", "length", …; unknown words pass through).
+    `finish` is the server's word for why it ended ("stop", "length", …; unknown words pass through), or ours for an
+    answer that was given up in its middle: "repeated" for a loop, "thinking" for one that came to no word of it.
     Token counts are the server's own; `prompt_tokens` includes a cached prefix.
     """
 

@@ -29,6 +29,18 @@ A = TypeVar("A")
 REASK_KEEP = 2_000
 """Characters kept of either end of a bad answer when the model is shown it again."""
 
+_GIVEN_UP = {
+    "repeated": (
+        "the answer repeated itself without end and was stopped",
+        "Answer again, and say each thing once.",
+    ),
+    "thinking": (
+        "nothing but thinking came, and it was stopped",
+        "Answer at once, without thinking.",
+    ),
+}
+"""What a model is told of an answer that was given up in its middle, by its `finish`."""
+
 _JSON_ANSWER = load_prompt("shared/json_answer")
 _AGAIN = load_prompt("shared/again")
 
@@ -123,6 +135,8 @@ class Role(Generic[Q, A]):
                 "the answer was cut off at the length limit before it was complete",
                 "Answer again, shorter: leave out explanations and everything that was not asked for.",
             )
+        if completion.finish in _GIVEN_UP and not (self.schema and completion.text):  # an object may be whole by then
+            raise UnusableAnswer(*_GIVEN_UP[completion.finish])
         return self.read(completion.text, q)
 
 

@@ -100,7 +100,7 @@ async def open_application(
         )
         call_metrics = CallMetrics({server.label: urlsplit(server.url).netloc for server in settings.servers})
         pool.observe(call_metrics)
-        opener = sandbox or _opened_once(settings)
+        opener = sandbox or sandbox_opener(settings)
         parts = EngineParts(
             settings=settings,
             pool=pool,
@@ -144,7 +144,7 @@ def _loaded_ahead(settings: Settings, verb: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, named)))
 
 
-def _opened_once(settings: Settings) -> OpenSandbox:
+def sandbox_opener(settings: Settings) -> OpenSandbox:
     """The sandbox is chosen and checked when the first run needs it, once."""
     opened: list[Sandbox] = []
 

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from infrastructure.config.settings import BudgetSettings
+from infrastructure.config.settings import BudgetSettings, Candidates
 from infrastructure.pool.states import Band
 from infrastructure.storage.runs import RequestKey
 
@@ -56,11 +56,14 @@ class TaskSpec(BaseModel):
     test_command: str | None = None
     tests: tuple[Path, ...] = ()
     """Test files to judge by, from anywhere."""
-    candidates: int | None = Field(default=None, ge=1, le=16)
+    candidates: Candidates | None = None
     approve: tuple[Literal["plan", "patch"], ...] | None = None
     repairs: int | None = Field(default=None, ge=0, le=10)
     rounds: int | None = Field(default=None, ge=1, le=10)
     budget: BudgetSettings | None = None
+    seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    """Of every question's sampling, so that a run can be done again, or another one differ; the server's choice when
+    None."""
     no_input: bool = False
     """A gate ends the run as `needs_input` instead of waiting."""
     client: str = "default"

@@ -30,6 +30,7 @@ _HOUSE = Group("House", sort_key=3)
 VERBS: tuple[tuple[str, str, Group], ...] = (
     ("run", "Give a task, get a tested patch.", _WORK),
     ("batch", "Work through a file of jobs; killed, the same command goes on.", _WORK),
+    ("eval", "Measure models and settings on a set of problems; killed, the same command goes on.", _WORK),
     ("demo", "Watch sample tasks being solved, without a model.", _WORK),
     ("runs", "List the runs.", _RUNS),
     ("show", "Show one run: its task, steps, tests and patch.", _RUNS),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -15,7 +15,7 @@ from backend.cli.errors import Refused
 from backend.cli.interrupts import interruptible
 from backend.cli.options import NO_OPTIONS, Common, OutputOption
 from backend.cli.render import WARN, Line
-from backend.cli.run import MOST_CANDIDATES
+from backend.cli.run import read_candidates
 from backend.cli.seating import LevelName, SandboxOption, check_sandbox, open_seat, settings_with
 from backend.cli.tokens import Output
 from infrastructure.batch import (
@@ -50,7 +50,10 @@ def batch(
     model: Annotated[str | None, Parameter(help="Model, or lane of the settings, for every role.")] = None,
     samples: Annotated[int, Parameter(help="Solve each job so many times, for pass@k.")] = 1,
     at_once: Annotated[int | None, Parameter(help="Runs side by side; as many as the servers have slots.")] = None,
-    candidates: Annotated[int | None, Parameter(help="Solutions to try side by side in each run.")] = None,
+    candidates: Annotated[
+        int | Literal["auto"] | None,
+        Parameter(help="Solutions to try side by side in each run, or auto: as many as find an idle slot."),
+    ] = None,
     sandbox: SandboxOption = None,
     output: OutputOption = "text",
     common: Common = NO_OPTIONS,
@@ -69,7 +72,7 @@ def batch(
         model=model,
         samples=_within("--samples", samples, MOST_SAMPLES),
         at_once=None if at_once is None else _within("--at-once", at_once, MOST_AT_ONCE),
-        candidates=None if candidates is None else _within("--candidates", candidates, MOST_CANDIDATES),
+        candidates=read_candidates(candidates),
     )
     try:
         entries = read_jobs(jobs, samples=wishes.samples, most_bytes=settings.run.task_bytes)

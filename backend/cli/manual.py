@@ -38,6 +38,13 @@ EXITS: Mapping[str, Exits] = {
         (6, "it came to its end, and some runs failed or have no verdict"),
         (130, "interrupted by Ctrl-C; the same command goes on"),
     ),
+    "eval": (
+        (0, "every sample has a verdict, whatever it is; or a report was made"),
+        (2, "usage, settings, or a set that cannot be read: nothing was begun"),
+        (3, "the environment: no model, no sandbox; the same command goes on when it is mended"),
+        (6, "it came to its end, and some samples have no verdict"),
+        (130, "interrupted by Ctrl-C; the same command goes on"),
+    ),
     "demo": ((0, "every task is done"), (1, "one is not"), (3, "no sandbox")),
     "runs": ((0, "listed, also where there are none"),),
     "show": _READ,

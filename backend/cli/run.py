@@ -16,7 +16,7 @@ from backend.cli.outcome import Delivery
 from backend.cli.seating import LevelName, SandboxOption, check_sandbox, open_seat, settings_with
 from backend.cli.seeing import Watched, see_through
 from backend.cli.task import read_task
-from infrastructure.config.settings import Settings
+from infrastructure.config.settings import Candidates, Settings
 from infrastructure.ids import RunId
 from infrastructure.storage.lock import Holder
 from infrastructure.tasks import TaskSpec
@@ -36,7 +36,10 @@ def run(
         tuple[Path, ...], Parameter(help="Test file that judges the result; again for another.", negative_iterable=())
     ] = (),
     model: Annotated[str | None, Parameter(help="Model, or lane of the settings, for every role.")] = None,
-    candidates: Annotated[int | None, Parameter(help="Solutions to try side by side; the best is taken.")] = None,
+    candidates: Annotated[
+        int | Literal["auto"] | None,
+        Parameter(help="Solutions to try side by side, or auto: as many as find an idle slot; the best is taken."),
+    ] = None,
     approve: Annotated[
         str | None, Parameter(help="Ask before going on. [choices: plan, patch; both with a comma]")
     ] = None,
@@ -62,7 +65,7 @@ def run(
         model=model,
         test_command=test_command,
         tests=tuple(_test_file(test) for test in tests),
-        candidates=_count(candidates),
+        candidates=read_candidates(candidates),
         approve=read_gates(approve),
         no_input=no_input or not terminal.interactive,
     )
@@ -119,9 +122,14 @@ def _test_file(test: Path) -> Path:
     return test.resolve()
 
 
-def _count(candidates: int | None) -> int | None:
-    if candidates is not None and not 1 <= candidates <= MOST_CANDIDATES:
-        raise Refused(f"--candidates: {candidates} is not possible", f"Choose 1 to {MOST_CANDIDATES}.")
+def read_candidates(candidates: Candidates | None) -> Candidates | None:
+    """How many solutions are tried.
+
+    Raises:
+        Refused: it is no number of them.
+    """
+    if isinstance(candidates, int) and not 1 <= candidates <= MOST_CANDIDATES:
+        raise Refused(f"--candidates: {candidates} is not possible", f"Choose 1 to {MOST_CANDIDATES}, or auto.")
     return candidates
 
 

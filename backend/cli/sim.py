@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import Refused
 from backend.cli.listening import not_listening
-from infrastructure.simulator import Simulator, SimulatorSettings, Task, run_simulator
+from infrastructure.simulator import Simulator, SimulatorSettings, read_task, run_simulator
 
 
 def sim(
@@ -22,6 +22,11 @@ def sim(
     ] = None,
     tasks: Annotated[Path | None, Parameter(help="JSON Lines file of tasks that its oracle can solve.")] = None,
     first_time_right: Annotated[float, Parameter(help="Share of the tasks that need no repair; 1.")] = 1.0,
+    independent: Annotated[
+        bool, Parameter(negative=(), help="Draw it for each answer and not for each task, so that candidates differ.")
+    ] = False,
+    repair_right: Annotated[float, Parameter(help="Share of the repairs that are right; 1.")] = 1.0,
+    wrong_tests: Annotated[float, Parameter(help="Share of the written tests that expect something false; 0.")] = 0.0,
     seed: Annotated[int, Parameter(help="Same seed, same answers; 0.")] = 0,
     slots: Annotated[int, Parameter(help="Calls answered at once by a model (OLLAMA_NUM_PARALLEL); 1.")] = 1,
     num_ctx: Annotated[int, Parameter(help="Window of a model in tokens; 32768.")] = 32768,
@@ -39,6 +44,9 @@ def sim(
             http2_port=http2_port,
             tasks=tasks,
             first_time_right=first_time_right,
+            independent=independent,
+            repair_right=repair_right,
+            wrong_tests=wrong_tests,
             seed=seed,
             num_parallel=slots,
             num_ctx=num_ctx,
@@ -73,7 +81,7 @@ def _check(tasks: Path) -> None:
         raise Refused(f"{tasks} is no UTF-8 text", "Name a file of tasks, one JSON object a line.") from None
     for number, line in enumerate(lines, 1):
         try:
-            _ = Task.model_validate_json(line) if line.strip() else None
+            _ = read_task(line) if line.strip() else None
         except ValidationError as error:
             wrong = error.errors()[0]
             place = ".".join(str(part) for part in wrong["loc"])

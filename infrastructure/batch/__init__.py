@@ -3,7 +3,7 @@
 from infrastructure.batch.engine_runs import EngineRuns
 from infrastructure.batch.errors import BadJobs, BatchError, BatchStopped, FolderInUse, UnreadableLine
 from infrastructure.batch.identity import Wishes
-from infrastructure.batch.jobs import Entry, HumanEvalProblem, Job, read_jobs
+from infrastructure.batch.jobs import Entry, HumanEvalProblem, Job, Own, read_jobs
 from infrastructure.batch.place import BatchPlace
 from infrastructure.batch.records import Record, read_records
 from infrastructure.batch.registry import BatchRegistry, BatchView, UnknownBatch
@@ -32,6 +32,7 @@ __all__ = [
     "News",
     "Opened",
     "Order",
+    "Own",
     "PassAt",
     "Record",
     "Rested",

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from agents.prompting import load_prompt
 from infrastructure.batch.jobs import Entry
-from infrastructure.config.settings import LaneSettings, Settings
+from infrastructure.config.settings import Candidates, LaneSettings, Settings
 
 Params = Mapping[str, JsonValue]
 
@@ -28,7 +28,7 @@ class Wishes:
     """What the command asks for beside the jobs."""
 
     model: str | None = None
-    candidates: int | None = None
+    candidates: Candidates | None = None
     samples: int = 1
     at_once: int | None = None
     """Runs side by side; the pool's slots when None."""
@@ -56,13 +56,15 @@ def params_of(settings: Settings, wishes: Wishes) -> dict[str, JsonValue]:
 def identity_of(entry: Entry, sample: int, params: Params) -> str:
     """SHA-256, in hex, of a job, which of its samples it is, and the params."""
     job = entry.job.model_dump(mode="json", exclude={"meta", "samples", "repo"})
-    said = {
+    said: dict[str, object] = {
         "job": job,
         "repo": None if entry.repo is None else str(entry.repo),
         "tests_sha": entry.tests_sha,
         "sample": sample,
         "params": dict(params),
     }
+    if own := entry.own.given():
+        said["own"] = own
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 
 from infrastructure.batch.errors import BadJobs
 from infrastructure.batch.place import file_name
+from infrastructure.config.settings import Candidates
 from infrastructure.judge.commands import parse_command
 from infrastructure.workspace.errors import PathRefused
 from infrastructure.workspace.trees import check_path
@@ -88,11 +89,27 @@ class HumanEvalProblem(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """What a job is run with of its own; what is None is the command's."""
+
+    model: str | None = None
+    candidates: Candidates | None = None
+    repairs: int | None = None
+    rounds: int | None = None
+    seed: int | None = None
+
+    def given(self) -> dict[str, JsonValue]:
+        """What is not left to the command."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A job as it will be run."""
 
     job: Job
     line: int
+    own: Own = Own()
     repo: Path | None = None
     """Its repository, absolute."""
     tests: tuple[Path, ...] = ()

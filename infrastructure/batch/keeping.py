@@ -29,7 +29,7 @@ def record_of(ticket: Ticket, outcome: RunOutcome, params: Params) -> Record:
         repairs=max(0, result.attempts - 1),
         model=", ".join(outcome.models),
         host=", ".join(outcome.servers),
-        params=dict(params),
+        params={**params, **entry.own.given()},
         prompt_sha=hashlib.sha256(entry.job.prompt.encode("utf-8", "surrogatepass")).hexdigest(),
         queue_ms=outcome.queue_ms,
         load_ms=outcome.load_ms,

@@ -205,15 +205,18 @@ class _Work:
 
     # ------------------------------------------------------------------------------ the runner's desk
     async def _spec_of(self, ticket: Ticket) -> TaskSpec:
-        entry, wishes = ticket.entry, self._order.wishes
+        entry, wishes, own = ticket.entry, self._order.wishes, ticket.entry.own
         repo, tests = await self._folders.of(entry)
         return TaskSpec(
             task=entry.job.prompt,
             repo=repo,
-            model=wishes.model,
+            model=own.model or wishes.model,
             test_command=entry.job.test_command,
             tests=tests,
-            candidates=wishes.candidates,
+            candidates=own.candidates or wishes.candidates,
+            repairs=own.repairs,
+            rounds=own.rounds,
+            seed=own.seed,
             approve=(),  # nobody is there to ask, and nothing is applied
             no_input=True,
             client=f"batch:{self._order.place.name}",

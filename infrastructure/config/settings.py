@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, TypeAlias, cast
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -27,6 +27,7 @@ class Unit:
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Unit("seconds")]
 Bytes = Annotated[int, Unit("bytes")]
 Tokens = Annotated[int, Unit("tokens")]
+Candidates: TypeAlias = Annotated[int, Field(ge=1, le=16)] | Literal["auto"]
 Days = Annotated[float, Field(ge=0), Unit("days")]
 
 
@@ -173,8 +174,9 @@ class BudgetSettings(Frozen):
 class RunSettings(Frozen):
     """How a run works."""
 
-    candidates: int = Field(default=1, ge=1, le=16)
-    """Solutions tried side by side; the best is taken."""
+    candidates: Candidates = 1
+    """Solutions tried side by side; the best is taken. All but the first run in idle slots until it has failed; with
+    `auto` there are four, of which those are given up that find no idle slot."""
     repairs: int = Field(default=2, ge=0, le=10)
     """Repairs of one candidate before a new plan."""
     rounds: int = Field(default=2, ge=1, le=10)

@@ -22,6 +22,7 @@ from infrastructure.storage.calls import RecordedCall
 from infrastructure.storage.recordings import RecordedTool
 from infrastructure.workflow.asking import question_sha
 from infrastructure.workflow.ports import Answered, ModelSource, OnDelta, ToolAnswer, ToolKey, ToolRecorder
+from infrastructure.workflow.race import Place
 from infrastructure.workflow.scope import RunScope
 from infrastructure.workflow.trying import asked_for, same_request
 
@@ -174,7 +175,7 @@ class ReplayScope(RunScope):
         """Told of each step before it begins."""
         return await self.answers.follower.enter(node, round_number, candidate)
 
-    def model(self, role: str, step: str, emit: Callable[[Event], None]) -> LanguageModel:
+    def model(self, role: str, step: str, emit: Callable[[Event], None], place: Place | None = None) -> LanguageModel:
         """The recorded answers of a step."""
         return self.tempered(RecordedModel(self.answers, role, step, emit))
 

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from infrastructure.replaying.following import Follower
-from infrastructure.workflow.race import Race
+from infrastructure.workflow.race import Lost, Place, Race
 
 T = TypeVar("T")
 
@@ -20,17 +20,17 @@ class RecordedRace(Race):
         self._follower = follower
         self._settled: set[int] = set()
 
-    async def run(self, round_number: int, number: int, work: Coroutine[Any, Any, T]) -> T | None:
-        """Run a candidate to its recorded end. None when it lost, as far as it had come by then."""
-        follower = self._follower
+    async def run(self, place: Place, work: Coroutine[Any, Any, T]) -> T | Lost:
+        """Run a candidate to its recorded end. `Lost` when it lost, as far as it had come by then."""
+        follower, number = self._follower, place.number
         task = asyncio.ensure_future(work)
         try:
             if follower.course.outcome_of(number) == "lost":
                 await self._until_dry(number, task)
                 await follower.until(lambda: follower.in_turn(number))
-                return None
+                return Lost(follower.course.reasons[number])
             final = await task
-            await follower.until(lambda: follower.in_turn(number) and self._losers_settled(round_number))
+            await follower.until(lambda: follower.in_turn(number) and self._losers_settled(place.round))
             return final
         finally:
             if not task.done():

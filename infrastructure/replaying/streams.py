@@ -105,12 +105,14 @@ class Course:
     Attributes:
         streams: The steps of each stream, in their order.
         endings: Round, number and outcome of each candidate that ended, in the order in which they first did.
+        reasons: Why each of them ended so.
         budgets: Where in the log each budget was found spent: execution, number, name.
     """
 
     streams: Mapping[StreamKey, Sequence[Taken]]
     endings: Sequence[tuple[int, int, str]]
     budgets: Sequence[tuple[int, int, BudgetName]]
+    reasons: Mapping[int, str]
 
     def cut(self, key: StreamKey) -> bool:
         """Whether a stream was broken off: stopped, or lost, or waiting, in the middle of a step or between two."""
@@ -144,10 +146,12 @@ def course_of(events: Iterable[Stored]) -> Course:
     """Order a run's events."""
     streams: dict[StreamKey, list[Taken]] = {}
     endings: dict[int, tuple[int, int, str]] = {}
+    reasons: dict[int, str] = {}
     budgets: list[tuple[int, int, BudgetName]] = []
     for stored in events:
         event = stored.event
         if isinstance(event, CandidateEnded) and event.candidate is not None:
+            reasons[event.candidate] = event.reason
             before = endings.get(event.candidate)
             if before is None or before[2] != event.outcome:
                 endings.pop(event.candidate, None)
@@ -156,7 +160,7 @@ def course_of(events: Iterable[Stored]) -> Course:
             budgets.append((stored.execution, stored.seq, event.budget))
         if event.node and event.kind not in _PASSING:
             _add(streams.setdefault(StreamKey.of(event.node, event.candidate), []), stored)
-    return Course(streams, tuple(endings.values()), tuple(budgets))
+    return Course(streams, tuple(endings.values()), tuple(budgets), reasons)
 
 
 def said_of(event: AnyEvent) -> Said:

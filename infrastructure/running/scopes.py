@@ -55,12 +55,13 @@ class ScopeMaker:
                 calls=totals.calls,
                 tokens=totals.tokens,
             ),
-            race=Race(history.winners),
+            race=Race(history.winners, history.ended),
             sandbox=sandbox,
             blobs=self.blobs,
             client=spec.client,
             band=spec.band,
             sandbox_settings=self.settings.sandbox,
+            seed=spec.seed,
             tools=StoredTools(run, self.recordings, self.blobs),
         )
 
@@ -69,7 +70,7 @@ class ScopeMaker:
         return (await self._history(run)).seconds
 
     async def _history(self, run: RunId) -> _History:
-        """Who had won before a crash, and what the time budget has been charged already."""
+        """Who had ended and won before a crash, and what the time budget has been charged already."""
         history = _History()
         after = 0
         while page := await self.log.read(run, after, _PAGE):
@@ -82,14 +83,17 @@ class ScopeMaker:
 @dataclass(slots=True)
 class _History:
     winners: dict[int, int] = field(default_factory=dict[int, int])
+    ended: set[int] = field(default_factory=set[int])
     spans: dict[int, tuple[datetime, datetime]] = field(default_factory=dict[int, tuple[datetime, datetime]])
 
     def add(self, stored: Stored) -> None:
         first, _ = self.spans.get(stored.execution, (stored.at, stored.at))
         self.spans[stored.execution] = (first, stored.at)
         event = stored.event
-        if isinstance(event, CandidateEnded) and event.outcome == "done" and event.candidate is not None:
-            self.winners.setdefault(event.round, event.candidate)
+        if isinstance(event, CandidateEnded) and event.candidate is not None:
+            self.ended.add(event.candidate)
+            if event.outcome == "done":
+                self.winners.setdefault(event.round, event.candidate)
 
     @property
     def seconds(self) -> float:

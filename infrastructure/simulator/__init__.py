@@ -1,6 +1,8 @@
 """Owns a simulated Ollama server for tests, demo and benchmarks: faithful on the wire, deterministic."""
 
-from infrastructure.simulator.brains.tasks import Break, Task, is_right_first_time, read_tasks
+from infrastructure.simulator.brains.problems import KnownProblem, split_tests
+from infrastructure.simulator.brains.reading import read_task, read_tasks
+from infrastructure.simulator.brains.tasks import Break, Task, is_right_first_time
 from infrastructure.simulator.catalogue import default_models, script_models
 from infrastructure.simulator.records import Load, LoadOutcome, Outcome, RequestRecord, SlotSpan, Unload
 from infrastructure.simulator.server import Simulator, run_simulator
@@ -13,6 +15,7 @@ __all__ = [
     "Fault",
     "FaultKind",
     "Http2Settings",
+    "KnownProblem",
     "Load",
     "LoadOutcome",
     "ModelSpec",
@@ -28,7 +31,9 @@ __all__ = [
     "Unload",
     "default_models",
     "is_right_first_time",
+    "read_task",
     "read_tasks",
     "run_simulator",
     "script_models",
+    "split_tests",
 ]

@@ -172,6 +172,7 @@ def _generation(call: Call, prompt: Prompt, wanted: JsonObject | str | None, ans
         format=wanted,
         seed=call.world.settings.seed if options.seed < 0 else options.seed,
         wanted=options.num_predict if options.num_predict > 0 else None,
+        temperature=options.temperature,
     )
     try:
         tokens = call.world.brains.answer(question)

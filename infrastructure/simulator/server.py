@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Self
 
-from infrastructure.simulator.brains.tasks import read_tasks
+from infrastructure.simulator.brains.reading import read_tasks
 from infrastructure.simulator.catalogue import default_models
 from infrastructure.simulator.exchange import Exchange
 from infrastructure.simulator.http import Connection

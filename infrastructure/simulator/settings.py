@@ -93,6 +93,13 @@ class SimulatorSettings(BaseModel):
     """JSON Lines file of the tasks that the oracle knows."""
     first_time_right: float = Field(default=1.0, ge=0, le=1)
     """Share of the tasks that the oracle solves without a repair."""
+    independent: bool = False
+    """Whether it is each answer of the coder that is right at this share, drawn anew for every other question, and not
+    the task."""
+    repair_right: float = Field(default=1.0, ge=0, le=1)
+    """Share of the repairs that are right."""
+    wrong_tests: float = Field(default=0.0, ge=0, le=1)
+    """Share of the test functions that the tester writes which expect something false."""
     seed: int = 0
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)

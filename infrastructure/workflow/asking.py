@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
 from functools import partial
 
 from agents.model import Completion, LanguageModel, Question
@@ -23,16 +23,22 @@ from infrastructure.events.catalogue import (
     CallRestarted,
     CallWaiting,
     Event,
+    Noted,
     TextStreamed,
 )
 from infrastructure.local_llm import Delta, Restarted, TextDelta
-from infrastructure.pool.calls import Call, CallUpdate
+from infrastructure.pool.calls import Call, CallUpdate, Watch
 from infrastructure.pool.errors import PoolError
 from infrastructure.pool.states import CallState
 from infrastructure.transport.errors import OllamaError
 from infrastructure.workflow.budget import Budget
+from infrastructure.workflow.idle import ask_when_idle
 from infrastructure.workflow.ports import Answered, CallRecorder, ModelSource, StepKey
+from infrastructure.workflow.race import Turn
+from infrastructure.workflow.runaway import AnswerStopped, StreamGuard
 
+CHARACTERS_A_TOKEN = 4
+"""By which the tokens of an answer are estimated that no server has counted."""
 MERGE_SECONDS = 0.05
 """Pieces of text that arrive within this time become one event."""
 
@@ -59,14 +65,18 @@ class StepModel(LanguageModel):
         recorder: CallRecorder,
         budget: Budget,
         emit: Emit,
+        turn: Turn | None = None,
+        seed: int | None = None,
     ) -> None:
         self._role = role
+        self._seed = seed
         self._step = step
         self._call = call
         self._source = source
         self._recorder = recorder
         self._budget = budget
         self._emit = emit
+        self._turn = turn
         self._asked = 0
 
     async def answer(self, question: Question) -> Completion:
@@ -77,12 +87,15 @@ class StepModel(LanguageModel):
             OllamaError: what the server or the wire did.
             PoolError: what the pool refused.
         """
+        if self._seed is not None:
+            question = replace(question, options={**question.options, "seed": self._seed})
         sha = question_sha(question, self._source.model_of(self._role))
         key = StepKey(step=self._step, ordinal=self._asked, request_sha=sha)
         self._asked += 1
         call_id = f"{key.step}#{key.ordinal}"
         known = await self._recorder.recall(key)
         if known is not None:
+            self._begins()
             self._emit(CallReplayed(call=call_id, role=self._role, answer_sha=_text_sha(known)))
             return known
         self._budget.begin_call()
@@ -95,11 +108,24 @@ class StepModel(LanguageModel):
 
     async def _ask(self, call_id: str, question: Question) -> Answered:
         stream = _Stream(call_id, self._role, self._emit)
-        watch = partial(_tell, call_id, self._role, self._source.model_of(self._role), self._emit)
+        tell = partial(_tell, call_id, self._role, self._source.model_of(self._role), self._emit)
+
+        def watch(update: CallUpdate) -> None:
+            if update.state is CallState.PLACED:
+                self._begins()
+            tell(update)
+
+        def ask(call: Call, watch: Watch) -> Awaitable[Answered]:
+            return self._source.ask(self._role, question, call, stream.feed, watch)
+
         clock = asyncio.timeout(self._budget.seconds_left())
         try:
             async with clock:
-                return await self._source.ask(self._role, question, self._call, stream.feed, watch)
+                if self._turn is None:
+                    return await ask(self._call, watch)
+                return await ask_when_idle(ask, self._call, watch, self._turn.leads)
+        except AnswerStopped as stopped:
+            return self._stopped(stopped)
         except TimeoutError:
             if clock.expired():
                 self._budget.end_seconds()
@@ -113,6 +139,19 @@ class StepModel(LanguageModel):
         finally:
             stream.flush()
 
+    def _stopped(self, stopped: AnswerStopped) -> Answered:
+        """What had come of an answer that was given up: it counts as one, since the model has worked for it."""
+        self._emit(Noted(text=f"{self._role}: {stopped}"))
+        text, thinking = stopped.text, stopped.thinking
+        tokens = (len(text) + len(thinking)) // CHARACTERS_A_TOKEN
+        model = self._source.model_of(self._role)
+        said = Completion(text, thinking, finish=stopped.reason, completion_tokens=tokens, model=model)
+        return Answered(completion=said)
+
+    def _begins(self) -> None:
+        if self._turn is not None:
+            self._turn.begins()
+
 
 class _Stream:
     """Merges what streams in, so that the log sees at most twenty events a second of one call."""
@@ -123,11 +162,13 @@ class _Stream:
         self._emit = emit
         self._parts: list[str] = []
         self._thinking = False
+        self._begin_anew()
         self._timer: asyncio.TimerHandle | None = None
 
     def feed(self, delta: Delta) -> None:
         if isinstance(delta, Restarted):
             self._parts.clear()
+            self._begin_anew()
             self._emit(CallRestarted(call=self._call, role=self._role, reason=delta.reason))
             return
         thinking = not isinstance(delta, TextDelta)
@@ -135,6 +176,7 @@ class _Stream:
             self.flush()
             self._thinking = thinking
         self._parts.append(delta.text)
+        self._keep(delta.text, thinking=thinking)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(MERGE_SECONDS, self.flush)
 
@@ -146,6 +188,15 @@ class _Stream:
             text = "".join(self._parts)
             self._parts.clear()
             self._emit(TextStreamed(call=self._call, role=self._role, text=text, thinking=self._thinking))
+
+    def _begin_anew(self) -> None:
+        self._guard = StreamGuard()
+        self._said: dict[bool, list[str]] = {False: [], True: []}
+
+    def _keep(self, text: str, *, thinking: bool) -> None:
+        self._said[thinking].append(text)
+        if runaway := self._guard.feed(text, thinking=thinking):
+            raise AnswerStopped(runaway, "".join(self._said[False]), "".join(self._said[True]))
 
 
 def _tell(call_id: str, role: str, model: str, emit: Emit, update: CallUpdate) -> None:

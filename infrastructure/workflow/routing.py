@@ -14,6 +14,9 @@ from langgraph.types import Send
 from infrastructure.workflow.state import CandidateState, CodegenState
 from infrastructure.workflow.values import Candidate, CandidateStart, Outcome
 
+AUTO_CANDIDATES = 4
+"""How many candidates `auto` tries at most. The first runs in any case, each other one if a slot is idle for it."""
+
 _GOOD = frozenset({Outcome.DONE, Outcome.UNVERIFIED})
 _TOLD = 1
 """How often the coder is told that its answer changed nothing; who says so again has nothing to add."""
@@ -50,6 +53,7 @@ def after_tester(state: CodegenState) -> list[Send] | Literal["choose"]:
     current = state.get("round", 1)
     first = 1 + len(state.get("tried", ()))
     research = state.get("research")
+    wanted = state.get("candidates", 1)
     return [
         Send(
             "coder",
@@ -66,9 +70,10 @@ def after_tester(state: CodegenState) -> list[Send] | Literal["choose"]:
                 baseline=baseline,
                 written=written if written is not None and written.round == current else None,
                 repairs=state.get("repairs", 0),
+                optional=wanted == "auto",
             ),
         )
-        for variant in range(state.get("candidates", 1))
+        for variant in range(AUTO_CANDIDATES if wanted == "auto" else wanted)
     ]
 
 

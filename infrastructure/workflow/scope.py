@@ -24,7 +24,7 @@ from infrastructure.storage.blobs import Blobs, MemoryBlobs
 from infrastructure.workflow.asking import Emit, StepModel
 from infrastructure.workflow.budget import Budget
 from infrastructure.workflow.ports import CallRecorder, ForgetfulRecorder, ForgetfulTools, ModelSource, ToolRecorder
-from infrastructure.workflow.race import Race
+from infrastructure.workflow.race import Place, Race, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class RunScope:
         client: For whom calls are made.
         band: How urgent they are.
         sandbox_settings: Limits of a test run, and further folders it may read.
+        seed: Of every question's sampling; the server's choice when None.
         tools: What tools said before.
         decided: Answers to approvals that are known already, each with its reason; nobody is asked for these again.
         temperature: For every role, instead of its own.
@@ -59,6 +60,7 @@ class RunScope:
     client: str = "default"
     band: Band = Band.INTERACTIVE
     sandbox_settings: SandboxSettings = field(default_factory=SandboxSettings)
+    seed: int | None = None
     tools: ToolRecorder = field(default_factory=ForgetfulTools)
     decided: Mapping[str, tuple[bool, str]] = field(default_factory=dict[str, tuple[bool, str]])
     temperature: float | None = None
@@ -68,7 +70,7 @@ class RunScope:
         del node, round_number, candidate
         return self.budget.spent
 
-    def model(self, role: str, step: str, emit: Emit) -> LanguageModel:
+    def model(self, role: str, step: str, emit: Emit, place: Place | None = None) -> LanguageModel:
         """The model a role is handed in a step. `step` is the same when the step runs again after a crash."""
         model = StepModel(
             role=role,
@@ -78,6 +80,8 @@ class RunScope:
             recorder=self.recorder,
             budget=self.budget,
             emit=emit,
+            turn=None if place is None else Turn(self.race, place),
+            seed=self.seed,
         )
         return self.tempered(model)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Required
 from typing_extensions import TypedDict
 
 from agents.codegen import Diagnosis, Intent, Plan, Reflection, Research, Review
+from infrastructure.config.settings import Candidates
 from infrastructure.workflow.values import (
     Baseline,
     Candidate,
@@ -40,7 +41,7 @@ class CodegenInput(TypedDict, total=False):
     task: Required[str]
     repo: str
     run: str
-    candidates: int
+    candidates: Candidates
     repairs: int
     rounds: int
     approve: Sequence[Gate]
@@ -116,7 +117,7 @@ class SnapshotWrites(TypedDict):
 
     run: str
     repo: str
-    candidates: int
+    candidates: Candidates
     repairs: int
     rounds: int
     approve: Sequence[Gate]

@@ -27,6 +27,7 @@ from infrastructure.events.catalogue import (
 from infrastructure.ids import new_run_id
 from infrastructure.workflow.asking import Emit
 from infrastructure.workflow.budget import BudgetExhausted
+from infrastructure.workflow.race import Place
 from infrastructure.workflow.scope import RunScope, Scopes
 from infrastructure.workflow.values import CandidateStart
 
@@ -53,9 +54,12 @@ class Step:
     scope: RunScope
     emit: Emit
 
-    def model(self, role: str, key: str) -> LanguageModel:
-        """The model for a role; `key` names the question's place in the run, the same after a crash."""
-        return self.scope.model(role, key, self.emit)
+    def model(self, role: str, key: str, place: Place | None = None) -> LanguageModel:
+        """The model for a role; `key` names the question's place in the run, the same after a crash.
+
+        With a candidate's `place` it is asked in idle slots until the candidate leads.
+        """
+        return self.scope.model(role, key, self.emit, place)
 
     def note(self, text: str) -> None:
         """Tell a person something that is no failure."""

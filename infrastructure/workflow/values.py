@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from agents.codegen import Diagnosis, Intent, Plan, Reflection, Research, Review
+from infrastructure.workflow.race import Place
 
 Status: TypeAlias = Literal["done", "unverified", "failed", "budget", "needs_input", "cancelled", "error"]
 JudgeKind: TypeAlias = Literal["given", "found", "written", "none"]
@@ -98,7 +99,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CandidateStart:
-    """What a candidate is given: the payload of its `Send`. Nothing of earlier rounds: a fresh one starts fresh."""
+    """What a candidate is given: the payload of its `Send`. Nothing of earlier rounds: a fresh one starts fresh.
+
+    `variant` counts the round's candidates from 0; an `optional` one is only wanted if a slot is idle for it.
+    """
 
     task: str
     kind: Literal["code", "tests"]
@@ -112,6 +116,12 @@ class CandidateStart:
     baseline: Baseline
     written: Written | None
     repairs: int
+    optional: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the race."""
+        return Place(round=self.round, number=self.number, first=self.number - self.variant, optional=self.optional)
 
 
 STORED_TYPES: tuple[type, ...] = (

@@ -131,3 +131,17 @@ def test_errors_speak_with_their_docstring_and_keep_fields():
     assert str(error) == "The model's answer cannot be used: it is empty: Answer."
     assert (error.reason, error.hint) == ("it is empty", "Answer.")
     assert str(AgentError()) == "An agent could not do its work"
+
+
+@pytest.mark.parametrize(("finish", "word"), [("repeated", "repeated itself"), ("thinking", "nothing but thinking")])
+async def test_an_answer_that_was_given_up_is_asked_for_again_without_thinking_and_told_why(finish, word):
+    model = ScriptedModel([Completion(text="", finish=finish), FILE])
+    assert await CODER.ask(model, CODE)
+    again = model.asked[1]
+    assert word in again.messages[-1].content
+    assert again.think is False
+
+
+async def test_a_json_answer_that_ran_away_behind_a_whole_object_counts():
+    model = ScriptedModel([Completion(text=GOOD + "\n" * 50, finish="repeated")])
+    assert await PLANNER.ask(model, QUESTION) == Plan.example()

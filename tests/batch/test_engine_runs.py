@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from infrastructure.batch import BatchRegistry, Began, Ended, Retried, Waiting, WentOn, work_on
-from infrastructure.events.catalogue import CallCompleted, CallQueued
+from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.simulator import Simulator, is_right_first_time
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.runs import RequestKey
@@ -153,42 +150,37 @@ async def test_server_that_dies_in_the_middle_is_waited_for(tmp_path: Path, work
     assert len(heard.of(Ended)) == 2
 
 
-@pytest.mark.slow
 async def test_persons_run_goes_before_queued_calls_of_the_batch(tmp_path: Path, workshop_at) -> None:
-    problems = [problem(number) for number in range(1, 9)]
-    slow = {"num_parallel": 1, "time_scale": 1.0, "load_seconds": 0.0, "first_time_right": 1.0}
-    speed = {"prefill_tokens_per_second": 1e9, "decode_tokens_per_second": 150.0}
-    async with tiny_server(tmp_path, problems, **slow, **speed) as server:
+    problems = [problem(number) for number in range(1, 5)]
+    async with tiny_server(tmp_path, problems, num_parallel=1, load_seconds=0.0) as server:
         workshop = workshop_at(server.url)
         one_slot = workshop.settings.servers[0].model_copy(update={"slots": 1})
         workshop = Workshop(tmp_path, workshop.settings.model_copy(update={"servers": (one_slot,)}))
-        heard = Heard()
         lines = [job_line(each) for each in problems]
-        order = workshop.order(await asyncio.to_thread(workshop.entries, *lines), heard, at_once=4)
+        order = workshop.order(await asyncio.to_thread(workshop.entries, *lines), Heard(), at_once=4)
+        server.hold("as its docstring says")
         async with workshop.application() as app:
             working = asyncio.create_task(work_on(order, engine_runs(app), registry(workshop)))
-            await server.truth.until(lambda truth: len(truth.requests) >= 3)
-            assert app.pool.snapshot().queued["batch"] >= 1
-            question = "Why? " + "word " * 500  # no call of the batch has a prompt as long as this one's
-            run = await app.engine.start(TaskSpec(task=question, repo=tmp_path / "out", no_input=True))
+            await queued(app.pool, batch=3)
+            task = TaskSpec(task="Why? " + "word " * LONGER, repo=tmp_path / "out", no_input=True)
+            run = await app.engine.start(task)
+            await queued(app.pool, batch=3, interactive=1)
+            server.release("as its docstring says")
             await app.engine.result(run)
-            order.stop.set()
             await working
-            offset = asyncio.get_running_loop().time() - time.time()
-            queued: dict[str, float] = {}
-            lengths: set[int] = set()
-            for stored in await app.log.read(run, limit=10_000):
-                if isinstance(stored.event, CallQueued):
-                    queued.setdefault(stored.event.call, stored.at.timestamp() + offset)
-                if isinstance(stored.event, CallCompleted):
-                    lengths.add(stored.event.prompt_tokens)
-        took = [record for record in server.truth.requests if record.slot_taken_at is not None]
-        persons = [record for record in took if record.prompt_tokens in lengths]
-        batch = [record.slot_taken_at for record in took if record.prompt_tokens not in lengths]
-    assert len(persons) == len(queued) >= 2
-    assert len(batch) >= 4
-    waits = list(zip(persons, queued.values(), strict=True))
-    assert any(record.slot_taken_at - since > 0.1 for record, since in waits), "the server was idle"
-    for record, since in waits:
-        # What was placed just before may still be on its way to the server.
-        assert not [at for at in batch if since + 0.05 < at < record.slot_taken_at]
+    took = sorted((record for record in server.truth.requests if record.slot_taken_at), key=lambda it: it.slot_taken_at)
+    assert [record.prompt_tokens > LONGER for record in took[:2]] == [False, True], "next after the one in the slot"
+    assert sum(record.prompt_tokens > LONGER for record in took) >= 2
+    assert len(took) > 8
+
+
+LONGER = 1_500
+"""Words of the question, more than any prompt of the batch has tokens."""
+
+
+async def queued(pool: OllamaConnectionPool, **wanted: int) -> None:
+    """Wait until so many calls of each band are in the queue."""
+    async with aclosing(pool.changes()) as changes:
+        async for snapshot in changes:
+            if {band: number for band, number in snapshot.queued.items() if number} == wanted:
+                return

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, cast, get_args, get_origin
+from typing import Annotated, Literal, cast, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -226,21 +226,29 @@ def _default(row: Row) -> str:
 def _holds(field: FieldInfo) -> str:
     """What kind of value, in which unit, and within which bounds."""
     units = [each.name for each in field.metadata if isinstance(each, Unit)]
-    bounds = [
-        f"{word.format(getattr(each, sign))}"
-        for each in field.metadata
-        for sign, word in (("gt", "more than {:g}"), ("ge", "{:,} or more"), ("le", "at most {:,}"))
-        if getattr(each, sign, None) is not None
-    ]
+    bounds = _bounds(field)
     kinds = [_kind(each) for each in members(field.annotation)]
     if units or bounds:  # which tell that it is a number
         kinds = [kind for kind in kinds if not kind.endswith("number")]
     return ", ".join(filter(None, (" or ".join([*units, *kinds]), *bounds)))
 
 
+def _bounds(field: FieldInfo) -> list[str]:
+    return [
+        word.format(getattr(each, sign))
+        for each in field.metadata
+        for sign, word in (("gt", "more than {:g}"), ("ge", "{:,} or more"), ("le", "at most {:,}"))
+        if getattr(each, sign, None) is not None
+    ]
+
+
 def _kind(annotation: object) -> str:
+    if get_origin(annotation) is Annotated:  # one member of a union, with bounds of its own
+        kind, field = get_args(annotation)
+        return ", ".join([_kind(kind), *_bounds(field)])
     if get_origin(annotation) is Literal:
-        return "one of " + ", ".join(f"`{value}`" for value in get_args(annotation))
+        values = [f"`{value}`" for value in get_args(annotation)]
+        return values[0] if len(values) == 1 else "one of " + ", ".join(values)
     if get_origin(annotation) is tuple:
         inside = get_args(annotation)[0]
         kind = "a table" if _is_group(inside) else _kind(inside)

@@ -59,6 +59,17 @@ async def test_every_step_that_began_has_its_end_and_numbers_have_no_gap(tmp_pat
         assert {stored.execution for stored in ours.seen} == {0, 1}
 
 
+async def test_a_candidates_end_names_its_patch_also_where_it_failed(tmp_path):
+    server = simulator(tmp_path, task(always_broken=True))
+    async with world(tmp_path, server) as ours:
+        result = await ours.run(candidates=2, repairs=0, rounds=1)
+        ended = [stored.event for stored in ours.seen if stored.event.kind == "work.candidate_ended"]
+        assert result.status == "failed"
+        assert len(ended) == 2
+        texts = {(await ours.app.blobs.get(event.patch)).decode() for event in ended}
+        assert texts == {result.patch}
+
+
 async def test_every_call_is_told_from_the_queue_to_its_completion(tmp_path):
     async with world(tmp_path, simulator(tmp_path, first_time_right=0.0)) as ours:
         result = await ours.run()

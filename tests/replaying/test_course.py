@@ -22,7 +22,9 @@ from infrastructure.replaying.following import Diverged, Follower
 from infrastructure.replaying.racing import RecordedRace
 from infrastructure.replaying.streams import StreamKey, course_of
 from infrastructure.workflow.budget import Budget
+from infrastructure.workflow.race import Lost, Place
 
+LOST = Lost("another passed first")
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
 
@@ -43,8 +45,12 @@ def step(node, candidate=None, *inside, whole=True, round=1):
     return (*events, NodeCompleted(**where, seconds=1.0)) if whole else tuple(events)
 
 
+def place(number):
+    return Place(round=1, number=number, first=1)
+
+
 def ended(number, outcome):
-    return CandidateEnded(node="coder", candidate=number, round=1, outcome=outcome, attempts=1)
+    return CandidateEnded(node="coder", candidate=number, round=1, outcome=outcome, attempts=1, reason=LOST.reason)
 
 
 def follower(*events):
@@ -162,7 +168,7 @@ async def test_recorded_order_of_endings_holds_whoever_is_faster():
         return "passed"
 
     async def run(number):
-        final = await race.run(1, number, work(number))
+        final = await race.run(place(number), work(number))
         order.append((number, final))
         if number == 2:
             assert race.won(1, 2)
@@ -172,7 +178,7 @@ async def test_recorded_order_of_endings_holds_whoever_is_faster():
         may[number].set()
         await asyncio.sleep(0)
     await asyncio.gather(*tasks)
-    assert order == [(3, "passed"), (2, "passed"), (1, None)]
+    assert order == [(3, "passed"), (2, "passed"), (1, LOST)]
 
 
 async def test_winner_waits_until_the_losers_have_come_as_far_as_they_did():
@@ -188,13 +194,13 @@ async def test_winner_waits_until_the_losers_have_come_as_far_as_they_did():
     async def winner():
         return "passed"
 
-    losing = asyncio.create_task(race.run(1, 1, loser()))
-    winning = asyncio.create_task(race.run(1, 2, winner()))
+    losing = asyncio.create_task(race.run(place(1), loser()))
+    winning = asyncio.create_task(race.run(place(2), winner()))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not winning.done()
     dry.set()
-    assert (await winning, await losing) == ("passed", None)
+    assert (await winning, await losing) == ("passed", LOST)
 
 
 async def test_error_of_a_candidate_that_lost_is_told():
@@ -204,4 +210,4 @@ async def test_error_of_a_candidate_that_lost_is_told():
         raise Diverged("write:1:1#0", "another question")
 
     with pytest.raises(Diverged):
-        await RecordedRace(one).run(1, 1, broken())
+        await RecordedRace(one).run(place(1), broken())

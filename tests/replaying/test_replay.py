@@ -11,7 +11,7 @@ import pytest
 from infrastructure.replaying import NotReplayable, play
 from infrastructure.storage.blobs import sha_of
 from infrastructure.storage.runs import RunState
-from infrastructure.workflow.race import Race
+from infrastructure.workflow.race import Lost, Race
 from tests.engine.world import LONG, QUESTION, REPAIR, asked, paced, simulator, task, world
 from tests.replaying.conftest import recording_of
 
@@ -72,12 +72,12 @@ async def test_later_candidate_that_won_wins_again(tmp_path, monkeypatch):
     far ahead: the first did not begin before it was over."""
     over, run, won = asyncio.Event(), Race.run, Race.won
 
-    async def late(self, round_number, number, work):
-        if number != 1:
-            return await run(self, round_number, number, work)
+    async def late(self, place, work):
+        if place.number != 1:
+            return await run(self, place, work)
         work.close()
         await over.wait()
-        return None
+        return Lost("another passed first")
 
     def winning(self, round_number, number):
         over.set()

@@ -129,6 +129,7 @@ test("what was left open in the form is left to the settings", () => {
   const draft = { task: " t ", repo: "/r", model: "", test_command: "", candidates: "", approve: [] };
   assert.deepEqual(taskOf(draft), { task: "t", repo: "/r", client: "page" });
   assert.deepEqual(taskOf({ ...draft, candidates: "3", approve: ["patch"] }), { task: "t", repo: "/r", client: "page", candidates: 3, approve: ["patch"] });
+  assert.equal(taskOf({ ...draft, candidates: "auto" }).candidates, "auto");
 });
 
 test("a key in a field or with a modifier is no command", () => {

@@ -9,7 +9,7 @@ import pytest
 
 from agents.model import Completion, Message, Question
 from infrastructure.config.settings import BudgetSettings
-from infrastructure.events.catalogue import CallCompleted, CallFailed, CallReplayed, CallRestarted, TextStreamed
+from infrastructure.events.catalogue import CallCompleted, CallFailed, CallReplayed, CallRestarted, Noted, TextStreamed
 from infrastructure.local_llm import Restarted, TextDelta, ThinkingDelta
 from infrastructure.pool.calls import Call
 from infrastructure.transport.errors import StreamBroken
@@ -55,11 +55,12 @@ class Telling(ModelSource):
         return Answered(completion=Completion(text="end"))
 
 
-def asking(source, recorder=None, budget=None):
+def asking(source, recorder=None, budget=None, seed=None):
     events = []
     model = StepModel(
         role="coder", step="write:1:1", call=Call(), source=source, recorder=recorder or ForgetfulRecorder(),
         budget=budget or Budget(limits=BudgetSettings(), now=Moment(), started=1000.0), emit=events.append,
+        seed=seed,
     )  # fmt: skip
     return model, events
 
@@ -94,6 +95,18 @@ async def test_another_question_of_the_same_step_is_not_given_the_recorded_answe
     await asking(source, recorder)[0].answer(QUESTION)
     other = dataclasses.replace(QUESTION, messages=(Message("user", "something else"),))
     assert (await asking(source, recorder)[0].answer(other)).text == "second"
+
+
+async def test_the_runs_seed_goes_into_every_question_and_makes_it_another_one():
+    recorder, source = Kept(), ScriptedSource({"coder": ["first", "second", "never"]})
+    question = dataclasses.replace(QUESTION, options={"temperature": 0.2})
+    assert (await asking(source, recorder)[0].answer(question)).text == "first"
+    assert (await asking(source, recorder, seed=7)[0].answer(question)).text == "second"
+    assert (await asking(source, recorder, seed=7)[0].answer(question)).text == "second"
+    assert [asked.options for asked in source.asked("coder")] == [
+        {"temperature": 0.2},
+        {"temperature": 0.2, "seed": 7},
+    ]
 
 
 async def test_answer_that_could_not_be_recorded_is_not_used():
@@ -187,3 +200,42 @@ def test_order_of_options_does_not_change_the_hash():
 
 def test_half_a_character_has_a_hash_too():
     assert question_sha(Question(messages=(Message("user", "\udcff"),)), "m")
+
+
+class Endless(ModelSource):
+    """Tells one piece until its asker has had enough."""
+
+    def __init__(self, piece: object) -> None:
+        self.piece, self.told = piece, 0
+
+    def model_of(self, role: str) -> str:
+        return "m"
+
+    async def ask(self, role, question, call, on_delta, watch):
+        while True:
+            self.told += 1
+            on_delta(self.piece)
+
+
+@pytest.mark.parametrize(
+    ("piece", "finish", "field"),
+    [(TextDelta("and so on "), "repeated", "text"), (ThinkingDelta("But wait. "), "repeated", "thinking")],
+)
+async def test_an_answer_without_end_is_stopped_recorded_and_counted(piece, finish, field):
+    source, recorder, budget = Endless(piece), Kept(), Budget(limits=BudgetSettings(), now=Moment(), started=1000.0)
+    model, events = asking(source, recorder, budget)
+    completion = await model.answer(QUESTION)
+    assert completion.finish == finish
+    assert getattr(completion, field) == piece.text * source.told
+    assert list(recorder.kept.values()) == [completion]
+    assert budget.tokens == completion.completion_tokens == len(piece.text) * source.told // 4
+    assert [event.text for event in events if isinstance(event, Noted)] == [
+        "coder: an answer was stopped, since it repeats itself"
+    ]
+
+
+async def test_what_a_broken_stream_repeats_is_no_loop():
+    said = [TextDelta(f"def f{number}(): return {number}\n") for number in range(60)]
+    again = [each for _ in range(8) for each in (*said, Restarted("the stream broke"))]
+    model, _ = asking(Telling(*again))
+    assert (await model.answer(QUESTION)).text == "end"

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from infrastructure.events.catalogue import CandidateEnded, Event
-from infrastructure.workflow.race import Race
+from infrastructure.workflow.race import NEVER_IDLE, PASSED_FIRST, Lost, Place, Race
 from infrastructure.workflow.scripted import ScriptedSource
 from tests.workflow.scenario import RIGHT, ROLES, WRONG, Scenario, code
 
@@ -28,11 +28,15 @@ class Runner:
         return "passed"
 
 
+def place(number: int, round_number: int = 1, *, first: int = 1, optional: bool = False) -> Place:
+    return Place(round=round_number, number=number, first=first, optional=optional)
+
+
 async def test_winner_stops_the_others_of_its_round_only():
     race, runners = Race(), [Runner() for _ in range(4)]
     rounds = [1, 1, 1, 2]
     tasks = [
-        asyncio.create_task(race.run(its, number, runner.work()))
+        asyncio.create_task(race.run(place(number, its, first=1 if its == 1 else 4), runner.work()))
         for number, (its, runner) in enumerate(zip(rounds, runners, strict=True), 1)
     ]
     for runner in runners:
@@ -40,8 +44,8 @@ async def test_winner_stops_the_others_of_its_round_only():
     runners[1].go.set()
     assert await tasks[1] == "passed"
     assert race.won(1, 2)
-    assert await tasks[0] is None
-    assert await tasks[2] is None
+    assert await tasks[0] == Lost(PASSED_FIRST)
+    assert await tasks[2] == Lost(PASSED_FIRST)
     assert [runner.stopped for runner in runners] == [True, False, True, False]
     runners[3].go.set()
     assert await tasks[3] == "passed"
@@ -59,22 +63,22 @@ async def test_second_to_pass_is_told_that_it_lost():
 async def test_candidate_that_comes_too_late_does_not_begin():
     race, runner = Race(), Runner()
     race.won(1, 1)
-    assert await race.run(1, 2, runner.work()) is None
+    assert await race.run(place(2), runner.work()) == Lost(PASSED_FIRST)
     assert not runner.began.is_set()
 
 
 async def test_resumed_race_remembers_its_winner_who_may_run_again():
     race, late, winner = Race({1: 2}), Runner(), Runner()
     winner.go.set()
-    assert await race.run(1, 1, late.work()) is None
-    assert await race.run(1, 2, winner.work()) == "passed"
+    assert await race.run(place(1), late.work()) == Lost(PASSED_FIRST)
+    assert await race.run(place(2), winner.work()) == "passed"
     assert race.won(1, 2)
     assert not race.won(1, 1)
 
 
 async def test_cancellation_from_outside_stops_the_work_and_goes_on_up():
     race, runner = Race(), Runner()
-    task = asyncio.create_task(race.run(1, 1, runner.work()))
+    task = asyncio.create_task(race.run(place(1), runner.work()))
     await runner.began.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -84,7 +88,7 @@ async def test_cancellation_from_outside_stops_the_work_and_goes_on_up():
 
 async def test_cancellation_from_outside_of_a_loser_is_not_taken_for_its_defeat():
     race, runner = Race(), Runner()
-    task = asyncio.create_task(race.run(1, 1, runner.work()))
+    task = asyncio.create_task(race.run(place(1), runner.work()))
     await runner.began.wait()
     race.won(1, 2)
     task.cancel()
@@ -97,7 +101,46 @@ async def test_error_of_a_candidate_goes_on_up():
         raise LookupError("a blob is gone")
 
     with pytest.raises(LookupError):
-        await Race().run(1, 1, broken())
+        await Race().run(place(1), broken())
+
+
+async def test_a_candidate_leads_when_all_before_it_have_ended_in_whatever_order():
+    race, runners = Race(), [Runner() for _ in range(3)]
+    tasks = [asyncio.create_task(race.run(place(number), each.work())) for number, each in enumerate(runners, 1)]
+    for runner in runners:
+        await runner.began.wait()
+    leads = [race.leads(place(number)) for number in (1, 2, 3)]
+    assert [each.is_set() for each in leads] == [True, False, False]
+    runners[1].go.set()
+    await tasks[1]
+    assert not leads[2].is_set(), "the first one runs still"
+    runners[0].go.set()
+    await tasks[0]
+    assert leads[2].is_set()
+    runners[2].go.set()
+    await tasks[2]
+
+
+async def test_resumed_race_knows_who_had_ended():
+    race = Race(ended={1, 2})
+    assert race.leads(place(3)).is_set()
+    assert not race.leads(place(5)).is_set()
+    assert race.leads(place(4, 2, first=4)).is_set(), "another round has a first one of its own"
+
+
+async def test_optional_candidate_that_has_found_no_slot_is_given_up_when_its_turn_comes():
+    race, runners = Race(), [Runner() for _ in range(3)]
+    places = [place(number, optional=True) for number in (1, 2, 3)]
+    tasks = [asyncio.create_task(race.run(its, each.work())) for its, each in zip(places, runners, strict=True)]
+    for runner in runners:
+        await runner.began.wait()
+    race.begins(places[2])
+    runners[0].go.set()
+    assert await tasks[0] == "passed"
+    assert await tasks[1] == Lost(NEVER_IDLE)
+    assert not tasks[2].done(), "it was found a slot"
+    runners[2].go.set()
+    assert await tasks[2] == "passed"
 
 
 class Held(ScriptedSource):

@@ -51,7 +51,7 @@ export class StartView {
         { class: "pair" },
         h("label", {}, h("span", {}, "Model"), h("input", { name: "model", list: "models", placeholder: "as the settings say", autocomplete: "off", spellcheck: "false" })),
         h("label", {}, h("span", {}, "Test command"), h("input", { name: "test_command", placeholder: "found by itself", autocomplete: "off", spellcheck: "false" })),
-        h("label", {}, h("span", {}, "Candidates"), h("input", { name: "candidates", type: "number", min: "1", max: "16", placeholder: "as the settings say" })),
+        h("label", {}, h("span", {}, "Candidates"), h("input", { name: "candidates", pattern: "auto|[1-9]|1[0-6]", title: "1 to 16, or auto: as many as find an idle slot", placeholder: "as the settings say" })),
       ),
       h("fieldset", {}, h("legend", {}, "Ask me before going on with"), gate("plan", "the plan"), gate("patch", "the patch")),
       h("p", { class: "actions" }, this.button),
@@ -127,7 +127,7 @@ export function taskOf(draft) {
     ...task,
     ...(draft.model ? { model: draft.model.trim() } : {}),
     ...(draft.test_command ? { test_command: draft.test_command.trim() } : {}),
-    ...(draft.candidates ? { candidates: Number(draft.candidates) } : {}),
+    ...(draft.candidates ? { candidates: draft.candidates === "auto" ? "auto" : Number(draft.candidates) } : {}),
     ...(draft.approve.length ? { approve: draft.approve } : {}),
   };
 }

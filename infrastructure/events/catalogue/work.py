@@ -114,6 +114,8 @@ class CandidateEnded(Event):
     outcome: str
     attempts: int
     reason: str = ""
+    patch: str = ""
+    """Hash of its patch; empty where it changed nothing."""
 
 
 class PatchChosen(Event):

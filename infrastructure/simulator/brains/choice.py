@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from infrastructure.simulator.brains.oracle import OracleBrain
+from infrastructure.simulator.brains.oracle import Odds, OracleBrain
 from infrastructure.simulator.brains.question import Brain, Question
 from infrastructure.simulator.brains.schema import SchemaBrain
 from infrastructure.simulator.brains.script import ScriptBrain
@@ -16,7 +16,7 @@ class Brains:
 
     def __init__(self, settings: SimulatorSettings, tasks: Sequence[Task]) -> None:
         self._schema = SchemaBrain()
-        self._oracle = OracleBrain(tasks, seed=settings.seed, first_time_right=settings.first_time_right)
+        self._oracle = OracleBrain(tasks, _odds_of(settings))
         self._brains: Mapping[str, Brain] = {
             "script": ScriptBrain(),
             "echo": EchoBrain(),
@@ -32,3 +32,13 @@ class Brains:
         if question.format is not None and brain is not self._oracle:
             return self._schema.answer(question)
         return brain.answer(question)
+
+
+def _odds_of(settings: SimulatorSettings) -> Odds:
+    return Odds(
+        seed=settings.seed,
+        first_time_right=settings.first_time_right,
+        independent=settings.independent,
+        repair_right=settings.repair_right,
+        wrong_tests=settings.wrong_tests,
+    )

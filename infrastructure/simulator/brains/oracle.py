@@ -1,14 +1,19 @@
 """Owns the oracle: a model that knows the answers to given tasks, for demos and tests of whole workflows.
 
-It answers each of Corral's roles in that role's form, and wrongly at first where the settings say so.
+It answers each of Corral's roles in that role's form, and wrongly where the odds say so: at first, in a repair, in some
+of the tests that it writes.
 """
 
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import orjson
 
+from infrastructure.simulator.brains.draws import drawn
+from infrastructure.simulator.brains.falsehoods import falsified
+from infrastructure.simulator.brains.mutants import mutant
 from infrastructure.simulator.brains.question import Question
 from infrastructure.simulator.brains.schema import instance
 from infrastructure.simulator.brains.tasks import Break, Task, find_task, is_right_first_time
@@ -21,13 +26,31 @@ _UNKNOWN = "This is a simulated model. It knows no task like this one."
 _ENDLESS_WORD = "and so on "
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Odds:
+    """How often the oracle is right.
+
+    Attributes:
+        seed: The server's.
+        first_time_right: Share of the tasks, or where `independent` of the answers, that are right without a repair.
+        independent: Whether every other question is a draw of its own, so that candidates of one task differ.
+        repair_right: Share of the repairs that are right.
+        wrong_tests: Share of the written test functions that expect something false.
+    """
+
+    seed: int = 0
+    first_time_right: float = 1.0
+    independent: bool = False
+    repair_right: float = 1.0
+    wrong_tests: float = 0.0
+
+
 class OracleBrain:
     """Answers what it knows."""
 
-    def __init__(self, tasks: Sequence[Task], *, seed: int, first_time_right: float) -> None:
+    def __init__(self, tasks: Sequence[Task], odds: Odds) -> None:
         self._tasks = tuple(tasks)
-        self._seed = seed
-        self._share = first_time_right
+        self._odds = odds
 
     def answer(self, question: Question) -> Iterator[str]:
         """See `Brain`."""
@@ -58,27 +81,52 @@ class OracleBrain:
     def _spoken(self, question: Question, task: Task) -> Iterator[str]:
         first = question.messages[0].content if question.messages else question.prompt
         role = _ROLE.search(first)
-        speak = self._coder
-        if role and role[1] == "tester":
-            speak = _tester
-        elif (role and role[1] not in ("coder", "debugger")) or (not role and task.kind == "question"):
-            speak = _responder
         pieces = question.model.tokenizer.pieces
-        if speak != self._coder or self._is_right(question, task):
-            return iter(pieces(speak(task)))
+        if role and role[1] == "tester":
+            return iter(pieces(self._tests(question, task)))
+        if (role and role[1] not in ("coder", "debugger")) or (not role and task.kind == "question"):
+            return iter(pieces(_responder(task)))
+        if self._is_right(question, task):
+            return iter(pieces(fenced(task.files, task.language)))
         if task.break_ is Break.ENDLESS_LINE:
             return _for_ever(pieces(_ENDLESS_WORD))
-        return iter(pieces(broken(task)))
-
-    def _coder(self, task: Task) -> str:
-        return fenced(task.files, task.language)
+        mutated = self._mutated(question, task)
+        return iter(pieces(fenced({**task.files, **mutated}, task.language) if mutated else broken(task)))
 
     def _is_right(self, question: Question, task: Task) -> bool:
+        odds = self._odds
         if task.always_broken:
             return False
-        if is_right_first_time(task.id, self._seed, self._share):
+        if not odds.independent and is_right_first_time(task.id, odds.seed, odds.first_time_right):
             return True
-        return any(_FAILING.search(message.content) for message in question.messages if message.role == "user")
+        if any(_FAILING.search(message.content) for message in question.messages if message.role == "user"):
+            return drawn("repair", *self._asked(question, task)) < odds.repair_right
+        return odds.independent and drawn("answer", *self._asked(question, task)) < odds.first_time_right
+
+    def _mutated(self, question: Question, task: Task) -> Mapping[str, str]:
+        """Wrong files that other questions get otherwise; none where the task says itself how it is wrong."""
+        says_how = task.break_ is not Break.WRONG or task.broken
+        if not self._odds.independent or says_how or task.language != "python":
+            return {}
+        asked = self._asked(question, task)
+        found = {path: mutant(content, *asked) for path, content in task.files.items() if path.endswith(".py")}
+        return {path: content for path, content in found.items() if content is not None}
+
+    def _tests(self, question: Question, task: Task) -> str:
+        if not task.tests:
+            return _UNKNOWN
+        asked = self._asked(question, task)
+
+        def written(path: str, content: str) -> str:
+            if not self._odds.wrong_tests or not path.endswith(".py"):
+                return content
+            return falsified(content, lambda name: drawn("test", path, name, *asked) < self._odds.wrong_tests)
+
+        return fenced({path: written(path, content) for path, content in task.tests.items()}, task.language)
+
+    def _asked(self, question: Question, task: Task) -> tuple[object, ...]:
+        """All that makes a question another one: its words, the approach hint among them, its seed, its temperature."""
+        return self._odds.seed, task.id, question.seed, question.temperature, question.prompt
 
 
 def fenced(files: Mapping[str, str], language: str) -> str:
@@ -93,10 +141,6 @@ def fenced(files: Mapping[str, str], language: str) -> str:
 def broken(task: Task) -> str:
     """A wrong answer to a task, in the task's own way of being wrong."""
     return _WAYS[task.break_](task)
-
-
-def _tester(task: Task) -> str:
-    return fenced(task.tests, task.language) if task.tests else _UNKNOWN
 
 
 def _responder(task: Task) -> str:

@@ -24,6 +24,8 @@ class Question:
     """Same question, same seed: same answer."""
     wanted: int | None
     """The request's `num_predict`; None where it sets no length."""
+    temperature: float = 0.8
+    """Part of the question for brains that draw: at another one, another answer."""
 
     @property
     def text(self) -> str:

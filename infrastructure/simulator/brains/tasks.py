@@ -1,12 +1,12 @@
 """Owns the tasks that the oracle knows: their texts, right answers, and ways to get them wrong."""
 
-import hashlib
 from collections.abc import Iterable
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from infrastructure.simulator.brains.draws import drawn
 
 
 class Break(StrEnum):
@@ -63,17 +63,6 @@ class Task(BaseModel):
         return 0
 
 
-def read_tasks(path: Path) -> tuple[Task, ...]:
-    """The tasks of a JSON Lines file.
-
-    Raises:
-        OSError: the file cannot be read.
-        pydantic.ValidationError: a line is no task.
-    """
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return tuple(Task.model_validate_json(line) for line in lines if line.strip())
-
-
 def find_task(tasks: Iterable[Task], conversation: str) -> Task | None:
     """The task that a conversation is about: the longest match, the first of equals."""
     best = max(tasks, key=lambda task: task.matched(conversation), default=None)
@@ -88,5 +77,4 @@ def is_right_first_time(task_id: str, seed: int, share: float) -> bool:
         seed: the simulator's seed.
         share: how many of all tasks, 0 to 1; each task right at a share is right at every larger one.
     """
-    hashed = hashlib.sha256(f"{seed}/{task_id}".encode()).digest()
-    return int.from_bytes(hashed[:8]) / 2**64 < share
+    return drawn(seed, task_id) < share

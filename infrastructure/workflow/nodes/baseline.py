@@ -13,6 +13,7 @@ import aiofiles
 import aiofiles.os
 from typing_extensions import TypedDict
 
+from infrastructure.config.settings import Candidates
 from infrastructure.events.catalogue import SnapshotTaken
 from infrastructure.judge.discovery import TestPlan, judge_files, plan_tests
 from infrastructure.judge.explaining import explained
@@ -35,7 +36,7 @@ class SnapshotReads(TypedDict, total=False):
     task: Required[str]
     repo: str
     run: str
-    candidates: int
+    candidates: Candidates
     repairs: int
     rounds: int
     approve: Sequence[Gate]

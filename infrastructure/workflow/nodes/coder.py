@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, cast
 
 from infrastructure.events.catalogue import CandidateEnded, CandidateStarted
+from infrastructure.workflow.race import PASSED_FIRST, Lost
 from infrastructure.workflow.state import CandidateState, CoderWrites
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.values import Candidate, CandidateStart, Outcome
@@ -28,18 +29,24 @@ class CoderNode:
         """Run the candidate. Losing the race is a value; any other cancellation goes on up."""
         step.emit(CandidateStarted())
         race = step.scope.race
-        final = await race.run(start.round, start.number, self._run(start))
-        if final is None:
-            ended = Candidate(start.number, start.round, Outcome.LOST, "another candidate passed first", 0)
+        final = await race.run(start.place, self._run(start))
+        if isinstance(final, Lost):
+            ended = _lost(start, final.reason)
         else:
             ended = _candidate(start, final)
             if ended.outcome is Outcome.DONE and not race.won(start.round, start.number):
-                ended = Candidate(start.number, start.round, Outcome.LOST, "another candidate passed first", 0)
-        step.emit(CandidateEnded(outcome=ended.outcome, attempts=ended.attempts, reason=ended.reason))
+                ended = _lost(start, PASSED_FIRST)
+        step.emit(
+            CandidateEnded(outcome=ended.outcome, attempts=ended.attempts, reason=ended.reason, patch=ended.patch)
+        )
         return {"tried": (ended,)}
 
     async def _run(self, start: CandidateStart) -> CandidateState:
         return cast("CandidateState", await self._candidate.ainvoke({"start": start}))
+
+
+def _lost(start: CandidateStart, reason: str) -> Candidate:
+    return Candidate(start.number, start.round, Outcome.LOST, reason, 0)
 
 
 def _candidate(start: CandidateStart, final: CandidateState) -> Candidate:

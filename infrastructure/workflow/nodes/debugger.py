@@ -42,7 +42,9 @@ async def debugger_node(state: DebuggerReads, step: Step) -> DebuggerWrites:
         files=await stored_files(step.scope, state.get("contents", ())),
     )
     try:
-        diagnosis = await DEBUGGER.ask(step.model("debugger", f"debugger:{start.number}:{attempt}"), question)
+        diagnosis = await DEBUGGER.ask(
+            step.model("debugger", f"debugger:{start.number}:{attempt}", start.place), question
+        )
     except UnusableAnswer as problem:
         step.note(f"the diagnosis could not be read ({problem.reason}); repairing by the failing tests alone")
         return {"diagnosis": None}

@@ -46,7 +46,7 @@ async def write_node(state: WriteReads, step: Step) -> WriteWrites:
     attempt = state.get("attempt", 0) + 1
     question = await _question(state, step)
     try:
-        answer = await CODER.ask(step.model("coder", f"write:{start.number}:{attempt}"), question)
+        answer = await CODER.ask(step.model("coder", f"write:{start.number}:{attempt}", start.place), question)
     except UnusableAnswer as problem:
         step.emit(EditsRejected(attempt=attempt, reason=problem.reason))
         return {"attempt": attempt, "reply": "", "rejected": f"{problem.reason}\n{problem.hint}".strip()}
