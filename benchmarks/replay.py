@@ -360,12 +360,10 @@ def report(
     equal = all(each.equal for each in replayed)
     lost = sum(each.event.kind == "work.candidate_ended" and each.event.outcome == "lost" for each in recording.events)
     executions = max(each.execution for each in recording.events)
-    print(
-        f"{number + 1:3} {recorded.kind.name:42} {status:12} {len(recording.calls):3} calls"
-        f" {len(recording.tools):3} tools {first.compared:4} events {lost} lost {executions} executions"
-        f" {size / 1000:6.0f} kB {seconds:5.2f} s "
-        f" {'equal' if equal else 'DIFFERS'} ×{len(replayed)}"
-    )
+    used = f"{len(recording.calls):3} calls {len(recording.tools):3} tools {first.compared:4} events"
+    took = f"{lost} lost {executions} executions {size / 1000:6.0f} kB {seconds:5.2f} s"
+    word = "equal" if equal else "DIFFERS"
+    print(f"{number + 1:3} {recorded.kind.name:42} {status:12} {used} {took}  {word} ×{len(replayed)}")
     for each in replayed:
         for line in each.difference:
             print(f"      {line}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,14 @@ from infrastructure.running.recovery import task_of
 from infrastructure.tasks import TaskSpec
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be repeated: a run by its id, or a file by its path."""
+
+    name: str
+    is_file: bool
+
+
 def replay(
     run: Annotated[str, Parameter(help="The run's id, or its beginning; or a file that --export wrote.")],
     /,
@@ -56,19 +65,26 @@ def replay(
     What comes of it is compared with the recording; the first difference is said, with exit code 1. With --from it is a
     new run that begins as the old one did, and is live from a step on: with another model, task, temperature.
     """
-    terminal = open_terminal()
+    terminal, asked = open_terminal(), _Asked(run, _is_file(run))
     if step is None and change:
         raise Refused("--set: nothing is live in a replay", "Name the step from which on it is: --from STEP.")
     if step is not None:
         if export is not None or keep:
             raise Refused("--from begins a new run", "Leave out --export and --keep; it is kept as any run is.")
-        return asyncio.run(_go_on(run, step, change, common, Watched(terminal, output, Delivery(again=again(common)))))
+        if asked.is_file:
+            raise Refused(f"--from: {run} is a file", "Only a run of this data directory can go another way.")
+        return asyncio.run(
+            _go_on(asked, step, change, common, Watched(terminal, output, Delivery(again=again(common))))
+        )
+    if export == STDOUT:
+        raise Refused("--export: a recording is a file, not a stream", "Name a file.")
     if export is not None:
-        return asyncio.run(_export(run, export, common, terminal))
-    return asyncio.run(_replay(run, common, terminal, output, keep=keep))
+        writable_file("--export", export)
+        return asyncio.run(_export(asked, export, common, terminal))
+    return asyncio.run(_replay(asked, common, terminal, output, keep=keep))
 
 
-async def _replay(asked: str, common: Common, terminal: Terminal, output: Output, *, keep: bool) -> int:
+async def _replay(asked: _Asked, common: Common, terminal: Terminal, output: Output, *, keep: bool) -> int:
     recording = await _recording(asked, common)
     replayed = await play(recording)
     with shown(terminal, quiet=common.quiet or output != "text") as progress:
@@ -85,22 +101,17 @@ async def _replay(asked: str, common: Common, terminal: Terminal, output: Output
     return 0 if replayed.equal else FAILED
 
 
-async def _export(asked: str, file: str, common: Common, terminal: Terminal) -> int:
-    if file == STDOUT:
-        raise Refused("--export: a recording is a file, not a stream", "Name a file.")
-    writable_file("--export", file)
+async def _export(asked: _Asked, file: str, common: Common, terminal: Terminal) -> int:
     recording = await _recording(asked, common)
     await write_recording(recording, Path(file))
     terminal.say(f"the recording of {recording.run} is in {file}; it holds the run's files, questions and answers")
     return 0
 
 
-async def _go_on(asked: str, step: str, change: Sequence[str], common: Common, watched: Watched) -> int:
+async def _go_on(asked: _Asked, step: str, change: Sequence[str], common: Common, watched: Watched) -> int:
     changes = read_changes(change)
-    if _is_file(asked):
-        raise Refused(f"--from: {asked} is a file", "Only a run of this data directory can go another way.")
     settings = settings_of(common)
-    async with open_run(settings, asked) as (_, record):
+    async with open_run(settings, asked.name) as (_, record):
         before = task_of(record)
     recording = await _recording(asked, common)
     prefix_of(recording, step)  # refused before anything is begun
@@ -116,14 +127,16 @@ async def _begin(spec: TaskSpec, settings: Settings, watched: Watched) -> int:
         return await see_through(seat, await seat.start(spec), watched)
 
 
-async def _recording(asked: str, common: Common) -> Recording:
+async def _recording(asked: _Asked, common: Common) -> Recording:
     """The recording of a run, or of a file."""
-    if _is_file(asked):
+    if asked.is_file:
         try:
-            return await load_recording(Path(asked))
+            return await load_recording(Path(asked.name))
         except OSError as error:
-            raise Refused(f"{asked} cannot be read: {error.strerror}", "Name a run, or a file of --export.") from None
-    async with open_run(settings_of(common), asked) as (readers, record):
+            raise Refused(
+                f"{asked.name} cannot be read: {error.strerror}", "Name a run, or a file of --export."
+            ) from None
+    async with open_run(settings_of(common), asked.name) as (readers, record):
         return await read_recording(
             record,
             calls=readers.calls,
