@@ -109,6 +109,7 @@ async def _play(recording: Recording, trees: Path) -> Replayed:
         tools=RecordedTools(answers),
         decided=recording.decided,
         temperature=recording.setup.temperature,
+        seed=recording.setup.seed,
         answers=answers,
     )
     diverged: Diverged | None = None

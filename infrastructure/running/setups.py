@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from infrastructure.config.settings import SandboxSettings, Settings
+from infrastructure.config.settings import Candidates, SandboxSettings, Settings
 from infrastructure.ids import RunId
 from infrastructure.running.driving import input_of
 from infrastructure.tasks import TaskSpec
@@ -29,7 +29,7 @@ class RunSetup(BaseModel):
     """The version that ran the workflow: what is said of broken syntax is its own."""
     task: str = Field(min_length=1)
     repo: str
-    candidates: int = Field(ge=1, le=16)
+    candidates: Candidates
     repairs: int = Field(ge=0, le=10)
     rounds: int = Field(ge=1, le=10)
     approve: tuple[Literal["plan", "patch"], ...] = ()
@@ -40,6 +40,7 @@ class RunSetup(BaseModel):
     processes: int
     memory_bytes: int
     temperature: float | None = None
+    seed: int | None = None
 
     def given(self, run: RunId) -> CodegenInput:
         """The graph's input."""
@@ -75,5 +76,6 @@ def setup_of(run: RunId, spec: TaskSpec, settings: Settings) -> RunSetup:
             "processes": sandbox.processes,
             "memory_bytes": sandbox.memory_bytes,
             "temperature": None if spec.fork is None else spec.fork.temperature,
+            "seed": spec.seed,
         }
     )
