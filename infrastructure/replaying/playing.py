@@ -35,6 +35,7 @@ from infrastructure.storage.calls import CallTotals
 from infrastructure.tasks import RunResult
 from infrastructure.workflow.budget import Budget
 from infrastructure.workflow.graph import CodegenGraph, compile_codegen_graph
+from infrastructure.workflow.nodes import which
 from infrastructure.workflow.ports import ForgetfulRecorder
 from infrastructure.workflow.values import STORED_TYPES
 from infrastructure.workspace.packing import unpack_snapshot
@@ -110,6 +111,8 @@ async def _play(recording: Recording, trees: Path) -> Replayed:
         decided=recording.decided,
         temperature=recording.setup.temperature,
         map_tokens=recording.setup.map_tokens,
+        may_ask=any(stored.event.node == which.NAME for stored in recording.events),
+        seed=recording.setup.seed,
         answers=answers,
     )
     diverged: Diverged | None = None

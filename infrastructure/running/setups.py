@@ -42,6 +42,7 @@ class RunSetup(BaseModel):
     memory_bytes: int
     temperature: float | None = None
     map_tokens: int = 0
+    seed: int | None = None
 
     def given(self, run: RunId) -> CodegenInput:
         """The graph's input."""
@@ -78,5 +79,6 @@ def setup_of(run: RunId, spec: TaskSpec, settings: Settings) -> RunSetup:
             "memory_bytes": sandbox.memory_bytes,
             "map_tokens": map_tokens(settings, lanes),
             "temperature": None if spec.fork is None else spec.fork.temperature,
+            "seed": spec.seed,
         }
     )

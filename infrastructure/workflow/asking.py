@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 
 from agents.model import Completion, LanguageModel, Question
@@ -66,10 +66,8 @@ class StepModel(LanguageModel):
         budget: Budget,
         emit: Emit,
         turn: Turn | None = None,
-        seed: int | None = None,
     ) -> None:
         self._role = role
-        self._seed = seed
         self._step = step
         self._call = call
         self._source = source
@@ -87,8 +85,6 @@ class StepModel(LanguageModel):
             OllamaError: what the server or the wire did.
             PoolError: what the pool refused.
         """
-        if self._seed is not None:
-            question = replace(question, options={**question.options, "seed": self._seed})
         sha = question_sha(question, self._source.model_of(self._role))
         key = StepKey(step=self._step, ordinal=self._asked, request_sha=sha)
         self._asked += 1

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agents.model import Completion, LanguageModel, Question
+from agents.model import Completion, LanguageModel, Options, Question
 from infrastructure.config.settings import BudgetSettings, RunSettings, SandboxSettings
 from infrastructure.pool.calls import Call
 from infrastructure.pool.states import Band
@@ -89,13 +89,14 @@ class RunScope:
             budget=self.budget,
             emit=emit,
             turn=None if place is None else Turn(self.race, place),
-            seed=self.seed,
         )
         return self.tempered(model)
 
     def tempered(self, model: LanguageModel) -> LanguageModel:
-        """The model at the temperature that this run wants, where it wants one."""
-        return model if self.temperature is None else Tempered(model, self.temperature)
+        """The model at the temperature and with the seed that this run wants, where it wants one."""
+        wanted = {"temperature": self.temperature, "seed": self.seed}
+        own = {name: value for name, value in wanted.items() if value is not None}
+        return Tempered(model, own) if own else model
 
     @property
     def limits(self) -> Limits:
@@ -110,14 +111,14 @@ class RunScope:
 
 @dataclass(frozen=True, slots=True)
 class Tempered(LanguageModel):
-    """A model that is asked at another temperature than its role's."""
+    """A model whose questions get options of the run's own, before those of the role: its seed, another temperature."""
 
     model: LanguageModel
-    temperature: float
+    options: Options
 
     async def answer(self, question: Question) -> Completion:
         """Ask."""
-        return await self.model.answer(replace(question, options={**question.options, "temperature": self.temperature}))
+        return await self.model.answer(replace(question, options={**question.options, **self.options}))
 
 
 class Scopes:

@@ -16,6 +16,7 @@ from infrastructure.transport.errors import StreamBroken
 from infrastructure.workflow.asking import StepModel, question_sha
 from infrastructure.workflow.budget import Budget, BudgetExhausted
 from infrastructure.workflow.ports import Answered, CallRecorder, ForgetfulRecorder, ModelSource
+from infrastructure.workflow.scope import Tempered
 from infrastructure.workflow.scripted import ScriptedSource
 from tests.workflow.scenario import Moment
 
@@ -55,12 +56,11 @@ class Telling(ModelSource):
         return Answered(completion=Completion(text="end"))
 
 
-def asking(source, recorder=None, budget=None, seed=None):
+def asking(source, recorder=None, budget=None):
     events = []
     model = StepModel(
         role="coder", step="write:1:1", call=Call(), source=source, recorder=recorder or ForgetfulRecorder(),
         budget=budget or Budget(limits=BudgetSettings(), now=Moment(), started=1000.0), emit=events.append,
-        seed=seed,
     )  # fmt: skip
     return model, events
 
@@ -101,8 +101,8 @@ async def test_the_runs_seed_goes_into_every_question_and_makes_it_another_one()
     recorder, source = Kept(), ScriptedSource({"coder": ["first", "second", "never"]})
     question = dataclasses.replace(QUESTION, options={"temperature": 0.2})
     assert (await asking(source, recorder)[0].answer(question)).text == "first"
-    assert (await asking(source, recorder, seed=7)[0].answer(question)).text == "second"
-    assert (await asking(source, recorder, seed=7)[0].answer(question)).text == "second"
+    assert (await Tempered(asking(source, recorder)[0], {"seed": 7}).answer(question)).text == "second"
+    assert (await Tempered(asking(source, recorder)[0], {"seed": 7}).answer(question)).text == "second"
     assert [asked.options for asked in source.asked("coder")] == [
         {"temperature": 0.2},
         {"temperature": 0.2, "seed": 7},

@@ -67,12 +67,21 @@ async def approve_patch_node(state: PatchGateReads, step: Step) -> GateWrites:
 
 
 def _ask(step: Step, approval: Approval) -> GateWrites:
-    """The node runs again from its first line when the answer is there: the question is told each time."""
-    step.emit(ApprovalAsked(approval=approval.approval, gate=approval.gate, question=approval.question))
-    asked = {"approval": approval.approval, "gate": approval.gate, "question": approval.question}
-    known = step.scope.decided.get(approval.approval)
-    decision = (
-        Decision.model_validate(interrupt(asked)) if known is None else Decision(approved=known[0], reason=known[1])
-    )
-    step.emit(ApprovalGiven(approval=approval.approval, approved=decision.approved, reason=decision.reason))
-    return {} if decision.approved else {"declined": approval.gate}
+    asked = ApprovalAsked(approval=approval.approval, gate=approval.gate, question=approval.question)
+    return {} if decided(step, asked).approved else {"declined": approval.gate}
+
+
+def decided(step: Step, asked: ApprovalAsked) -> Decision:
+    """A person's answer, or the recorded one.
+
+    The node runs again from its first line when the answer is there, so the question is told each time.
+    """
+    step.emit(asked)
+    known = step.scope.decided.get(asked.approval)
+    if known is None:
+        question = asked.model_dump(mode="json", include={"approval", "gate", "question", "answers"})
+        decision = Decision.model_validate(interrupt(question))
+    else:
+        decision = Decision(approved=known[0], reason=known[1])
+    step.emit(ApprovalGiven(approval=asked.approval, approved=decision.approved, reason=decision.reason))
+    return decision

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Required
 
-from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from agents.answers.asserting import answered_test, typed_answer
-from infrastructure.events.catalogue import ApprovalAsked, ApprovalGiven
-from infrastructure.workflow.nodes.gates import Decision
+from infrastructure.events.catalogue import ApprovalAsked
+from infrastructure.workflow.nodes.gates import Decision, decided
 from infrastructure.workflow.state import WhichWrites
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.values import FileRef, Ruling, Split
 
+NAME = "ask_which"
+"""The node's name in the graph."""
 ANSWERED_TEST = "test_answered_by_a_person.py"
 """Where the test lies that an answer becomes: at the root, from which the project's modules are found."""
 
@@ -28,17 +29,14 @@ class WhichReads(TypedDict, total=False):
 
 
 async def ask_which_node(state: WhichReads, step: Step) -> WhichWrites:
-    """Ask, where somebody may be asked. The node runs again from its first line when the answer is there."""
+    """Ask, where somebody may be asked."""
     split = state["split"]
     if not step.scope.may_ask:
         return {}
     approval = f"behaviour:{split.round}"
     question = f"The candidates are split. What should {split.call} give?"
-    step.emit(ApprovalAsked(approval=approval, gate="behaviour", question=question, answers=split.answers))
-    asked = {"approval": approval, "gate": "behaviour", "question": question, "answers": list(split.answers)}
-    decision = Decision.model_validate(interrupt(asked))
-    step.emit(ApprovalGiven(approval=approval, approved=decision.approved, reason=decision.reason))
-    answer = answer_of(decision, split.answers)
+    asked = ApprovalAsked(approval=approval, gate="behaviour", question=question, answers=split.answers)
+    answer = answer_of(decided(step, asked), split.answers)
     return {"ruling": Ruling(split.round, split.file, split.call, answer, await _kept(step, split, answer))}
 
 
