@@ -13,8 +13,8 @@ from agents.codegen.tester import is_test_path
 from infrastructure.judge.discovery import TestPlan, plan_written
 from infrastructure.judge.reports import TestReport
 from infrastructure.judge.runner import run_tests
-from infrastructure.judge.verdict import Verdict, doubted, judge
-from infrastructure.workflow.doubts import newly_named_in, own_tests
+from infrastructure.judge.verdict import Verdict, doubted, judge, newly_altered
+from infrastructure.workflow.doubts import altered_text, newly_named_in, own_tests
 from infrastructure.workflow.evidence import (
     contents_of,
     judge_contents,
@@ -98,7 +98,8 @@ async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree)
     )
     verdict = decide()
     if verdict.status == "done":
-        return _Tried(doubted(verdict, await _doubt(state, step, snapshot, tree)), after)
+        altered = altered_text(newly_altered(baseline, after))
+        return _Tried(doubted(verdict, altered or await _doubt(state, step, snapshot, tree)), after)
     if verdict.broken or not state.get("patch"):
         return _Tried(verdict, after)
     if start.kind == "tests":
@@ -136,7 +137,9 @@ async def _run_judge(
         return None
     plan = await load_plan(step.scope.blobs, start.baseline.plan)
     files = await judge_contents(step.scope, snapshot, start.baseline)
-    report = await run_tests(step.scope.sandbox, tree, plan, files, without=without, limits=step.scope.limits)
+    report = await run_tests(
+        step.scope.sandbox, tree, plan, files, without=without, before=True, limits=step.scope.limits
+    )
     step.emit(tests_ran(report, state.get("attempt", 1), "judge", str(step.scope.sandbox.level)))
     return report
 
