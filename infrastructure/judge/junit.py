@@ -86,6 +86,13 @@ class _Case:
     message: str = ""
 
 
+@dataclass(slots=True)
+class _Suite:
+    name: str
+    claimed: int | None
+    red: int = 0
+
+
 class _Xml:
     """Reads one document, element by element; nothing of it is kept but the tests."""
 
@@ -93,11 +100,9 @@ class _Xml:
         self._root = root
         self._found = Outcomes()
         self._depth = 0
-        self._suites: list[str] = []
+        self._suites: list[_Suite] = []
         self._case: _Case | None = None
         self._listening = 0
-        self._claimed_red = 0
-        self._counted = False
 
     def read(self, content: bytes) -> Outcomes:
         parser = expat.ParserCreate()
@@ -110,8 +115,6 @@ class _Xml:
             parser.Parse(content, True)
         except (expat.ExpatError, ValueError, LookupError) as error:
             raise UnusableReport(f"it is no whole XML: {error}") from error
-        if self._counted and bool(self._claimed_red) != bool(self._found.red):
-            raise UnusableReport(f"it counts {self._claimed_red} red, and has {self._found.red}")
         return self._found
 
     def _refuse(self, *_given: object) -> None:
@@ -124,8 +127,7 @@ class _Xml:
         if self._depth == 1 and tag not in {"testsuites", "testsuite"}:
             raise UnusableReport(f"it is no JUnit report: it begins with <{tag[:40]}>")
         if tag == "testsuite":
-            self._suites.append(attributes.get("name", ""))
-            self._count(attributes)
+            self._suites.append(_Suite(attributes.get("name", ""), _claimed(attributes)))
         elif tag == "testcase":
             self._case = self._new_case(attributes)
         elif self._case is not None and tag in {*_RED, "skipped"}:
@@ -133,17 +135,10 @@ class _Xml:
             self._case.message = attributes.get("message", "")
             self._listening = self._depth
 
-    def _count(self, attributes: dict[str, str]) -> None:
-        for name in ("failures", "errors"):
-            said = attributes.get(name, "")
-            if said.isascii() and said.isdigit():
-                self._counted = True
-                self._claimed_red += int(said[:9])
-
     def _new_case(self, attributes: dict[str, str]) -> _Case:
         file, group = attributes.get("file", ""), attributes.get("classname", "")
         if group in _NO_CLASS:
-            group = "::".join(name for name in self._suites if name)
+            group = "::".join(each.name for each in self._suites if each.name)
         place = "::".join(part for part in (_inside(file, self._root), group) if part)
         return _Case(attributes.get("name", ""), place)
 
@@ -156,11 +151,24 @@ class _Xml:
         if self._listening > self._depth:
             self._listening = 0
         if tag == "testsuite" and self._suites:
-            self._suites.pop()
+            self._leave(self._suites.pop())
         elif tag == "testcase" and self._case is not None:
             case, self._case = self._case, None
             name = _inside(case.name, self._root)
             self._found.add(f"{case.place}::{name}" if case.place else name, case.outcome, case.message)
+            for suite in self._suites:
+                suite.red += case.outcome in _RED.values()
+
+    def _leave(self, suite: "_Suite") -> None:
+        """A suite whose own count of what is red says otherwise than its tests do is no report."""
+        if suite.claimed is not None and bool(suite.claimed) != bool(suite.red):
+            raise UnusableReport(f"it counts {suite.claimed} red in {suite.name or 'a suite'}, and has {suite.red}")
+
+
+def _claimed(attributes: dict[str, str]) -> int | None:
+    said = [attributes[name] for name in ("failures", "errors") if name in attributes]
+    numbers = [int(each[:9]) for each in said if each.isascii() and each.isdigit()]
+    return sum(numbers) if numbers else None
 
 
 def _inside(place: str, root: str) -> str:

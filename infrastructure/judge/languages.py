@@ -1,8 +1,8 @@
 """What `go test -json` and `cargo test` print, read as outcomes of tests. Pure.
 
 Owns what counts as a test there: a package that ends well without a test in it has shown nothing, one that fails
-without a red test is red as a whole. Both print to a stream that the tests share, so a line that looks like a result may
-be the tests' own; what the stream says and how the command ended must agree (`infrastructure/judge/outcomes.py`).
+without a red test is red as a whole. Both print to a stream that the tests share, so a line that looks like a result
+may be the tests' own; what the stream says and how the command ended must agree (`infrastructure/judge/outcomes.py`).
 """
 
 import re

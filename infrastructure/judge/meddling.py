@@ -17,15 +17,23 @@ _MEANS = frozenset(
         "gc.get_referrers",
         "sys._getframe",
         "sys._current_frames",
+        "sys.settrace",
+        "sys.setprofile",
+        "threading.settrace",
+        "threading.setprofile",
         "inspect.currentframe",
         "inspect.stack",
     }
 )
-_ATTRIBUTES = frozenset({"f_back", *(name.partition(".")[2] for name in _MEANS if name != "inspect.stack")})
+_ATTRIBUTES = frozenset(
+    {"f_back", "f_lineno", "f_trace", *(name.partition(".")[2] for name in _MEANS if name != "inspect.stack")}
+)
 _FOLLOWED = FRAMEWORKS | {name.partition(".")[0] for name in _MEANS}
 _SPELLED = re.compile(r"(__main__|unittest|_?pytest|pluggy)(\.[A-Za-z_]\w*)*")
 _FILES = frozenset({"pytest.ini", "pytest.toml"})
-_ANYWHERE = re.compile(r"\b(?:__main__|unittest|_?pytest|pluggy|get_objects|get_referrers|_getframe|f_back)\b")
+_ANYWHERE = re.compile(
+    r"\b(?:__main__|unittest|_?pytest|pluggy|get_objects|get_referrers|_getframe|f_back|f_lineno|settrace)\b"
+)
 _READ_CHARACTERS = 256 << 10
 
 

@@ -5,6 +5,7 @@ another runner, or by its exit code alone; and that these must agree with how th
 the throw-away place is read from outside, bounded. Blocking.
 """
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,8 @@ _OUTPUT_CHARACTERS = 8_000
 _PYTEST_ENDED = frozenset(
     {0, 1, NO_TESTS}
 )  # passed, some failed, none collected; the others are faults of the run itself
+_NODE_TOOL = re.compile(r"^> |node_modules", re.MULTILINE)
+"""npm says with such a line what it starts."""
 _NOT_STARTED = frozenset({126, 127})  # as a shell says it: not executable, not found
 
 
@@ -176,6 +179,9 @@ def _not_started(plan: TestPlan, output: str) -> TestCommandNotStarted:
     said = output[-500:].strip()
     if plan.framework == "pytest" and "No module named 'pytest'" in said:
         return TestCommandNotStarted(plan.command, said, f"Install it there: {plan.interpreter} -m pip install pytest")
+    if _NODE_TOOL.search(said):
+        hint = "Install the project's dependencies first (npm ci): tests run with no network."
+        return TestCommandNotStarted(plan.command, said, hint)
     return TestCommandNotStarted(plan.command, said)
 
 

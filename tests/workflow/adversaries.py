@@ -21,7 +21,9 @@ class T(unittest.TestCase):
         self.assertEqual(add(1, 2), 3)
 """
 PYTEST = "from calc import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n"
-FIRST = "import unittest\nimport calc\n\n\nclass A(unittest.TestCase):\n    def test_there(self):\n        assert calc\n"
+FIRST = (
+    "import unittest\nimport calc\n\n\nclass A(unittest.TestCase):\n    def test_there(self):\n        assert calc\n"
+)
 FIRST_PYTEST = "import calc\n\n\ndef test_there():\n    assert calc\n"
 
 
@@ -143,7 +145,7 @@ AT_IMPORT: Mapping[str, str] = {
         "            try:\n"
         "                frame.f_lineno = max(line for *_, line in frame.f_code.co_lines() if line) + 1\n"
         "            except ValueError:\n"
-        "                frame.f_globals['add'] = lambda a, b: a + b\n"
+        "                return None\n"
         "    return jump\n"
         f"getattr(sys, {hidden('settrace')})(jump)\n"
     ),

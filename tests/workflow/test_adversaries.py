@@ -1,4 +1,4 @@
-"""Wrong solutions that try to be let through, each a run of the whole graph in the real sandbox: none of them is done."""
+"""Wrong solutions that try to be let through, each a run of the whole graph in the real sandbox: none is done."""
 
 from __future__ import annotations
 
@@ -31,4 +31,3 @@ async def end_of(tmp_path, sandbox, adversary: Adversary, **settings):
 async def test_wrong_solution_is_never_done(tmp_path, sandbox, adversary: Adversary):
     _, end = await end_of(tmp_path, sandbox, adversary)
     assert end["status"] in {"failed", "unverified"}, end["reason"]
-    print(end["status"], end["reason"])
