@@ -79,6 +79,7 @@ def program_paths(arguments: tuple[str, ...]) -> tuple[Path, ...]:
     found = shutil.which(arguments[0])
     if found is None or not Path(found).is_absolute():
         return ()
-    paths = {Path(found).parent, Path(found).resolve().parent} - _ON_EVERY_PATH
+    behind = Path(found).resolve().parent
+    paths = {Path(found).parent} - _ON_EVERY_PATH | {path for path in (behind,) if not path.is_relative_to("/usr")}
     wider = {path.parent if path.name == "bin" and path.parent != Path.home() / ".local" else path for path in paths}
     return tuple(sorted(path for path in wider if len(path.parts) > 2))

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from agents.codegen import Diagnosis, Intent, Plan, Reflection, Research, Review
 from infrastructure.workflow.values import (
+    Attempt,
     Baseline,
     Candidate,
     CandidateStart,
@@ -91,7 +92,8 @@ class CandidateState(TypedDict, total=False):
 
     `contents` holds the files changed so far against the snapshot; a tree on disk is made from it for each test
     run and thrown away, so a step that runs again after a crash starts from the same state. `unchanged` counts the
-    answers that changed nothing since the last one that did.
+    answers that changed nothing since the last one that did. `kept` is the best attempt so far, which `contents` goes
+    back to where a repair breaks what passed.
     """
 
     start: Required[CandidateStart]
@@ -107,6 +109,7 @@ class CandidateState(TypedDict, total=False):
     failing: int
     patch: str
     repairable: bool
+    kept: Attempt
     diagnosis: Diagnosis | None
     spent: Annotated[str, first_said]
 
