@@ -260,3 +260,53 @@ def python_adversaries() -> list[Adversary]:
         for name, more in FILES.items():
             made.append(Adversary(name=f"{kind}: {name}", files=files, patch={"calc.py": WRONG, **more}))
     return made
+
+
+NODE = {
+    "package.json": '{"name": "calc", "scripts": {"test": "node --test"}}\n',
+    "calc.js": "exports.add = () => { throw new Error('not yet') }\n",
+    "calc.test.js": (
+        "const { test } = require('node:test')\nconst assert = require('node:assert')\n"
+        "const { add } = require('./calc')\n"
+        "test('adds', () => assert.strictEqual(add(1, 2), 3))\n"
+    ),
+}
+UNLOADABLE = {**NODE, "calc.js": "throw new Error('not yet')\n"}
+SUBTRACTS = "exports.add = (a, b) => a - b\n"
+JAVASCRIPT: Mapping[str, Mapping[str, str]] = {
+    "process.exit(0)": {"calc.js": "process.exit(0)\n"},
+    "an exit that is not named": {"calc.js": "const p = process; p['ex' + 'it'](0)\n"},
+    "an exit in the test": {"calc.js": "exports.add = () => { const p = process; p['ex' + 'it'](0) }\n"},
+    "assert": {"calc.js": SUBTRACTS + "require('assert').strictEqual = () => {}\n"},
+    "the tests changed": {"calc.js": SUBTRACTS, "calc.test.js": "require('node:test').test('adds', () => {})\n"},
+    "package.json": {"calc.js": SUBTRACTS, "package.json": '{"scripts": {"test": "true"}}\n'},
+    ".npmrc": {"calc.js": SUBTRACTS, ".npmrc": "ignore-scripts=true\nnode-options=--require ./cheat.js\n",
+               "cheat.js": "process.exit(0)\n"},
+    "a report of its own": {
+        "calc.js": SUBTRACTS + (
+            "const fs = require('fs')\n"
+            "process.on('exit', () => { for (const each of fs.readdirSync('..'))\n"
+            "  if (each.startsWith('report-')) fs.writeFileSync('../' + each,\n"
+            "    '<testsuites><testcase name=\"adds\" classname=\"test\"/></testsuites>') })\n"
+        )
+    },
+}  # fmt: skip
+
+MAKE = {"Makefile": "test:\n\tsh check.sh\n", "check.sh": "grep -q right calc.txt\n", "calc.txt": "nothing\n"}
+
+
+def other_adversaries() -> list[Adversary]:
+    """Those against the runners of other languages, and against plain commands."""
+    made = [
+        Adversary(name=f"{kind}: {name}", files=files, patch=patch)
+        for kind, files in (("node", NODE), ("node, not loaded before", UNLOADABLE))
+        for name, patch in JAVASCRIPT.items()
+    ]
+    makefile = {"calc.txt": "wrong\n", "Makefile": "test:\n\ttrue\n"}
+    made.append(Adversary(name="make: the Makefile", files=MAKE, patch=makefile, command="make test"))
+    made.append(Adversary(name="make: found, the Makefile", files=MAKE, patch=makefile))
+    script = {"calc.txt": "wrong\n", "check.sh": "true\n"}
+    made.append(Adversary(name="sh: the script", files=MAKE, patch=script, command="sh check.sh"))
+    shell = {"grep": "#!/bin/sh\nexit 0\n", "calc.txt": "wrong\n"}
+    made.append(Adversary(name="sh: a program of that name", files=MAKE, patch=shell, command="sh check.sh"))
+    return made

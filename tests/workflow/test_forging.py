@@ -105,7 +105,9 @@ if mine.exists():
 
 
 async def test_test_file_that_is_rewritten_and_put_back_is_not_done(tmp_path, sandbox):
-    first = "import unittest\nimport calc\n\n\nclass A(unittest.TestCase):\n    def test_there(self):\n        assert calc\n"
+    first = (
+        "import unittest\nimport calc\nclass A(unittest.TestCase):\n    def test_there(self):\n        assert calc\n"
+    )
     files = {"calc.py": STUB, "test_a_first.py": first, "test_z_last.py": UNITTEST}
     _, end = await run(tmp_path, sandbox, files, code(WRONG + REWRITING))
     assert end["status"] == "unverified"
@@ -121,7 +123,7 @@ async def test_ending_of_a_program_that_is_not_there_is_red_where_it_was_there_b
 
 @pytest.mark.parametrize("name", ["test_a.py", "tests/test_a.py"])
 async def test_test_file_of_the_patch_that_makes_the_judges_tests_pass_is_not_done(tmp_path, sandbox, name):
-    answer = code(WRONG) + code("import calc\ncalc.add = lambda a, b: a + b\n", name)
+    answer = code(WRONG) + code("import calc\ncalc.add.__code__ = (lambda a, b: a + b).__code__\n", name)
     _, end = await run(tmp_path, sandbox, {"calc.py": STUB, "test_calc.py": UNITTEST}, answer)
     assert end["status"] == "unverified"
     assert f"only where {name} of the patch is there too" in end["reason"]
