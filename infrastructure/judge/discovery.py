@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from infrastructure.judge.commands import Parsed, parse_command, program_paths
 from infrastructure.judge.interpreters import Interpreter, corrals_own, find_interpreter, known_interpreter
 from infrastructure.judge.programs import is_path, locate
-from infrastructure.judge.runners import Runner, customary, known_runner
+from infrastructure.judge.runners import Runner, customary, known_runner, scripts_in
 from infrastructure.judge.steering import belongs_to_judge, is_manifest, is_test_file, named_by, names_pytest
 from infrastructure.sandbox.interpreters import interpreter_paths
 from infrastructure.workspace import DEPENDENCY_FOLDERS, Snapshot
@@ -118,6 +118,7 @@ async def judge_files(
 
 
 def _judge_files(snapshot: Snapshot, named: frozenset[str]) -> dict[str, bytes]:
+    named = named | scripts_in(snapshot, named)
     mine = {path for path in snapshot.files if path in named or belongs_to_judge(path) or is_manifest(path)}
     mine |= {_behind(snapshot, path) for path in mine if snapshot.files[path].mode == LINK}
     return {

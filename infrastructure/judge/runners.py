@@ -26,6 +26,8 @@ _SHELL_SIGNS = re.compile(r"[|&;<>`$*?~\n]")
 _PACKAGERS = frozenset({"npm", "yarn", "pnpm"})
 _NO_TESTS = "no test specified"
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+_SPEAKING = frozenset({*_MAKEFILES, "package.json"})
+_SCRIPT_PATH = re.compile(rb"[\w./-]+\.(?:sh|bash)\b")
 _TEST_TARGET = re.compile(rb"^test\s*:(?!=)", re.MULTILINE)
 _TO_FILE = ("sh", "-c", 'exec "$@" > "$0"', REPORT)
 _MANIFEST_BYTES = 1 << 20
@@ -62,6 +64,15 @@ def customary(snapshot: Snapshot) -> str:
         return "cargo test"
     makefile = next((name for name in _MAKEFILES if name in snapshot.files), "")
     return "make test" if makefile and _TEST_TARGET.search(_content(snapshot, makefile)) else ""
+
+
+def scripts_in(snapshot: Snapshot, named: frozenset[str]) -> frozenset[str]:
+    """The shell scripts that a Makefile or package.json among these files speaks of: a test is what they do."""
+    found: set[str] = set()
+    for path in named & _SPEAKING & snapshot.files.keys():
+        words = _SCRIPT_PATH.findall(_content(snapshot, path))
+        found.update(word.decode("utf-8", "replace").removeprefix("./") for word in words)
+    return frozenset(found & snapshot.files.keys())
 
 
 def known_runner(words: tuple[str, ...], snapshot: Snapshot) -> Runner | None:

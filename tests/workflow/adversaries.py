@@ -305,6 +305,8 @@ def other_adversaries() -> list[Adversary]:
     makefile = {"calc.txt": "wrong\n", "Makefile": "test:\n\ttrue\n"}
     made.append(Adversary(name="make: the Makefile", files=MAKE, patch=makefile, command="make test"))
     made.append(Adversary(name="make: found, the Makefile", files=MAKE, patch=makefile))
+    called = {"calc.txt": "wrong\n", "check.sh": "true\n"}
+    made.append(Adversary(name="make: what the Makefile calls", files=MAKE, patch=called, command="make test"))
     script = {"calc.txt": "wrong\n", "check.sh": "true\n"}
     made.append(Adversary(name="sh: the script", files=MAKE, patch=script, command="sh check.sh"))
     shell = {"grep": "#!/bin/sh\nexit 0\n", "calc.txt": "wrong\n"}
