@@ -54,6 +54,8 @@ def _advice(line: str, report_text: str, plan: TestPlan, files: Collection[str])
     if missing is not None:
         # A module of the project's own may be what the task is about.
         return "" if _is_own(missing[1], files) else _environment_advice(plan)
+    if "package 'junit'" in report_text:
+        return "to tell its tests apart node 20 or newer is needed"
     if _UNFETCHED.search(report_text):
         return _OFFLINE
     if "unrecognized arguments" in line:

@@ -14,7 +14,7 @@ Owns what counts as green. In the order in which the cases are decided:
 7. No written test can be used. A judge test is red still, or one of the patch's own: failed. Else there is nothing
    to judge by: unverified.
 
-The tests run in one process with the code that they test, so a `done` can be doubted (`doubted`): see docs/workflow.md.
+The tests run in one process with the code that they test, so a `done` can be doubted (`doubted`): see docs/judge.md.
 """
 
 from dataclasses import dataclass, replace

@@ -10,6 +10,7 @@ import pytest
 from infrastructure.judge import TestCommandNotStarted, TestOutcome, plan_tests
 from infrastructure.judge.explaining import explained
 from infrastructure.sandbox import Limits
+from tests.judge.programs import has_node
 
 pytestmark = pytest.mark.slow  # starts processes
 
@@ -19,6 +20,10 @@ PATIENT = Limits(wall_seconds=110, cpu_seconds=110, processes=256)
 
 def needs(program: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed here")
+
+
+def needs_node() -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not has_node(), reason="node 20 or newer is not installed here")
 
 
 def manifest(script: str) -> str:
@@ -40,7 +45,7 @@ NODE = {
 }
 
 
-@needs("node")
+@needs_node()
 @pytest.mark.parametrize("command", ["", "npm test", "node --test", "npm run test"])
 async def test_tests_of_node_are_told_apart(run, command: str) -> None:
     report = await run(NODE, command=command, limits=PATIENT)
@@ -49,7 +54,7 @@ async def test_tests_of_node_are_told_apart(run, command: str) -> None:
     assert report.crashed is None
 
 
-@needs("node")
+@needs_node()
 async def test_red_test_of_node_says_what_it_says(run) -> None:
     report = await run(NODE, {"calc.js": "exports.add = (a, b) => a - b\n"}, limits=PATIENT)
     (red,) = report.red
@@ -58,7 +63,7 @@ async def test_red_test_of_node_says_what_it_says(run) -> None:
     assert len(report.passed) == 2
 
 
-@needs("node")
+@needs_node()
 @pytest.mark.parametrize("code", ["process.exit(0)", "process.reallyExit(0)", "process.kill(process.pid, 'SIGKILL')"])
 async def test_file_of_node_that_ends_before_its_tests_is_red(run, code: str) -> None:
     report = await run(NODE, {"calc.js": f"{code}\n"}, limits=PATIENT)
