@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 MOST = 8
 RED = ("failed", "error")
 WATCHED = frozenset({"unittest", "pytest", "_pytest", "pluggy"})
-OFTEN_CHANGED = frozenset({"print", "input", "open", "help", "exit", "quit", "copyright", "credits", "license"})
-"""Built-in functions that programs put others in the place of, for honest reasons."""
+LEANED_ON = (
+    "AssertionError", "BaseException", "Exception", "all", "any", "bool", "compile", "exec", "getattr", "hasattr",
+    "isinstance", "issubclass", "len", "repr", "setattr", "type", "__build_class__", "__import__",
+)  # fmt: skip
+"""What of Python's built-in names the frameworks decide by."""
 
 CLAIMS: "tuple[tuple[str, tuple[Any, ...]], ...]" = (
     ("assertEqual", (1, 2)),
@@ -255,9 +258,8 @@ class Framework:
         return sorted(replaced | {name for name, held in self._held.items() if now.get(name) != held})
 
     def _parts(self) -> "Iterator[tuple[str, tuple[object, ...]]]":
-        for name, value in vars(builtins).items():
-            if name not in OFTEN_CHANGED and callable(value):
-                yield f"builtins.{name}", (value,)
+        for name in LEANED_ON:
+            yield f"builtins.{name}", (vars(builtins).get(name),)
         for name, module in self._modules.items():
             for key, value in list(vars(module).items()):
                 yield from _parts_of(f"{name}.{key}", value, name)

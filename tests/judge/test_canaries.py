@@ -74,9 +74,9 @@ def test_framework_that_was_changed_is_named(monkeypatch: pytest.MonkeyPatch) ->
     with monkeypatch.context() as patch:
         patch.setattr(unittest.TestCase, "assertEqual", lambda *given: None)
         patch.setattr("unittest.case.doModuleCleanups", lambda: None)
-        patch.setattr("builtins.abs", lambda given: given)
+        patch.setattr("builtins.all", lambda given: given)
         changed = held.altered()
-    assert changed == ["builtins.abs", "unittest.case.TestCase.assertEqual", "unittest.case.doModuleCleanups"]
+    assert changed == ["builtins.all", "unittest.case.TestCase.assertEqual", "unittest.case.doModuleCleanups"]
     assert held.altered() == []
 
 
@@ -95,6 +95,50 @@ def test_a():
 """
 
 
+PLUGINS = """\
+import asyncio, logging, pytest, unittest.mock
+from hypothesis import given, strategies
+
+@given(strategies.integers())
+def test_given(x): assert x == x
+
+async def helper(): return 1
+
+@pytest.mark.asyncio
+async def test_async(): assert await helper() == 1
+
+def test_mock(monkeypatch, caplog, capsys, tmp_path):
+    with unittest.mock.patch("builtins.open"), unittest.mock.patch("unittest.TestCase.assertEqual"):
+        monkeypatch.setattr("unittest.TestCase.assertTrue", print)
+    logging.warning("said")
+    assert "said" in caplog.text
+
+@pytest.mark.xfail
+def test_expected(): assert False
+"""
+OF_UNITTEST = """\
+import unittest
+from unittest import mock
+
+class Base(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls): cls.made = getattr(cls, "made", 0) + 1
+    def setUp(self): self.addCleanup(lambda: None)
+    def assertEqual(self, one, two, msg=None): super().assertEqual(one, two, msg)
+
+class A(Base):
+    def test_a(self): self.assertEqual(self.made, 1)
+    def test_sub(self):
+        for number in range(3):
+            with self.subTest(number): self.assertTrue(True)
+
+class B(unittest.IsolatedAsyncioTestCase):
+    async def test_b(self): self.assertTrue(True)
+
+def load_tests(loader, tests, pattern): return tests
+"""
+
+
 @pytest.mark.parametrize(
     "tests",
     [
@@ -104,6 +148,8 @@ def test_a():
         "import pytest, unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n",
         "import pytest\nclass TestIt:\n    def test_a(self, tmp_path): assert tmp_path\n",
         ONCE,
+        PLUGINS,
+        OF_UNITTEST,
     ],
 )
 async def test_canaries_leave_the_report_of_an_honest_project_as_it_is(run, tests: str) -> None:
