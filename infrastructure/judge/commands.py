@@ -13,6 +13,7 @@ from typing import Literal
 
 _SHELL_SIGNS = frozenset("|&;<>`$*?~\n")
 _QUOTED = re.compile(r"""'[^']*'|["][^"$`\\]*["]""")  # what a shell takes as it is
+_ON_EVERY_PATH = frozenset(Path(name) for name in ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"))
 _WRAPPERS = frozenset({"uv", "poetry", "pipenv", "pdm", "rye", "hatch"})
 _PLAIN_UNITTEST_FLAGS = frozenset({"-v", "--verbose", "-q", "--quiet", "-b", "--buffer", "-c", "--catch", "--locals"})
 
@@ -78,6 +79,7 @@ def program_paths(arguments: tuple[str, ...]) -> tuple[Path, ...]:
     found = shutil.which(arguments[0])
     if found is None or not Path(found).is_absolute():
         return ()
-    paths = {Path(found).parent, Path(found).resolve().parent}
+    behind = Path(found).resolve().parent
+    paths = {Path(found).parent} - _ON_EVERY_PATH | {path for path in (behind,) if not path.is_relative_to("/usr")}
     wider = {path.parent if path.name == "bin" and path.parent != Path.home() / ".local" else path for path in paths}
-    return tuple(sorted(path for path in wider if not path.is_relative_to("/usr") and len(path.parts) > 2))
+    return tuple(sorted(path for path in wider if len(path.parts) > 2))

@@ -7,7 +7,7 @@ convention. Looks at the snapshot and at the project's dependency folders; runs 
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,14 +16,17 @@ from pydantic import TypeAdapter
 from infrastructure.judge.commands import Parsed, parse_command, program_paths
 from infrastructure.judge.interpreters import Interpreter, corrals_own, find_interpreter, known_interpreter
 from infrastructure.judge.programs import is_path, locate
-from infrastructure.judge.steering import belongs_to_judge, is_test_file, named_by, names_pytest
+from infrastructure.judge.runners import Runner, customary, known_runner, scripts_in
+from infrastructure.judge.steering import belongs_to_judge, is_manifest, is_test_file, named_by, names_pytest
 from infrastructure.sandbox.interpreters import interpreter_paths
 from infrastructure.workspace import DEPENDENCY_FOLDERS, Snapshot
 from infrastructure.workspace.beneath import LINK, read_file
 from infrastructure.workspace.git import find_repository
 from infrastructure.workspace.threads import in_thread
 
-Framework = Literal["pytest", "unittest", "command"]
+Framework = Literal["pytest", "unittest", "command", "report", "go", "cargo"]
+HARNESSED = frozenset({"pytest", "unittest"})
+"""What is run by Corral's own harness, in the process of the tests."""
 _LOOKED_AT = 256 << 10
 _JUDGE_FILE_BYTES = 4 << 20
 
@@ -33,13 +36,15 @@ class TestPlan:
     """How the judge's tests are run.
 
     Attributes:
-        framework: Who runs them; `command` gives one outcome, by its exit code.
+        framework: Who runs them, and so how their report is read; `command` gives one outcome, by its exit code.
         argv: The command as a person would type it.
         arguments: What the framework is given, or the command itself.
         judge: Whether the user gave the tests or they were found.
         interpreter: The Python they run on.
         read: Absolute paths they may read besides.
         links: Dependency folders that the tree is given a link to, by name.
+        env: Further variables; `{place}` in one stands for the folder of the run.
+        places: Folders made for a run, below its folder: empty, or a link to a target.
         note: What the user must know; may be empty.
     """
 
@@ -52,6 +57,8 @@ class TestPlan:
     interpreter: Path
     read: tuple[Path, ...] = ()
     links: tuple[tuple[str, Path], ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    places: tuple[tuple[str, Path | None], ...] = ()
     note: str = ""
 
     @property
@@ -117,7 +124,8 @@ async def judge_files(
 
 
 def _judge_files(snapshot: Snapshot, named: frozenset[str]) -> dict[str, bytes]:
-    mine = {path for path in snapshot.files if path in named or belongs_to_judge(path)}
+    named = named | scripts_in(snapshot, named)
+    mine = {path for path in snapshot.files if path in named or belongs_to_judge(path) or is_manifest(path)}
     mine |= {_behind(snapshot, path) for path in mine if snapshot.files[path].mode == LINK}
     return {
         path: read_file(snapshot.root, path)
@@ -143,7 +151,10 @@ def _plan(snapshot: Snapshot, test_command: str, tests: Mapping[str, bytes]) -> 
         if is_test_file(path) and state.mode != LINK
     }
     framework = _framework_of(snapshot, found)
-    return None if framework is None else _plan_python(snapshot, framework, (), "found", found)
+    if framework is not None:
+        return _plan_python(snapshot, framework, (), "found", found)
+    command = customary(snapshot)
+    return replace(_plan_command(snapshot, command, parse_command(command)), judge="found") if command else None
 
 
 def _plan_files(
@@ -211,6 +222,9 @@ def _plan_command(snapshot: Snapshot, command: str, parsed: Parsed) -> TestPlan:
     options = _pytest_options(snapshot, interpreter, {}, parsed.arguments) if framework == "pytest" else ()
     read = _readable(snapshot, interpreter)
     if framework == "command":
+        runner = known_runner(arguments, snapshot)
+        if runner is not None:
+            return _plan_runner(snapshot, parsed, runner, interpreter.python)
         read = tuple(dict.fromkeys((*read, *program_paths(arguments))))
     return TestPlan(
         framework=framework,
@@ -221,6 +235,21 @@ def _plan_command(snapshot: Snapshot, command: str, parsed: Parsed) -> TestPlan:
         read=read,
         links=_dependencies(snapshot),
         note=interpreter.note,
+    )
+
+
+def _plan_runner(snapshot: Snapshot, parsed: Parsed, runner: Runner, python: Path) -> TestPlan:
+    folders = [path for _, path in _dependencies(snapshot)]
+    return TestPlan(
+        framework=runner.framework,
+        argv=parsed.argv,
+        arguments=runner.arguments,
+        judge="given",
+        interpreter=python,
+        read=tuple(dict.fromkeys((*folders, *program_paths((runner.program,)), *runner.read))),
+        links=_dependencies(snapshot),
+        env=runner.env,
+        places=runner.places,
     )
 
 

@@ -13,6 +13,14 @@ from infrastructure.judge.interpreters import known_interpreter
 from infrastructure.judge.reports import TestReport, error_line, uncollected_text
 
 _UNREADABLE = re.compile(r"\b(Syntax|Indentation|Tab)Error\b")
+_UNFETCHED = re.compile(
+    r"--offline was specified|attempting to make an HTTP request|no matching package named"
+    r"|GOPROXY=off|no required module provides package|Cannot find (module|package) '[^./]"
+)
+_OFFLINE = (
+    "a dependency is missing, and tests have no network: fetch it first"
+    " (npm ci, go mod download, cargo fetch), or vendor it"
+)
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([^'.]+)([^']*)'")
 
 
@@ -25,7 +33,7 @@ def explained(report: TestReport, plan: TestPlan, files: Collection[str]) -> str
         files: The snapshot's files, to tell a dependency from the project's own modules.
     """
     line = _first_error(report, plan)
-    advice = _advice(line, plan, files)
+    advice = _advice(line, report.output, plan, files)
     if not advice and report.crashed is not None:
         return ""  # the event of the run itself says as much
     return f"{line}; {advice}" if advice else line
@@ -41,11 +49,15 @@ def _first_error(report: TestReport, plan: TestPlan) -> str:
     return f"{plan.command}: {line}" if _MISSING.search(line) else ""
 
 
-def _advice(line: str, plan: TestPlan, files: Collection[str]) -> str:
+def _advice(line: str, report_text: str, plan: TestPlan, files: Collection[str]) -> str:
     missing = _MISSING.search(line)
     if missing is not None:
         # A module of the project's own may be what the task is about.
         return "" if _is_own(missing[1], files) else _environment_advice(plan)
+    if "package 'junit'" in report_text:
+        return "to tell its tests apart node 20 or newer is needed"
+    if _UNFETCHED.search(report_text):
+        return _OFFLINE
     if "unrecognized arguments" in line:
         return f"a plugin of pytest's may be missing beside {plan.interpreter}"
     if _UNREADABLE.search(line):

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import os
 import re
+import secrets
 import sys
 import traceback
 import types
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import pytest
     from _typeshed import OptExcInfo
 
+    from infrastructure.judge.canaries import Canary
+
 MESSAGE_HEAD, MESSAGE_TAIL = 1500, 2500  # characters: the test and its assertion, and the exception
 SKIPPED_FOLDERS = ("node_modules", "venv", "site-packages", "__pycache__", "build", "dist")
 FIXTURE = re.compile(r"^(setUpClass|tearDownClass|setUpModule|tearDownModule) \((.+)\)$")
@@ -40,8 +43,9 @@ class Report:
     def __init__(self, path: str, key: str, root: Path) -> None:
         # Functions in C, held from here on: the project's code may put others in the place of `os.write` and `json`.
         self._quoted, self._write, self._pid = encode_basestring_ascii, os.write, os.getpid
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)  # whoever reads it has made it, and holds it open
         self._key, self._owner, self._root = key, os.getpid(), f"{root}{os.sep}"
+        self._draw = secrets.token_hex
         self.count = 0
 
     def line(self, **fields: "str | int") -> None:
@@ -56,13 +60,13 @@ class Report:
         """A test begins."""
         self.line(start=test)
 
-    def end(self, test: str, outcome: str, message: str = "") -> None:
-        """A test has ended."""
+    def end(self, test: str, outcome: str, message: str = "", mark: str = "") -> None:
+        """A test has ended; a canary has a mark of its own."""
         self.count += 1
         message = message.replace(self._root, "")
         if len(message) > MESSAGE_HEAD + MESSAGE_TAIL:
             message = f"{message[:MESSAGE_HEAD]}\n…\n{message[-MESSAGE_TAIL:]}"
-        self.line(test=test, outcome=outcome, message=message)
+        self.line(test=test, outcome=outcome, message=message, mark=mark or self._draw(8))
 
 
 class PytestPlugin:
@@ -107,6 +111,8 @@ class UnittestResult(unittest.TestResult):
         self._report, self._root = report, root
         self._outcome, self._message = "passed", ""
         self._running = False
+        self.canaries: dict[int, Canary] = {}
+        self.marks: list[str] = []
 
     def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
         """A test begins."""
@@ -118,16 +124,21 @@ class UnittestResult(unittest.TestResult):
         """A test has ended."""
         super().stopTest(test)
         self._running = False
-        self._report.end(self._name(test), self._outcome, self._message)
+        canary = self.canaries.get(id(test))
+        if canary is None:
+            self._report.end(self._name(test), self._outcome, self._message)
+        else:
+            mark = self.marks.pop() if self.marks else ""
+            self._report.end(self._name(test), self._outcome, canary.message(self._outcome), mark)
 
     def addError(self, test: unittest.TestCase, err: "OptExcInfo") -> None:  # noqa: N802 - unittest's name
         """It broke: a test, or the set-up of a class or module."""
-        self.errors.append((test, ""))
+        self._count(self.errors, test)
         self._note(test, "error", text_of(err[1]))
 
     def addFailure(self, test: unittest.TestCase, err: "OptExcInfo") -> None:  # noqa: N802 - unittest's name
         """An assertion did not hold."""
-        self.failures.append((test, ""))
+        self._count(self.failures, test)
         self._note(test, "failed", text_of(err[1]))
 
     def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802 - unittest's name
@@ -145,6 +156,10 @@ class UnittestResult(unittest.TestResult):
             self.failures.append((subtest, ""))
             outcome = "failed" if issubclass(err[0], test.failureException) else "error"
             self._note(test, outcome, f"{subtest}\n{text_of(err[1])}")
+
+    def _count(self, those: "list[tuple[unittest.TestCase, str]]", test: unittest.TestCase) -> None:
+        if id(test) not in self.canaries:  # what must fail makes no run a failed one
+            those.append((test, ""))
 
     def _note(self, test: unittest.TestCase, outcome: str, message: str) -> None:
         if not self._running:  # no startTest comes for the set-up of a class, nor for a class skipped whole
@@ -212,7 +227,9 @@ def test_files(start: Path, pattern: str) -> "list[Path]":
     return found
 
 
-def run_unittest(report: Report, root: Path, arguments: "list[str]") -> int:
+def run_unittest(
+    report: Report, root: Path, arguments: "list[str]", canaries: types.ModuleType, marks: "list[str]"
+) -> int:
     """Run the named tests, or all that are found; the exit status is unittest's own opinion."""
     parser = argparse.ArgumentParser(prog="python -m unittest")
     parser.add_argument("-s", "--start-directory", default=".")
@@ -236,6 +253,7 @@ def run_unittest(report: Report, root: Path, arguments: "list[str]") -> int:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a test file raises is its outcome
             broken += 1
             report.end(inside(path, root), "error", text_of(error))
+    result.canaries, result.marks = canaries.add_to_suite(suite), marks
     suite.run(result)
     if not report.count:
         return NOTHING_RAN
@@ -246,9 +264,11 @@ def main() -> None:
     """Run what the command line names: REPORT KEYFILE pytest|unittest ARGUMENTS."""
     path, key_file, framework, *arguments = sys.argv[1:]
     leave, streams = os._exit, (sys.stdout, sys.stderr)
-    key = Path(key_file).read_text("ascii")
+    key, *marks = Path(key_file).read_text("ascii").split()
     Path(key_file).unlink()
     run = run_pytest() if framework == "pytest" else run_unittest
+    canaries = beside("canaries")
+    held = canaries.Framework()
     root = Path.cwd()
     report = Report(path, key, root)
     # Only now the project's own folders, as `python -m` and an installed project would have them.
@@ -257,7 +277,9 @@ def main() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(places)
     sys.argv = [framework, *arguments]
     report.line(begin=framework)
-    status = run(report, root, arguments)
+    status = run(report, root, arguments, canaries, marks)
+    for name in held.altered():
+        report.line(altered=name)
     report.line(finish=status, tests=report.count)
     for stream in streams:
         with suppress(ValueError, OSError):  # a test may have closed it
@@ -265,14 +287,35 @@ def main() -> None:
     leave(0 if status == 0 else 1)  # a thread that a test left running must not keep the judge waiting
 
 
-def run_pytest() -> "Callable[[Report, Path, list[str]], int]":
+def run_pytest() -> "Callable[[Report, Path, list[str], types.ModuleType, list[str]], int]":
     """Pytest's own entry, imported before the project can put another in its place."""
     try:
         import pytest  # noqa: PLC0415 - a project tested with unittest has none
     except ImportError as error:
         print(f"{sys.executable}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the sandbox reads it
         os._exit(NOT_STARTED)
-    return lambda report, _, arguments: int(pytest.main(arguments, plugins=[PytestPlugin(report)]))
+
+    def run(report: Report, _root: Path, arguments: "list[str]", canaries: types.ModuleType, marks: "list[str]") -> int:
+        def told(test: str, outcome: str, message: str) -> None:
+            if marks:
+                report.end(test, outcome, message, marks.pop())
+
+        among = canaries.PytestCanaries(told)
+        kind = canaries.PytestCanaries
+        kind.pytest_runtest_protocol = pytest.hookimpl(hookwrapper=True, tryfirst=True)(kind.pytest_runtest_protocol)
+        return int(pytest.main(arguments, plugins=[PytestPlugin(report), among]))
+
+    return run
+
+
+def beside(name: str) -> types.ModuleType:
+    """A module that lies beside this file, loaded under no name that the project's code could ask for."""
+    spec = importlib.util.spec_from_file_location(name, str(Path(__file__).with_name(f"{name}.py")))
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def framework_main(framework: str) -> types.ModuleType:

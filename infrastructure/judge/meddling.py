@@ -17,27 +17,61 @@ _MEANS = frozenset(
         "gc.get_referrers",
         "sys._getframe",
         "sys._current_frames",
+        "sys.settrace",
+        "sys.setprofile",
+        "threading.settrace",
+        "threading.setprofile",
         "inspect.currentframe",
         "inspect.stack",
     }
 )
-_ATTRIBUTES = frozenset({"f_back", *(name.partition(".")[2] for name in _MEANS if name != "inspect.stack")})
+_ATTRIBUTES = frozenset(
+    {"f_back", "f_lineno", "f_trace", *(name.partition(".")[2] for name in _MEANS if name != "inspect.stack")}
+)
 _FOLLOWED = FRAMEWORKS | {name.partition(".")[0] for name in _MEANS}
 _SPELLED = re.compile(r"(__main__|unittest|_?pytest|pluggy)(\.[A-Za-z_]\w*)*")
 _FILES = frozenset({"pytest.ini", "pytest.toml"})
-_ANYWHERE = re.compile(r"\b(?:__main__|unittest|_?pytest|pluggy|get_objects|get_referrers|_getframe|f_back)\b")
+_ANYWHERE = re.compile(
+    r"\b(?:__main__|unittest|_?pytest|pluggy|get_objects|get_referrers|_getframe|f_back|f_lineno|settrace)\b"
+)
+_JAVASCRIPT = re.compile(
+    r"['\"](?:node:)?(?:assert(?:/strict)?|test(?:/reporters)?|module|vm|v8|inspector|worker_threads)['\"]"
+    r"|['\"](?:@jest/[\w-]+|jest[\w-]*|@vitest/[\w-]+|vitest|chai|mocha)['\"]|\brequire\.(?:cache|main)\b|\beval\b"
+    r"|\bprocess\.(?:exit|exitCode|reallyExit|abort|kill|binding|emit|stdout|stderr|argv|execArgv)\b|\bprocess\s*\["
+    r"|\b(?:globalThis|global)\s*\[|\b(?:globalThis|global)\.(?:expect|test|it|describe|process|assert)\b"
+    r"|\brequire\(\s*[^'\"\s]|\bimport\(\s*[^'\"\s]|\bnew Function\b|\.constructor\s*\("
+)
+_GO = re.compile(
+    r"\bos\.Exit\b|\bsyscall\b|\"(?:testing|unsafe|os/signal|runtime/debug|plugin|C)\"|//go:linkname|\bos\.Stdout\b"
+)
+_RUST = re.compile(
+    r"\bprocess::(?:exit|abort)\b|\blibc\b|/dev/std|/proc/self|\bstdout\(\)|\bextern\b|\bunsafe\b|\bpanic::set_hook\b|\b_exit\b"
+    r"|\bmacro_rules!\s*(?:debug_)?assert\w*"
+)
+_OTHER_LANGUAGES = {
+    **dict.fromkeys((".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".mts", ".cts"), _JAVASCRIPT),
+    ".go": _GO,
+    ".rs": _RUST,
+}
 _READ_CHARACTERS = 256 << 10
 
 
 def newly_named(path: str, before: str | None, after: str) -> tuple[str, ...]:
-    """What a file reaches for and did not before, sorted; empty for what is no Python.
+    """What a file reaches for and did not before, sorted; empty for a language that nothing is known of.
+
+    Python is read by its grammar. Of JavaScript, Go and Rust the text is searched, comments and all.
 
     Args:
         path: Says what it is.
         before: Its text in the snapshot; None for a new file.
         after: Its text now.
     """
-    if PurePosixPath(path).suffix not in {".py", ".pyw"}:
+    suffix = PurePosixPath(path).suffix
+    words = _OTHER_LANGUAGES.get(suffix)
+    if words is not None:
+        known = frozenset[str]() if before is None else frozenset(words.findall(before))
+        return tuple(sorted(frozenset(words.findall(after)) - known))
+    if suffix not in {".py", ".pyw"}:
         return ()
     return tuple(sorted(_named(after) - (_named(before) if before is not None else frozenset())))
 

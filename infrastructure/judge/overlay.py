@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
-from infrastructure.judge.steering import must_return, steers
+from infrastructure.judge.steering import is_manifest, must_return, steers
 from infrastructure.workspace.beneath import directory, look_at, parts_of, read_file
 from infrastructure.workspace.errors import PathMissing, PathRefused
 from infrastructure.workspace.threads import Stopping
@@ -45,7 +45,7 @@ def put_judge_files(work: Path, there: Iterable[str], judge_files: Mapping[str, 
 
 
 def _belongs_there(work: Path, path: str, content: bytes) -> bool:
-    return not steers(path) or must_return(path, _content(work, path), content)
+    return not (steers(path) or is_manifest(path)) or must_return(path, _content(work, path), content)
 
 
 def _put_in_folder(work: Path, folders: tuple[str, ...], contents: Mapping[str, bytes]) -> None:

@@ -2,10 +2,11 @@
 
 Owns the trust in a report: lines with the run's own key count, anything else is what tests wrote there and is passed
 over; a count that does not fit means that lines are missing; records that contradict the ending are not believed.
+What the canaries let through (`infrastructure/judge/canaries.py`) is told apart by marks that the reader has drawn.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,6 +27,8 @@ class _Line(BaseModel):
     test: str | None = None
     outcome: TestOutcome | None = None
     message: str = ""
+    mark: str = ""
+    altered: str | None = None
     finish: int | None = None
     tests: int | None = None
 
@@ -39,14 +42,20 @@ class Record:
         failures: What red tests say.
         running: The test that had begun and not ended at the last line.
         finish: The framework's own exit status; None where the last line is missing or lines before it are.
+        unfailing: Ways to fail that let a false claim pass, as the canaries say; sorted.
+        altered: Functions of the framework that were others at the end than at the start, and `NO_CANARY`; sorted.
     """
 
     outcomes: Mapping[str, TestOutcome]
     failures: Mapping[str, str]
     running: str | None
     finish: int | None
+    unfailing: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
 
 
+NO_CANARY = "no test that must fail could be run"
+"""In `Record.altered`, where tests ran and nothing shows that they could have failed."""
 NO_TESTS = 5
 """The framework's exit status when there was nothing to run."""
 
@@ -79,16 +88,34 @@ class _Reading:
     ended: int = 0
     running: str | None = None
     finish: int | None = None
+    canaries: int = 0
+    unfailing: set[str] = field(default_factory=set[str])
+    altered: set[str] = field(default_factory=set[str])
 
 
-def read_records(content: bytes, key: str) -> Record:
-    """Read a report; `key` is the one this run was given."""
+def read_records(content: bytes, key: str, marks: Collection[str] = ()) -> Record:
+    """Read a report.
+
+    Args:
+        content: The lines.
+        key: The one that this run was given.
+        marks: Those of its canaries; none where none were asked for.
+    """
     reading = _Reading()
     for raw in content.split(b"\n"):
         line = _parse(raw, key)
         if line is not None:
-            _take(reading, line)
-    return Record(outcomes=reading.outcomes, failures=reading.failures, running=reading.running, finish=reading.finish)
+            _take(reading, line, marks)
+    if marks and not reading.canaries and any("::" in test for test in reading.outcomes):
+        reading.altered.add(NO_CANARY)
+    return Record(
+        outcomes=reading.outcomes,
+        failures=reading.failures,
+        running=reading.running,
+        finish=reading.finish,
+        unfailing=tuple(sorted(reading.unfailing)),
+        altered=tuple(sorted(reading.altered)),
+    )
 
 
 def _parse(raw: bytes, key: str) -> _Line | None:
@@ -101,7 +128,7 @@ def _parse(raw: bytes, key: str) -> _Line | None:
     return line if line.key == key else None
 
 
-def _take(reading: _Reading, line: _Line) -> None:
+def _take(reading: _Reading, line: _Line, marks: Collection[str]) -> None:
     reading.finish = None  # a line after the last one: the last one was not
     if line.start is not None:
         reading.running = line.start
@@ -109,9 +136,20 @@ def _take(reading: _Reading, line: _Line) -> None:
         reading.ended += 1
         if reading.running == line.test:
             reading.running = None
-        _note(reading, line.test, line.outcome, line.message)
+        if line.mark in marks:
+            _note_canary(reading, line.outcome, line.message)
+        else:
+            _note(reading, line.test, line.outcome, line.message)
+    elif line.altered is not None:
+        reading.altered.add(line.altered)
     elif line.finish is not None and line.tests == reading.ended:
         reading.finish = line.finish
+
+
+def _note_canary(reading: _Reading, outcome: TestOutcome, message: str) -> None:
+    reading.canaries += outcome is not TestOutcome.SKIPPED
+    if outcome is TestOutcome.PASSED:
+        reading.unfailing.update(message.split(", ") if message else ("a test",))
 
 
 def _note(reading: _Reading, test: str, outcome: TestOutcome, message: str) -> None:

@@ -59,6 +59,8 @@ class TestReport:
         output: The end of what it printed.
         seconds: Wall time.
         command: As a person would type it.
+        unfailing: Ways to fail that let a false claim pass: what tests that use them say, they say in vain.
+        altered: What judges and was changed while it judged: functions of the test framework, files of the judge.
     """
 
     __test__ = False
@@ -69,6 +71,8 @@ class TestReport:
     output: str = ""
     seconds: float = 0.0
     command: str = ""
+    unfailing: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
 
     @property
     def passed(self) -> frozenset[str]:

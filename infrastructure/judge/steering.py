@@ -6,22 +6,34 @@ red test green.
 """
 
 import configparser
+import json
 import re
 import shlex
 import tomllib
 from pathlib import PurePosixPath
+from typing import cast
 
 _ALWAYS = frozenset({"conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml"})
 _AT_START = frozenset({"sitecustomize.py", "usercustomize.py"})
 _IN_PART = frozenset({"pyproject.toml", "setup.cfg", "tox.ini"})
+_RUNNERS = re.compile(
+    r"(^|/)(jest\.(config|setup)|vitest\.(config|setup|workspace)|setupTests|karma\.conf|babel\.config)\.[cm]?[jt]sx?(on)?$"
+    r"|(^|/)(\.mocharc(\.\w+)?|\.babelrc|\.npmrc|build\.rs|\.cargo/config(\.toml)?|\.config/nextest\.toml|go\.work)$"
+)
+"""What steers a runner of another language, or is run before its tests are built."""
+_MANIFESTS = re.compile(r"(^|/)(package\.json|Cargo\.toml|vite\.config\.[cm]?[jt]s)$")
 _METADATA = (".dist-info", ".egg-info")  # in any case: so does `importlib.metadata` read the names
-_TEST_FOLDERS = frozenset({"tests", "test"})
+_OF_NPM = ("scripts", "jest", "vitest", "mocha", "ava", "babel", "c8", "nyc", "workspaces", "imports")
+_OF_CARGO = ("lib", "test", "bench", "profile", "workspace", "patch", "replace")
+_TEST_FOLDERS = frozenset({"tests", "test", "testdata"})
 _OTHER_TESTS = re.compile(r"(_test\.go|_spec\.rb|\.(test|spec)\.[cm]?[jt]sx?)$|(^|/)__tests__/")
 _BY_NAME = re.compile(r"(^|/)(test_[^/]*|[^/]*_test|tests?)\.py$")
 _PACKAGE = frozenset({"package.json"})
 _READ_BY = {
     "make": frozenset({"Makefile", "makefile", "GNUmakefile"}),
     "npm": _PACKAGE,
+    "npx": _PACKAGE,
+    "jest": _PACKAGE,
     "yarn": _PACKAGE,
     "pnpm": _PACKAGE,
     "nox": frozenset({"noxfile.py"}),
@@ -73,9 +85,14 @@ def named_by(command: str) -> frozenset[str]:
 def steers(path: str) -> bool:
     """Whether a file can change how tests are run."""
     *folders, name = PurePosixPath(path).parts
-    if name in _ALWAYS | _AT_START | _IN_PART:
+    if name in _ALWAYS | _AT_START | _IN_PART or _RUNNERS.search(path) is not None:
         return True
     return any(part.lower().endswith(_METADATA) or part.lower() == "egg-info" for part in (*folders, name))
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a part of a file says how tests are run, and the rest is the project's own affair."""
+    return _MANIFESTS.search(path) is not None
 
 
 def must_return(path: str, now: bytes | None, judge: bytes | None) -> bool:
@@ -83,6 +100,8 @@ def must_return(path: str, now: bytes | None, judge: bytes | None) -> bool:
 
     A project's general configuration may be part of a good patch: it is put back only where its pytest part differs.
     """
+    if is_manifest(path):
+        return _manifest_part(path, now) != _manifest_part(path, judge)
     if PurePosixPath(path).name not in _IN_PART:
         return now != judge
     return _pytest_part(path, now) != _pytest_part(path, judge)
@@ -92,6 +111,29 @@ def names_pytest(path: str, content: bytes) -> bool:
     """Whether a configuration file sets pytest up."""
     name = PurePosixPath(path).name
     return name in _ALWAYS - {"conftest.py"} or (name in _IN_PART and bool(_pytest_part(path, content)))
+
+
+def _manifest_part(path: str, content: bytes | None) -> str:
+    """What of a manifest decides how tests are run; all of what cannot be read."""
+    if content is None:
+        return ""
+    text = content.decode("utf-8", "replace")
+    if "vite.config" in path:
+        return text if "test" in text else ""
+    cargo = path.endswith(".toml")
+    try:
+        whole: object = tomllib.loads(text) if cargo else json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(whole, dict):
+        return text
+    table = cast("dict[str, object]", whole)
+    part = {name: table[name] for name in (_OF_CARGO if cargo else _OF_NPM) if name in table}
+    package = table.get("package") if cargo else None
+    if isinstance(package, dict):
+        own = cast("dict[str, object]", package)
+        part["package"] = {name: own[name] for name in ("build", "autotests") if name in own}
+    return repr(part)
 
 
 def _pytest_part(path: str, content: bytes | None) -> str:

@@ -3,7 +3,8 @@
 Owns what counts as green. In the order in which the cases are decided:
 
 1. An empty patch: failed.
-2. A test that passed before and does not now, or is gone: failed. Likewise a run that no longer comes to its end.
+2. A test that passed before and does not now, or is gone: failed. Likewise a run that no longer comes to its end, and
+   one in which tests can no longer fail: a false claim passes that did not before.
 3. A judge test that was red passes, and 2 is not so: done. Test files that the user named are the task: while one of
    their tests is red, it is failed.
 4. The task asks for tests: they must pass on the untouched code: unverified, else failed.
@@ -13,7 +14,7 @@ Owns what counts as green. In the order in which the cases are decided:
 7. No written test can be used. A judge test is red still, or one of the patch's own: failed. Else there is nothing
    to judge by: unverified.
 
-The tests run in one process with the code that they test, so a `done` can be doubted (`doubted`): see docs/workflow.md.
+The tests run in one process with the code that they test, so a `done` can be doubted (`doubted`): see docs/judge.md.
 """
 
 from dataclasses import dataclass, replace
@@ -76,6 +77,8 @@ def judge(
         return Verdict(status="failed", judge=judge, reason=_broken_reason(lost), broken=lost)
     if after is not None and after.crashed is not None and (baseline is None or baseline.crashed is None):
         return Verdict(status="failed", judge=judge, reason=f"The tests did not come to their end: {after.crashed}")
+    if vain := _newly(after, baseline, "unfailing"):
+        return Verdict(status="failed", judge=judge, reason=_vain_reason(vain))
     gained = turned_green(baseline, after)
     if named and gained and after is not None and after.red:
         reason = f"{len(after.red)} of the given tests are red still."
@@ -115,6 +118,11 @@ def left_to_comparing(verdict: Verdict, written: TestReport) -> Verdict:
     return replace(verdict, reason=reason, repairable=False)
 
 
+def newly_altered(baseline: TestReport | None, after: TestReport | None) -> tuple[str, ...]:
+    """What judges and was changed while it judged, and was not on the untouched snapshot; sorted."""
+    return _newly(after, baseline, "altered")
+
+
 def turned_green(baseline: TestReport | None, after: TestReport | None) -> tuple[str, ...]:
     """The tests that were red and pass now, sorted.
 
@@ -141,6 +149,20 @@ def _broken(baseline: TestReport | None, after: TestReport | None) -> tuple[str,
     return tuple(sorted(baseline.passed - still))  # a skipped or vanished test no longer passes either
 
 
+def _newly(
+    after: TestReport | None, before: TestReport | None, what: Literal["unfailing", "altered"]
+) -> tuple[str, ...]:
+    if after is None:
+        return ()
+    known = frozenset[str]() if before is None else frozenset(getattr(before, what))
+    return tuple(sorted(frozenset(getattr(after, what)) - known))
+
+
+def _vain_reason(vain: tuple[str, ...]) -> str:
+    said = f"{', '.join(vain[:3])} lets through what is false"
+    return f"With the patch, tests can no longer fail, so that what they say is void: {said}."
+
+
 def _judge_new_tests(written: TestReport | None) -> Verdict:
     if written is None or not written.outcomes:
         return Verdict(status="failed", judge="written", reason="No new test ran.")
@@ -163,6 +185,8 @@ def _judge_by_written(before: TestReport | None, after: TestReport | None, *, ju
         return Verdict(
             status="failed", judge="written", reason=f"The written tests did not come to their end: {after.crashed}"
         )
+    if vain := _newly(after, before, "unfailing"):
+        return Verdict(status="failed", judge="written", reason=_vain_reason(vain))
     lost = _broken(before, after)
     if after.red or lost:
         red = len(after.red) or len(lost)

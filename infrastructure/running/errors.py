@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from infrastructure.judge.runner import TestCommandNotStarted
+from infrastructure.judge.errors import TestCommandNotStarted
 from infrastructure.storage.errors import from_system
 from infrastructure.tasks import ErrorInfo
 from infrastructure.transport.errors import CloudModelRefused

@@ -1,4 +1,4 @@
-"""One candidate as a graph of its own: written, applied, tried, repaired.
+"""One candidate as a graph of its own: written, applied, tried, repaired; a repair that breaks a test is undone.
 
 ```mermaid
 graph TD;
@@ -9,6 +9,7 @@ graph TD;
     debugger --> write;
     run_tests -.-> __end__;
     run_tests -.-> debugger;
+    run_tests -.-> write;
     write -.-> __end__;
     write -.-> apply;
 ```

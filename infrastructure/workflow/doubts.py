@@ -19,6 +19,16 @@ from infrastructure.workspace.trees import Tree, read_text
 _SHOWN = 3
 
 
+def altered_text(altered: Sequence[str]) -> str:
+    """What judges and was changed while it judged, as a reason to doubt; empty where nothing was."""
+    if not altered:
+        return ""
+    more = f" and {len(altered) - _SHOWN} more" if len(altered) > _SHOWN else ""
+    return (
+        f"while the tests ran, the patch's code changed what judges it ({', '.join(altered[:_SHOWN])}{more}). Read it"
+    )
+
+
 def own_tests(snapshot: Snapshot, contents: Sequence[FileRef]) -> tuple[str, ...]:
     """The test files that a patch adds."""
     return tuple(

@@ -113,10 +113,15 @@ def after_apply(state: CandidateState) -> Literal["run_tests", "write", "__end__
     return "write" if _tries_left(state) and state.get("unchanged", 0) <= _TOLD else "__end__"
 
 
-def after_tests(state: CandidateState) -> Literal["debugger", "__end__"]:
-    """Red is diagnosed while tries are left, and while other code could turn it green."""
+def after_tests(state: CandidateState) -> Literal["debugger", "write", "__end__"]:
+    """Red is diagnosed while tries are left, and while other code could turn it green.
+
+    What a repair broke is known and undone: the coder is told, and the diagnosis of before holds.
+    """
     red = state.get("outcome", "") == "failed" and state.get("repairable", True)
-    return "debugger" if red and _tries_left(state) else "__end__"
+    if not red or not _tries_left(state):
+        return "__end__"
+    return "write" if state.get("rejected") else "debugger"
 
 
 def best(candidates: Sequence[Candidate]) -> Candidate | None:

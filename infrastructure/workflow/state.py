@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from agents.codegen import Diagnosis, EditFormat, Intent, Plan, Reflection, Research, Review
 from infrastructure.config.settings import Candidates
 from infrastructure.workflow.values import (
+    Attempt,
     Baseline,
     Candidate,
     CandidateStart,
@@ -100,7 +101,7 @@ class CandidateState(TypedDict, total=False):
     `contents` holds the files changed so far against the snapshot; a tree on disk is made from it for each test
     run and thrown away, so a step that runs again after a crash starts from the same state. `unchanged` counts the
     answers that changed nothing since the last one that did. `malformed` are the forms in which answers could not be
-    used.
+    used. `kept` is the best attempt so far, which `contents` goes back to where a repair breaks what passed.
     """
 
     start: Required[CandidateStart]
@@ -117,6 +118,7 @@ class CandidateState(TypedDict, total=False):
     failing: int
     patch: str
     repairable: bool
+    kept: Attempt
     diagnosis: Diagnosis | None
     edit_format: EditFormat
     malformed: Sequence[EditFormat]

@@ -47,6 +47,7 @@ class TestRun:
         plan: What is run.
         files: The judge's files.
         without: Files of the tree that are left out.
+        before: Whether the untouched snapshot was seen before, so that a plain command is held to it.
     """
 
     __test__ = False  # pytest would take the class for tests
@@ -61,6 +62,7 @@ class TestRun:
     files: Mapping[str, bytes]
     changed: Sequence[FileRef] = ()
     without: Collection[str] = ()
+    before: bool = False
 
 
 def untouched(
@@ -97,7 +99,9 @@ async def try_tests(step: Step, run: TestRun) -> TestReport:
     }
 
     async def make() -> bytes:
-        report = await run_tests(scope.sandbox, run.tree, run.plan, run.files, without=run.without, limits=scope.limits)
+        report = await run_tests(
+            scope.sandbox, run.tree, run.plan, run.files, without=run.without, before=run.before, limits=scope.limits
+        )
         return dump_report(report)
 
     answer = await recorded(scope, run.step, run.name, request, make, sandbox=str(scope.sandbox.level))

@@ -146,6 +146,33 @@ class Ruling:
     test: FileRef | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A candidate's best try so far, as its tests ended: what a repair that makes things worse goes back to.
+
+    Attributes:
+        contents: The files it changed, as they are after it.
+        patch: Hash of the patch text.
+        report: Hash of the report that shows why it is red; empty when no test ran.
+        reason: Why, in one sentence.
+        judge: Which tests that rests on.
+        failing: How many were red.
+        repairable: Whether other code could turn them green.
+        anchors: Hash of the names of the tests that passed: a repair may break none of them.
+        written_report: Hash of the report of the tests written from the plan; empty when they did not run.
+    """
+
+    contents: tuple[FileRef, ...]
+    patch: str
+    report: str
+    reason: str
+    judge: JudgeKind
+    failing: int
+    repairable: bool
+    anchors: str
+    written_report: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class CandidateStart:
     """What a candidate is given: the payload of its `Send`. Nothing of earlier rounds: a fresh one starts fresh.
@@ -176,6 +203,7 @@ class CandidateStart:
 
 
 STORED_TYPES: tuple[type, ...] = (
+    Attempt,
     Baseline,
     Candidate,
     CandidateStart,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.judge.runner import TestCommandNotStarted as NotStarted
+from infrastructure.judge.errors import TestCommandNotStarted as NotStarted
 from infrastructure.running.errors import TaskRefused, error_info, exit_code_of
 from infrastructure.sandbox import Level, NoSandbox
 from infrastructure.storage.errors import DiskFull

@@ -54,7 +54,7 @@ def run(take: Take, sandbox: Sandbox, tmp_path: Path):
         tree = await fork_tree(snapshot, tmp_path / "tree")
         await write_files(tree, attempt or {})
         before = _contents(tree.root)
-        report = await run_tests(sandbox, tree, plan, await judge_files(snapshot, tests), limits=limits)
+        report = await run_tests(sandbox, tree, plan, await judge_files(snapshot, tests, plan.command), limits=limits)
         assert _contents(tree.root) == before, "running tests must not change the tree"
         assert not _left_behind(tmp_path), "the copy must be gone"
         return report

@@ -12,6 +12,7 @@ from infrastructure.judge import TestOutcome, harness
 from infrastructure.judge.reading import Record, read_records
 
 PASSED, FAILED, ERROR, SKIPPED = TestOutcome
+MARKS = tuple(f"mark{number}" for number in range(16))
 
 
 @pytest.fixture
@@ -29,13 +30,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             (work / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).write_text(text)
         key, report = tmp_path / "key", tmp_path / "report"
-        key.write_text("secret")
+        key.write_text("secret\n" + "\n".join(MARKS))
+        report.touch()
         exits: list[int] = []
         monkeypatch.setattr(sys, "argv", ["harness.py", str(report), str(key), framework, *arguments])
         monkeypatch.setattr(os, "_exit", exits.append)
         harness.main()
         assert not key.exists()
-        return read_records(report.read_bytes(), "secret"), exits[0]
+        return read_records(report.read_bytes(), "secret", MARKS), exits[0]
 
     yield ran
     for name in set(sys.modules) - known:
@@ -155,6 +157,7 @@ def phase(when: str, outcome: str = "passed", **more: str) -> SimpleNamespace:
     ],
 )
 def test_phases_of_a_pytest_test_make_one_outcome(tmp_path: Path, phases: list, outcome: str) -> None:
+    (tmp_path / "report").touch()
     plugin = harness.PytestPlugin(harness.Report(str(tmp_path / "report"), "k", tmp_path))
     plugin.pytest_runtest_logstart("t.py::a")
     for each in phases:
@@ -164,6 +167,7 @@ def test_phases_of_a_pytest_test_make_one_outcome(tmp_path: Path, phases: list, 
 
 
 def test_files_that_pytest_cannot_collect_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "report").touch()
     report = harness.Report(str(tmp_path / "report"), "k", tmp_path)
     plugin = harness.PytestPlugin(report)
     for name, outcome in (("a.py", "failed"), ("b.py", "skipped"), ("c.py", "passed")):
@@ -174,7 +178,6 @@ def test_files_that_pytest_cannot_collect_are_reported(tmp_path: Path) -> None:
     assert record.outcomes == {"a.py": ERROR, "b.py": SKIPPED}
 
 
-def test_a_report_that_is_there_already_is_not_written_to(tmp_path: Path) -> None:
-    (tmp_path / "report").write_text("planted")
-    with pytest.raises(FileExistsError):
+def test_a_report_that_its_reader_has_not_made_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
         harness.Report(str(tmp_path / "report"), "k", tmp_path)

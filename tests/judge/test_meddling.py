@@ -53,7 +53,7 @@ def test_file_that_reaches_for_nothing(text: str) -> None:
     assert newly_named("app.py", None, text) == ()
 
 
-@pytest.mark.parametrize("path", ["README.md", "setup.cfg", "app.js", "notes.txt", "Makefile"])
+@pytest.mark.parametrize("path", ["README.md", "setup.cfg", "app.rb", "notes.txt", "Makefile"])
 def test_what_is_no_python_names_nothing(path: str) -> None:
     assert newly_named(path, None, "import unittest, __main__\n") == ()
 
@@ -81,3 +81,27 @@ def test_only_what_the_file_did_not_name_before_counts(after: str, names: tuple[
 def test_file_that_is_too_much_for_the_grammar_is_searched_as_text(text: str) -> None:
     assert newly_named("app.py", None, text) == ()
     assert newly_named("app.py", None, text + "\nimport unittest\n") == ("unittest",)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "name"),
+    [
+        ("calc.js", "process.exit(0)", "process.exit"),
+        ("calc.js", "process['ex' + 'it'](0)", "process["),
+        ("calc.mjs", "import assert from 'node:assert'", "'node:assert'"),
+        ("calc.cjs", "require('assert').strictEqual = () => {}", "'assert'"),
+        ("calc.js", "require('as' + 'sert')", None),
+        ("calc.js", "require(name)", "require(n"),
+        ("calc.ts", "globalThis['expect']", "globalThis["),
+        ("calc.go", 'package calc\nimport "os"\nfunc init() { os.Exit(0) }', "os.Exit"),
+        ("calc.go", 'import "testing"', '"testing"'),
+        ("src/lib.rs", "std::process::exit(0)", "process::exit"),
+        ("src/lib.rs", "macro_rules! assert_eq { () => {} }", "macro_rules! assert_eq"),
+        ("calc.js", "exports.add = (a, b) => a + b", None),
+        ("calc.go", 'import "os"\nvar x = os.Getenv("X")', None),
+        ("src/lib.rs", "pub fn add(a: i32, b: i32) -> i32 { a + b }", None),
+    ],
+)
+def test_other_languages_are_searched_as_text(path: str, text: str, name: str | None) -> None:
+    assert newly_named(path, None, text) == ((name,) if name else ())
+    assert newly_named(path, text, text + "\n") == ()

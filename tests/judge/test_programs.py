@@ -103,7 +103,8 @@ async def test_script_of_the_project_runs_in_the_copy(take, tmp_path: Path, word
 async def test_program_of_a_dependency_folder_is_reached_over_its_link(take, tmp_path: Path) -> None:
     program(tmp_path / "project" / "node_modules" / ".bin" / "jest")
     plan = await planned(take, "node_modules/.bin/jest --ci")
-    assert plan.arguments == ("node_modules/.bin/jest", "--ci")
+    assert plan.arguments == ("node_modules/.bin/jest", "--ci", "--json", "--outputFile={report}")
+    assert plan.framework == "report"
     assert [name for name, _ in plan.links] == ["node_modules"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from langgraph.checkpoint.memory import InMemorySaver
 
-from infrastructure.config.settings import BudgetSettings
+from infrastructure.config.settings import BudgetSettings, SandboxSettings
 from infrastructure.events.catalogue import Event
 from infrastructure.sandbox import Check, Command, Execution, Level, Sandbox
 from infrastructure.storage.blobs import MemoryBlobs
@@ -123,6 +123,7 @@ class Scenario:
     files: Mapping[str, str] | None = None
     task: str = TASK
     test_command: str = CHECK
+    sandbox_settings: SandboxSettings = field(default_factory=SandboxSettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     clock: Callable[[], float] = field(default_factory=Moment)
     recorder: CallRecorder = field(default_factory=ForgetfulRecorder)
@@ -137,7 +138,7 @@ class Scenario:
         self.scope = RunScope(
             run="run-1", trees=self.folder / "trees", source=self.source, recorder=self.recorder, race=Race(),
             budget=Budget(limits=self.budget, now=self.clock, started=self.clock()),
-            sandbox=self.sandbox, blobs=self.blobs, may_ask=self.may_ask,
+            sandbox=self.sandbox, blobs=self.blobs, may_ask=self.may_ask, sandbox_settings=self.sandbox_settings,
         )  # fmt: skip
         self.config = {"configurable": {"thread_id": "run-1"}, "recursion_limit": 100}
 

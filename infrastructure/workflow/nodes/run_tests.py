@@ -10,10 +10,12 @@ from typing import Required
 from typing_extensions import TypedDict
 
 from agents.codegen.tester import is_test_path
+from infrastructure.events.catalogue import EditsRejected
 from infrastructure.judge.discovery import TestPlan
 from infrastructure.judge.reports import TestReport
-from infrastructure.judge.verdict import Verdict, doubted, judge, left_to_comparing
-from infrastructure.workflow.doubts import newly_named_in, own_tests
+from infrastructure.judge.verdict import Verdict, doubted, judge, left_to_comparing, newly_altered
+from infrastructure.workflow.anchors import UNDONE, Passing, broken_text, keep_anchors, load_anchors
+from infrastructure.workflow.doubts import altered_text, newly_named_in, own_tests
 from infrastructure.workflow.evidence import (
     contents_of,
     judge_contents,
@@ -25,7 +27,7 @@ from infrastructure.workflow.material import snapshot_of
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.trial import candidate_tree
 from infrastructure.workflow.trying import TestRun, find_written_plan, try_tests
-from infrastructure.workflow.values import CandidateStart, FileRef, JudgeKind
+from infrastructure.workflow.values import Attempt, CandidateStart, FileRef, JudgeKind
 from infrastructure.workspace.manifest import Snapshot
 from infrastructure.workspace.trees import Tree
 
@@ -37,11 +39,14 @@ class RunTestsReads(TypedDict, total=False):
     attempt: int
     contents: tuple[FileRef, ...]
     patch: str
+    kept: Attempt
 
 
-class RunTestsWrites(TypedDict):
-    """What the tests said."""
+class RunTestsWrites(TypedDict, total=False):
+    """What the tests said; where a repair was undone, the files as they were before it and what it broke."""
 
+    contents: tuple[FileRef, ...]
+    patch: str
     report: str
     written_report: str
     outcome: str
@@ -49,6 +54,8 @@ class RunTestsWrites(TypedDict):
     judge: JudgeKind
     failing: int
     repairable: bool
+    rejected: str
+    kept: Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +73,65 @@ class _Tried:
             return self.written
         return self.after
 
+    def passing(self, start: CandidateStart) -> Passing:
+        """What passes, as anchors: a task's own new tests are the candidate's to change."""
+        written = None if start.kind == "tests" else self.written
+        return Passing(judge=self.after, written=written)
+
 
 async def run_tests_node(state: RunTestsReads, step: Step) -> RunTestsWrites:
     """Run the judge's tests, and those written from the plan where the judge's prove nothing."""
     snapshot = await snapshot_of(step.scope)
     async with candidate_tree(step.scope, snapshot, state["start"].number, state.get("contents", ())) as tree:
         tried = await _try(state, step, snapshot, tree)
-    telling, verdict = tried.telling, tried.verdict
+    passing, kept = tried.passing(state["start"]), state.get("kept")
+    if tried.verdict.status == "failed" and kept is not None:
+        broken = passing.broken(await load_anchors(step.scope.blobs, kept))
+        if broken:
+            return _undone(state, step, kept, broken_text(passing, broken))
+    return await _kept(state, step, tried, passing)
+
+
+async def _kept(state: RunTestsReads, step: Step, tried: _Tried, passing: Passing) -> RunTestsWrites:
+    """The attempt stands: it is the best so far."""
+    telling, verdict, blobs = tried.telling, tried.verdict, step.scope.blobs
+    attempt = Attempt(
+        contents=state.get("contents", ()),
+        patch=state.get("patch", ""),
+        report=await keep_report(blobs, telling) if telling is not None else "",
+        written_report=await keep_report(blobs, tried.written) if tried.written is not None else "",
+        reason=verdict.reason,
+        judge=verdict.judge,
+        failing=len(telling.red) if telling is not None else 0,
+        repairable=verdict.repairable,
+        anchors=await keep_anchors(blobs, passing),
+    )
+    return {**_said_of(attempt), "outcome": verdict.status, "kept": attempt, "rejected": ""}
+
+
+def _undone(state: RunTestsReads, step: Step, kept: Attempt, broke: str) -> RunTestsWrites:
+    """The repair does not stand: everything is as the best attempt left it."""
+    step.emit(EditsRejected(attempt=state.get("attempt", 1), reason=f"it {broke}; it was undone"))
+    said = f"it {broke}\nIt was undone: the files are as they were before it. Mend what is red and keep these passing."
+    reason = kept.reason.removesuffix(UNDONE) + UNDONE
     return {
-        "report": await keep_report(step.scope.blobs, telling) if telling is not None else "",
-        "written_report": await keep_report(step.scope.blobs, tried.written) if tried.written is not None else "",
-        "outcome": verdict.status,
-        "reason": verdict.reason,
-        "judge": verdict.judge,
-        "failing": len(telling.red) if telling is not None else 0,
-        "repairable": verdict.repairable,
+        **_said_of(kept),
+        "contents": kept.contents,
+        "patch": kept.patch,
+        "reason": reason,
+        "outcome": "failed",
+        "rejected": said,
+    }
+
+
+def _said_of(attempt: Attempt) -> RunTestsWrites:
+    return {
+        "report": attempt.report,
+        "written_report": attempt.written_report,
+        "reason": attempt.reason,
+        "judge": attempt.judge,
+        "failing": attempt.failing,
+        "repairable": attempt.repairable,
     }
 
 
@@ -99,7 +150,8 @@ async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree)
     )
     verdict = decide()
     if verdict.status == "done":
-        return _Tried(doubted(verdict, await _doubt(state, step, snapshot, tree)), after)
+        altered = altered_text(newly_altered(baseline, after))
+        return _Tried(doubted(verdict, altered or await _doubt(state, step, snapshot, tree)), after)
     if verdict.broken or not state.get("patch"):
         return _Tried(verdict, after)
     if start.kind == "tests":
@@ -149,6 +201,7 @@ async def _run_judge(
         plan=plan,
         files=files,
         without=without,
+        before=True,
     )
     return await try_tests(step, run)
 
