@@ -129,6 +129,11 @@ def told(question: object, trim: Trim, before: int, after: int) -> Trimmed:
     )
 
 
+def said(trimmed: Trimmed) -> str:
+    """A cut in a few words."""
+    return f"{trimmed.part}: {trimmed.after:,} of {trimmed.before:,} {trimmed.unit} ({trimmed.rule})"
+
+
 def value_of(question: object, part: str) -> Sequence[Any] | None:
     """A field by its path; None where something on the way is None."""
     value: object = question

@@ -14,12 +14,14 @@ from infrastructure.events.catalogue.approval import ApprovalAsked, ApprovalGive
 from infrastructure.events.catalogue.base import Event
 from infrastructure.events.catalogue.call import (
     CallCompleted,
+    CallDoubted,
     CallFailed,
     CallPlaced,
     CallQueued,
     CallReplayed,
     CallRestarted,
     CallWaiting,
+    PromptTrimmed,
     TextStreamed,
 )
 from infrastructure.events.catalogue.node import NodeCompleted, NodeFailed, NodeStarted, NodeWaiting
@@ -69,6 +71,8 @@ AnyEvent: TypeAlias = Annotated[
     | CallRestarted
     | CallCompleted
     | CallFailed
+    | CallDoubted
+    | PromptTrimmed
     | CallReplayed
     | SnapshotTaken
     | IntentRead
@@ -103,6 +107,7 @@ __all__ = [
     "ApprovalGiven",
     "BudgetSpent",
     "CallCompleted",
+    "CallDoubted",
     "CallFailed",
     "CallPlaced",
     "CallQueued",
@@ -128,6 +133,7 @@ __all__ = [
     "PatchDelivered",
     "PatchReviewed",
     "PlanDrafted",
+    "PromptTrimmed",
     "RunCreated",
     "RunFinished",
     "RunInterrupted",
