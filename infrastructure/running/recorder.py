@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from agents.model import Completion, Question, ToolCall
 from infrastructure.ids import RunId
+from infrastructure.running.xray import dump_xray
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallStore, RecordedCall
 from infrastructure.workflow.ports import Answered, CallRecorder, StepKey
@@ -15,7 +16,7 @@ from infrastructure.workflow.ports import Answered, CallRecorder, StepKey
 
 @dataclass(frozen=True, slots=True)
 class StoredRecorder(CallRecorder):
-    """Keeps a run's questions and answers on disk. The question is a blob, the answer a row."""
+    """Keeps a run's questions and answers on disk. The question as it was sent is a blob, the answer a row."""
 
     run: RunId
     calls: CallStore
@@ -46,6 +47,7 @@ class StoredRecorder(CallRecorder):
                 completion_tokens=completion.completion_tokens,
                 started=answered.started or ended,
                 ended=ended,
+                xray_json=dump_xray(answered),
             )
         )
 

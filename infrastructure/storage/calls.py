@@ -40,6 +40,8 @@ class RecordedCall:
     completion_tokens: int
     started: datetime
     ended: datetime
+    xray_json: str = ""
+    """What the prompt consisted of and what it took; empty in calls of before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class CallTotals:
 
 _COLUMNS = (
     "run, step, ordinal, request_sha, role, request_blob, answer_json, model, server, prompt_tokens,"
-    " completion_tokens, started, ended"
+    " completion_tokens, started, ended, xray_json"
 )
 _KEY = "run = ? AND step = ? AND ordinal = ? AND request_sha = ?"
 
@@ -115,6 +117,7 @@ class CallStore(CallReader):
             call.completion_tokens,
             to_text(call.started),
             to_text(call.ended),
+            call.xray_json,
         )
         sql = f"INSERT INTO calls ({_COLUMNS}) VALUES ({', '.join('?' * len(values))}) ON CONFLICT DO NOTHING"
 
@@ -145,4 +148,5 @@ def _call(row: tuple[str, ...]) -> RecordedCall:
         completion_tokens=int(row[10]),
         started=from_text(row[11]),
         ended=from_text(row[12]),
+        xray_json=row[13],
     )

@@ -56,6 +56,10 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE runs ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
         "CREATE UNIQUE INDEX runs_keys ON runs (request_key) WHERE request_key <> ''",
     ),
+    (
+        # What the prompt of a call consisted of, what was cut of it, and what it took; empty for older calls.
+        "ALTER TABLE calls ADD COLUMN xray_json TEXT NOT NULL DEFAULT ''",
+    ),
 )
 
 

@@ -35,7 +35,7 @@ async def planner_node(state: PlannerReads, step: Step) -> PlannerWrites:
         task=state["task"],
         summary=intent.summary if intent else "",
         acceptance=tuple(intent.acceptance) if intent else (),
-        files=await source_files(snapshot, chosen),
+        files=await source_files(snapshot, chosen, step.note),
         lesson=_lesson(state.get("reflection")),
         round=number,
     )

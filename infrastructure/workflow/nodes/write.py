@@ -59,8 +59,8 @@ async def _question(state: WriteReads, step: Step) -> CoderQuestion:
     return CoderQuestion(
         task=start.task,
         plan=start.plan,
-        files=await source_files(snapshot, start.files),
-        tests=await shown_tests(step.scope, snapshot, start.baseline),
+        files=await source_files(snapshot, start.files, step.note),
+        tests=await shown_tests(step.scope, snapshot, start.baseline, step.note),
         variant=start.variant,
         repair=await _repair(state, step),
     )
@@ -77,7 +77,7 @@ async def _repair(state: WriteReads, step: Step) -> Repair | None:
     return Repair(
         diagnosis="\n".join(told),
         failing=await failing_of(step.scope, report) if report else "The tests were not run.",
-        previous=await stored_files(step.scope, state.get("contents", ())),
+        previous=await stored_files(step.scope, state.get("contents", ()), step.note),
     )
 
 
