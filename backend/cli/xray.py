@@ -34,8 +34,8 @@ def xray(
 ) -> int:
     """Show what the model got in each call of a run, and what was cut of it.
 
-    In tokens: `sent` by Corral's own estimate, `counted` by the server, `cached` of them were in its cache (an estimate),
-    `limit` is the most that the answer could take.
+    In tokens: `sent` by Corral's own estimate, `counted` by the server, of which `cached` were in its cache (an
+    estimate); `limit` is the most that the answer could take.
     """
     asyncio.run(_xray(run, call, common, open_terminal(), as_document=output != "text"))
     return 0
