@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from agents.answers.changes import EditAnswer, FileAnswer
 from agents.answers.files import read_files
-from agents.codegen.material import PLAN_TRIMS, TASK_BOUND, TASK_TRIM
+from agents.codegen.material import PLAN_TRIMS, TASK_BOUND, TASK_LAST, TASK_TRIM
 from agents.role import Role
 from agents.trimming import Rule, Trim
 
@@ -103,5 +103,6 @@ CODER: Role[CoderQuestion, CodeAnswer] = Role(
         Trim(part="repair.failing", rule=Rule.MIDDLE, least=200),
         Trim(part="repair.diagnosis", rule=Rule.MIDDLE, least=200),
         Trim(part="files", rule=Rule.FROM_END, least=_untouched),
+        TASK_LAST,
     ),
 )

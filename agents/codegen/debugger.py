@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, Texts, control_reader
-from agents.codegen.material import CONTROL_OPTIONS, PLAN_TRIMS, TASK_BOUND, TASK_TRIM, pieces
+from agents.codegen.material import CONTROL_OPTIONS, PLAN_TRIMS, TASK_BOUND, TASK_LAST, TASK_TRIM, pieces
 from agents.role import Role
 from agents.trimming import Rule, Trim
 
@@ -61,7 +61,8 @@ DEBUGGER: Role[DebuggerQuestion, Diagnosis] = Role(
         *PLAN_TRIMS,
         TASK_TRIM,
         Trim(part="files", rule=Rule.FROM_END),
-        Trim(part="failing", rule=Rule.MIDDLE, least=600),
+        Trim(part="failing", rule=Rule.MIDDLE, least=240),
         Trim(part="patch", rule=Rule.MIDDLE),
+        TASK_LAST,
     ),
 )

@@ -25,6 +25,8 @@ CONTROL_OPTIONS: Options = {"temperature": 0.2, "num_predict": 2_048}
 TASK_BOUND = Trim(part="task", rule=Rule.MIDDLE, least=24_000)
 TASK_TRIM = Trim(part="task", rule=Rule.MIDDLE, least=800)
 """A task is cut when nearly everything else is."""
+TASK_LAST = Trim(part="task", rule=Rule.MIDDLE, least=240)
+"""All that is left of it in a window that is hardly one."""
 
 PLAN_TRIMS = (
     Trim(part="plan.risks", rule=Rule.FROM_END, section="plan"),

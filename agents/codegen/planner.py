@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, Texts, control_reader
-from agents.codegen.material import CONTROL_OPTIONS, TASK_BOUND, TASK_TRIM, SourceFile, pieces
+from agents.codegen.material import CONTROL_OPTIONS, TASK_BOUND, TASK_LAST, TASK_TRIM, SourceFile, pieces
 from agents.role import Role
 from agents.trimming import Rule, Trim
 
@@ -74,5 +74,7 @@ PLANNER: Role[PlannerQuestion, Plan] = Role(
         TASK_TRIM,
         Trim(part="files", rule=Rule.FROM_END),
         Trim(part="acceptance", rule=Rule.FROM_END, section="summary"),
+        Trim(part="lesson", rule=Rule.MIDDLE, least=200),
+        TASK_LAST,
     ),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, control_reader
-from agents.codegen.material import TASK_BOUND, TASK_TRIM
+from agents.codegen.material import TASK_BOUND, TASK_LAST, TASK_TRIM
 from agents.role import Role
 from agents.trimming import Rule, Trim
 
@@ -56,5 +56,6 @@ REFLECTOR: Role[ReflectorQuestion, Reflection] = Role(
         Trim(part="objections", rule=Rule.MIDDLE, least=200),
         TASK_TRIM,
         Trim(part="attempts", rule=Rule.MIDDLE, least=200),
+        TASK_LAST,
     ),
 )

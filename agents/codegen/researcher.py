@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, Texts, control_reader
-from agents.codegen.material import CONTROL_OPTIONS, TASK_BOUND, TASK_TRIM, ListedFile
+from agents.codegen.material import CONTROL_OPTIONS, TASK_BOUND, TASK_LAST, TASK_TRIM, ListedFile
 from agents.role import Role
 from agents.trimming import Rule, Trim
 
@@ -55,5 +55,6 @@ RESEARCHER: Role[ResearcherQuestion, Research] = Role(
         Trim(part="summary", rule=Rule.MIDDLE, least=400),
         TASK_TRIM,
         Trim(part="listing", rule=Rule.FROM_END),
+        TASK_LAST,
     ),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.answers.text import clean_text
-from agents.codegen.material import TASK_BOUND, TASK_TRIM, pieces
+from agents.codegen.material import TASK_BOUND, TASK_LAST, TASK_TRIM, pieces
 from agents.role import Role
 from agents.trimming import Rule, Trim
 
@@ -40,5 +40,6 @@ RESPONDER: Role[ResponderQuestion, str] = Role(
         Trim(part="listing", rule=Rule.FROM_END),
         TASK_TRIM,
         Trim(part="files", rule=Rule.FROM_END),
+        TASK_LAST,
     ),
 )

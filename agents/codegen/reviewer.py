@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, Texts, Word, control_reader
-from agents.codegen.material import CONTROL_OPTIONS, TASK_BOUND, TASK_TRIM
+from agents.codegen.material import CONTROL_OPTIONS, TASK_BOUND, TASK_LAST, TASK_TRIM
 from agents.role import Role
 from agents.trimming import Rule, Trim
 
@@ -61,6 +61,8 @@ REVIEWER: Role[ReviewerQuestion, Review] = Role(
         Trim(part="patch", rule=Rule.MIDDLE, least=3_000),
         Trim(part="plan.summary", rule=Rule.MIDDLE, least=400, section="plan"),
         TASK_TRIM,
-        Trim(part="patch", rule=Rule.MIDDLE, least=600),
+        Trim(part="patch", rule=Rule.MIDDLE, least=240),
+        Trim(part="report", rule=Rule.MIDDLE),
+        TASK_LAST,
     ),
 )

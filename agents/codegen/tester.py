@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agents.answers.changes import EditAnswer, FileAnswer
 from agents.answers.files import read_files
-from agents.codegen.material import PLAN_TRIMS, TASK_BOUND, TASK_TRIM, pieces
+from agents.codegen.material import PLAN_TRIMS, TASK_BOUND, TASK_LAST, TASK_TRIM, pieces
 from agents.errors import UnusableAnswer
 from agents.role import Role
 from agents.trimming import Rule, Trim
@@ -81,5 +81,6 @@ TESTER: Role[TesterQuestion, tuple[FileAnswer, ...]] = Role(
         TASK_TRIM,
         Trim(part="interfaces", rule=Rule.FROM_END),
         Trim(part="existing_tests", rule=Rule.FROM_END),
+        TASK_LAST,
     ),
 )

@@ -98,9 +98,8 @@ class ChatAsk:
 
     @property
     def size(self) -> int:
-        """Messages, tools and format."""
-        request = self.request
-        whole = estimate_tokens(messages=request.messages, tools=request.tools, format=request.format, ratio=1)
+        """Messages and tools. The format is a grammar for the answer, which no prompt has in it."""
+        whole = estimate_tokens(messages=self.request.messages, tools=self.request.tools, ratio=1)
         return whole - MESSAGE_TOKENS * self.turns
 
     @property
@@ -143,10 +142,10 @@ class GenerateAsk:
 
     @property
     def size(self) -> int:
-        """Prompt, system text, suffix and format."""
+        """Prompt, system text and suffix."""
         request = self.request
         text = "".join(filter(None, (request.system, request.prompt, request.suffix)))
-        return estimate_tokens(prompt=text, format=request.format, ratio=1) - (MESSAGE_TOKENS if text else 0)
+        return estimate_tokens(prompt=text, ratio=1) - (MESSAGE_TOKENS if text else 0)
 
     @property
     def text(self) -> str:

@@ -56,4 +56,4 @@ class PoolModels(ModelSource):
 
 
 def _estimate(ratio: float, question: Question) -> int:
-    return estimate_tokens(messages=question.messages, tools=question.tools, format=question.format, ratio=ratio)
+    return estimate_tokens(messages=question.messages, tools=question.tools, ratio=ratio)
