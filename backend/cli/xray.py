@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.table import Table
 
-from backend.cli.console import Terminal, open_terminal, visible
+from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import Refused
 from backend.cli.options import NO_OPTIONS, Common, Document, RunArgument, settings_of
 from backend.cli.reading import open_run
@@ -49,7 +48,8 @@ async def _xray(asked: str, number: int | None, common: Common, terminal: Termin
         elif as_document:
             terminal.data({"run": record.run, "calls": [each.model_dump(mode="json") for each in xray_of(calls)]})
         elif calls:
-            terminal.out.print(_table(xray_of(calls)))
+            for line in _table(xray_of(calls)):
+                terminal.print_data(line)
         else:
             terminal.say(f"run {record.run} has asked no model yet")
 
@@ -72,13 +72,17 @@ async def _one(
         terminal.raw(f"{message.content.rstrip()}\n")
 
 
-def _table(calls: Sequence[CallXRay]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in _COLUMNS:
-        table.add_column(column, justify="right" if column in _NUMBERS else "left", overflow="fold")
-    for call in calls:
-        table.add_row(*(visible(cell) for cell in _row(call)))
-    return table
+def _table(calls: Sequence[CallXRay]) -> list[str]:
+    """A line for each call below the names of the columns, as wide as they are: a pipe has no width."""
+    rows = [_COLUMNS, *(_row(call) for call in calls)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    return [
+        "  ".join(
+            cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
+            for name, cell, width in zip(_COLUMNS, row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _row(call: CallXRay) -> tuple[str, ...]:
