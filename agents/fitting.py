@@ -24,6 +24,7 @@ LEAST_ANSWER_SHARE = 8
 """Where nothing more can be cut, this part of the window must do for the answer."""
 USUAL_ANSWER = 4_096
 """Tokens of an answer whose question sets no bound."""
+_TEXT_TOLERANCE = 30
 _REFUSED_MARGIN = 1.05
 _REFUSED_UNCOUNTED = 1.5
 
@@ -175,13 +176,16 @@ def fitted(
 def _cut_until(
     material: Material, trim: Trim, fits: Callable[[Material], bool], at_most: int | None = None
 ) -> tuple[Material, tuple[Trimmed, ...]]:
-    """Cut a part to the most of it that fits, at least to what always stays; by halving."""
+    """Cut a part to the most of it that fits, at least to what always stays; by halving.
+
+    Pieces are counted out. Of a text a thirtieth of what is left may go as well: each further try costs as much.
+    """
     subject = material if trim.part.startswith("again.") else material.question
     size, least = size_of(subject, trim), max(0, trim.least_of(material.question))
     if size <= least:
         return material, ()
     low, high = least, size - 1 if at_most is None else least
-    while low < high:
+    while high - low > (low // _TEXT_TOLERANCE if trim.rule is Rule.MIDDLE else 0):
         middle = (low + high + 1) // 2
         if fits(_cut(material, trim, size, middle)):
             low = middle

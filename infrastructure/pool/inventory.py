@@ -230,9 +230,10 @@ class Inventory:
             lane = state.resident().get(self.name_of(model))
             self._cautions.see(self._servers[server].label, model, lane)
             if lane is not None and model.context_length:
-                self._see_window(server, lane, model.context_length)
+                self.see_window(server, lane, model.context_length)
 
-    def _see_window(self, server: str, lane: Lane, window: int) -> None:
+    def see_window(self, server: str, lane: Lane, window: int) -> None:
+        """A server has shown the window of a lane that a call of ours has loaded, in its list or by a refusal."""
         if lane.num_ctx is None:
             self._windows[server, lane] = window
         if len(self._seen_windows) >= _LANES_KEPT:

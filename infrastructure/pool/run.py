@@ -285,6 +285,14 @@ class Run:
         self._end_as(CallState.DONE)
         pool.pump()
 
+    def _learn(self, refusal: ContextExceeded) -> None:
+        """A refusal counts, and names the window, as an answer does."""
+        pool, errand = self._pool, self.errand
+        if refusal.prompt_tokens:
+            pool.figures.learn(errand.lane.model, errand.size, errand.ask.turns, refusal.prompt_tokens)
+        if refusal.window:
+            pool.inventory.see_window(self._server, errand.lane, refusal.window)
+
     def _is_doubtful(self, metrics: Metrics) -> bool:
         errand = self.errand
         return self._pool.doubts.doubtful(
@@ -325,8 +333,8 @@ class Run:
         pool, server = self._pool, self._server
         first_byte_seen = self._first_byte_at is not None
         pool.blame(server, self.errand.lane, error, answering=first_byte_seen)
-        if isinstance(error, ContextExceeded) and error.prompt_tokens:
-            pool.figures.learn(self.errand.lane.model, self.errand.size, self.errand.ask.turns, error.prompt_tokens)
+        if isinstance(error, ContextExceeded):
+            self._learn(error)
         moves = len(self.ticket.excluded)  # a slot that was taken away is no failure
         if not pool.closed and may_try_elsewhere(
             error, first_byte_seen=first_byte_seen, moves=moves, budget=pool.budget

@@ -15,7 +15,7 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 
 from agents.errors import AgentError
-from agents.fitting import Draft, Fitted, Section
+from agents.fitting import Draft, Fitted, Room, Section
 from agents.model import Completion, LanguageModel, Question
 from agents.trimming import said
 from infrastructure.events.catalogue import (
@@ -116,7 +116,7 @@ class StepModel(LanguageModel):
                 try:
                     return await self._ask(call_id, sent.fitted.question), sent
                 except ContextExceeded as refusal:
-                    sent = self._sent_after(call_id, question, sent, refusal)
+                    sent = await self._sent_after(call_id, question, sent, refusal)
         except (OllamaError, PoolError, AgentError) as error:
             failed = CallFailed(
                 call=call_id, role=self._role, error_class=type(error).__name__, error_message=str(error)
@@ -128,15 +128,15 @@ class StepModel(LanguageModel):
         if not isinstance(question, Draft):
             return Sent(fitted=_as_it_is(question))
         room = await self._source.room(self._role)
-        return self._told(call_id, Sent(fitted=question.fit(room), room=room))
+        return self._told(call_id, Sent(fitted=await _fitted(question, room), room=room))
 
-    def _sent_after(self, call_id: str, question: Question, sent: Sent, refusal: ContextExceeded) -> Sent:
+    async def _sent_after(self, call_id: str, question: Question, sent: Sent, refusal: ContextExceeded) -> Sent:
         """What is sent after a refusal; raises it again where that would not help."""
         if not isinstance(question, Draft) or sent.room is None or sent.refusals >= MOST_REFUSALS:
             raise refusal
         room = sent.room.after_refusal(sent.fitted.tokens, refusal.prompt_tokens, refusal.window)
         self._emit(CallRestarted(call=call_id, role=self._role, reason=str(refusal)))
-        return self._told(call_id, Sent(fitted=question.fit(room), room=room, refusals=sent.refusals + 1))
+        return self._told(call_id, Sent(fitted=await _fitted(question, room), room=room, refusals=sent.refusals + 1))
 
     def _told(self, call_id: str, sent: Sent) -> Sent:
         if sent.fitted.trimmed:
@@ -232,6 +232,11 @@ def _doubted(call_id: str, role: str, answered: Answered, sent: Sent) -> CallDou
         estimated_tokens=sent.fitted.tokens,
         prompt_tokens=answered.completion.prompt_tokens,
     )
+
+
+async def _fitted(draft: Draft, room: Room) -> Fitted:
+    """In a thread: a long prompt is put together some twenty times, which takes a tenth of a second."""
+    return await asyncio.to_thread(draft.fit, room)
 
 
 def _plain(question: Question) -> Question:
