@@ -114,7 +114,6 @@ def _files_of_every_kind() -> Iterator[Situation]:
                 task="t", plan=plan(), failing=much(kind, 3 * window), files=several(3, kind, window // 2)
             ),
             "failing",
-            WINDOWS[:3],
         )
         yield Situation(
             f"reviewer, huge patch, {kind}",
@@ -178,6 +177,12 @@ def _others() -> Iterator[Situation]:
             task="t", plan=plan(), attempts=tuple([much("prose", 3_000)] * 30), objections=tuple([PROSE] * 30)
         ),
         "attempts",
+    )
+    yield Situation(
+        "debugger, long patch",
+        DEBUGGER,
+        lambda window: DebuggerQuestion(task="t", plan=plan(), failing="E", patch=much("code", 40_000)),
+        "patch",
     )
     yield Situation(
         "planner, long lesson",
