@@ -43,6 +43,36 @@ class PromptError(AgentError):
         self.reason = reason
 
 
+class WindowTooSmall(AgentError):
+    """The smallest form of a role's question does not fit the model's window.
+
+    Attributes:
+        role: Whose question.
+        window: Tokens, prompt and answer together.
+        need: Tokens that it takes at least, by our own count.
+        largest: The section that takes most.
+        hint: What a person can do.
+    """
+
+    def __init__(self, role: str, window: int, need: int, largest: str) -> None:
+        super().__init__(
+            f"the {role} needs {need:,} tokens at least, the window has {window:,}; most of it is: {largest}"
+        )
+        self.role = role
+        self.window = window
+        self.need = need
+        self.largest = largest
+        self.hint = (
+            f"raise num_ctx of the lane to {wide_enough(need):,} or more, name a model with a larger window, or"
+            " make the files that the plan changes smaller"
+        )
+
+
+def wide_enough(need: int) -> int:
+    """The smallest usual window (a power of two) that holds so many tokens."""
+    return 1 << max(0, need - 1).bit_length()
+
+
 class ScriptEndedError(AgentError):
     """A scripted model was asked more often than its script has answers.
 

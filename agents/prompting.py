@@ -1,20 +1,22 @@
 """Prompts are files: `prompts/<role>/<task>.md`.
 
 Owns reading them (front matter, a `# system` and a `# user` section), rendering them with strict variables, and
-their hash. Files come through `importlib.resources`, so a wheel works. Values are inserted as they are and never
+their hash. A section may consist of named blocks (`{% block files %}`): parts of a prompt that are measured and cut
+one by one. Files come through `importlib.resources`, so a wheel works. Values are inserted as they are and never
 rendered again: `{{` in a workspace file stays text.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import jinja2
-from jinja2 import meta
+from jinja2 import meta, nodes
 
 from agents.errors import PromptError
 
@@ -25,7 +27,9 @@ SectionName: TypeAlias = Literal["system", "user"]
 SECTIONS: tuple[SectionName, ...] = get_args(SectionName)
 
 _FRONT_MATTER_KEYS = frozenset({"role", "about"})
-_FENCE = "`"
+LEFT_OUT = "left_out"
+"""The one variable that is no field of a question: how many pieces of which field are missing for want of room."""
+_BACKTICKS = re.compile("`+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Prompt:
         about: One line for people.
         sha: SHA-256 of the file's text with `\\n` line ends, in hex: another text is another prompt.
         sections: Template sources by section, in the order of the file.
-        variables: Every variable the sections ask for.
+        variables: Every variable the sections ask for, without `left_out`.
     """
 
     name: str
@@ -52,12 +56,28 @@ class Prompt:
         Raises:
             PromptError: The section is not in the file, or a variable has no value.
         """
+        return "".join(text for _, text in self.render_blocks(section, values)).strip("\n")
+
+    def render_blocks(self, section: SectionName, values: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+        """Return the texts of a section's blocks by name, in their order; of one without blocks all, by its own name.
+
+        Raises:
+            PromptError: As `render`.
+        """
         if section not in self.sections:
             raise PromptError(self.name, f"no section `# {section}`")
+        template = _compiled(self.sections[section])
         try:
-            return _compiled(self.sections[section]).render(values).strip("\n")
+            if not template.blocks:
+                return ((section, template.render(values)),)
+            context = template.new_context(dict(values))
+            return tuple((name, "".join(block(context))) for name, block in template.blocks.items())
         except jinja2.TemplateError as error:
             raise PromptError(self.name, str(error)) from error
+
+    def blocks(self, section: SectionName) -> tuple[str, ...]:
+        """Return the names of a section's blocks, in their order."""
+        return tuple(_compiled(self.sections[section]).blocks)
 
 
 @cache
@@ -79,7 +99,8 @@ def parse_prompt(name: str, source: str) -> Prompt:
     """Read a prompt out of the text of its file.
 
     The text opens with front matter: a line `---`, `key: value` lines (`role`, `about`), a line `---`. Then come
-    the sections, each opened by a line that is exactly `# system` or `# user`; headings inside use `##`.
+    the sections, each opened by a line that is exactly `# system` or `# user`; headings inside use `##`. A section has
+    no blocks, or consists of them.
 
     Raises:
         PromptError: Anything else.
@@ -89,22 +110,21 @@ def parse_prompt(name: str, source: str) -> Prompt:
     if front.get("role") != name.partition("/")[0]:
         raise PromptError(name, f"front matter says role {front.get('role')!r}")
     sections = _split_sections(name, body)
+    for text in sections.values():
+        _check_blocks(name, text)
     return Prompt(
         name=name,
         about=front.get("about", ""),
         sha=hashlib.sha256(source.encode()).hexdigest(),
         sections=sections,
-        variables=frozenset(found for text in sections.values() for found in _variables(name, text)),
+        variables=frozenset(found for text in sections.values() for found in _variables(name, text)) - {LEFT_OUT},
     )
 
 
 def quoted(text: str, language: str = "") -> str:
     """Return the text as a fenced block, with a fence longer than any inside: content cannot close it."""
-    longest = run = 0
-    for character in text:
-        run = run + 1 if character == _FENCE else 0
-        longest = max(longest, run)
-    fence = _FENCE * max(3, longest + 1)
+    longest = max(map(len, _BACKTICKS.findall(text)), default=0)
+    fence = "`" * max(3, longest + 1)
     end = "" if not text or text.endswith("\n") else "\n"
     return f"{fence}{language}\n{text}{end}{fence}"
 
@@ -114,7 +134,7 @@ def excerpt(text: str, keep: int = 2_000) -> str:
     left_out = len(text) - 2 * keep
     if left_out <= 0:
         return text
-    return f"{text[:keep]}\n[… {left_out} characters left out …]\n{text[-keep:]}"
+    return f"{text[:keep]}\n[… {left_out} characters left out …]\n{text[len(text) - keep :]}"
 
 
 def _split_front_matter(name: str, source: str) -> tuple[dict[str, str], str]:
@@ -154,6 +174,23 @@ def _variables(name: str, source: str) -> set[str]:
         return meta.find_undeclared_variables(_environment().parse(source))
     except jinja2.TemplateError as error:
         raise PromptError(name, str(error)) from error
+
+
+def _check_blocks(name: str, source: str) -> None:
+    """In a section with blocks every word stands in one: what stands outside would be measured nowhere."""
+    try:
+        parsed = _environment().parse(source)
+    except jinja2.TemplateError as error:
+        raise PromptError(name, str(error)) from error
+    outside = [node for node in parsed.body if not isinstance(node, nodes.Block) and not _is_blank(node)]
+    if outside and any(True for _ in parsed.find_all(nodes.Block)):
+        raise PromptError(name, f"line {outside[0].lineno} of a section with blocks stands in none of them")
+
+
+def _is_blank(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Output) and all(
+        isinstance(part, nodes.TemplateData) and not part.data.strip() for part in node.nodes
+    )
 
 
 @cache

@@ -1,7 +1,8 @@
 """A role: a prompt, an answer type, and one bounded re-ask.
 
 Owns the way from a typed question to a typed answer: render, ask, read; if the answer cannot be used, say what is
-wrong and ask once more. A role knows nothing of servers, retries of the wire, or who waits for it.
+wrong and ask once more. A role says which parts of its prompt may be cut, and in which order; whether any is, decides
+whoever knows the window. It knows nothing of servers, retries of the wire, or who waits for it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from agents.answers.control import Answer, schema_of
 from agents.errors import PromptError, UnusableAnswer
-from agents.model import Completion, LanguageModel, Message, Options, Question, Think
-from agents.prompting import SECTIONS, Prompt, excerpt, load_prompt
+from agents.fitting import Draft, Fitted, Material, Room, Section, bounded, fit
+from agents.model import Completion, LanguageModel, Message, MessageRole, Options, Question, Think
+from agents.prompting import LEFT_OUT, SECTIONS, Prompt, excerpt, load_prompt
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +31,8 @@ A = TypeVar("A")
 
 REASK_KEEP = 2_000
 """Characters kept of either end of a bad answer when the model is shown it again."""
+_LAST_ANSWER = Trim(part="again.answer", rule=Rule.MIDDLE, least=200)
+"""Of a question that is asked again the bad answer is cut first: nothing that came before it changes."""
 
 _GIVEN_UP = {
     "repeated": (
@@ -46,6 +51,14 @@ _AGAIN = load_prompt("shared/again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What was said since the question: the answer that cannot be used, and what is wrong with it."""
+
+    answer: str
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Role(Generic[Q, A]):
     """Who thinks in a node. Made once, at import; holds no state between questions.
 
@@ -58,6 +71,9 @@ class Role(Generic[Q, A]):
         think: Whether the model thinks first. False is safe for every model; others need the capability.
         options: Options of every question.
         options_for: Options that depend on the question; these win.
+        bounds: The most that is ever shown of a part, whatever the window: its `least`.
+        trims: What may be cut where the prompt does not fit the window, the least important first. Every part that can
+            be long is in it; what is not, is never cut.
     """
 
     name: str
@@ -67,6 +83,8 @@ class Role(Generic[Q, A]):
     think: Think = False
     options: Options = field(default_factory=dict[str, "str | int | float | bool"])
     options_for: Callable[[Q], Options] | None = None
+    bounds: tuple[Trim, ...] = ()
+    trims: tuple[Trim, ...] = ()
     source: Prompt = field(init=False, repr=False)
     """The prompt itself, read when the role is made."""
 
@@ -86,28 +104,24 @@ class Role(Generic[Q, A]):
             parts += [_JSON_ANSWER.sha, *_schema_texts(self.schema).values()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def question(self, q: Q) -> Question:
-        """Return what the model is asked. Pure; the same `q` gives the same question.
+    def question(self, q: Q, again: Again | None = None) -> Draft:
+        """Return what the model is asked, in its whole form, and how it is made to fit a window.
+
+        Pure; the same arguments give the same question. Thinking is off where it is asked again: an answer that
+        thinking used up is the commonest empty one.
 
         Raises:
             PromptError: The prompt wants a variable that `q` does not have.
         """
-        values = {each.name: getattr(q, each.name) for each in fields(q)}
-        system = self.source.render("system", values)
-        if self.schema is not None:
-            system += "\n\n" + _JSON_ANSWER.render("system", _schema_texts(self.schema))
-        asked = Question(
-            messages=(
-                Message(role="system", content=system),
-                Message(role="user", content=self.source.render("user", values)),
-            ),
-            format=None if self.schema is None else schema_of(self.schema),
-            think=self.think,
-            options=self.options,
-        )
-        if self.options_for is None:
-            return asked
-        return replace(asked, options={**self.options, **self.options_for(q)})
+        material, cuts = bounded(Material(question=q, again=again), self.bounds)
+        whole, _ = self._compose(material)
+
+        def fitted(room: Room) -> Fitted:
+            trims = (_LAST_ANSWER, *self.trims) if again else self.trims
+            found = fit(material, trims, self._compose, room, self.name)
+            return replace(found, trimmed=cuts + found.trimmed)
+
+        return Draft(messages=whole.messages, format=whole.format, think=whole.think, options=whole.options, fit=fitted)
 
     async def ask(self, model: LanguageModel, q: Q) -> A:
         """Ask, read, and if the answer cannot be used ask once more with what is wrong.
@@ -116,13 +130,12 @@ class Role(Generic[Q, A]):
             UnusableAnswer: The second answer cannot be used either.
             PromptError: As `question`.
         """
-        asked = self.question(q)
-        completion = await model.answer(asked)
+        completion = await model.answer(self.question(q))
         try:
             return self.answer(completion, q)
         except UnusableAnswer as problem:
-            again = _ask_again(asked, completion, problem)
-        return self.answer(await model.answer(again), q)
+            again = _again(completion, problem)
+        return self.answer(await model.answer(self.question(q, again)), q)
 
     def answer(self, completion: Completion, q: Q) -> A:
         """Read an answer. Pure.
@@ -139,20 +152,47 @@ class Role(Generic[Q, A]):
             raise UnusableAnswer(*_GIVEN_UP[completion.finish])
         return self.read(completion.text, q)
 
+    def _compose(self, material: Material) -> tuple[Question, tuple[Section, ...]]:
+        """The question that a role's material makes, and the sections of its prompt, in order.
 
-def _ask_again(asked: Question, completion: Completion, problem: UnusableAnswer) -> Question:
-    """Thinking is off the second time: an answer that thinking used up is the commonest empty one."""
-    said = excerpt(completion.text, REASK_KEEP).strip() or "(empty)"
-    wanted = _AGAIN.render("user", {"reason": problem.reason, "hint": problem.hint})
-    return replace(
-        asked,
-        messages=(
-            *asked.messages,
-            Message(role="assistant", content=said),
-            Message(role="user", content=wanted),
-        ),
-        think=False if asked.think else asked.think,
+        Sections that stand first change least from one question to the next: a server that has their text in its cache
+        need not read it again.
+        """
+        q = cast("Q", material.question)
+        values = {each.name: getattr(q, each.name) for each in fields(q)} | {LEFT_OUT: material.left_out}
+        system = (Section("system", self.source.render("system", values)), *_schema_sections(self.schema))
+        user = tuple(Section(name, text) for name, text in self.source.render_blocks("user", values) if text)
+        messages = [_message("system", system), _message("user", user)]
+        sections = (*system, *user)
+        again = cast("Again | None", material.again)
+        if again is not None:
+            said = Section("last answer", again.answer), Section("what is wrong with it", again.wanted)
+            messages += [_message("assistant", said[:1]), _message("user", said[1:])]
+            sections += said
+        question = Question(
+            messages=tuple(messages),
+            format=None if self.schema is None else schema_of(self.schema),
+            think=False if again and self.think else self.think,
+            options={**self.options, **(self.options_for(q) if self.options_for else {})},
+        )
+        return question, sections
+
+
+def _message(role: MessageRole, sections: tuple[Section, ...]) -> Message:
+    return Message(role=role, content="".join(section.text for section in sections).strip("\n"))
+
+
+def _again(completion: Completion, problem: UnusableAnswer) -> Again:
+    return Again(
+        answer=excerpt(completion.text, REASK_KEEP).strip() or "(empty)",
+        wanted=_AGAIN.render("user", {"reason": problem.reason, "hint": problem.hint}),
     )
+
+
+def _schema_sections(schema: type[Answer] | None) -> tuple[Section, ...]:
+    if schema is None:
+        return ()
+    return (Section("schema", "\n\n" + _JSON_ANSWER.render("system", _schema_texts(schema))),)
 
 
 def _schema_texts(schema: type[Answer]) -> Mapping[str, str]:

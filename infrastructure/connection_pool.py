@@ -23,6 +23,7 @@ from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, r
 from infrastructure.pool.models import Catalogue
 from infrastructure.pool.process import ProcessWide
 from infrastructure.pool.renewing import Renewing
+from infrastructure.pool.rooms import ModelRoom, Rooms
 from infrastructure.pool.run import Run
 from infrastructure.pool.servers import by_url, servers_of
 from infrastructure.pool.snapshot import PoolModel, PoolSnapshot
@@ -102,6 +103,7 @@ class OllamaConnectionPool:
         self._lanes = LaneBook(lanes or {})
         self._dispatcher = Dispatcher(by_url(servers), self._settings, clock)
         self._catalogue = Catalogue(self._dispatcher)
+        self._rooms = Rooms(self._dispatcher, self._lanes, self._catalogue)
         self._expectations = Expectations(self._dispatcher, self._lanes)
         self._warming = Warming(self._dispatcher, self._expectations)
         pinned = self._settings.preload or ()
@@ -293,6 +295,14 @@ class OllamaConnectionPool:
         """
         self._dispatcher.check_open()
         return await widen(self._lanes, self._catalogue, model, outgrown)
+
+    async def room(self, model: str) -> ModelRoom:
+        """How large the window of a lane or model is, and how its tokens are counted, as far as is known now.
+
+        Never fails: without a server that answers it is the safe assumption.
+        """
+        self._dispatcher.check_open()
+        return await self._rooms.of(model)
 
     # ---------------------------------------------------------------------------------------- servers
     def add_server(self, server: str | ServerSettings) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from agents.answers.changes import Change
 from agents.answers.files import read_files
+from agents.codegen.material import PLAN_TRIMS, TASK_BOUND, TASK_LAST, TASK_TRIM
 from agents.role import Role
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from agents.codegen.material import EditFormat, Repair, SourceFile
@@ -70,9 +72,46 @@ def _read(text: str, question: CoderQuestion) -> CodeAnswer:
     )
 
 
+def _changed(question: CoderQuestion) -> int:
+    """How many of the files, from the first, hold all that the plan changes; those that it names stand first."""
+    return _holding(question, set(question.plan.files))
+
+
+def _untouched(question: CoderQuestion) -> int:
+    """The same without those that the last attempt has changed: they are shown as it left them."""
+    again = {file.path for file in question.repair.previous} if question.repair else set[str]()
+    return _holding(question, set(question.plan.files) - again)
+
+
+def _holding(question: CoderQuestion, paths: set[str]) -> int:
+    return max((place for place, file in enumerate(question.files, 1) if file.path in paths), default=0)
+
+
 CODER: Role[CoderQuestion, CodeAnswer] = Role(
     name="coder",
     prompt="coder/write",
     read=_read,
     options_for=_options,
+    bounds=(
+        TASK_BOUND,
+        Trim(part="repair.failing", rule=Rule.MIDDLE, least=6_000),
+        Trim(part="repair.diagnosis", rule=Rule.MIDDLE, least=4_000),
+    ),
+    # The repair first: what stands before it is in the server's cache. What the plan changes is never cut: a file that
+    # the coder sees in part is written in part.
+    trims=(
+        Trim(part="repair.failing", rule=Rule.MIDDLE, least=1_200),
+        Trim(part="repair.diagnosis", rule=Rule.MIDDLE, least=800),
+        Trim(part="interfaces", rule=Rule.MIDDLE),
+        Trim(part="files", rule=Rule.FROM_END, least=_changed),
+        Trim(part="tests", rule=Rule.FROM_END, least=1),
+        Trim(part="tests", rule=Rule.MIDDLE, least=1_500),
+        *PLAN_TRIMS,
+        TASK_TRIM,
+        Trim(part="tests", rule=Rule.FROM_END),
+        Trim(part="repair.failing", rule=Rule.MIDDLE, least=200),
+        Trim(part="repair.diagnosis", rule=Rule.MIDDLE, least=200),
+        Trim(part="files", rule=Rule.FROM_END, least=_untouched),
+        TASK_LAST,
+    ),
 )

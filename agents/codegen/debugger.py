@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, Texts, control_reader
-from agents.codegen.material import CONTROL_OPTIONS
+from agents.codegen.material import CONTROL_OPTIONS, PLAN_TRIMS, TASK_BOUND, TASK_LAST, TASK_TRIM, pieces
 from agents.role import Role
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from agents.codegen.material import SourceFile
@@ -48,4 +49,20 @@ DEBUGGER: Role[DebuggerQuestion, Diagnosis] = Role(
     read=control_reader(Diagnosis),
     schema=Diagnosis,
     options=CONTROL_OPTIONS,
+    bounds=(
+        TASK_BOUND,
+        Trim(part="patch", rule=Rule.MIDDLE, least=16_000),
+        Trim(part="failing", rule=Rule.MIDDLE, least=8_000),
+    ),
+    trims=(
+        *pieces("files", keep=2),
+        Trim(part="failing", rule=Rule.MIDDLE, least=2_000),
+        Trim(part="patch", rule=Rule.MIDDLE, least=1_000),
+        *PLAN_TRIMS,
+        TASK_TRIM,
+        Trim(part="files", rule=Rule.FROM_END),
+        Trim(part="failing", rule=Rule.MIDDLE, least=240),
+        Trim(part="patch", rule=Rule.MIDDLE),
+        TASK_LAST,
+    ),
 )

@@ -10,9 +10,10 @@ from pydantic import Field
 from agents.answers.calls import literal_call
 from agents.answers.control import Answer, Text, Texts, read_control
 from agents.answers.paths import safe_path
-from agents.codegen.material import CONTROL_OPTIONS
+from agents.codegen.material import CONTROL_OPTIONS, PLAN_TRIMS, TASK_BOUND, TASK_LAST, TASK_TRIM, pieces
 from agents.errors import UnusableAnswer
 from agents.role import Role
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from agents.codegen.material import SourceFile
@@ -67,4 +68,12 @@ EXAMINER: Role[ExaminerQuestion, Examination] = Role(
     read=_read,
     schema=Examination,
     options=CONTROL_OPTIONS,
+    bounds=(TASK_BOUND,),
+    trims=(
+        *pieces("interfaces", keep=2),
+        *PLAN_TRIMS,
+        TASK_TRIM,
+        Trim(part="interfaces", rule=Rule.FROM_END),
+        TASK_LAST,
+    ),
 )

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, Texts, Word, control_reader
+from agents.codegen.material import TASK_BOUND, TASK_LAST, TASK_TRIM
 from agents.role import Role
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from agents.codegen.material import ListedFile
@@ -49,4 +51,6 @@ INTENT: Role[IntentQuestion, Intent] = Role(
     read=control_reader(Intent),
     schema=Intent,
     options={"temperature": 0.0, "num_predict": 1_024},
+    bounds=(TASK_BOUND, Trim(part="listing", rule=Rule.FROM_END, least=200)),
+    trims=(Trim(part="listing", rule=Rule.FROM_END), TASK_TRIM, TASK_LAST),
 )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, Texts, control_reader
-from agents.codegen.material import CONTROL_OPTIONS, SourceFile
+from agents.codegen.material import CONTROL_OPTIONS, TASK_BOUND, TASK_LAST, TASK_TRIM, SourceFile, pieces
 from agents.role import Role
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from agents.model import JsonObject
@@ -66,4 +67,17 @@ PLANNER: Role[PlannerQuestion, Plan] = Role(
     read=control_reader(Plan),
     schema=Plan,
     options=CONTROL_OPTIONS,
+    bounds=(TASK_BOUND, Trim(part="lesson", rule=Rule.MIDDLE, least=6_000)),
+    trims=(
+        Trim(part="map", rule=Rule.MIDDLE),
+        *pieces("files", keep=3),
+        Trim(part="lesson", rule=Rule.MIDDLE, least=600),
+        Trim(part="acceptance", rule=Rule.FROM_END, least=2, section="summary"),
+        Trim(part="summary", rule=Rule.MIDDLE, least=400),
+        TASK_TRIM,
+        Trim(part="files", rule=Rule.FROM_END),
+        Trim(part="acceptance", rule=Rule.FROM_END, section="summary"),
+        Trim(part="lesson", rule=Rule.MIDDLE, least=200),
+        TASK_LAST,
+    ),
 )

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, control_reader
+from agents.codegen.material import TASK_BOUND, TASK_LAST, TASK_TRIM
 from agents.role import Role
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from agents.codegen.planner import Plan
@@ -43,4 +45,17 @@ REFLECTOR: Role[ReflectorQuestion, Reflection] = Role(
     read=control_reader(Reflection),
     schema=Reflection,
     options={"temperature": 0.6, "num_predict": 2_048},
+    bounds=(TASK_BOUND, Trim(part="attempts", rule=Rule.MIDDLE, least=5_000)),
+    trims=(
+        Trim(part="attempts", rule=Rule.MIDDLE, least=1_000),
+        Trim(part="attempts", rule=Rule.OLDEST, least=2),
+        Trim(part="plan.steps", rule=Rule.FROM_END, least=2, section="plan"),
+        Trim(part="objections", rule=Rule.FROM_END, least=2),
+        Trim(part="plan.steps", rule=Rule.MIDDLE, least=200, section="plan"),
+        Trim(part="plan.summary", rule=Rule.MIDDLE, least=400, section="plan"),
+        Trim(part="objections", rule=Rule.MIDDLE, least=200),
+        TASK_TRIM,
+        Trim(part="attempts", rule=Rule.MIDDLE, least=200),
+        TASK_LAST,
+    ),
 )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, Texts, control_reader
-from agents.codegen.material import CONTROL_OPTIONS, ListedFile
+from agents.codegen.material import CONTROL_OPTIONS, TASK_BOUND, TASK_LAST, TASK_TRIM, ListedFile
 from agents.role import Role
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from agents.model import JsonObject
@@ -52,4 +53,19 @@ RESEARCHER: Role[ResearcherQuestion, Research] = Role(
     read=control_reader(Research),
     schema=Research,
     options=CONTROL_OPTIONS,
+    bounds=(
+        TASK_BOUND,
+        Trim(part="listing", rule=Rule.FROM_END, least=400),
+        Trim(part="readme", rule=Rule.MIDDLE, least=3_000),
+    ),
+    trims=(
+        Trim(part="readme", rule=Rule.MIDDLE),
+        Trim(part="map", rule=Rule.MIDDLE, least=1_200),
+        Trim(part="listing", rule=Rule.FROM_END, least=60),
+        Trim(part="summary", rule=Rule.MIDDLE, least=400),
+        TASK_TRIM,
+        Trim(part="map", rule=Rule.MIDDLE),
+        Trim(part="listing", rule=Rule.FROM_END),
+        TASK_LAST,
+    ),
 )

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.answers.text import clean_text
+from agents.codegen.material import TASK_BOUND, TASK_LAST, TASK_TRIM, pieces
 from agents.role import Role
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from agents.codegen.material import ListedFile, SourceFile
@@ -31,4 +33,13 @@ RESPONDER: Role[ResponderQuestion, str] = Role(
     prompt="responder/answer",
     read=_read,
     options={"temperature": 0.3, "num_predict": 4_096},
+    bounds=(TASK_BOUND, Trim(part="listing", rule=Rule.FROM_END, least=400)),
+    trims=(
+        Trim(part="listing", rule=Rule.FROM_END, least=40),
+        *pieces("files", keep=2),
+        Trim(part="listing", rule=Rule.FROM_END),
+        TASK_TRIM,
+        Trim(part="files", rule=Rule.FROM_END),
+        TASK_LAST,
+    ),
 )

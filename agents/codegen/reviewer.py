@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from agents.answers.control import Answer, Text, Texts, Word, control_reader
-from agents.codegen.material import CONTROL_OPTIONS
+from agents.codegen.material import CONTROL_OPTIONS, TASK_BOUND, TASK_LAST, TASK_TRIM
 from agents.role import Role
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from agents.codegen.planner import Plan
@@ -50,4 +51,18 @@ REVIEWER: Role[ReviewerQuestion, Review] = Role(
     read=control_reader(Review),
     schema=Review,
     options=CONTROL_OPTIONS,
+    bounds=(
+        TASK_BOUND,
+        Trim(part="patch", rule=Rule.MIDDLE, least=24_000),
+        Trim(part="report", rule=Rule.MIDDLE, least=4_000),
+    ),
+    trims=(
+        Trim(part="report", rule=Rule.MIDDLE, least=400),
+        Trim(part="patch", rule=Rule.MIDDLE, least=3_000),
+        Trim(part="plan.summary", rule=Rule.MIDDLE, least=400, section="plan"),
+        TASK_TRIM,
+        Trim(part="patch", rule=Rule.MIDDLE, least=240),
+        Trim(part="report", rule=Rule.MIDDLE),
+        TASK_LAST,
+    ),
 )

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from agents.answers.changes import FileAnswer
 from agents.answers.files import read_files
+from agents.codegen.material import PLAN_TRIMS, TASK_BOUND, TASK_LAST, TASK_TRIM, pieces
 from agents.errors import UnusableAnswer
 from agents.role import Role
+from agents.trimming import Rule, Trim
 
 if TYPE_CHECKING:
     from agents.codegen.material import SourceFile, TestFramework
@@ -71,4 +73,14 @@ TESTER: Role[TesterQuestion, tuple[FileAnswer, ...]] = Role(
     prompt="tester/write",
     read=_read,
     options={"temperature": 0.2, "num_predict": 6_144},
+    bounds=(TASK_BOUND, Trim(part="existing_tests", rule=Rule.FROM_END, least=100)),
+    trims=(
+        *pieces("interfaces", keep=3),
+        Trim(part="existing_tests", rule=Rule.FROM_END, least=20),
+        *PLAN_TRIMS,
+        TASK_TRIM,
+        Trim(part="interfaces", rule=Rule.FROM_END),
+        Trim(part="existing_tests", rule=Rule.FROM_END),
+        TASK_LAST,
+    ),
 )

@@ -35,6 +35,7 @@ VERBS: tuple[tuple[str, str, Group], ...] = (
     ("demo", "Watch sample tasks being solved, without a model.", _WORK),
     ("runs", "List the runs.", _RUNS),
     ("show", "Show one run: its task, steps, tests and patch.", _RUNS),
+    ("xray", "Show what the model got in each call of a run, and what was cut of it.", _RUNS),
     ("follow", "Follow a run's events, from the first or from a given one.", _RUNS),
     ("cancel", "Stop a run for good.", _RUNS),
     ("resume", "Go on with a run that was interrupted or waits for an answer.", _RUNS),

@@ -124,6 +124,7 @@ RULES: Mapping[str, Rule] = {
     "AgentError": Rule(ENVIRONMENT, "Try it again, or with another --model."),
     "UnusableAnswer": Rule(ENVIRONMENT, "Try it again, or with another --model."),
     "PromptError": Rule(ENVIRONMENT, _UNEXPECTED),
+    "WindowTooSmall": Rule(ENVIRONMENT),
     "ScriptEndedError": Rule(ENVIRONMENT, _UNEXPECTED),
     # settings
     "ConfigError": Rule(USAGE),

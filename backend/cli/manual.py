@@ -52,6 +52,7 @@ EXITS: Mapping[str, Exits] = {
     "demo": ((0, "every task is done"), (1, "one is not"), (3, "no sandbox")),
     "runs": ((0, "listed, also where there are none"),),
     "show": _READ,
+    "xray": _READ,
     "follow": (
         (0, "the run is over or rests, however it ended; `corral show` tells how"),
         (2, "there is no such run"),

@@ -126,6 +126,17 @@ def _(event: events.CallRestarted) -> Sequence[Line]:
 
 
 @_lines.register
+def _(event: events.PromptTrimmed) -> Sequence[Line]:
+    return [Line(f"{event.role}: shown less, to fit the window: {shortened('; '.join(event.cuts))}", DIM)]
+
+
+@_lines.register
+def _(event: events.CallDoubted) -> Sequence[Line]:
+    counted = f"{event.server} read {event.prompt_tokens:,} tokens of about {event.estimated_tokens:,}"
+    return [Line(f"{event.role}: {counted}; it may have cut the prompt", WARN)]
+
+
+@_lines.register
 def _(event: events.CallCompleted) -> Sequence[Line]:
     spent = event.load_seconds + event.prompt_seconds + event.decode_seconds
     cut = ", cut at its length limit" if event.finish == "length" else ""

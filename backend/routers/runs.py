@@ -8,9 +8,10 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 
 from backend.dependencies import App, Door, Engine, GuestTask, MaybeKey, Run, UnfinishedRun
 from backend.problems import NoPatch, answers
-from backend.routers.views import Answer, RunCreatedView, RunPage, RunView, page_of, result_of, view_of
+from backend.routers.views import Answer, RunCreatedView, RunPage, RunView, XRayView, page_of, result_of, view_of
 from backend.streams import EVENT_STREAM, EventStream, EventStreamResponse, page_json
 from infrastructure.ids import RunId
+from infrastructure.running.xray import xray_of
 
 BY_A_PERSON = "interrupted by a person"
 EVENT_EXAMPLE = {
@@ -78,6 +79,12 @@ async def read_patch(record: Run) -> Response:
     if result is None or not result.patch:
         raise NoPatch(f"run {record.run} has no patch")
     return Response(result.patch.encode("utf-8", "replace"), media_type="text/x-diff")
+
+
+@router.get("/{run}/xray", response_model=XRayView, responses=answers(404, 422))
+async def read_xray(app: App, record: Run) -> object:
+    """Show what the model got in each call of a run: sections, what was cut by which rule, windows, tokens, times."""
+    return XRayView(run=record.run, calls=xray_of(await app.calls.of_run(record.run)))
 
 
 @router.get(

@@ -10,6 +10,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from backend.dependencies import RUN_EXAMPLE, TASK_EXAMPLE
+from infrastructure.running.xray import CallXRay
 from infrastructure.storage.runs import RunRecord, RunState
 from infrastructure.tasks import RunResult, TaskSpec
 
@@ -25,6 +26,45 @@ _SUMMARY_EXAMPLE: dict[str, JsonValue] = {
     "ended": "2026-01-05T10:03:21Z",
     "execution": 1,
     "reason": "",
+}
+
+_CALL_EXAMPLE: dict[str, JsonValue] = {
+    "number": 2,
+    "step": "planner:1",
+    "ordinal": 0,
+    "role": "planner",
+    "model": "qwen2.5-coder:7b",
+    "server": "gpu1",
+    "started": "2026-01-05T10:00:04Z",
+    "ended": "2026-01-05T10:00:09Z",
+    "prompt_tokens": 5120,
+    "completion_tokens": 210,
+    "finish": "stop",
+    "prompt": {
+        "window": 8192,
+        "budget_window": 8192,
+        "estimated_tokens": 5980,
+        "answer_limit": 2048,
+        "cached_tokens": 640,
+        "refusals": 0,
+        "doubted": False,
+        "queued_seconds": 0.0,
+        "load_seconds": 0.0,
+        "prompt_seconds": 1.4,
+        "decode_seconds": 3.1,
+        "sections": [{"name": "files", "tokens": 4400, "characters": 13200}],
+        "trims": [
+            {
+                "section": "files",
+                "part": "files",
+                "rule": "whole pieces from the end",
+                "before": 5,
+                "after": 3,
+                "unit": "pieces",
+                "gone": ["src/old.py", "src/extra.py"],
+            }
+        ],
+    },
 }
 
 
@@ -78,6 +118,18 @@ class RunCreatedView(BaseModel):
     model_config = ConfigDict(frozen=True, json_schema_extra={"example": {"run": RUN_EXAMPLE}})
 
     run: str
+
+
+class XRayView(BaseModel):
+    """The calls of a run, and what the model got in each."""
+
+    model_config = ConfigDict(
+        frozen=True, json_schema_extra={"example": {"run": RUN_EXAMPLE, "calls": [_CALL_EXAMPLE]}}
+    )
+
+    run: str
+    calls: tuple[CallXRay, ...]
+    """In the order in which their answers came."""
 
 
 class Answer(BaseModel):

@@ -56,7 +56,12 @@ class Ask(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes of the prompt, without the template; 0 where no window has to be minded."""
+        """What the prompt weighs in bytes, without the template; 0 where no window has to be minded."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """What the prompt says, so that two of them can be compared."""
         ...
 
     def question(self, options: Options, band: Band) -> Hashable:
@@ -93,10 +98,14 @@ class ChatAsk:
 
     @property
     def size(self) -> int:
-        """Messages, tools and format."""
-        request = self.request
-        whole = estimate_tokens(messages=request.messages, tools=request.tools, format=request.format, ratio=1)
+        """Messages and tools. The format is a grammar for the answer, which no prompt has in it."""
+        whole = estimate_tokens(messages=self.request.messages, tools=self.request.tools, ratio=1)
         return whole - MESSAGE_TOKENS * self.turns
+
+    @property
+    def text(self) -> str:
+        """The messages, one after the other."""
+        return "\n".join(message.content for message in self.request.messages)
 
     def question(self, options: Options, band: Band) -> Hashable:
         """The body that would be sent."""
@@ -133,10 +142,15 @@ class GenerateAsk:
 
     @property
     def size(self) -> int:
-        """Prompt, system text, suffix and format."""
+        """Prompt, system text and suffix."""
         request = self.request
         text = "".join(filter(None, (request.system, request.prompt, request.suffix)))
-        return estimate_tokens(prompt=text, format=request.format, ratio=1) - (MESSAGE_TOKENS if text else 0)
+        return estimate_tokens(prompt=text, ratio=1) - (MESSAGE_TOKENS if text else 0)
+
+    @property
+    def text(self) -> str:
+        """System text, prompt and suffix."""
+        return "".join(filter(None, (self.request.system, self.request.prompt, self.request.suffix)))
 
     def question(self, options: Options, band: Band) -> Hashable:
         """The body that would be sent."""
@@ -176,6 +190,11 @@ class EmbedAsk:
     def size(self) -> int:
         """0: each text has the window to itself, and the server refuses one that is too long."""
         return 0
+
+    @property
+    def text(self) -> str:
+        """Nothing: there is no one prompt."""
+        return ""
 
     def question(self, options: Options, band: Band) -> Hashable:
         """Its parts: cheaper than the body."""

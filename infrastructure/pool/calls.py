@@ -80,6 +80,12 @@ class Reply:
     cached_tokens: int = 0
     """How much of the prompt was in the server's cache: what cannot have been evaluated in the time the prompt took.
     An estimate, by the lane's usual speed there; 0 until that is known."""
+    window: int | None = None
+    """Of the lane on that server, in tokens, as far as it is known."""
+    num_predict: int | None = None
+    """The most tokens of an answer that were asked for."""
+    doubted: bool = False
+    """Whether the server's count of the prompt is so small that it cannot have read all of it."""
 
     @property
     def load_seconds(self) -> float:

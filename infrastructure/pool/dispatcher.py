@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool.background import Background
 from infrastructure.pool.changes import Changes
+from infrastructure.pool.doubts import Doubts
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, PoolDraining, QueueTimeout
 from infrastructure.pool.failures import is_down, trips
 from infrastructure.pool.figures import Figures
@@ -54,6 +55,7 @@ class Dispatcher:
         self.clock = clock
         self.background = Background()
         self.figures = Figures()
+        self.doubts = Doubts()
         self.counts: Counter[str] = Counter()
         self.changes = Changes()
         self.observers: list[CallObserver] = []

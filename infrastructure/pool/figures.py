@@ -88,12 +88,16 @@ class Figures:
         before = self.of(server, lane)
         self._put(server, lane, before._replace(failures=before.failures + 1))
 
+    def ratio(self, model: str) -> float:
+        """How many tokens a byte of this model's prompts makes: see `estimate`."""
+        return self._ratios.get(model, TOKENS_PER_BYTE)
+
     def estimate(self, model: str, size: int, turns: int) -> int:
         """How many tokens a prompt of `size` bytes in so many turns takes: rather too many than too few.
 
         By the largest ratio seen of this model and a tenth more; before the first answer, by the general one.
         """
-        return math.ceil(size * self._ratios.get(model, TOKENS_PER_BYTE)) + MESSAGE_TOKENS * turns
+        return math.ceil(size * self.ratio(model)) + MESSAGE_TOKENS * turns
 
     def learn(self, model: str, size: int, turns: int, prompt_tokens: int) -> None:
         """The server counted so many tokens for such a prompt."""

@@ -63,6 +63,7 @@ class Inventory:
         self._stale: set[str] = set()
         self._holdings: dict[str, Holdings] = {}
         self._windows: dict[tuple[str, Lane], int] = {}
+        self._seen_windows: dict[tuple[str, Lane], int] = {}
         self._asked: set[tuple[str, Lane]] = set()
         self._errors: dict[str, OllamaError] = {}
         self._cautions = Cautions()
@@ -120,6 +121,12 @@ class Inventory:
     def window(self, server: str, lane: Lane) -> int | None:
         """The window of the lane on the server, in tokens, as far as it is known for sure."""
         return lane.num_ctx or self._windows.get((server, lane))
+
+    def seen_windows(self, lane: Lane) -> tuple[int, ...]:
+        """The windows that servers have shown of the lane, when it was last in memory there by a call of ours."""
+        return tuple(
+            window for (server, of), window in self._seen_windows.items() if of is lane and server in self._servers
+        )
 
     def learn_window(self, server: str, lane: Lane) -> None:
         """A call of the lane is being answered there: look once what window it has, if that is not known."""
@@ -222,8 +229,16 @@ class Inventory:
             # Only a lane that a call of ours has loaded is known to be the one whose window is shown.
             lane = state.resident().get(self.name_of(model))
             self._cautions.see(self._servers[server].label, model, lane)
-            if lane is not None and lane.num_ctx is None and model.context_length:
-                self._windows[server, lane] = model.context_length
+            if lane is not None and model.context_length:
+                self.see_window(server, lane, model.context_length)
+
+    def see_window(self, server: str, lane: Lane, window: int) -> None:
+        """A server has shown the window of a lane that a call of ours has loaded, in its list or by a refusal."""
+        if lane.num_ctx is None:
+            self._windows[server, lane] = window
+        if len(self._seen_windows) >= _LANES_KEPT:
+            self._seen_windows.clear()
+        self._seen_windows[server, lane] = window
 
 
 _NOTHING = Holdings()

@@ -16,7 +16,7 @@ from infrastructure.pool.failures import after_failure, may_try_elsewhere
 from infrastructure.pool.lateness import Lateness
 from infrastructure.pool.observing import tell_end
 from infrastructure.pool.states import CallState
-from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, StreamBroken
+from infrastructure.transport.errors import ContextExceeded, OllamaError, Phase, PhaseTimeout, StreamBroken
 from infrastructure.transport.gathering import Gathered
 from infrastructure.transport.window import check_window
 
@@ -276,11 +276,28 @@ class Run:
             first_byte_seconds=first_byte,
             seconds=now - self.ticket.enqueued_at,
             cached_tokens=cached,
+            window=pool.inventory.window(self._server, self.errand.lane),
+            num_predict=_whole(self._options.get("num_predict")),
+            doubted=self._is_doubtful(metrics),
         )
         pool.scheduler.end(self.ticket)  # the server is done with it, whatever becomes of the connection
         self._slot = None
         self._end_as(CallState.DONE)
         pool.pump()
+
+    def _learn(self, refusal: ContextExceeded) -> None:
+        """A refusal counts, and names the window, as an answer does."""
+        pool, errand = self._pool, self.errand
+        if refusal.prompt_tokens:
+            pool.figures.learn(errand.lane.model, errand.size, errand.ask.turns, refusal.prompt_tokens)
+        if refusal.window:
+            pool.inventory.see_window(self._server, errand.lane, refusal.window)
+
+    def _is_doubtful(self, metrics: Metrics) -> bool:
+        errand = self.errand
+        return self._pool.doubts.doubtful(
+            self._server, errand.lane, errand.ask.text, errand.size, errand.ask.turns, metrics.prompt_tokens
+        )
 
     def _check_window(self, metrics: Metrics) -> None:
         pool, errand, lane = self._pool, self.errand, self.errand.lane
@@ -290,7 +307,7 @@ class Run:
             metrics,
             pool.inventory.window(self._server, lane),
             estimated_tokens=estimate,
-            num_predict=bound if isinstance(bound, int) else None,
+            num_predict=_whole(bound),
             server=self._label,
         )
 
@@ -316,6 +333,8 @@ class Run:
         pool, server = self._pool, self._server
         first_byte_seen = self._first_byte_at is not None
         pool.blame(server, self.errand.lane, error, answering=first_byte_seen)
+        if isinstance(error, ContextExceeded):
+            self._learn(error)
         moves = len(self.ticket.excluded)  # a slot that was taken away is no failure
         if not pool.closed and may_try_elsewhere(
             error, first_byte_seen=first_byte_seen, moves=moves, budget=pool.budget
@@ -440,3 +459,7 @@ class Run:
             seconds=self._pool.clock() - self.ticket.enqueued_at,
             reply=self.reply,
         )
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None

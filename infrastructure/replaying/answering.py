@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
+from agents.fitting import Room
 from agents.model import Completion, LanguageModel, Question
-from infrastructure.events.catalogue import CallCompleted, CallFailed, Event
+from infrastructure.events.catalogue import CallCompleted, CallFailed, Event, Noted
 from infrastructure.pool.calls import Call, Watch
 from infrastructure.replaying.following import Diverged, Follower, recorded_failure
 from infrastructure.running.recorder import completion_of, question_bytes
@@ -23,6 +24,7 @@ from infrastructure.storage.recordings import RecordedTool
 from infrastructure.workflow.asking import question_sha
 from infrastructure.workflow.ports import Answered, ModelSource, OnDelta, ToolAnswer, ToolKey, ToolRecorder
 from infrastructure.workflow.race import Place
+from infrastructure.workflow.runaway import stop_told
 from infrastructure.workflow.scope import RunScope
 from infrastructure.workflow.trying import asked_for, same_request
 
@@ -80,6 +82,8 @@ class RecordedModel(LanguageModel):
             await self._unknown(name, question, recorded)
         self._answers.taken.add((self._step, ordinal, found.request_sha))
         completion = completion_of(found.answer_json)
+        if stopped := stop_told(self._role, completion.finish):
+            self._emit(Noted(text=stopped))
         self._emit(_completed(name, found, completion))
         return completion
 
@@ -142,6 +146,10 @@ class NoModel(ModelSource):
     def model_of(self, role: str) -> str:
         """No model."""
         return ""
+
+    async def room(self, role: str) -> Room:
+        """Refused."""
+        raise AssertionError("a replay asks no model, so nothing has to fit")
 
     async def ask(self, role: str, question: Question, call: Call, on_delta: OnDelta, watch: Watch) -> Answered:
         """Refused."""

@@ -40,6 +40,8 @@ _PASSING = frozenset(
         "call.waiting",
         "call.text",
         "call.restarted",
+        "call.trimmed",
+        "call.doubted",
         "node.waiting",
         "approval.asked",  # told when the run rests; what it asks was told by the plan or the patch
         "work.patch_applied",  # after the end

@@ -6,8 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from agents.fitting import plain
 from agents.model import Completion, Question, ToolCall
 from infrastructure.ids import RunId
+from infrastructure.running.xray import dump_xray
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallStore, RecordedCall
 from infrastructure.storage.recordings import RecordedTool, RecordingStore
@@ -16,7 +18,7 @@ from infrastructure.workflow.ports import Answered, CallRecorder, StepKey, ToolA
 
 @dataclass(frozen=True, slots=True)
 class StoredRecorder(CallRecorder):
-    """Keeps a run's questions and answers on disk. The question is a blob, the answer a row."""
+    """Keeps a run's questions and answers on disk. The question as it was sent is a blob, the answer a row."""
 
     run: RunId
     calls: CallStore
@@ -51,6 +53,7 @@ class StoredRecorder(CallRecorder):
                 load_seconds=answered.load_seconds,
                 prompt_seconds=answered.prompt_seconds,
                 decode_seconds=answered.decode_seconds,
+                xray_json=dump_xray(answered),
             )
         )
 
@@ -90,7 +93,7 @@ class StoredTools(ToolRecorder):
 
 def question_bytes(question: Question) -> bytes:
     """A question as it is kept: JSON."""
-    return _json(asdict(question)).encode("ascii")
+    return _json(asdict(plain(question))).encode("ascii")
 
 
 def _json(fields: dict[str, object]) -> str:

@@ -1,6 +1,7 @@
 """Owns `/api/chat` and `/api/generate`: from the request through scheduler and slot to the last object."""
 
 import asyncio
+from dataclasses import replace
 from http import HTTPStatus
 
 from infrastructure.simulator.asks import Ask, check_raw, read_chat, read_generate
@@ -80,6 +81,8 @@ async def _complete(world: World, exchange: Exchange, ask: Ask, record: RequestR
         return
     check_raw(ask)
     check_capable(world, ask, model)
+    if world.settings.always_truncates:
+        ask = replace(ask, truncate=True)
     options = options_for(world, model, ask.options, ask.shift)
     record.seed = options.seed
     fault, exchange.fault = exchange.fault or world.faults.take(model.name.key), None
@@ -128,6 +131,7 @@ async def _answer(call: Call, loaded: Loaded) -> None:
     wanted = read_format(ask.format)
     prompt = fitted(text, ask, call.model, call.options, world.version)
     call.record.prompt_tokens = prompt.tokens
+    call.record.truncated = _is_truncated(call, text, prompt)
     answer = _answer_of(call)
     job = Job(
         _generation(call, prompt, wanted, answer),
@@ -141,6 +145,13 @@ async def _answer(call: Call, loaded: Loaded) -> None:
         await suffer(call, fault, loaded, job)
     else:
         finish(call, answer, job, prompt)
+
+
+def _is_truncated(call: Call, text: str, prompt: Prompt) -> bool:
+    """Whether messages were left out of the prompt, or its middle was cut."""
+    if prompt.text != text or not (call.ask.chat and call.ask.truncate):
+        return prompt.text != text
+    return text != rendered(replace(call.ask, truncate=False), call.model, call.options, call.world.version)
 
 
 def _answer_of(call: Call) -> Answer:

@@ -34,6 +34,8 @@ class RequestRecord:
     seed: int = -1
     """The `seed` that it was asked with; -1 without one."""
     prompt_tokens: int = 0
+    truncated: bool = False
+    """Whether a part of the prompt was dropped or cut to fit the window."""
     cached_tokens: int = 0
     """Of the prompt, that were known already."""
     restored_tokens: int = 0

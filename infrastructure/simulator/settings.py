@@ -113,6 +113,8 @@ class SimulatorSettings(BaseModel):
     """Room for loaded models together; one alone is loaded whatever its size. None: no limit."""
     max_queue: int = Field(default=512, ge=0)
     num_ctx: int = Field(default=4096, ge=4)
+    always_truncates: bool = False
+    """Whether prompts are cut though a request says `truncate: false`, as by servers that do not know that word yet."""
     keep_alive_seconds: float = 300.0
     load_seconds: float = Field(default=0.25, ge=0)
     recovery_seconds: float = Field(default=0.0, ge=0)

@@ -44,6 +44,8 @@ class RecordedCall:
     load_seconds: float = 0.0
     prompt_seconds: float = 0.0
     decode_seconds: float = 0.0
+    xray_json: str = ""
+    """What the prompt consisted of and what it took; empty in calls of before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class CallTotals:
 
 _COLUMNS = (
     "run, step, ordinal, request_sha, role, request_blob, answer_json, model, server, prompt_tokens,"
-    " completion_tokens, started, ended, queued_seconds, load_seconds, prompt_seconds, decode_seconds"
+    " completion_tokens, started, ended, queued_seconds, load_seconds, prompt_seconds, decode_seconds, xray_json"
 )
 _KEY = "run = ? AND step = ? AND ordinal = ? AND request_sha = ?"
 
@@ -123,6 +125,7 @@ class CallStore(CallReader):
             call.load_seconds,
             call.prompt_seconds,
             call.decode_seconds,
+            call.xray_json,
         )
         sql = f"INSERT INTO calls ({_COLUMNS}) VALUES ({', '.join('?' * len(values))}) ON CONFLICT DO NOTHING"
 
@@ -157,4 +160,5 @@ def _call(row: tuple[str, ...]) -> RecordedCall:
         load_seconds=float(row[14]),
         prompt_seconds=float(row[15]),
         decode_seconds=float(row[16]),
+        xray_json=row[17],
     )

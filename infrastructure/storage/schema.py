@@ -76,6 +76,10 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE calls ADD COLUMN prompt_seconds REAL NOT NULL DEFAULT 0",
         "ALTER TABLE calls ADD COLUMN decode_seconds REAL NOT NULL DEFAULT 0",
     ),
+    (
+        # What the prompt of a call consisted of, what was cut of it, and what it took; empty for older calls.
+        "ALTER TABLE calls ADD COLUMN xray_json TEXT NOT NULL DEFAULT ''",
+    ),
 )
 
 

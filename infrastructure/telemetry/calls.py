@@ -82,6 +82,12 @@ class CallMetrics:
             ("model",),
             registry=None,
         )
+        self._doubted = Counter(
+            names.DOUBTED.removesuffix("_total"),
+            "Prompts that a server cannot have read whole, by its own count.",
+            ("model",),
+            registry=None,
+        )
 
     def ended(self, end: CallEnd) -> None:
         """Count a call that is over."""
@@ -99,7 +105,7 @@ class CallMetrics:
         """All of them, as they stand."""
         for each in (
             self._wait, self._first, self._duration, self._usage, self._chunk_first, self._chunk, self._tokens,
-            self._cached,
+            self._cached, self._doubted,
         ):  # fmt: skip
             for family in each.collect():
                 yield _without_birthday(family)
@@ -114,6 +120,7 @@ class CallMetrics:
         self._usage.labels(*call, "output").observe(metrics.completion_tokens)
         self._tokens.labels(model, "output").inc(metrics.completion_tokens)
         self._cached.labels(model).inc(reply.cached_tokens)
+        self._doubted.labels(model).inc(int(reply.doubted))
         self._chunk_first.labels(*call).observe(reply.first_byte_seconds)
         if metrics.completion_tokens:
             self._chunk.labels(*call).observe(reply.decode_seconds / metrics.completion_tokens)

@@ -1,7 +1,8 @@
 """How a step asks a model: recorded, counted, watched.
 
 Owns `StepModel`, the `LanguageModel` a role is handed: it takes a recorded answer where there is one, counts the
-budget, turns the pool's updates and the stream into events, and records the answer before anybody uses it.
+budget, makes the question fit the window, turns the pool's updates and the stream into events, and records the answer
+before anybody uses it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
+from agents.errors import AgentError
+from agents.fitting import Draft, Fitted, Room, Section, plain
 from agents.model import Completion, LanguageModel, Question
+from agents.trimming import said
 from infrastructure.events.catalogue import (
     CallCompleted,
+    CallDoubted,
     CallFailed,
     CallPlaced,
     CallQueued,
@@ -24,19 +29,22 @@ from infrastructure.events.catalogue import (
     CallWaiting,
     Event,
     Noted,
+    PromptTrimmed,
     TextStreamed,
 )
 from infrastructure.local_llm import Delta, Restarted, TextDelta
 from infrastructure.pool.calls import Call, CallUpdate, Watch
 from infrastructure.pool.errors import PoolError
 from infrastructure.pool.states import CallState
-from infrastructure.transport.errors import OllamaError
+from infrastructure.transport.errors import ContextExceeded, OllamaError
 from infrastructure.workflow.budget import Budget
 from infrastructure.workflow.idle import ask_when_idle
-from infrastructure.workflow.ports import Answered, CallRecorder, ModelSource, StepKey
+from infrastructure.workflow.ports import Answered, CallRecorder, ModelSource, Sent, StepKey
 from infrastructure.workflow.race import Turn
 from infrastructure.workflow.runaway import AnswerStopped, StreamGuard
 
+MOST_REFUSALS = 3
+"""So often a question is made smaller because a server counts more tokens than was thought."""
 CHARACTERS_A_TOKEN = 4
 """By which the tokens of an answer are estimated that no server has counted."""
 MERGE_SECONDS = 0.05
@@ -46,9 +54,13 @@ Emit = Callable[[Event], None]
 
 
 def question_sha(question: Question, model: str) -> str:
-    """SHA-256 over all that decides an answer."""
+    """SHA-256 over all that decides an answer.
+
+    Of a draft in its whole form: how much of it is sent depends on what the pool has learned by then, and a step that
+    runs again after a crash is to find its answer all the same.
+    """
     # ASCII, since a file name in a prompt may hold bytes that UTF-8 cannot say.
-    said = json.dumps([model, asdict(question)], sort_keys=True, default=str)
+    said = json.dumps([model, asdict(plain(question))], sort_keys=True, default=str)
     return hashlib.sha256(said.encode("ascii")).hexdigest()
 
 
@@ -95,12 +107,51 @@ class StepModel(LanguageModel):
             self._emit(CallReplayed(call=call_id, role=self._role, answer_sha=_text_sha(known)))
             return known
         self._budget.begin_call()
-        answered = await self._ask(call_id, question)
-        await self._recorder.record(key, self._role, question, answered)
+        answered, sent = await self._ask_fitting(call_id, question)
+        answered = replace(answered, sent=sent)
+        await self._recorder.record(key, self._role, sent.fitted.question, answered)
         completion = answered.completion
         self._budget.end_call(completion.prompt_tokens + completion.completion_tokens)
         self._emit(_completed(call_id, self._role, sha, answered))
+        if answered.doubted:
+            self._emit(_doubted(call_id, self._role, answered, sent))
         return completion
+
+    async def _ask_fitting(self, call_id: str, question: Question) -> tuple[Answered, Sent]:
+        """Ask with as much of the question as fits; where a server counts more than was thought, with less of it."""
+        try:
+            sent = await self._sent(call_id, question)
+            while True:
+                try:
+                    return await self._ask(call_id, sent.fitted.question), sent
+                except ContextExceeded as refusal:
+                    sent = await self._sent_after(call_id, question, sent, refusal)
+        except (OllamaError, PoolError, AgentError) as error:
+            failed = CallFailed(
+                call=call_id, role=self._role, error_class=type(error).__name__, error_message=str(error)
+            )
+            self._emit(failed)
+            raise
+
+    async def _sent(self, call_id: str, question: Question) -> Sent:
+        if not isinstance(question, Draft):
+            return Sent(fitted=_as_it_is(question))
+        room = await self._source.room(self._role)
+        return self._told(call_id, Sent(fitted=await _fitted(question, room), room=room))
+
+    async def _sent_after(self, call_id: str, question: Question, sent: Sent, refusal: ContextExceeded) -> Sent:
+        """What is sent after a refusal; raises it again where that would not help."""
+        if not isinstance(question, Draft) or sent.room is None or sent.refusals >= MOST_REFUSALS:
+            raise refusal
+        room = sent.room.after_refusal(sent.fitted.tokens, refusal.prompt_tokens, refusal.window)
+        self._emit(CallRestarted(call=call_id, role=self._role, reason=str(refusal)))
+        return self._told(call_id, Sent(fitted=await _fitted(question, room), room=room, refusals=sent.refusals + 1))
+
+    def _told(self, call_id: str, sent: Sent) -> Sent:
+        if sent.fitted.trimmed:
+            cuts = tuple(said(cut) for cut in sent.fitted.trimmed)
+            self._emit(PromptTrimmed(call=call_id, role=self._role, cuts=cuts, tokens=sent.fitted.tokens))
+        return sent
 
     async def _ask(self, call_id: str, question: Question) -> Answered:
         stream = _Stream(call_id, self._role, self._emit)
@@ -121,23 +172,17 @@ class StepModel(LanguageModel):
                     return await ask(self._call, watch)
                 return await ask_when_idle(ask, self._call, watch, self._turn.leads)
         except AnswerStopped as stopped:
+            self._emit(Noted(text=stopped.told(self._role)))
             return self._stopped(stopped)
         except TimeoutError:
             if clock.expired():
                 self._budget.end_seconds()
-            raise
-        except (OllamaError, PoolError) as error:
-            failed = CallFailed(
-                call=call_id, role=self._role, error_class=type(error).__name__, error_message=str(error)
-            )
-            self._emit(failed)
             raise
         finally:
             stream.flush()
 
     def _stopped(self, stopped: AnswerStopped) -> Answered:
         """What had come of an answer that was given up: it counts as one, since the model has worked for it."""
-        self._emit(Noted(text=f"{self._role}: {stopped}"))
         text, thinking = stopped.text, stopped.thinking
         tokens = (len(text) + len(thinking)) // CHARACTERS_A_TOKEN
         model = self._source.model_of(self._role)
@@ -223,6 +268,32 @@ def _completed(call_id: str, role: str, sha: str, answered: Answered) -> CallCom
         load_seconds=answered.load_seconds,
         prompt_seconds=answered.prompt_seconds,
         decode_seconds=answered.decode_seconds,
+    )
+
+
+def _doubted(call_id: str, role: str, answered: Answered, sent: Sent) -> CallDoubted:
+    return CallDoubted(
+        call=call_id,
+        role=role,
+        server=answered.server,
+        estimated_tokens=sent.fitted.tokens,
+        prompt_tokens=answered.completion.prompt_tokens,
+    )
+
+
+async def _fitted(draft: Draft, room: Room) -> Fitted:
+    """In a thread: a long prompt is put together some twenty times, which takes a tenth of a second."""
+    return await asyncio.to_thread(draft.fit, room)
+
+
+def _as_it_is(question: Question) -> Fitted:
+    """A question that nobody can make smaller; its sections are its messages."""
+    bound = question.options.get("num_predict")
+    return Fitted(
+        question=question,
+        sections=tuple(Section(message.role, message.content) for message in question.messages),
+        tokens=0,
+        answer=bound if isinstance(bound, int) else -1,
     )
 
 

@@ -13,12 +13,12 @@ from infrastructure.judge.discovery import load_plan as read_plan
 from infrastructure.judge.reports import TestReport, dump_report, failing_text
 from infrastructure.judge.reports import load_report as read_report
 from infrastructure.storage.blobs import Blobs
+from infrastructure.workflow.material import Note, Reading
 from infrastructure.workflow.scope import RunScope
 from infrastructure.workflow.values import Baseline, FileRef
 from infrastructure.workspace.manifest import Snapshot
 
 _SHOWN_FAILING = 50
-_SHOWN_TEST_BYTES = 16 << 10
 
 
 async def keep_plan(blobs: Blobs, plan: TestPlan) -> str:
@@ -80,16 +80,15 @@ async def contents_of(scope: RunScope, files: Sequence[FileRef]) -> dict[str, by
     return {ref.path: await scope.blobs.get(ref.sha) for ref in files if ref.sha is not None}
 
 
-async def shown_tests(scope: RunScope, snapshot: Snapshot, baseline: Baseline) -> tuple[SourceFile, ...]:
-    """The judge's test files that were red on the snapshot, as the coder may see them; as many as fit."""
+async def shown_tests(scope: RunScope, snapshot: Snapshot, baseline: Baseline, note: Note) -> tuple[SourceFile, ...]:
+    """The judge's test files that were red on the snapshot, as the coder may see them; `note` hears of others."""
     if not baseline.plan or not baseline.report:
         return ()
     report = await load_report(scope.blobs, baseline.report)
     red_files = {test.partition("::")[0] for test in report.red}
     shown: list[SourceFile] = []
-    room = _SHOWN_TEST_BYTES
+    room = Reading(note)
     for path, content in sorted((await judge_contents(scope, snapshot, baseline)).items()):
-        if (path in red_files or report.crashed) and len(content) <= room:
+        if (path in red_files or report.crashed) and room.takes(path, len(content)):
             shown.append(SourceFile(path, content.decode("utf-8", "replace")))
-            room -= len(content)
     return tuple(shown)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from agents.fitting import Fitted, Room
 from agents.model import Completion, Question
 from infrastructure.local_llm import Delta
 from infrastructure.pool.calls import Call, Watch
@@ -19,8 +20,18 @@ OnDelta: TypeAlias = Callable[[Delta], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A question as it was sent, and the room it was made to fit; `refusals` of servers made it smaller still."""
+
+    fitted: Fitted
+    room: Room | None = None
+    """None for a question that nobody can make smaller: it was sent as it is."""
+    refusals: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """A completion and what it took; seconds."""
+    """A completion and what it took; seconds, tokens."""
 
     completion: Completion
     server: str = ""
@@ -29,6 +40,16 @@ class Answered:
     prompt_seconds: float = 0.0
     decode_seconds: float = 0.0
     started: datetime | None = None
+    cached_tokens: int = 0
+    """Of the prompt, that the server had in its cache; an estimate."""
+    window: int | None = None
+    """As it was known of the server that answered."""
+    num_predict: int | None = None
+    """The most tokens of the answer, as they were asked for."""
+    doubted: bool = False
+    """Whether the server's own count says that it cannot have read the whole prompt."""
+    sent: Sent | None = None
+    """What was sent; put there by the step that asks."""
 
 
 class ModelSource(Protocol):
@@ -36,6 +57,10 @@ class ModelSource(Protocol):
 
     def model_of(self, role: str) -> str:
         """The model that answers for a role."""
+        ...
+
+    async def room(self, role: str) -> Room:
+        """The window of the role's model and how its tokens are counted, as far as is known now."""
         ...
 
     async def ask(self, role: str, question: Question, call: Call, on_delta: OnDelta, watch: Watch) -> Answered:

@@ -26,10 +26,14 @@ class AnswerStopped(Exception):
     """The answer was given up, with what had come of it."""
 
     def __init__(self, reason: Runaway, text: str, thinking: str) -> None:
-        super().__init__(f"an answer was stopped, {_WORDS[reason]}")
+        super().__init__(_WORDS[reason])
         self.reason: Runaway = reason
         self.text = text
         self.thinking = thinking
+
+    def told(self, role: str) -> str:
+        """What a person is told."""
+        return stop_told(role, self.reason)
 
 
 class StreamGuard:
@@ -61,6 +65,12 @@ class StreamGuard:
             return None
         self._since = 0
         return "repeated" if is_loop(self._tail) else None
+
+
+def stop_told(role: str, finish: str) -> str:
+    """What a person is told of an answer that ended so; empty where it was not stopped."""
+    why = next((words for reason, words in _WORDS.items() if reason == finish), "")
+    return why and f"{role}: an answer was stopped, {why}"
 
 
 def is_loop(text: str) -> bool:

@@ -12,9 +12,10 @@ import tempfile
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.fitting import with_options
 from agents.model import Completion, LanguageModel, Options, Question
 from infrastructure.config.settings import BudgetSettings, RunSettings, SandboxSettings
 from infrastructure.pool.calls import Call
@@ -118,7 +119,7 @@ class Tempered(LanguageModel):
 
     async def answer(self, question: Question) -> Completion:
         """Ask."""
-        return await self.model.answer(replace(question, options={**question.options, **self.options}))
+        return await self.model.answer(with_options(question, self.options))
 
 
 class Scopes:

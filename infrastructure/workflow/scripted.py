@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+from agents.fitting import Room
 from agents.model import Completion, Question
 from agents.scripted import Reply, ScriptedModel
 from infrastructure.local_llm import TextDelta
@@ -19,6 +20,7 @@ from infrastructure.workflow.ports import Answered, ModelSource, OnDelta
 
 SCRIPTED_MODEL = "scripted"
 SCRIPTED_SERVER = "script"
+SCRIPTED_WINDOW = 32_768
 
 Script: TypeAlias = "Iterable[Reply] | Callable[[Question], Reply]"
 
@@ -37,16 +39,23 @@ class ScriptedSource(ModelSource):
     Attributes:
         models: The scripted model of each role; its `asked` has the questions.
         calls: Role and call of every question, oldest first.
+        window: Of every role, in tokens; a word is one.
     """
 
     def __init__(self, scripts: Mapping[str, Script]) -> None:
         self.models = {role: ScriptedModel(script) for role, script in scripts.items()}
         self.calls: list[tuple[str, Call]] = []
+        self.window = SCRIPTED_WINDOW
 
     def model_of(self, role: str) -> str:
         """The same model for every role."""
         del role
         return SCRIPTED_MODEL
+
+    async def room(self, role: str) -> Room:
+        """`SCRIPTED_WINDOW` for every role, in which a word is a token."""
+        del role
+        return Room(window=self.window, count=_words)
 
     def asked(self, role: str) -> list[Question]:
         """What a role was asked so far, oldest first."""
@@ -77,5 +86,8 @@ def _counted(completion: Completion, question: Question) -> Completion:
     """A word is a token, where the script names no numbers, so that a token budget means something."""
     if completion.prompt_tokens or completion.completion_tokens:
         return completion
-    asked = sum(len(message.content.split()) for message in question.messages)
-    return replace(completion, prompt_tokens=asked, completion_tokens=len(completion.text.split()))
+    return replace(completion, prompt_tokens=_words(question), completion_tokens=len(completion.text.split()))
+
+
+def _words(question: Question) -> int:
+    return sum(len(message.content.split()) for message in question.messages)

@@ -319,6 +319,6 @@ def test_a_test_file_is_known_by_its_folder_or_name(path: str, expected: bool):
 def test_long_listings_are_cut_with_a_count():
     listing = tuple(ListedFile(f"f{number}.py", 1) for number in range(1_600))
     user = RESEARCHER.question(ResearcherQuestion(task="t", summary="s", listing=listing)).messages[1].content
-    assert "f1499.py 1 bytes" in user
-    assert "f1500.py" not in user
-    assert "… and 100 more" in user
+    assert "f399.py 1 bytes" in user
+    assert "f400.py" not in user
+    assert "… and 1200 more" in user

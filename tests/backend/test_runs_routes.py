@@ -33,6 +33,23 @@ async def test_a_task_becomes_a_run_with_a_result_and_a_patch(site: Site) -> Non
     assert "+    return a + b" in patch.text
 
 
+async def test_an_xray_shows_what_the_model_got_in_each_call(site: Site) -> None:
+    run = await site.begin()
+    result = await site.application.engine.result(run)
+    answer = await site.client.get(f"/api/v1/runs/{run}/xray")
+    assert (answer.status_code, answer.json()["run"]) == (200, run)
+    calls = answer.json()["calls"]
+    assert len(calls) == result.model_calls
+    assert [call["number"] for call in calls] == list(range(1, len(calls) + 1))
+    assert {"intent", "planner", "coder"} <= {call["role"] for call in calls}
+    for call in calls:
+        prompt = call["prompt"]
+        assert sum(section["tokens"] for section in prompt["sections"]) == prompt["estimated_tokens"]
+        assert 0 < call["prompt_tokens"] <= prompt["window"]
+        assert "task" in {section["name"] for section in prompt["sections"]}
+    assert (await site.client.get("/api/v1/runs/nothing/xray")).status_code == 404
+
+
 async def test_a_run_over_http_is_a_guests_whatever_the_caller_says(site: Site) -> None:
     run = await site.begin(guest=False)
     record = await site.application.runs.get(run)

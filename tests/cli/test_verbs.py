@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +77,32 @@ def test_show_as_a_document_has_result_and_events_without_streamed_text(corral: 
     assert "call.text" not in kinds
 
 
+def test_xray_has_a_line_for_each_call_and_all_of_one(corral: Corral, run: str) -> None:
+    table = corral("xray", run).out.splitlines()
+    document = corral("xray", run, "--output", "json").document
+    assert (document["run"], len(document["calls"])) == (run, len(table) - 1)
+    number = next(call["number"] for call in document["calls"] if call["role"] == "coder")
+    shown = corral("xray", run, "--call", str(number)).out
+    for part in ("coder, write:1:1#0", "── system ──", "You are Corral's coder.", "── user ──", "## Task", "  task "):
+        assert part in shown
+    one = corral("xray", run, "--call", str(number), "--output", "json").document
+    assert [message["role"] for message in one["messages"]] == ["system", "user"]
+    assert one["prompt"]["sections"][0]["name"] == "system"
+    missing = corral("xray", run, "--call", "99")
+    assert missing.code == 2
+    assert f"calls 1 to {len(table) - 1}" in missing.err
+
+
+def test_xray_of_a_run_from_before_shows_what_is_known(corral: Corral, run: str) -> None:
+    with sqlite3.connect(DataDirectory(corral.data).database) as database:
+        database.execute("UPDATE calls SET xray_json = ''")
+    database.close()
+    table = corral("xray", run).out.splitlines()
+    assert all("oracle" not in line and "–" in line for line in table[1:])
+    assert {call["prompt"] for call in corral("xray", run, "--output", "json").document["calls"]} == {None}
+    assert "before there was an X-ray" in corral("xray", run, "--call", "1").out
+
+
 def test_shown_patch_is_one_that_git_applies(corral: Corral, run: str, place: DemoPlace) -> None:
     patch = corral("show", run, "--patch").out
     subprocess.run(["git", "apply", "-"], input=patch, text=True, cwd=place.repository, check=True)
@@ -86,7 +113,7 @@ def test_run_may_be_named_by_its_beginning(corral: Corral, run: str) -> None:
     assert corral("show", run[:20]).out.startswith(f"run {run}: done")
 
 
-@pytest.mark.parametrize("verb", ["show", "follow", "cancel", "resume", "apply"])
+@pytest.mark.parametrize("verb", ["show", "xray", "follow", "cancel", "resume", "apply"])
 def test_unknown_run_exits_2_with_and_without_a_database(corral: Corral, run: str, tmp_path: Path, verb: str) -> None:
     for data in (corral.data, tmp_path / "empty"):
         corral.data = data

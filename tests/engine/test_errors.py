@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.errors import WindowTooSmall
 from infrastructure.judge.errors import TestCommandNotStarted as NotStarted
 from infrastructure.running.errors import TaskRefused, error_info, exit_code_of
 from infrastructure.sandbox import Level, NoSandbox
@@ -27,6 +28,7 @@ from infrastructure.transport.errors import CloudModelRefused, StreamBroken
         (OSError(errno.ENOSPC, "No space left on device"), "DiskFull", "corral clean", 3),
         (PermissionError(errno.EACCES, "no", "x"), "PermissionError", "", 3),
         (TaskRefused("the task is empty", "Say what."), "TaskRefused", "Say what.", 3),
+        (WindowTooSmall("coder", 4096, 5000, "files"), "WindowTooSmall", "raise num_ctx of the lane to 8,192", 3),
         (ValueError(), "ValueError", "", 3),
     ],
 )

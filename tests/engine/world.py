@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.bootstrap import Application, open_application
-from infrastructure.config.settings import Paths, PoolSettings, RunSettings, ServerSettings, Settings
+from infrastructure.config.settings import LaneSettings, Paths, PoolSettings, RunSettings, ServerSettings, Settings
 from infrastructure.engine import TaskOrchestrator
 from infrastructure.events.catalogue import Event
 from infrastructure.events.log import Stored
@@ -74,8 +74,9 @@ def paced(folder: Path, *tasks: Mapping[str, object], tokens_per_second: float =
     )
 
 
-def settings_of(folder: Path, simulators: Sequence[Simulator], **run: object) -> Settings:
+def settings_of(folder: Path, simulators: Sequence[Simulator], *, window: int | None = None, **run: object) -> Settings:
     return Settings(
+        lanes={} if window is None else {"small": LaneSettings(model="oracle", num_ctx=window)},
         servers=tuple(
             ServerSettings(url=each.url, slots=each.settings.num_parallel, name=f"gpu{number}")
             for number, each in enumerate(simulators)

@@ -6,6 +6,7 @@ import pytest
 from infrastructure.ids import new_run_id
 from infrastructure.storage.calls import CallStore, CallTotals, RecordedCall
 from infrastructure.storage.database import Database
+from infrastructure.storage.schema import MIGRATIONS
 
 RUN = new_run_id()
 CALL = RecordedCall(
@@ -23,6 +24,18 @@ CALL = RecordedCall(
     started=datetime(2026, 7, 1, tzinfo=UTC),
     ended=datetime(2026, 7, 1, 0, 0, 1, 500, tzinfo=UTC),
 )
+
+
+async def test_calls_of_an_older_file_have_no_xray(tmp_path):
+    values = (RUN, "coder:0", 0, "a", "coder", "b", "{}", "m", "gpu1", 1, 2, "2026-01-01T00:00:00+00:00")
+    async with Database(tmp_path / "corral.db", migrations=MIGRATIONS[:2]) as database:
+        sql = f"INSERT INTO calls VALUES ({', '.join('?' * (len(values) + 1))})"
+        await database.write(lambda connection: connection.execute(sql, (*values, values[-1])))
+    async with Database(tmp_path / "corral.db") as database:
+        (call,) = await CallStore(database).of_run(RUN)
+        assert (call.step, call.xray_json) == ("coder:0", "")
+        await CallStore(database).record(replace(CALL, xray_json='{"window": 1}'))
+        assert (await CallStore(database).of_run(RUN))[1].xray_json == '{"window": 1}'
 
 
 @pytest.fixture

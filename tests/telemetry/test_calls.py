@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from infrastructure.pool.calls import Reply
 from infrastructure.pool.observing import CallEnd
 from infrastructure.pool.states import Band, CallState
@@ -41,6 +43,14 @@ def test_answered_call_fills_every_histogram() -> None:
     assert seen["corral_pool_wait_seconds_sum", "interactive"] == 2.0
     assert seen["corral_first_token_seconds_sum", "interactive"] == 3.0
     assert seen["corral_prompt_cached_tokens_total", "m:latest"] == 40
+    assert seen["corral_prompts_doubted_total", "m:latest"] == 0
+
+
+def test_a_prompt_that_was_not_read_whole_is_counted() -> None:
+    metrics, call = CallMetrics({}), end()
+    assert call.reply is not None
+    metrics.ended(replace(call, reply=replace(call.reply, doubted=True)))
+    assert told(metrics)["corral_prompts_doubted_total", "m:latest"] == 1
 
 
 def test_failed_call_has_a_duration_and_a_type_and_one_that_never_was_placed_only_a_wait() -> None:

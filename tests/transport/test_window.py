@@ -27,9 +27,10 @@ def test_an_answer_is_bounded_by_what_the_window_has_left(
     assert bounded_num_predict(wanted, prompt, window) == sent
 
 
-def test_an_estimate_counts_bytes_not_characters() -> None:
-    assert estimate_tokens(prompt="a" * 30) == 10 + 8
-    assert estimate_tokens(prompt="\N{SNOWMAN}" * 30) == 30 + 8
+def test_an_estimate_counts_bytes_not_characters_and_dense_ones_for_more() -> None:
+    assert estimate_tokens(prompt="a b " * 30) == 40 + 8
+    assert estimate_tokens(prompt="{;" * 30) == 40 + 8
+    assert estimate_tokens(prompt="\N{SNOWMAN}" * 30) == 45 + 8
 
 
 def test_every_message_costs_what_its_template_adds() -> None:

@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 
+from agents.fitting import Room
 from agents.model import Completion, Message, Question
 from infrastructure.config.settings import BudgetSettings
 from infrastructure.events.catalogue import CallCompleted, CallFailed, CallReplayed, CallRestarted, Noted, TextStreamed
@@ -47,6 +48,9 @@ class Telling(ModelSource):
 
     def model_of(self, role: str) -> str:
         return "m"
+
+    async def room(self, role: str) -> Room:
+        return Room(window=4096, count=lambda question: len(question.messages))
 
     async def ask(self, role, question, call, on_delta, watch):
         for delta in self._deltas:

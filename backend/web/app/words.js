@@ -46,6 +46,14 @@ const LINES = {
   "call.waiting": nothing,
   "call.text": nothing,
   "call.restarted": (e) => [line(`${e.role}: ${shortened(e.reason)}`, "warn")],
+  "call.trimmed": (e) => [line(`${e.role}: shown less, to fit the window: ${shortened(e.cuts.join("; "))}`)],
+  "call.doubted": (e) => [
+    line(
+      `${e.role}: ${e.server} read ${grouped(e.prompt_tokens)} tokens of about ${grouped(e.estimated_tokens)};`
+        + " it may have cut the prompt",
+      "warn",
+    ),
+  ],
   "call.completed": nothing,
   "call.failed": (e) => [line(`${e.role}: ${e.error_class}: ${shortened(e.error_message)}`, "bad")],
   "call.replayed": nothing,

@@ -14,12 +14,14 @@ from infrastructure.events.catalogue.approval import ApprovalAsked, ApprovalGive
 from infrastructure.events.catalogue.base import Event
 from infrastructure.events.catalogue.call import (
     CallCompleted,
+    CallDoubted,
     CallFailed,
     CallPlaced,
     CallQueued,
     CallReplayed,
     CallRestarted,
     CallWaiting,
+    PromptTrimmed,
     TextStreamed,
 )
 from infrastructure.events.catalogue.node import NodeCompleted, NodeFailed, NodeStarted, NodeWaiting
@@ -70,6 +72,8 @@ AnyEvent: TypeAlias = Annotated[
     | CallRestarted
     | CallCompleted
     | CallFailed
+    | CallDoubted
+    | PromptTrimmed
     | CallReplayed
     | SnapshotTaken
     | IntentRead
@@ -105,6 +109,7 @@ __all__ = [
     "ApprovalGiven",
     "BudgetSpent",
     "CallCompleted",
+    "CallDoubted",
     "CallFailed",
     "CallPlaced",
     "CallQueued",
@@ -131,6 +136,7 @@ __all__ = [
     "PatchDelivered",
     "PatchReviewed",
     "PlanDrafted",
+    "PromptTrimmed",
     "RunCreated",
     "RunFinished",
     "RunInterrupted",

@@ -78,6 +78,27 @@ class CallFailed(CallEvent):
     error_message: str
 
 
+class PromptTrimmed(CallEvent):
+    """The prompt did not fit, or a part was longer than is ever shown: what was cut, by which rule, before it was sent.
+
+    After a server's refusal it comes again, with what is cut then.
+    """
+
+    kind: Literal["call.trimmed"] = "call.trimmed"
+    cuts: tuple[str, ...]
+    tokens: int
+    """How long the prompt is thought to be now."""
+
+
+class CallDoubted(CallEvent):
+    """The server counted so few tokens that it cannot have read the whole prompt."""
+
+    kind: Literal["call.doubted"] = "call.doubted"
+    server: str
+    estimated_tokens: int
+    prompt_tokens: int
+
+
 class CallReplayed(CallEvent):
     """The recorded answer of an earlier execution was taken; no model was asked."""
 

@@ -39,7 +39,7 @@ async def debugger_node(state: DebuggerReads, step: Step) -> DebuggerWrites:
         task=start.task,
         plan=start.plan,
         failing=failing or state.get("reason", ""),
-        files=await stored_files(step.scope, state.get("contents", ())),
+        files=await stored_files(step.scope, state.get("contents", ()), step.note),
     )
     try:
         diagnosis = await DEBUGGER.ask(

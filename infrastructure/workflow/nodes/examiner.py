@@ -41,7 +41,7 @@ async def examiner_node(state: ExaminerReads, step: Step) -> ExaminerWrites:
         step.note("the candidates were not tried on inputs: no Python file is changed")
         return {"examined": Examined(number)}
     try:
-        asked = await EXAMINER.ask(step.model("examiner", f"examiner:{number}"), await _question(state, snapshot))
+        asked = await EXAMINER.ask(step.model("examiner", f"examiner:{number}"), await _question(state, step, snapshot))
     except UnusableAnswer as problem:
         step.note(f"the candidates were not tried on inputs ({problem.reason})")
         return {"examined": Examined(number)}
@@ -72,8 +72,8 @@ async def _like(state: ExaminerReads, step: Step) -> TestPlan | None:
     return await load_plan(step.scope.blobs, baseline.plan) if baseline is not None and baseline.plan else None
 
 
-async def _question(state: ExaminerReads, snapshot: Snapshot) -> ExaminerQuestion:
+async def _question(state: ExaminerReads, step: Step, snapshot: Snapshot) -> ExaminerQuestion:
     plan = state["plan"]
     chosen = (*plan.files, *(state["research"].files if "research" in state else ()))
-    files = await source_files(snapshot, [path for path in chosen if not is_test_path(path)])
+    files = await source_files(snapshot, [path for path in chosen if not is_test_path(path)], step.note)
     return ExaminerQuestion(task=state["task"], plan=plan, interfaces=files)

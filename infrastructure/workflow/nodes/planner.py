@@ -45,7 +45,7 @@ async def _question(state: PlannerReads, step: Step, number: int) -> PlannerQues
     snapshot = await snapshot_of(step.scope)
     intent, lesson = state.get("intent"), _lesson(state.get("reflection"))
     chosen = _chosen(state)
-    files = await source_files(snapshot, chosen)
+    files = await source_files(snapshot, chosen, step.note)
     drawn = await overview(
         step.scope,
         snapshot,

@@ -12,7 +12,6 @@ from infrastructure.events.catalogue import FilesChosen
 from infrastructure.workflow.mapping import overview
 from infrastructure.workflow.material import (
     FEW_FILES,
-    LISTED_FILES,
     MAPPED_FILES,
     listing,
     named_in,
@@ -53,7 +52,7 @@ async def _ask(state: ResearcherReads, step: Step, snapshot: Snapshot) -> Resear
     question = ResearcherQuestion(
         task=state["task"],
         summary=summary,
-        listing=listing(snapshot, MAPPED_FILES if drawn.text else LISTED_FILES),
+        listing=listing(snapshot, MAPPED_FILES if drawn.text else None),
         readme=await readme_head(snapshot),
         map=drawn.text,
     )

@@ -24,7 +24,7 @@ class ResponderReads(TypedDict, total=False):
 async def responder_node(state: ResponderReads, step: Step) -> ResponderWrites:
     """Answer from what the model knows, the listing, and the files that the question names."""
     snapshot = await snapshot_of(step.scope)
-    files = await source_files(snapshot, named_in(state["task"], snapshot))
+    files = await source_files(snapshot, named_in(state["task"], snapshot), step.note)
     question = ResponderQuestion(task=state["task"], listing=listing(snapshot), files=files)
     try:
         answer = await RESPONDER.ask(step.model("responder", "responder"), question)

@@ -14,8 +14,8 @@ from infrastructure.workflow.state import ReviewerWrites
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.values import Candidate
 
-PATCH_BYTES = 32 << 10
-"""How much of a patch the reviewer is shown."""
+PATCH_BYTES = 256 << 10
+"""How much of a patch is read; the reviewer is shown what its prompt has room for."""
 
 
 class ReviewerReads(TypedDict, total=False):

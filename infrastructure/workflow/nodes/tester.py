@@ -86,7 +86,7 @@ async def _question(state: TesterReads, step: Step, snapshot: Snapshot) -> Teste
     return TesterQuestion(
         task=state["task"],
         plan=plan,
-        interfaces=await source_files(snapshot, [path for path in chosen if not is_test_path(path)]),
+        interfaces=await source_files(snapshot, [path for path in chosen if not is_test_path(path)], step.note),
         framework=await _framework(state, step),
         existing_tests=tuple(path for path in snapshot.files if is_test_path(path))[:100],
     )

@@ -71,7 +71,7 @@ async def write_node(state: WriteReads, step: Step) -> WriteWrites:
 async def _question(state: WriteReads, step: Step) -> CoderQuestion:
     start = state["start"]
     snapshot = await snapshot_of(step.scope)
-    files = await source_files(snapshot, start.files)
+    files = await source_files(snapshot, start.files, step.note)
     around = await interfaces(step.scope, snapshot, [file.path for file in files])
     planned = tuple(file for file in files if file.path in start.plan.files) or files
     return CoderQuestion(
@@ -79,7 +79,7 @@ async def _question(state: WriteReads, step: Step) -> CoderQuestion:
         plan=start.plan,
         files=files,
         edit_format=choose_format(planned, malformed=state.get("malformed", ())),
-        tests=await shown_tests(step.scope, snapshot, start.baseline),
+        tests=await shown_tests(step.scope, snapshot, start.baseline, step.note),
         variant=start.variant,
         repair=await _repair(state, step),
         interfaces=around.text,
@@ -97,7 +97,7 @@ async def _repair(state: WriteReads, step: Step) -> Repair | None:
     return Repair(
         diagnosis="\n".join(told),
         failing=await failing_of(step.scope, report) if report else "The tests were not run.",
-        previous=await stored_files(step.scope, state.get("contents", ())),
+        previous=await stored_files(step.scope, state.get("contents", ()), step.note),
     )
 
 
