@@ -35,7 +35,7 @@ const LINES = {
     ...(e.error_message ? [line(`${e.error_class}: ${shortened(e.error_message)}`, "bad")] : []),
     ...(e.hint ? [line(`→ ${e.hint}`)] : []),
   ],
-  "run.budget_spent": (e) => [line(`the budget of ${e.limit} ${e.budget} is spent; ending with the best so far`, "warn")],
+  "run.budget_spent": (e) => [line(`the budget of ${e.limit} ${e.budget === "gpu_seconds" ? "GPU seconds" : e.budget} is spent; ending with the best so far`, "warn")],
   "run.noted": (e) => [line(`note: ${shortened(e.text)}`)],
   "node.started": nothing,
   "node.completed": nothing,

@@ -47,7 +47,7 @@ class BudgetSpent(Event):
     """A budget ran out; the run ends with the best so far."""
 
     kind: Literal["run.budget_spent"] = "run.budget_spent"
-    budget: Literal["calls", "tokens", "seconds"]
+    budget: Literal["calls", "tokens", "seconds", "gpu_seconds"]
     limit: float
 
 
