@@ -173,6 +173,27 @@ class Attempt:
     written_report: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastTry:
+    """An attempt that failed, as far as a later one is compared with it: hashes and two numbers.
+
+    Attributes:
+        attempt: Which.
+        patch: Hash of the patch; empty when the answer could not be used.
+        failure: How its tests failed; empty where that cannot be told.
+        passed: How many tests passed.
+        report: Hash of the report that shows why; empty when no test ran.
+        useless: Why the answer could not be used; empty when it could.
+    """
+
+    attempt: int
+    patch: str = ""
+    failure: str = ""
+    passed: int = 0
+    report: str = ""
+    useless: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class CandidateStart:
     """What a candidate is given: the payload of its `Send`. Nothing of earlier rounds: a fresh one starts fresh.
@@ -213,6 +234,7 @@ STORED_TYPES: tuple[type, ...] = (
     Intent,
     Observed,
     Outcome,
+    PastTry,
     Plan,
     Reflection,
     Research,
