@@ -100,11 +100,15 @@ async def _patch_text(chosen: Candidate | None, blobs: Blobs) -> str:
 
 
 async def _red(state: CodegenState, chosen: Candidate | None, blobs: Blobs) -> tuple[RedTest, ...]:
-    """What is red for the best candidate; where no test of one was run, what was red before any change."""
-    report = chosen.report if chosen else ""
-    if not report and "baseline" in state:
-        report = state["baseline"].report
-    return red_tests(await maybe_report(blobs, report))
+    """What is red for the best candidate, of the judge's tests and then of the written ones.
+
+    Where no test of one was run, what was red before any change.
+    """
+    shas = (chosen.judge_report, chosen.written_report) if chosen else ()
+    if not any(shas) and "baseline" in state:
+        shas = (state["baseline"].report,)
+    reports = [await maybe_report(blobs, sha) for sha in shas]
+    return tuple(test for report in reports for test in red_tests(report))
 
 
 async def _answered_test(state: CodegenState, blobs: Blobs) -> str:

@@ -112,6 +112,7 @@ async def _kept(state: RunTestsReads, step: Step, tried: _Tried, passing: Passin
         patch=state.get("patch", ""),
         report=await keep_report(blobs, telling) if telling is not None else "",
         written_report=await keep_report(blobs, tried.written) if tried.written is not None else "",
+        judge_report=await keep_report(blobs, tried.after) if tried.after is not None else "",
         reason=verdict.reason,
         judge=verdict.judge,
         failing=len(telling.red) if telling is not None else 0,
