@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from infrastructure.config.settings import BudgetSettings, Candidates
+from infrastructure.events.catalogue import RedTest
 from infrastructure.pool.states import Band
 from infrastructure.storage.runs import RequestKey
 
@@ -113,12 +114,19 @@ class RunResult(BaseModel):
     files: tuple[str, ...] = ()
     """Paths that the patch changes."""
     tests: TestTotals = TestTotals()
+    red: tuple[RedTest, ...] = ()
+    """Tests that are still red, of a run that failed or whose budget ran out: for the best candidate, or as it began
+    where nothing was tried; the first twenty by name."""
+    red_total: int = 0
+    """How many there are."""
     attempts: int = 0
     """Tries of the chosen candidate, the first included."""
     candidates: int = 0
     model_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    gpu_seconds: float = 0.0
+    """In which servers loaded the model, read prompts and wrote answers, added up over all calls."""
     seconds: float = 0.0
     reason: str = ""
     """Why the run has this status, in one sentence."""

@@ -23,8 +23,9 @@ KEYS: Mapping[str, str] = {
     "calls": "budget of model calls",
     "tokens": "budget of tokens",
     "seconds": "budget of time",
+    "gpu_seconds": "budget of the time in which servers work",
 }
-_BUDGET = ("calls", "tokens", "seconds")
+_BUDGET = ("calls", "tokens", "seconds", "gpu_seconds")
 
 
 def read_changes(said: Sequence[str]) -> Mapping[str, str]:

@@ -22,7 +22,7 @@ _RUN: Exits = (
     (1, "failed: no candidate passed; or --apply met files that have changed since"),
     (2, "usage, a setting, a test command that does not start, a cloud model"),
     (3, "error: no server, no model, no sandbox, a server that broke off"),
-    (4, "budget: calls, tokens or seconds ran out; the best so far is kept"),
+    (4, "budget: calls, tokens, seconds or GPU seconds ran out; the best so far is kept"),
     (5, "needs_input: a person is asked and nobody can be; `corral resume RUN --yes` or `--no` answers"),
     (130, "interrupted by Ctrl-C, so that `corral resume RUN` goes on; or cancelled, or answered no"),
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from infrastructure.events import catalogue as events
+from infrastructure.workflow.budget import budget_words
 
 GOOD, BAD, WARN, DIM = "green", "red", "yellow", "dim"
 STATUS_STYLES = {"done": GOOD, "unverified": WARN, "budget": WARN, "needs_input": WARN, "cancelled": WARN}
@@ -96,7 +97,9 @@ def _(event: events.RunFinished) -> Sequence[Line]:
 
 @_lines.register
 def _(event: events.BudgetSpent) -> Sequence[Line]:
-    return [Line(f"the budget of {event.limit:g} {event.budget} is spent; ending with the best so far", WARN)]
+    return [
+        Line(f"the budget of {event.limit:g} {budget_words(event.budget)} is spent; ending with the best so far", WARN)
+    ]
 
 
 @_lines.register

@@ -5,7 +5,10 @@ Owns the words, and how much a patch may be trusted that is offered. Pure: from 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from backend.cli.render import BAD, DIM, STATUS_STYLES, WARN, Line, counted, named, shortened
+from infrastructure.events.catalogue import RedTest
 from infrastructure.tasks import RunResult
 
 _DOUBTS = {
@@ -30,13 +33,22 @@ def verdict(result: RunResult, *, interrupted: bool = False) -> tuple[Line, ...]
             lines.append(
                 Line("warning: no given test shows that this is right; read the patch before you use it", WARN)
             )
-        lines += [Line(_took(result), DIM), *broke]
+        lines += [*still_red(result.red, result.red_total), Line(_took(result), DIM), *broke]
     if result.answered_test:
         lines.append(Line("your answer as a test, kept with the run and not in the patch:"))
         lines += [Line(f"  {line}", DIM) for line in result.answered_test.splitlines()]
     if result.simulated:
         lines.append(Line("simulated: the answers came from a simulated Ollama, not from a model", WARN))
     return tuple(lines)
+
+
+def still_red(red: Sequence[RedTest], total: int) -> list[Line]:
+    """The tests that are still red, a line each, and how many more there are."""
+    if not red:
+        return []
+    lines = [Line("still red:", BAD)]
+    lines += [Line(f"  {each.test}{f': {shortened(each.says)}' if each.says else ''}", BAD) for each in red]
+    return [*lines, Line(f"  and {total - len(red)} more", BAD)] if total > len(red) else lines
 
 
 def next_steps(result: RunResult, again: str = "", *, applied: bool = False) -> tuple[Line, ...]:
@@ -113,4 +125,6 @@ def _took(result: RunResult) -> str:
     parts.append(f"{result.model_calls} model {'call' if result.model_calls == 1 else 'calls'}")
     parts.append(f"{result.prompt_tokens:,} + {result.completion_tokens:,} tokens")
     parts.append(f"{result.seconds:.1f} s")
+    if result.gpu_seconds:
+        parts.append(f"{result.gpu_seconds:.1f} GPU s")
     return " · ".join(parts)

@@ -47,7 +47,7 @@ def params_of(settings: Settings, wishes: Wishes) -> dict[str, JsonValue]:
         "candidates": wishes.candidates or run.candidates,
         "repairs": run.repairs,
         "rounds": run.rounds,
-        "budget": run.budget.model_dump(mode="json"),
+        "budget": run.budget.model_dump(mode="json", exclude_none=True),
         "num_predict": settings.pool.num_predict,
         "sandbox": settings.sandbox.model_dump(mode="json", include={"seconds", "memory_bytes", "processes"}),
     }

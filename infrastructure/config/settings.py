@@ -169,6 +169,9 @@ class BudgetSettings(Frozen):
     """Of prompts and answers together."""
     seconds: PositiveSeconds = 3600
     """Wall time, over all its executions."""
+    gpu_seconds: Annotated[float | None, Unit("seconds")] = Field(default=None, gt=0, allow_inf_nan=False)
+    """Time in which servers worked for it: loading the model, reading prompts and writing answers, added up over all
+    calls. No limit where unset."""
 
 
 class RunSettings(Frozen):

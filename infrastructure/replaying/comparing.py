@@ -15,8 +15,8 @@ from infrastructure.replaying.streams import Course, StreamKey, Taken, course_of
 from infrastructure.running.recording import Recording
 from infrastructure.tasks import RunResult
 
-_OWN = {"run", "seconds"}
-"""What two executions of a run never share."""
+_OWN = {"run", "seconds", "gpu_seconds"}
+"""What two executions of a run never share, or add up in another order."""
 
 
 def difference_of(
@@ -85,7 +85,8 @@ def _results(before: RunResult | None, now: RunResult) -> tuple[str, ...]:
     if before is None:
         return ()
     old, new = _fields(before), _fields(now)
-    name = next((name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)), None)
+    told = before.model_fields_set  # a recording of before says nothing of what results did not have then
+    name = next((name for name in sorted(old.keys() & told) if old[name] != new[name]), None)
     if name is None:
         return ()
     left, right = (json.dumps(each.get(name), sort_keys=True) for each in (old, new))

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
 from infrastructure.events.catalogue import AnyEvent
 from infrastructure.events.log import Stored
@@ -62,6 +62,11 @@ class _Head(_Line):
     setup: RunSetup
     result: RunResult | None = None
     manifest: str
+
+    @field_serializer("result")
+    def _as_told(self, result: RunResult | None) -> dict[str, object] | None:
+        """Without what results did not have yet when the run ended, so that a copy says what its original says."""
+        return result and result.model_dump(mode="json", exclude_unset=True, exclude_none=True, by_alias=True)
 
 
 class _Content(_Line):

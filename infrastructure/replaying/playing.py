@@ -212,5 +212,8 @@ def _totals(recording: Recording) -> CallTotals:
     """What the recorded calls used; which of them were taken is compared apart."""
     calls = recording.calls
     return CallTotals(
-        len(calls), sum(each.prompt_tokens for each in calls), sum(each.completion_tokens for each in calls)
+        len(calls),
+        sum(each.prompt_tokens for each in calls),
+        sum(each.completion_tokens for each in calls),
+        sum(each.load_seconds + each.prompt_seconds + each.decode_seconds for each in calls),
     )

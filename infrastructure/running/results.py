@@ -9,15 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from infrastructure.events.catalogue import RunFinished
+from infrastructure.events.catalogue import RedTest, RunFinished
 from infrastructure.ids import RunId
+from infrastructure.judge.red import red_tests
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallTotals
 from infrastructure.tasks import EXIT_CODES, ErrorInfo, Judge, RunResult, Status, TestTotals
-from infrastructure.workflow.evidence import counts_of, load_report
+from infrastructure.workflow.evidence import counts_of, load_report, maybe_report
 from infrastructure.workflow.routing import best
 from infrastructure.workflow.state import CodegenState
 from infrastructure.workflow.values import Candidate
+
+MOST_RED = 20
+"""Red tests that a result names; how many there are it says too."""
+_RED_STATUSES: frozenset[Status] = frozenset({"failed", "budget"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,7 @@ async def result_of(
     status: Status = ending.status or state.get("status", "error")
     judge: Judge = state.get("judge") or (chosen.judge if chosen else "none")
     exit_code = EXIT_CODES[status] if ending.exit_code is None else ending.exit_code
+    red = await _red(state, chosen, blobs) if status in _RED_STATUSES else ()
     return RunResult(
         run=run,
         status=status,
@@ -55,11 +61,14 @@ async def result_of(
         patch=await _patch_text(chosen, blobs),
         files=tuple(ref.path for ref in (chosen.files if chosen else ())),
         tests=await _totals(chosen, blobs),
+        red=red[:MOST_RED],
+        red_total=len(red),
         attempts=chosen.attempts if chosen else 0,
         candidates=len(state.get("tried", ())),
         model_calls=totals.calls,
         prompt_tokens=totals.prompt_tokens,
         completion_tokens=totals.completion_tokens,
+        gpu_seconds=round(totals.gpu_seconds, 3),
         seconds=round(seconds, 3),
         reason=ending.reason or state.get("reason", ""),
         answered_test=await _answered_test(state, blobs),
@@ -79,6 +88,8 @@ def finished_event(result: RunResult) -> RunFinished:
         error_class=error.error_class if error else "",
         error_message=error.message if error else "",
         hint=error.hint if error else "",
+        red=result.red,
+        red_total=result.red_total,
     )
 
 
@@ -86,6 +97,18 @@ async def _patch_text(chosen: Candidate | None, blobs: Blobs) -> str:
     if chosen is None or not chosen.patch:
         return ""
     return (await blobs.get(chosen.patch)).decode("utf-8", "replace")
+
+
+async def _red(state: CodegenState, chosen: Candidate | None, blobs: Blobs) -> tuple[RedTest, ...]:
+    """What is red for the best candidate, of the judge's tests and then of the written ones.
+
+    Where no test of one was run, what was red before any change.
+    """
+    shas = (chosen.judge_report, chosen.written_report) if chosen else ()
+    if not any(shas) and "baseline" in state:
+        shas = (state["baseline"].report,)
+    reports = [await maybe_report(blobs, sha) for sha in shas]
+    return tuple(test for report in reports for test in red_tests(report))
 
 
 async def _answered_test(state: CodegenState, blobs: Blobs) -> str:

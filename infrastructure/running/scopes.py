@@ -59,6 +59,7 @@ class ScopeMaker:
                 started=time.monotonic() - history.seconds,
                 calls=totals.calls,
                 tokens=totals.tokens,
+                gpu_seconds=totals.gpu_seconds,
             ),
             race=Race(history.winners, history.ended),
             sandbox=sandbox,

@@ -55,6 +55,8 @@ class CallTotals:
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    gpu_seconds: float = 0.0
+    """Of loading, reading and writing, added up over the calls."""
 
     @property
     def tokens(self) -> int:
@@ -87,8 +89,8 @@ class CallReader:
     async def totals(self, run: RunId) -> CallTotals:
         """What a run has used so far, over all its executions."""
         sql = (
-            "SELECT COUNT(*), COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(completion_tokens), 0)"
-            " FROM calls WHERE run = ?"
+            "SELECT COUNT(*), COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(completion_tokens), 0),"
+            " COALESCE(SUM(load_seconds + prompt_seconds + decode_seconds), 0.0) FROM calls WHERE run = ?"
         )
         return await self._database.read(lambda connection: CallTotals(*connection.execute(sql, (run,)).fetchone()))
 

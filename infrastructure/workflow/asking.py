@@ -111,7 +111,7 @@ class StepModel(LanguageModel):
         answered = replace(answered, sent=sent)
         await self._recorder.record(key, self._role, sent.fitted.question, answered)
         completion = answered.completion
-        self._budget.end_call(completion.prompt_tokens + completion.completion_tokens)
+        self._budget.end_call(completion.prompt_tokens + completion.completion_tokens, answered.gpu_seconds)
         self._emit(_completed(call_id, self._role, sha, answered))
         if answered.doubted:
             self._emit(_doubted(call_id, self._role, answered, sent))
@@ -156,9 +156,12 @@ class StepModel(LanguageModel):
     async def _ask(self, call_id: str, question: Question) -> Answered:
         stream = _Stream(call_id, self._role, self._emit)
         tell = partial(_tell, call_id, self._role, self._source.model_of(self._role), self._emit)
+        placed = self._budget.now()
 
         def watch(update: CallUpdate) -> None:
+            nonlocal placed
             if update.state is CallState.PLACED:
+                placed = self._budget.now()
                 self._begins()
             tell(update)
 
@@ -173,7 +176,7 @@ class StepModel(LanguageModel):
                 return await ask_when_idle(ask, self._call, watch, self._turn.leads)
         except AnswerStopped as stopped:
             self._emit(Noted(text=stopped.told(self._role)))
-            return self._stopped(stopped)
+            return self._stopped(stopped, self._budget.now() - placed)
         except TimeoutError:
             if clock.expired():
                 self._budget.end_seconds()
@@ -181,13 +184,16 @@ class StepModel(LanguageModel):
         finally:
             stream.flush()
 
-    def _stopped(self, stopped: AnswerStopped) -> Answered:
-        """What had come of an answer that was given up: it counts as one, since the model has worked for it."""
+    def _stopped(self, stopped: AnswerStopped, seconds: float) -> Answered:
+        """What had come of an answer that was given up: it counts as one, since the model has worked for it.
+
+        No server says how long that took, so all the time since it was placed counts as writing.
+        """
         text, thinking = stopped.text, stopped.thinking
         tokens = (len(text) + len(thinking)) // CHARACTERS_A_TOKEN
         model = self._source.model_of(self._role)
         said = Completion(text, thinking, finish=stopped.reason, completion_tokens=tokens, model=model)
-        return Answered(completion=said)
+        return Answered(completion=said, decode_seconds=seconds)
 
     def _begins(self) -> None:
         if self._turn is not None:

@@ -11,7 +11,12 @@ from typing import Literal, NoReturn
 
 from infrastructure.config.settings import BudgetSettings
 
-BudgetName = Literal["calls", "tokens", "seconds"]
+BudgetName = Literal["calls", "tokens", "seconds", "gpu_seconds"]
+
+
+def budget_words(name: str) -> str:
+    """A budget as people say it."""
+    return "GPU seconds" if name == "gpu_seconds" else name
 
 
 class BudgetExhausted(Exception):
@@ -25,7 +30,7 @@ class BudgetExhausted(Exception):
 
 @dataclass(slots=True)
 class Budget:
-    """Counts calls, tokens and seconds against their limits.
+    """Counts calls, tokens, seconds and GPU seconds against their limits.
 
     Attributes:
         limits: What may be used.
@@ -33,6 +38,7 @@ class Budget:
         started: When the run began on that clock, moved back by what earlier executions used.
         calls: Model calls so far, recorded ones of earlier executions included.
         tokens: Prompt and completion tokens so far.
+        gpu_seconds: In which servers loaded the model, read prompts and wrote answers for it so far.
     """
 
     limits: BudgetSettings
@@ -40,6 +46,7 @@ class Budget:
     started: float
     calls: int = 0
     tokens: int = 0
+    gpu_seconds: float = 0.0
     spent: BudgetName | None = None
     """The budget that ran out, once one has."""
 
@@ -51,15 +58,18 @@ class Budget:
             self._end("tokens", self.limits.tokens)
         if self.now() - self.started >= self.limits.seconds:
             self._end("seconds", self.limits.seconds)
+        if self.limits.gpu_seconds is not None and self.gpu_seconds >= self.limits.gpu_seconds:
+            self._end("gpu_seconds", self.limits.gpu_seconds)
 
     def begin_call(self) -> None:
         """Count a call that is about to be sent, or raise `BudgetExhausted`."""
         self.check()
         self.calls += 1
 
-    def end_call(self, tokens: int) -> None:
-        """Count the tokens of a finished call."""
+    def end_call(self, tokens: int, gpu_seconds: float = 0.0) -> None:
+        """Count the tokens of a finished call, and the time that its server worked for it."""
         self.tokens += tokens
+        self.gpu_seconds += gpu_seconds
 
     def end_seconds(self) -> NoReturn:
         """Say that the time ran out while a call was waited for."""

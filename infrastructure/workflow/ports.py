@@ -51,6 +51,11 @@ class Answered:
     sent: Sent | None = None
     """What was sent; put there by the step that asks."""
 
+    @property
+    def gpu_seconds(self) -> float:
+        """How long the server worked for it: loading, reading, writing."""
+        return self.load_seconds + self.prompt_seconds + self.decode_seconds
+
 
 class ModelSource(Protocol):
     """Answers for every role. Cancelling `ask` stops the generation; errors are the pool's and the wire's own."""

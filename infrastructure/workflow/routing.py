@@ -12,14 +12,13 @@ from typing import Literal
 from langgraph.types import Send
 
 from infrastructure.workflow.state import CandidateState, CodegenState
+from infrastructure.workflow.stuck import gives_up
 from infrastructure.workflow.values import Candidate, CandidateStart, Outcome
 
 AUTO_CANDIDATES = 4
 """How many candidates `auto` tries at most. The first runs in any case, each other one if a slot is idle for it."""
 
 _GOOD = frozenset({Outcome.DONE, Outcome.UNVERIFIED})
-_TOLD = 1
-"""How often the coder is told that its answer changed nothing; who says so again has nothing to add."""
 _RANK = {Outcome.DONE: 0, Outcome.UNVERIFIED: 1, Outcome.FAILED: 2, Outcome.LOST: 3}
 
 
@@ -107,14 +106,14 @@ def after_write(state: CandidateState) -> Literal["apply", "__end__"]:
 
 
 def after_apply(state: CandidateState) -> Literal["run_tests", "write", "__end__"]:
-    """An answer that could not be used is asked for again while tries are left; one that changed nothing, once."""
+    """An answer that could not be used is asked for again while tries are left; one that leads in a circle, once."""
     if not state.get("rejected"):
         return "run_tests"
-    return "write" if _tries_left(state) and state.get("unchanged", 0) <= _TOLD else "__end__"
+    return "write" if _tries_left(state) else "__end__"
 
 
 def after_tests(state: CandidateState) -> Literal["debugger", "write", "__end__"]:
-    """Red is diagnosed while tries are left, and while other code could turn it green.
+    """Red is diagnosed while tries are left, not in circles, and while other code could turn it green.
 
     What a repair broke is known and undone: the coder is told, and the diagnosis of before holds.
     """
@@ -135,7 +134,9 @@ def _gate_or_deliver(state: CodegenState) -> Literal["approve_patch", "deliver"]
 
 
 def _tries_left(state: CandidateState) -> bool:
-    return not state.get("spent") and state.get("attempt", 1) <= state["start"].repairs
+    if state.get("spent") or gives_up(state.get("repeated", 0), state.get("unchanged", 0)):
+        return False
+    return state.get("attempt", 1) <= state["start"].repairs
 
 
 def _unique(paths: Sequence[str]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from infrastructure.workflow.values import (
     FileRef,
     Gate,
     JudgeKind,
+    PastTry,
     Ruling,
     Split,
     Status,
@@ -101,7 +102,9 @@ class CandidateState(TypedDict, total=False):
     `contents` holds the files changed so far against the snapshot; a tree on disk is made from it for each test
     run and thrown away, so a step that runs again after a crash starts from the same state. `unchanged` counts the
     answers that changed nothing since the last one that did. `malformed` are the forms in which answers could not be
-    used. `kept` is the best attempt so far, which `contents` goes back to where a repair breaks what passed.
+    used. `kept` is the best attempt so far, which `contents` goes back to where a repair breaks what passed. `past` are
+    the attempts that failed, `repeated` how often one was like an earlier one since more tests passed than ever,
+    `stuck` what the coder is told of it.
     """
 
     start: Required[CandidateStart]
@@ -119,6 +122,9 @@ class CandidateState(TypedDict, total=False):
     patch: str
     repairable: bool
     kept: Attempt
+    past: Sequence[PastTry]
+    repeated: int
+    stuck: str
     diagnosis: Diagnosis | None
     edit_format: EditFormat
     malformed: Sequence[EditFormat]

@@ -84,6 +84,7 @@ class Candidate:
         failing: How many judge tests were red at the end.
         judge: Which tests the outcome rests on.
         written_report: Hash of the last report of the written tests; empty when they never ran.
+        judge_report: Hash of the report of the judge's tests for these files; empty when they did not run.
     """
 
     number: int
@@ -97,6 +98,7 @@ class Candidate:
     failing: int = 0
     judge: JudgeKind = "none"
     written_report: str = ""
+    judge_report: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class Attempt:
         repairable: Whether other code could turn them green.
         anchors: Hash of the names of the tests that passed: a repair may break none of them.
         written_report: Hash of the report of the tests written from the plan; empty when they did not run.
+        judge_report: Hash of the report of the judge's tests; empty when they did not run.
     """
 
     contents: tuple[FileRef, ...]
@@ -171,6 +174,28 @@ class Attempt:
     repairable: bool
     anchors: str
     written_report: str = ""
+    judge_report: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastTry:
+    """An attempt that failed, as far as a later one is compared with it: hashes and two numbers.
+
+    Attributes:
+        attempt: Which.
+        patch: Hash of the patch; empty when the answer could not be used.
+        failure: How its tests failed; empty where that cannot be told.
+        passed: How many tests passed.
+        report: Hash of the report that shows why; empty when no test ran.
+        useless: Why the answer could not be used; empty when it could.
+    """
+
+    attempt: int
+    patch: str = ""
+    failure: str = ""
+    passed: int = 0
+    report: str = ""
+    useless: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +238,7 @@ STORED_TYPES: tuple[type, ...] = (
     Intent,
     Observed,
     Outcome,
+    PastTry,
     Plan,
     Reflection,
     Research,

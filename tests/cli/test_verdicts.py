@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from backend.cli.verdicts import doubt, next_steps, verdict
+from backend.cli.verdicts import doubt, next_steps, still_red, verdict
+from infrastructure.events.catalogue import RedTest
 from infrastructure.tasks import ErrorInfo, RunResult, Status, TestTotals
 
 RESULT = RunResult(
@@ -91,3 +92,16 @@ def test_run_that_needs_a_person_names_the_commands_that_answer() -> None:
 def test_nothing_is_left_to_do_once_applied_or_without_a_run() -> None:
     assert next_steps(RESULT, applied=True) == ()
     assert next_steps(RESULT.model_copy(update={"run": ""})) == ()
+
+
+def test_what_is_still_red_is_named_between_the_verdict_and_what_it_took() -> None:
+    red = (RedTest(test="t.py::a", says="AssertionError: -1 != 3"), RedTest(test="t.py::b"))
+    failed = RESULT.model_copy(update={"status": "failed", "red": red, "red_total": 5, "gpu_seconds": 7.25})
+    said = [line.text for line in verdict(failed)]
+    assert said[1:5] == ["still red:", "  t.py::a: AssertionError: -1 != 3", "  t.py::b", "  and 3 more"]
+    assert said[5].endswith(" · 7.2 GPU s")
+
+
+def test_all_that_is_red_is_named_without_a_rest() -> None:
+    assert [line.text for line in still_red((RedTest(test="a"),), 1)] == ["still red:", "  a"]
+    assert still_red((), 0) == []

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from infrastructure.config.settings import BudgetSettings
+from infrastructure.events.catalogue import CallCompleted, RunFinished
 from infrastructure.events.catalogue import TestsRan as Ran
 from infrastructure.running.errors import RunIsOver, TaskRefused
 from infrastructure.simulator import Break
@@ -48,6 +49,40 @@ async def test_answer_that_stays_wrong_is_failed_with_its_best_patch(tmp_path):
         assert "+    return a - b" in result.patch
         assert result.tests.failed == 1
         assert result.reason
+        assert [(each.test, each.says) for each in result.red] == [
+            ("test_calc.py::T::test_add", "AssertionError: -1 != 3"),
+            ("test_of_plan.py::T::test_add", "AssertionError: -1 != 3"),
+        ]
+        (finished,) = ours.events(RunFinished)
+        assert (finished.red, finished.red_total) == (result.red, 2)
+
+
+async def test_run_in_which_no_patch_was_tried_names_what_was_red_before(tmp_path):
+    server = simulator(tmp_path, task(always_broken=True, **{"break": Break.GARBAGE}))
+    async with world(tmp_path, server, repairs=0, rounds=1) as ours:
+        result = await ours.run()
+        assert (result.status, result.patch) == ("failed", "")
+        assert [each.test for each in result.red] == ["test_calc.py::T::test_add"]
+        assert result.red[0].says.startswith("NotImplementedError")
+
+
+async def test_result_names_twenty_red_tests_and_says_how_many_there_are(tmp_path):
+    one = "    def test_{0:02}(self):\n        self.assertEqual(add(1, {0}), 1 + {0})\n"
+    tests = "".join(one.format(number) for number in range(1, 31))
+    async with world(tmp_path, simulator(tmp_path, task(always_broken=True)), repairs=0, rounds=1) as ours:
+        head = "import unittest\nfrom calc import add\n\n\nclass T(unittest.TestCase):\n"
+        (ours.repo / "test_calc.py").write_text(head + tests)
+        result = await ours.run()
+        assert (len(result.red), result.red_total) == (20, 31)
+        assert result.red[0].test.endswith("test_01")
+
+
+async def test_run_that_is_done_names_nothing_red_and_the_time_of_its_servers(tmp_path):
+    async with world(tmp_path, simulator(tmp_path, first_time_right=0.0)) as ours:
+        result = await ours.run()
+        assert (result.status, result.red, result.red_total) == ("done", (), 0)
+        spent = [call.load_seconds + call.prompt_seconds + call.decode_seconds for call in ours.events(CallCompleted)]
+        assert result.gpu_seconds == pytest.approx(sum(spent), abs=0.001)
 
 
 @pytest.mark.parametrize("way", [each for each in Break if each is not Break.WRONG])
@@ -88,6 +123,8 @@ async def test_spent_budget_exits_with_four_and_keeps_the_best(tmp_path, calls):
         assert (result.status, result.exit_code, result.model_calls) == ("budget", 4, calls)
         assert bool(result.patch) is (calls >= 4)
         assert ours.kinds().count("run.budget_spent") == 1
+        written = ("test_of_plan.py::T::test_add",) if calls >= 4 else ()
+        assert tuple(each.test for each in result.red) == ("test_calc.py::T::test_add", *written)
 
 
 async def test_several_candidates_race_and_one_wins(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,6 +19,7 @@ from infrastructure.storage.database import Database
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.tasks import TaskSpec
 from infrastructure.workflow.budget import BudgetExhausted
+from tests.storage.test_calls import CALL
 from tests.workflow.scenario import Checked, scripted
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,8 +44,10 @@ async def scope_after(tmp_path):
     """Make a run's scope from what its log holds."""
     async with Database(tmp_path / "corral.db") as database:
 
-        async def made(*told, times=None, budget=None):
+        async def made(*told, times=None, budget=None, calls=()):
             run = new_run_id()
+            for call in calls:
+                await CallStore(database).record(replace(call, run=run))
             log = MemoryEventLog(times or Times(*range(len(told))))
             for execution, event in told:
                 await log.append(run, execution, event)
@@ -92,3 +96,15 @@ async def test_run_without_a_past_starts_fresh(scope_after):
     assert scope.budget.calls == scope.budget.tokens == 0
     assert 0 < scope.budget.seconds_left() <= 100
     assert scope.budget.limits.calls == 7
+
+
+async def test_time_of_servers_counts_over_all_executions(scope_after):
+    calls = [
+        replace(CALL, ordinal=number, load_seconds=1.0, prompt_seconds=2.0, decode_seconds=3.0) for number in (0, 1)
+    ]
+    fits = await scope_after(calls=calls, budget=BudgetSettings(gpu_seconds=12.5))
+    fits.budget.check()
+    spent = await scope_after(calls=calls, budget=BudgetSettings(gpu_seconds=12))
+    with pytest.raises(BudgetExhausted) as over:
+        spent.budget.check()
+    assert over.value.budget == "gpu_seconds"

@@ -82,10 +82,12 @@ async def test_calls_of_a_run_come_in_the_order_they_were_recorded(calls):
 async def test_totals_add_up_the_run_alone(calls):
     assert await calls.totals(RUN) == CallTotals()
     await calls.record(CALL)
-    await calls.record(replace(CALL, ordinal=1, prompt_tokens=5, completion_tokens=7))
-    await calls.record(replace(CALL, run=new_run_id()))
+    times = {"queued_seconds": 64.0, "load_seconds": 1.0, "prompt_seconds": 2.0, "decode_seconds": 4.5}
+    await calls.record(replace(CALL, ordinal=1, prompt_tokens=5, completion_tokens=7, **times))
+    await calls.record(replace(CALL, ordinal=2, prompt_tokens=0, completion_tokens=0, decode_seconds=0.5))
+    await calls.record(replace(CALL, run=new_run_id(), decode_seconds=32.0))
     totals = await calls.totals(RUN)
-    assert totals == CallTotals(calls=2, prompt_tokens=105, completion_tokens=27)
+    assert totals == CallTotals(calls=3, prompt_tokens=105, completion_tokens=27, gpu_seconds=8.0)
     assert totals.tokens == 132
 
 

@@ -12,7 +12,8 @@ from agents.model import Completion, Message, Question
 from infrastructure.config.settings import BudgetSettings
 from infrastructure.events.catalogue import CallCompleted, CallFailed, CallReplayed, CallRestarted, Noted, TextStreamed
 from infrastructure.local_llm import Restarted, TextDelta, ThinkingDelta
-from infrastructure.pool.calls import Call
+from infrastructure.pool.calls import Call, CallUpdate
+from infrastructure.pool.states import CallState
 from infrastructure.transport.errors import StreamBroken
 from infrastructure.workflow.asking import StepModel, question_sha
 from infrastructure.workflow.budget import Budget, BudgetExhausted
@@ -236,6 +237,37 @@ async def test_an_answer_without_end_is_stopped_recorded_and_counted(piece, fini
     assert [event.text for event in events if isinstance(event, Noted)] == [
         "coder: an answer was stopped, since it repeats itself"
     ]
+
+
+class Dawdling(Endless):
+    """Takes a second for every piece, from when it is placed."""
+
+    def __init__(self, piece: object, clock: Moment) -> None:
+        super().__init__(piece)
+        self._clock = clock
+
+    async def ask(self, role, question, call, on_delta, watch):
+        self._clock.now += 50  # in the queue
+        watch(CallUpdate(state=CallState.PLACED, server="s"))
+
+        def slowly(delta: object) -> None:
+            self._clock.now += 1
+            on_delta(delta)
+
+        return await super().ask(role, question, call, slowly, watch)
+
+
+async def test_an_answer_that_was_stopped_has_cost_the_time_since_it_was_placed():
+    clock = Moment()
+    source, budget = (
+        Dawdling(TextDelta("and so on "), clock),
+        Budget(limits=BudgetSettings(), now=clock, started=1000.0),
+    )
+    model, events = asking(source, budget=budget)
+    await model.answer(QUESTION)
+    assert source.told == budget.gpu_seconds > 0
+    (completed,) = [event for event in events if isinstance(event, CallCompleted)]
+    assert completed.decode_seconds == budget.gpu_seconds
 
 
 async def test_what_a_broken_stream_repeats_is_no_loop():

@@ -34,8 +34,9 @@ const LINES = {
     line(`finished: ${e.status}`, TONES[e.status] ?? "bad"),
     ...(e.error_message ? [line(`${e.error_class}: ${shortened(e.error_message)}`, "bad")] : []),
     ...(e.hint ? [line(`→ ${e.hint}`)] : []),
+    ...stillRed(e),
   ],
-  "run.budget_spent": (e) => [line(`the budget of ${e.limit} ${e.budget} is spent; ending with the best so far`, "warn")],
+  "run.budget_spent": (e) => [line(`the budget of ${e.limit} ${e.budget === "gpu_seconds" ? "GPU seconds" : e.budget} is spent; ending with the best so far`, "warn")],
   "run.noted": (e) => [line(`note: ${shortened(e.text)}`)],
   "node.started": nothing,
   "node.completed": nothing,
@@ -92,6 +93,17 @@ const LINES = {
   "approval.asked": (e) => [line(e.gate === "behaviour" ? `a person is asked: ${shortened(e.question)}` : `a person is asked about the ${e.gate}`, "warn")],
   "approval.given": (e) => [line(`answered ${e.approved ? "yes" : "no"}${e.reason ? `: ${shortened(e.reason)}` : ""}`)],
 };
+
+/** @param {RunEvent} event @returns {Line[]} */
+function stillRed(event) {
+  /** @type {{test: string, says: string}[]} */
+  const red = event.red ?? [];
+  const more = (event.red_total ?? 0) - red.length;
+  return [
+    ...red.map((each) => line(`still red: ${each.test}${each.says ? `: ${shortened(each.says)}` : ""}`, "bad")),
+    ...(more > 0 ? [line(`and ${more} more`, "bad")] : []),
+  ];
+}
 
 /** The kinds of events there are. */
 export const KINDS = Object.keys(LINES);

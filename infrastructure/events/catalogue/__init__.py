@@ -28,6 +28,7 @@ from infrastructure.events.catalogue.node import NodeCompleted, NodeFailed, Node
 from infrastructure.events.catalogue.run import (
     BudgetSpent,
     Noted,
+    RedTest,
     RunCreated,
     RunFinished,
     RunInterrupted,
@@ -137,6 +138,7 @@ __all__ = [
     "PatchReviewed",
     "PlanDrafted",
     "PromptTrimmed",
+    "RedTest",
     "RunCreated",
     "RunFinished",
     "RunInterrupted",

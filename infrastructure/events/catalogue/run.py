@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from infrastructure.events.catalogue.base import Event
 
 
@@ -30,6 +32,15 @@ class RunInterrupted(Event):
     reason: str
 
 
+class RedTest(BaseModel):
+    """A test that is still red, and what it says, in a line."""
+
+    model_config = ConfigDict(frozen=True)
+
+    test: str
+    says: str = ""
+
+
 class RunFinished(Event):
     """The run is over. Nothing follows, but that its patch was applied."""
 
@@ -41,13 +52,17 @@ class RunFinished(Event):
     error_class: str = ""
     error_message: str = ""
     hint: str = ""
+    red: tuple[RedTest, ...] = ()
+    """The first tests that are red for the best candidate, where the run failed or a budget ran out."""
+    red_total: int = 0
+    """How many there are."""
 
 
 class BudgetSpent(Event):
     """A budget ran out; the run ends with the best so far."""
 
     kind: Literal["run.budget_spent"] = "run.budget_spent"
-    budget: Literal["calls", "tokens", "seconds"]
+    budget: Literal["calls", "tokens", "seconds", "gpu_seconds"]
     limit: float
 
 

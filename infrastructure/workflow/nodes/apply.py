@@ -15,14 +15,17 @@ from agents.answers.edits import Rejected, apply_edits
 from agents.codegen import EditFormat
 from agents.codegen.coder import CodeAnswer
 from infrastructure.events.catalogue import EditsApplied, EditsRejected
+from infrastructure.judge.red import red_tests, red_text
 from infrastructure.judge.steering import belongs_to_judge, named_by
+from infrastructure.workflow.evidence import maybe_report
 from infrastructure.workflow.material import snapshot_of
 from infrastructure.workflow.mending import mended
 from infrastructure.workflow.nodes.write import REPLY
 from infrastructure.workflow.steps import Step
+from infrastructure.workflow.stuck import PATCH_AGAIN, TOLD, patch_told, slip_told, useless_mark, with_patch, with_slip
 from infrastructure.workflow.syntax import syntax_error, undefined
 from infrastructure.workflow.trial import candidate_tree, patch_of
-from infrastructure.workflow.values import Baseline, CandidateStart, FileRef
+from infrastructure.workflow.values import Attempt, Baseline, CandidateStart, FileRef, PastTry
 from infrastructure.workspace.errors import WorkspaceError
 from infrastructure.workspace.manifest import Snapshot
 from infrastructure.workspace.trees import Tree, read_text
@@ -39,6 +42,9 @@ class ApplyReads(TypedDict, total=False):
     contents: tuple[FileRef, ...]
     report: str
     reason: str
+    kept: Attempt
+    past: Sequence[PastTry]
+    repeated: int
     edit_format: EditFormat
     malformed: Sequence[EditFormat]
 
@@ -52,9 +58,12 @@ class ApplyWrites(TypedDict, total=False):
     unchanged: int
     outcome: str
     reason: str
+    past: Sequence[PastTry]
+    repeated: int
     malformed: Sequence[EditFormat]
 
 
+_SHOWN_RED = 5
 _UNCHANGED = " A repair changed nothing."
 """Added to what the tests said of the files, which stand as they were."""
 
@@ -63,13 +72,14 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
     """Apply the changes to the files as the last attempt left them. Nothing on disk is needed to do it again."""
     attempt = state.get("attempt", 1)
     if not state.get("reply"):
-        return {"outcome": "failed", "reason": f"no usable answer: {state.get('rejected', '')}"}
+        said = state.get("rejected", "")
+        return {**_useless(state, said), "outcome": "failed", "reason": f"no usable answer: {said}"}
     answer = REPLY.validate_json(await step.scope.blobs.get(state.get("reply", "")))
     snapshot = await snapshot_of(step.scope)
     current = await _current(step, snapshot, state.get("contents", ()), answer)
     applied = await asyncio.to_thread(apply_edits, current, answer)
     if isinstance(applied, Rejected):
-        rejected = _rejected(step, attempt, f"{applied.path}: {applied.reason}\n{applied.hint}".strip())
+        rejected = _rejected(step, state, f"{applied.path}: {applied.reason}\n{applied.hint}".strip())
         return {**rejected, "malformed": (*state.get("malformed", ()), state.get("edit_format", "whole"))}
     texts = _without_judge(step, snapshot, state["start"].baseline, applied.contents)
     texts, notes = await asyncio.to_thread(_mended, tuple(snapshot.files), current, texts)
@@ -77,9 +87,9 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
         step.note(note)
     if not texts:
         return _unchanged(step, state, _as_they_were(state, judged=bool(applied.contents)))
-    last = attempt > state["start"].repairs
+    last = attempt > state["start"].repairs or state.get("repeated", 0) >= TOLD
     if unusable := await asyncio.to_thread(_unusable, current, texts, last=last):
-        return _rejected(step, attempt, unusable)
+        return _rejected(step, state, unusable)
     return await _changed(step, state, snapshot, texts)
 
 
@@ -91,9 +101,11 @@ async def _changed(step: Step, state: ApplyReads, snapshot: Snapshot, texts: Map
         async with candidate_tree(step.scope, snapshot, state["start"].number, contents) as tree:
             patch = await patch_of(step.scope, snapshot, tree)
     except WorkspaceError as error:
-        return _rejected(step, attempt, str(error))
+        return _rejected(step, state, str(error))
     if not patch:
         return _unchanged(step, state, "it puts every file back as it was before the task")
+    if before := with_patch(state.get("past", ()), patch):
+        return await _again(step, state, before)
     step.emit(EditsApplied(attempt=attempt, files=tuple(ref.path for ref in changed)))
     return {"contents": contents, "patch": patch, "rejected": "", "unchanged": 0}
 
@@ -102,9 +114,34 @@ async def _stored(step: Step, text: str | None) -> str | None:
     return None if text is None else await step.scope.blobs.put(text.encode())
 
 
-def _rejected(step: Step, attempt: int, reason: str) -> ApplyWrites:
-    step.emit(EditsRejected(attempt=attempt, reason=reason))
-    return {"rejected": reason, "outcome": "failed", "reason": f"the changes do not fit: {reason}"}
+def _rejected(step: Step, state: ApplyReads, reason: str) -> ApplyWrites:
+    step.emit(EditsRejected(attempt=state.get("attempt", 1), reason=reason))
+    return {**_useless(state, reason), "outcome": "failed", "reason": f"the changes do not fit: {reason}"}
+
+
+def _useless(state: ApplyReads, reason: str) -> ApplyWrites:
+    """The answer among those before it: the same slip twice is told as that."""
+    past, mark = state.get("past", ()), useless_mark(reason)
+    before = with_slip(past, mark)
+    return {
+        "rejected": reason if before is None else f"{reason}\n{slip_told(before)}",
+        "past": (*past, PastTry(attempt=state.get("attempt", 1), useless=mark)),
+        "repeated": state.get("repeated", 0) + (before is not None),
+    }
+
+
+async def _again(step: Step, state: ApplyReads, before: PastTry) -> ApplyWrites:
+    """A patch that has failed is not tried again, and the files stay as the best try left them."""
+    red = red_tests(await maybe_report(step.scope.blobs, before.report))
+    told = patch_told(before, red_text(red, _SHOWN_RED))
+    step.emit(EditsRejected(attempt=state.get("attempt", 1), reason=told))
+    reason = state["kept"].reason if "kept" in state else state.get("reason", "")
+    return {
+        "rejected": told,
+        "repeated": state.get("repeated", 0) + 1,
+        "outcome": "failed",
+        "reason": reason + PATCH_AGAIN,
+    }
 
 
 def _unchanged(step: Step, state: ApplyReads, how: str) -> ApplyWrites:

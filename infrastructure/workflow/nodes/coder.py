@@ -62,4 +62,5 @@ def _candidate(start: CandidateStart, final: CandidateState) -> Candidate:
         failing=final.get("failing", 0),
         judge=final.get("judge", "none"),
         written_report=final.get("written_report", ""),
+        judge_report=final["kept"].judge_report if "kept" in final else "",
     )

@@ -23,6 +23,7 @@ class DebuggerReads(TypedDict, total=False):
     contents: tuple[FileRef, ...]
     report: str
     reason: str
+    stuck: str
 
 
 class DebuggerWrites(TypedDict):
@@ -38,7 +39,7 @@ async def debugger_node(state: DebuggerReads, step: Step) -> DebuggerWrites:
     question = DebuggerQuestion(
         task=start.task,
         plan=start.plan,
-        failing=failing or state.get("reason", ""),
+        failing="\n".join(filter(None, (state.get("stuck"), failing or state.get("reason", "")))),
         files=await stored_files(step.scope, state.get("contents", ()), step.note),
     )
     try:

@@ -7,6 +7,7 @@ from typing import Required
 from typing_extensions import TypedDict
 
 from infrastructure.events.catalogue import PatchDelivered
+from infrastructure.workflow.budget import budget_words
 from infrastructure.workflow.routing import best
 from infrastructure.workflow.state import DeliverWrites
 from infrastructure.workflow.steps import Step
@@ -61,7 +62,7 @@ def _ending(state: DeliverReads, chosen: Candidate | None, spent: str | None) ->
         return _STATUS[chosen.outcome], chosen.reason
     if spent:
         best_so_far = f"; the best so far: {chosen.reason}" if chosen else ""
-        return "budget", f"the budget of {spent} is spent{best_so_far}"
+        return "budget", f"the budget of {budget_words(spent)} is spent{best_so_far}"
     return "failed", chosen.reason if chosen else "no candidate came to an end"
 
 

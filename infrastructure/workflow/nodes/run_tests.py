@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Required
@@ -25,9 +25,10 @@ from infrastructure.workflow.evidence import (
 )
 from infrastructure.workflow.material import snapshot_of
 from infrastructure.workflow.steps import Step
+from infrastructure.workflow.stuck import FAILED_AGAIN, failure_mark, failure_told, has_progressed, with_failure
 from infrastructure.workflow.trial import candidate_tree
 from infrastructure.workflow.trying import TestRun, find_written_plan, try_tests
-from infrastructure.workflow.values import Attempt, CandidateStart, FileRef, JudgeKind
+from infrastructure.workflow.values import Attempt, CandidateStart, FileRef, JudgeKind, PastTry
 from infrastructure.workspace.manifest import Snapshot
 from infrastructure.workspace.trees import Tree
 
@@ -40,6 +41,8 @@ class RunTestsReads(TypedDict, total=False):
     contents: tuple[FileRef, ...]
     patch: str
     kept: Attempt
+    past: Sequence[PastTry]
+    repeated: int
 
 
 class RunTestsWrites(TypedDict, total=False):
@@ -56,6 +59,9 @@ class RunTestsWrites(TypedDict, total=False):
     repairable: bool
     rejected: str
     kept: Attempt
+    past: Sequence[PastTry]
+    repeated: int
+    stuck: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +94,14 @@ async def run_tests_node(state: RunTestsReads, step: Step) -> RunTestsWrites:
     if tried.verdict.status == "failed" and kept is not None:
         broken = passing.broken(await load_anchors(step.scope.blobs, kept))
         if broken:
-            return _undone(state, step, kept, broken_text(passing, broken))
-    return await _kept(state, step, tried, passing)
+            undone = _undone(state, step, kept, broken_text(passing, broken))
+            return {**undone, **await _remembered(state, step, tried, stands=False)}
+    written = await _kept(state, step, tried, passing)
+    if tried.verdict.status != "failed":
+        return written
+    remembered = await _remembered(state, step, tried, stands=True)
+    again = FAILED_AGAIN if remembered.get("stuck") else ""
+    return {**written, **remembered, "reason": tried.verdict.reason + again}
 
 
 async def _kept(state: RunTestsReads, step: Step, tried: _Tried, passing: Passing) -> RunTestsWrites:
@@ -100,6 +112,7 @@ async def _kept(state: RunTestsReads, step: Step, tried: _Tried, passing: Passin
         patch=state.get("patch", ""),
         report=await keep_report(blobs, telling) if telling is not None else "",
         written_report=await keep_report(blobs, tried.written) if tried.written is not None else "",
+        judge_report=await keep_report(blobs, tried.after) if tried.after is not None else "",
         reason=verdict.reason,
         judge=verdict.judge,
         failing=len(telling.red) if telling is not None else 0,
@@ -107,6 +120,26 @@ async def _kept(state: RunTestsReads, step: Step, tried: _Tried, passing: Passin
         anchors=await keep_anchors(blobs, passing),
     )
     return {**_said_of(attempt), "outcome": verdict.status, "kept": attempt, "rejected": ""}
+
+
+async def _remembered(state: RunTestsReads, step: Step, tried: _Tried, *, stands: bool) -> RunTestsWrites:
+    """The failed attempt among those before it, and whether it failed as one of them did."""
+    past, repeated, attempt = state.get("past", ()), state.get("repeated", 0), state.get("attempt", 1)
+    reports = tuple(report for report in (tried.after, tried.written) if report is not None)
+    this = PastTry(
+        attempt=attempt,
+        patch=state.get("patch", ""),
+        failure=failure_mark(reports),
+        passed=sum(len(report.passed) for report in reports),
+        report=await keep_report(step.scope.blobs, tried.telling) if tried.telling is not None else "",
+    )
+    before = with_failure(past, this.failure)
+    if before is not None:
+        told = failure_told(before, attempt)
+        step.note(told)
+        return {"past": (*past, this), "repeated": repeated + 1, "stuck": told}
+    over = stands and has_progressed(past, this.passed)
+    return {"past": (*past, this), "repeated": 0 if over else repeated, "stuck": ""}
 
 
 def _undone(state: RunTestsReads, step: Step, kept: Attempt, broke: str) -> RunTestsWrites:

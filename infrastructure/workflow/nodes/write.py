@@ -32,6 +32,7 @@ class WriteReads(TypedDict, total=False):
     rejected: str
     report: str
     diagnosis: Diagnosis | None
+    stuck: str
     malformed: Sequence[EditFormat]
 
 
@@ -94,6 +95,8 @@ async def _repair(state: WriteReads, step: Step) -> Repair | None:
     told = [f"Your last answer could not be used: {rejected}"] if rejected else []
     if report and diagnosis is not None:
         told += [diagnosis.cause, diagnosis.fix]
+    if stuck := state.get("stuck"):
+        told.append(stuck)
     return Repair(
         diagnosis="\n".join(told),
         failing=await failing_of(step.scope, report) if report else "The tests were not run.",
