@@ -243,7 +243,10 @@ def _(event: events.PatchChosen) -> Sequence[Line]:
 @_lines.register
 def _(event: events.PatchReviewed) -> Sequence[Line]:
     lines = [Line(f"review: {event.verdict}: {shortened(event.summary)}", GOOD if event.verdict == "approve" else WARN)]
-    return lines + [Line(f"  objection: {shortened(each)}", WARN) for each in event.objections]
+    lines += [Line(f"  objection: {shortened(each)}", WARN) for each in event.objections]
+    lines += [Line(f"  {shortened(each)}", DIM) for each in event.files]
+    lines += [Line(f"  risk: {shortened(each)}") for each in event.risks]
+    return lines + [Line(f"  static check: {shortened(each)}", WARN) for each in event.findings]
 
 
 @_lines.register

@@ -82,6 +82,9 @@ const LINES = {
   "work.patch_reviewed": (e) => [
     line(`review: ${e.verdict}: ${shortened(e.summary)}`, e.verdict === "approve" ? "good" : "warn"),
     ...e.objections.map((/** @type {string} */ each) => line(`objection: ${shortened(each)}`, "warn")),
+    ...(e.files ?? []).map((/** @type {string} */ each) => line(shortened(each), "dim")),
+    ...(e.risks ?? []).map((/** @type {string} */ each) => line(`risk: ${shortened(each)}`)),
+    ...(e.findings ?? []).map((/** @type {string} */ each) => line(`static check: ${shortened(each)}`, "warn")),
   ],
   "work.lesson_drawn": (e) => [line(`lesson: ${shortened(e.lesson)}`), line(`next: ${shortened(e.approach)}`)],
   "work.patch_delivered": (e) => [line(`patch: ${named(e.files)} (+${e.added} −${e.removed})`)],
