@@ -41,13 +41,9 @@ class Review(Answer):
 
     summary: Text = Field(description="what the patch does, in one to three sentences for the user")
     files: Annotated[Texts, BeforeValidator(_as_texts)] = Field(
-        default_factory=list,
-        description="for each file of the patch: its path, a colon, what changes in it in one sentence",
+        default_factory=list, description="for each file one line: path: what changes"
     )
-    risks: Texts = Field(
-        default_factory=list,
-        description="at most five short notes on what the user should look at before using it, though it is no defect",
-    )
+    risks: Texts = Field(default_factory=list, description="at most five, short: no defects, but worth a look")
     objections: Texts = Field(
         default_factory=list, description="defects that must be mended, with file and place; empty if there are none"
     )
@@ -57,11 +53,8 @@ class Review(Answer):
 
     EXAMPLE: ClassVar[JsonObject] = {
         "summary": "The report command has a --json flag that prints the rows as one JSON array.",
-        "files": [
-            "app/report.py: print_json writes the rows as one array.",
-            "app/cli.py: the report command takes --json.",
-        ],
-        "risks": ["All rows are held in memory; a report of millions may not fit."],
+        "files": ["app/report.py: prints JSON."],
+        "risks": ["All rows are in memory."],
         "objections": ["app/report.py, print_json: an empty report prints null and not an empty array."],
         "verdict": "object",
     }
