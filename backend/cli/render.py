@@ -262,7 +262,8 @@ def _(event: events.PatchDelivered) -> Sequence[Line]:
 @_lines.register
 def _(event: events.PatchApplied) -> Sequence[Line]:
     where = f"on the new branch {event.branch}" if event.branch else "in the folder"
-    return [Line(f"applied {where}: {named(event.files)}", GOOD)]
+    part = f", hunks {', '.join(map(str, event.hunks))} of the patch" if event.hunks else ""
+    return [Line(f"applied {where}: {named(event.files)}{part}", GOOD)]
 
 
 @_lines.register

@@ -196,6 +196,8 @@ class PatchApplied(Event):
     kind: Literal["work.patch_applied"] = "work.patch_applied"
     files: tuple[str, ...]
     branch: str | None = None
+    hunks: tuple[int, ...] = ()
+    """Those that were taken; empty for the whole patch."""
 
 
 class AnswerGiven(Event):
