@@ -243,10 +243,8 @@ def _(event: events.PatchChosen) -> Sequence[Line]:
 @_lines.register
 def _(event: events.PatchReviewed) -> Sequence[Line]:
     lines = [Line(f"review: {event.verdict}: {shortened(event.summary)}", GOOD if event.verdict == "approve" else WARN)]
-    lines += [Line(f"  objection: {shortened(each)}", WARN) for each in event.objections]
-    lines += [Line(f"  {shortened(each)}", DIM) for each in event.files]
-    lines += [Line(f"  risk: {shortened(each)}") for each in event.risks]
-    return lines + [Line(f"  static check: {shortened(each)}", WARN) for each in event.findings]
+    # Files, risks and findings are told once, at the end, of the patch that is handed over.
+    return lines + [Line(f"  objection: {shortened(each)}", WARN) for each in event.objections]
 
 
 @_lines.register
@@ -262,7 +260,8 @@ def _(event: events.PatchDelivered) -> Sequence[Line]:
 @_lines.register
 def _(event: events.PatchApplied) -> Sequence[Line]:
     where = f"on the new branch {event.branch}" if event.branch else "in the folder"
-    part = f", hunks {', '.join(map(str, event.hunks))} of the patch" if event.hunks else ""
+    hunk = "hunk" if len(event.hunks) == 1 else "hunks"
+    part = f", {hunk} {', '.join(map(str, event.hunks))} of the patch" if event.hunks else ""
     return [Line(f"applied {where}: {named(event.files)}{part}", GOOD)]
 
 

@@ -89,7 +89,7 @@ const LINES = {
   "work.lesson_drawn": (e) => [line(`lesson: ${shortened(e.lesson)}`), line(`next: ${shortened(e.approach)}`)],
   "work.patch_delivered": (e) => [line(`patch: ${named(e.files)} (+${e.added} −${e.removed})`)],
   "work.patch_applied": (e) => [
-    line(`applied ${e.branch ? `on the new branch ${e.branch}` : "in the folder"}: ${named(e.files)}${e.hunks?.length ? `, hunks ${e.hunks.join(", ")} of the patch` : ""}`, "good"),
+    line(`applied ${e.branch ? `on the new branch ${e.branch}` : "in the folder"}: ${named(e.files)}${e.hunks?.length ? `, ${e.hunks.length === 1 ? "hunk" : "hunks"} ${e.hunks.join(", ")} of the patch` : ""}`, "good"),
   ],
   "work.answer_given": nothing,
   "approval.asked": (e) => [line(e.gate === "behaviour" ? `a person is asked: ${shortened(e.question)}` : `a person is asked about the ${e.gate}`, "warn")],
