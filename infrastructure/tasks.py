@@ -98,6 +98,41 @@ class ErrorInfo(BaseModel):
     hint: str = ""
 
 
+class FileNote(BaseModel):
+    """What changes in one file, in a sentence of the reviewer's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    summary: str
+
+
+class StaticFinding(BaseModel):
+    """What a static check found in a file of the patch that was not there before it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    line: int
+    rule: str
+    text: str
+
+
+class PatchReview(BaseModel):
+    """What was said of the patch before it was handed over."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Literal["approve", "object", "unread"]
+    """`unread`: what the reviewer said could not be read."""
+    summary: str = ""
+    files: tuple[FileNote, ...] = ()
+    """Those that the reviewer said something of, in the order of the patch."""
+    risks: tuple[str, ...] = ()
+    objections: tuple[str, ...] = ()
+    findings: tuple[StaticFinding, ...] = ()
+
+
 class RunResult(BaseModel):
     """What `run --output json` prints: one document a run."""
 
@@ -133,6 +168,8 @@ class RunResult(BaseModel):
     answered_test: str = ""
     """The test that a person's answer became, where one was asked what a call should give; it is not in the patch."""
     simulated: bool = False
+    review: PatchReview | None = None
+    """Of this very patch; null where nobody has reviewed it."""
     error: ErrorInfo | None = None
 
 

@@ -1,6 +1,8 @@
 """`corral apply`: a run's patch into the folder it came from, or on a new branch."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -8,6 +10,7 @@ from cyclopts import Parameter
 from backend.cli.applying import apply_result
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import FAILED, Refused
+from backend.cli.hunking import ask_hunks, hunks_of, picked
 from backend.cli.options import NO_OPTIONS, Common, RunArgument, again, settings_of
 from backend.cli.outcome import conflict_lines
 from backend.cli.reading import open_run, result_of
@@ -25,16 +28,50 @@ def apply(
     /,
     *,
     branch: Annotated[str | None, Parameter(help="A new git branch for it; the folder itself stays as it is.")] = None,
+    hunks: Annotated[bool, Parameter(help="Show each hunk and ask whether it is taken.", negative=())] = False,
+    only: Annotated[
+        str | None, Parameter(help="Only these hunks, such as 1,3-5; `corral show RUN --hunks` numbers them.")
+    ] = None,
     common: Common = NO_OPTIONS,
 ) -> int:
     """Put a run's patch into the folder it came from, or on a new branch.
 
     Where a file of the patch has changed since the run began, nothing is changed. Doing it again is harmless.
     """
-    return asyncio.run(_apply(run, branch, common, open_terminal()))
+    terminal = open_terminal()
+    if hunks and only is not None:
+        raise Refused("--hunks and --only do not go together", "--hunks asks about each; --only says which.")
+    if hunks and not terminal.interactive:
+        raise Refused(
+            "--hunks asks about each hunk, and there is no terminal",
+            f"`corral show {run} --hunks` numbers them; `corral apply {run} --only 1,3-5` takes some.",
+        )
+    return asyncio.run(_apply(run, _Wanted(branch, hunks, only), common, terminal))
 
 
-async def _apply(asked: str, branch: str | None, common: Common, terminal: Terminal) -> int:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Where it goes, and how much of it."""
+
+    branch: str | None
+    ask: bool
+    only: str | None
+
+    async def numbers(self, result: RunResult, terminal: Terminal) -> tuple[int, ...] | None:
+        """The hunks that are wanted; None for all."""
+        if not result.patch or (self.only is None and not self.ask):
+            return None
+        known = hunks_of(result.patch)
+        if self.only is not None:
+            return picked(self.only, known, result.run)
+        return await ask_hunks(known, terminal) or ()
+
+    def options(self, numbers: Sequence[int] | None) -> str:
+        """What makes the same choice again."""
+        return "" if numbers is None else f" --only {','.join(map(str, numbers))}"
+
+
+async def _apply(asked: str, wanted: _Wanted, common: Common, terminal: Terminal) -> int:
     settings = settings_of(common)
     async with open_run(settings, asked) as (readers, record):
         result = result_of(record)
@@ -42,21 +79,25 @@ async def _apply(asked: str, branch: str | None, common: Common, terminal: Termi
             raise Refused(f"run {record.run} has not ended", f"`corral resume {record.run}` goes on with it.")
         if result.patch and (why := doubt(result)):
             terminal.warn(f"{why} (the run ended as {result.status})")
-        applied = await apply_result(result, readers.directory, readers.control, branch=branch)
+        numbers = await wanted.numbers(result, terminal)
+        if numbers == ():
+            terminal.say("no hunk was taken, so nothing was changed")
+            return 0
+        applied = await apply_result(result, readers.directory, readers.control, branch=wanted.branch, hunks=numbers)
         held = await asyncio.to_thread(readers.holder) is not None
     if isinstance(applied, Conflict):
-        _refuse(applied, result, terminal, again(common))
+        _refuse(applied, result, terminal, f"{wanted.options(numbers)}{again(common)}")
         return FAILED
     _say(applied, terminal)
     # The receipt is written already. The event is for whoever looks at the run; another engine's log is its own.
     if not held and (applied.files or applied.branch):
-        await _log(applied, record, settings)
+        await _log(applied, numbers or (), record, settings)
     return 0
 
 
-async def _log(applied: Applied, record: RunRecord, settings: Settings) -> None:
+async def _log(applied: Applied, hunks: tuple[int, ...], record: RunRecord, settings: Settings) -> None:
     async with open_store(settings, verb="apply") as store:
-        event = PatchApplied(files=applied.files, branch=applied.branch)
+        event = PatchApplied(files=applied.files, branch=applied.branch, hunks=hunks)
         await store.log.append(record.run, record.execution, event)
 
 

@@ -7,10 +7,11 @@ import asyncio
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from backend.cli.errors import Refused
+from backend.cli.hunking import hunks_of
 from infrastructure.ids import RunId
 from infrastructure.storage.control import ControlStore
 from infrastructure.storage.directory import DataDirectory
@@ -18,20 +19,27 @@ from infrastructure.tasks import RunResult
 from infrastructure.workspace import Applied, Conflict, Snapshot, apply_patch, load_snapshot
 from infrastructure.workspace.errors import SnapshotUnfinished
 from infrastructure.workspace.git import plain_git
+from infrastructure.workspace.hunks import join_patch
 
 APPLY = "patch.apply"
 
 
 async def apply_result(
-    result: RunResult, directory: DataDirectory, control: ControlStore, *, branch: str | None = None
+    result: RunResult,
+    directory: DataDirectory,
+    control: ControlStore,
+    *,
+    branch: str | None = None,
+    hunks: Collection[int] | None = None,
 ) -> Applied | Conflict:
-    """Deliver the patch of a result.
+    """Deliver the patch of a result, or a part of it: as one change, all or nothing.
 
     Args:
         result: What the run ended with.
         directory: Where the run's snapshot is.
         control: Where intent and receipt are kept.
         branch: A new branch for it; None changes the files in the folder.
+        hunks: The numbers of the hunks that are wanted; None for all.
 
     Returns:
         What was changed; or the files that are no longer as they were when the run began, and nothing was changed.
@@ -50,14 +58,27 @@ async def apply_result(
             f"the snapshot of run {result.run} was removed, so it cannot be told what has changed since",
             f"Try it with git: corral show {result.run} --patch | git apply --3way",
         ) from None
+    whole, key = result, f"{APPLY}:{result.run}:{branch or ''}"
+    if hunks is not None:
+        result = part_of(whole, hunks)
+        key += "" if result is whole else f":{_sha(result.patch)[:16]}"
     changes, executable = await _files_after(result, snapshot)
-    key = f"{APPLY}:{result.run}:{branch or ''}"
     await control.intend(key, APPLY, _sha(str(snapshot.repo), branch or "", result.patch))
     message = f"{_subject(result)}\n\nMade by Corral, run {result.run}."
     applied = await apply_patch(snapshot.repo, snapshot, changes, branch=branch, message=message, executable=executable)
     if isinstance(applied, Applied):
         await control.receipt(key)
     return applied
+
+
+def part_of(result: RunResult, hunks: Collection[int]) -> RunResult:
+    """The result with only these hunks of its patch; itself where they are all."""
+    known = hunks_of(result.patch)
+    taken = [each for each in known if each.number in hunks]
+    if len(taken) == len(known):
+        return result
+    paths = tuple(dict.fromkeys(each.path for each in taken))
+    return result.model_copy(update={"patch": join_patch(known, hunks), "files": paths})
 
 
 def run_id(result: RunResult) -> RunId:

@@ -66,9 +66,9 @@ EXITS: Mapping[str, Exits] = {
         *_RUN[3:],
     ),
     "apply": (
-        (0, "applied, or as wanted before"),
+        (0, "applied, or as wanted before; or no hunk was taken"),
         (1, "nothing was changed: files are not as they were when the run began"),
-        (2, "there is no patch, or no such run; the branch exists; the run has not ended"),
+        (2, "there is no patch, or no such run or hunk; the branch exists; the run has not ended"),
     ),
     "serve": ((0, "it was told to end; or this data directory is served already, and where was said"),),
     "top": ((0, "shown; or ended by q or Ctrl-C"),),

@@ -246,6 +246,7 @@ def _(event: events.PatchChosen) -> Sequence[Line]:
 @_lines.register
 def _(event: events.PatchReviewed) -> Sequence[Line]:
     lines = [Line(f"review: {event.verdict}: {shortened(event.summary)}", GOOD if event.verdict == "approve" else WARN)]
+    # Files, risks and findings are told once, at the end, of the patch that is handed over.
     return lines + [Line(f"  objection: {shortened(each)}", WARN) for each in event.objections]
 
 
@@ -262,7 +263,9 @@ def _(event: events.PatchDelivered) -> Sequence[Line]:
 @_lines.register
 def _(event: events.PatchApplied) -> Sequence[Line]:
     where = f"on the new branch {event.branch}" if event.branch else "in the folder"
-    return [Line(f"applied {where}: {named(event.files)}", GOOD)]
+    hunk = "hunk" if len(event.hunks) == 1 else "hunks"
+    part = f", {hunk} {', '.join(map(str, event.hunks))} of the patch" if event.hunks else ""
+    return [Line(f"applied {where}: {named(event.files)}{part}", GOOD)]
 
 
 @_lines.register

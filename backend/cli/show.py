@@ -2,12 +2,13 @@
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.errors import Refused
+from backend.cli.hunking import document, hunks_of, print_hunks
 from backend.cli.options import NO_OPTIONS, Common, Document, RunArgument, again, settings_of
 from backend.cli.outcome import document_of
 from backend.cli.reading import events_of, open_run, result_of
@@ -18,6 +19,7 @@ from backend.readers import Readers
 from infrastructure.events.catalogue import TextStreamed
 from infrastructure.storage.runs import RunRecord, RunState
 from infrastructure.storage.steps import RecordedStep, steps_of
+from infrastructure.workspace.hunks import Hunk
 
 
 def show(
@@ -28,21 +30,32 @@ def show(
     steps: Annotated[
         bool, Parameter(help="Only the steps that asked a model or a tool, as `corral replay RUN --from` takes them.")
     ] = False,
+    hunks: Annotated[
+        bool, Parameter(help="Only the patch, hunk by hunk with the numbers that `corral apply RUN --only` takes.")
+    ] = False,
     output: Document = "text",
     common: Common = NO_OPTIONS,
 ) -> int:
     """Show one run: its task, steps, tests and patch."""
-    asyncio.run(_show(run, common, open_terminal(), only_patch=patch, only_steps=steps, as_document=output != "text"))
+    part = "patch" if patch else "hunks" if hunks else "steps" if steps else ""
+    asyncio.run(_show(run, common, open_terminal(), part, as_document=output != "text"))
     return 0
 
 
 async def _show(
-    asked: str, common: Common, terminal: Terminal, *, only_patch: bool, only_steps: bool, as_document: bool
+    asked: str,
+    common: Common,
+    terminal: Terminal,
+    part: Literal["", "patch", "hunks", "steps"],
+    *,
+    as_document: bool,
 ) -> None:
     async with open_run(settings_of(common), asked) as (readers, record):
-        if only_patch:
-            _print_patch(record, terminal)
-        elif only_steps:
+        if part == "patch":
+            terminal.patch(_patch(record))
+        elif part == "hunks":
+            _print_hunks(hunks_of(_patch(record)), terminal, as_document=as_document)
+        elif part == "steps":
             _print_steps(await _steps(readers, record), terminal, as_document=as_document)
         elif as_document:
             await _print_document(readers, record, terminal)
@@ -50,11 +63,18 @@ async def _show(
             await _print_text(readers, record, terminal, again(common))
 
 
-def _print_patch(record: RunRecord, terminal: Terminal) -> None:
+def _print_hunks(hunks: tuple[Hunk, ...], terminal: Terminal, *, as_document: bool) -> None:
+    if as_document:
+        terminal.data(document(hunks))
+    else:
+        print_hunks(hunks, terminal)
+
+
+def _patch(record: RunRecord) -> str:
     result = result_of(record)
     if result is None or not result.patch:
         raise Refused(f"run {record.run} has no patch", f"`corral show {record.run}` says how it ended.")
-    terminal.patch(result.patch)
+    return result.patch
 
 
 async def _steps(readers: Readers, record: RunRecord) -> tuple[RecordedStep, ...]:

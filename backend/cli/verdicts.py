@@ -34,6 +34,7 @@ def verdict(result: RunResult, *, interrupted: bool = False) -> tuple[Line, ...]
                 Line("warning: no given test shows that this is right; read the patch before you use it", WARN)
             )
         lines += [*still_red(result.red, result.red_total), Line(_took(result), DIM), *broke]
+    lines += _reviewed(result)
     if result.answered_test:
         lines.append(Line("your answer as a test, kept with the run and not in the patch:"))
         lines += [Line(f"  {line}", DIM) for line in result.answered_test.splitlines()]
@@ -97,6 +98,24 @@ def step(verb: str, run: str, again: str, why: str) -> Line:
 
 def _because(result: RunResult) -> str:
     return f": {shortened(result.reason)}" if result.reason else ""
+
+
+def _reviewed(result: RunResult) -> list[Line]:
+    """What was said of the patch: a line for each file, what to look at, what a static check found."""
+    review = result.review
+    if review is None or not result.patch:
+        return []
+    unread = [Line("not reviewed: what the reviewer said could not be read", WARN)]
+    return [
+        *(unread if review.verdict == "unread" else ()),
+        *(Line(f"  {each.path}: {shortened(each.summary)}", DIM) for each in review.files),
+        *(Line(f"  objection: {shortened(each)}", WARN) for each in review.objections),
+        *(Line(f"  risk: {shortened(each)}") for each in review.risks),
+        *(
+            Line(f"  static check: {each.path}:{each.line}: {each.text} ({each.rule})", WARN)
+            for each in review.findings
+        ),
+    ]
 
 
 def _error(result: RunResult) -> list[Line]:

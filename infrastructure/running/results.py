@@ -6,7 +6,7 @@ Owns the one place where a status becomes a document and an exit code.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import cast
 
 from infrastructure.events.catalogue import RedTest, RunFinished
@@ -14,8 +14,19 @@ from infrastructure.ids import RunId
 from infrastructure.judge.red import red_tests
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallTotals
-from infrastructure.tasks import EXIT_CODES, ErrorInfo, Judge, RunResult, Status, TestTotals
+from infrastructure.tasks import (
+    EXIT_CODES,
+    ErrorInfo,
+    FileNote,
+    Judge,
+    PatchReview,
+    RunResult,
+    StaticFinding,
+    Status,
+    TestTotals,
+)
 from infrastructure.workflow.evidence import counts_of, load_report, maybe_report
+from infrastructure.workflow.reviewing import notes_of, risks_of
 from infrastructure.workflow.routing import best
 from infrastructure.workflow.state import CodegenState
 from infrastructure.workflow.values import Candidate
@@ -73,6 +84,7 @@ async def result_of(
         reason=ending.reason or state.get("reason", ""),
         answered_test=await _answered_test(state, blobs),
         simulated=simulated,
+        review=_review(state, chosen),
         error=ending.error,
     )
 
@@ -114,6 +126,26 @@ async def _red(state: CodegenState, chosen: Candidate | None, blobs: Blobs) -> t
 async def _answered_test(state: CodegenState, blobs: Blobs) -> str:
     test = state["ruling"].test if "ruling" in state else None
     return "" if test is None or test.sha is None else (await blobs.get(test.sha)).decode("utf-8", "replace")
+
+
+def _review(state: CodegenState, chosen: Candidate | None) -> PatchReview | None:
+    """What was said of this patch: an objection may have led to another, which nobody has reviewed."""
+    if chosen is None or state.get("reviewed") != chosen.number:
+        return None
+    found = tuple(StaticFinding.model_validate(asdict(each)) for each in state.get("findings", ()))
+    review = state.get("review")
+    if review is None:
+        return PatchReview(verdict="unread", findings=found)
+    return PatchReview(
+        verdict=review.verdict,
+        summary=review.summary,
+        files=tuple(
+            FileNote(path=path, summary=said) for path, said in notes_of(review, [ref.path for ref in chosen.files])
+        ),
+        risks=risks_of(review),
+        objections=tuple(review.objections),
+        findings=found,
+    )
 
 
 async def _totals(chosen: Candidate | None, blobs: Blobs) -> TestTotals:

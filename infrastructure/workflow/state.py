@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from agents.codegen import Diagnosis, EditFormat, Intent, Plan, Reflection, Research, Review
 from infrastructure.config.settings import Candidates
+from infrastructure.judge.linting import Finding
 from infrastructure.workflow.values import (
     Attempt,
     Baseline,
@@ -72,6 +73,8 @@ class CodegenState(CodegenInput, total=False):
     ruling: Ruling
     chosen: Candidate
     review: Review
+    reviewed: int
+    findings: tuple[Finding, ...]
     objected: bool
     declined: Gate
     spent: Annotated[str, first_said]
@@ -217,11 +220,17 @@ class WhichWrites(TypedDict, total=False):
     ruling: Ruling
 
 
-class ReviewerWrites(TypedDict):
-    """What the reviewer says, and whether it objects for the first time."""
+class ReviewerWrites(TypedDict, total=False):
+    """What the reviewer says, and whether it objects for the first time.
+
+    `reviewed` is the candidate that it read, `findings` what a static check found in that one. Without `review` what it
+    said could not be read.
+    """
 
     review: Review
-    objected: bool
+    reviewed: Required[int]
+    findings: Required[tuple[Finding, ...]]
+    objected: Required[bool]
 
 
 class ReflectorWrites(TypedDict):

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from agents.codegen import Diagnosis, Intent, Plan, Reflection, Research, Review
+from infrastructure.judge.linting import Finding
 from infrastructure.workflow.race import Place
 
 Status: TypeAlias = Literal["done", "unverified", "failed", "budget", "needs_input", "cancelled", "error"]
@@ -235,6 +236,7 @@ STORED_TYPES: tuple[type, ...] = (
     Diagnosis,
     Examined,
     FileRef,
+    Finding,
     Intent,
     Observed,
     Outcome,

@@ -11,6 +11,7 @@ import pytest
 
 import backend.bootstrap as bootstrap
 import backend.cli.seeing as seeing
+from backend.cli.demo import simulator_settings
 from backend.cli.sampling import DemoPlace, Samples
 from infrastructure.sandbox import Level, NoSandbox, Sandbox
 from infrastructure.simulator import Fault, FaultKind, ModelSpec, SimulatorSettings
@@ -382,3 +383,25 @@ def test_document_of_a_run_that_failed_names_error_and_hint(corral: Corral, plac
     assert done.document["error"]["hint"] == "ollama pull absent:7b"
     assert done.document["error"]["class"] == "ModelNowhere"
     assert done.document["run"] == "", "nothing was begun"
+
+
+def test_reviewer_of_another_model_is_asked_there_and_its_word_is_in_the_result(
+    corral: Corral, place: DemoPlace, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = (ModelSpec(name="oracle", brain="oracle"), ModelSpec(name="critic", brain="oracle"))
+    known = simulator_settings(place).model_copy(update={"models": models, "time_scale": 0.0})
+    monkeypatch.setenv("CORRAL_MODEL", "oracle")
+    monkeypatch.setenv("CORRAL_ROLES", '{"reviewer": "critic"}')
+    for url in serve(known):
+        corral.server = url
+        task = samples.task[0]
+        tests = ["--tests", str(place.repository / task.tests[0])]
+        done = corral("run", task.prompt, "--repo", str(place.repository), *tests, "--output", "json")
+    assert done.code == 0, done.err
+    review = done.document["review"]
+    assert (review["verdict"], review["summary"]) == ("approve", "It does what was asked.")
+    assert (review["findings"], review["objections"]) == ([], [])
+    events = corral("show", done.document["run"], "--output", "json").document["events"]
+    asked = {(event["role"], event["model"]) for event in events if event["kind"] == "call.completed"}
+    assert ("reviewer", "critic") in asked
+    assert {model for role, model in asked if role != "reviewer"} == {"oracle"}

@@ -8,7 +8,7 @@ import pytest
 
 from backend.cli.verdicts import doubt, next_steps, still_red, verdict
 from infrastructure.events.catalogue import RedTest
-from infrastructure.tasks import ErrorInfo, RunResult, Status, TestTotals
+from infrastructure.tasks import ErrorInfo, FileNote, PatchReview, RunResult, StaticFinding, Status, TestTotals
 
 RESULT = RunResult(
     run="01abc", status="done", judge="given", exit_code=0, reason="2 tests turned green", patch="diff",
@@ -53,6 +53,26 @@ def test_interrupted_run_is_not_called_cancelled() -> None:
     cancelled = RESULT.model_copy(update={"status": "cancelled", "reason": "stopped by its user"})
     assert verdict(cancelled, interrupted=True)[0].text == "interrupted: stopped by its user"
     assert verdict(cancelled)[0].text == "cancelled: stopped by its user"
+
+
+def test_what_was_said_of_the_patch_comes_at_the_end() -> None:
+    review = PatchReview(
+        verdict="approve",
+        files=(FileNote(path="a.py", summary="adds a flag"),),
+        risks=("slow for many rows",),
+        findings=(StaticFinding(path="a.py", line=3, rule="F821", text="Undefined name `x`"),),
+    )
+    said = [line.text for line in verdict(RESULT.model_copy(update={"review": review, "patch": "diff"}))]
+    assert said[-3:] == [
+        "  a.py: adds a flag",
+        "  risk: slow for many rows",
+        "  static check: a.py:3: Undefined name `x` (F821)",
+    ]
+
+
+def test_patch_whose_review_could_not_be_read_is_said_to_be_unreviewed() -> None:
+    lines = verdict(RESULT.model_copy(update={"review": PatchReview(verdict="unread"), "patch": "diff"}))
+    assert lines[-1].text.startswith("not reviewed: ")
 
 
 def steps_of(**changes: object) -> list[str]:

@@ -97,5 +97,7 @@ function evidence({ chosen, review }) {
     chosen && h("li", {}, h("span", { class: "chip", "data-tone": TONES[chosen.status] ?? "bad" }, chosen.status), ` ${visible(chosen.reason)}`),
     review && h("li", {}, h("span", { class: "chip", "data-tone": review.verdict === "approve" ? "good" : "warn" }, `review: ${review.verdict}`), ` ${visible(review.summary)}`),
     ...(review?.objections ?? []).map((/** @type {string} */ each) => h("li", { "data-tone": "warn" }, visible(each))),
+    ...(review?.risks ?? []).map((/** @type {string} */ each) => h("li", {}, `risk: ${visible(each)}`)),
+    ...(review?.findings ?? []).map((/** @type {string} */ each) => h("li", { "data-tone": "warn" }, `static check: ${visible(each)}`)),
   );
 }

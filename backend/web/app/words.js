@@ -83,11 +83,14 @@ const LINES = {
   "work.patch_reviewed": (e) => [
     line(`review: ${e.verdict}: ${shortened(e.summary)}`, e.verdict === "approve" ? "good" : "warn"),
     ...e.objections.map((/** @type {string} */ each) => line(`objection: ${shortened(each)}`, "warn")),
+    ...(e.files ?? []).map((/** @type {string} */ each) => line(shortened(each), "dim")),
+    ...(e.risks ?? []).map((/** @type {string} */ each) => line(`risk: ${shortened(each)}`)),
+    ...(e.findings ?? []).map((/** @type {string} */ each) => line(`static check: ${shortened(each)}`, "warn")),
   ],
   "work.lesson_drawn": (e) => [line(`lesson: ${shortened(e.lesson)}`), line(`next: ${shortened(e.approach)}`)],
   "work.patch_delivered": (e) => [line(`patch: ${named(e.files)} (+${e.added} −${e.removed})`)],
   "work.patch_applied": (e) => [
-    line(`applied ${e.branch ? `on the new branch ${e.branch}` : "in the folder"}: ${named(e.files)}`, "good"),
+    line(`applied ${e.branch ? `on the new branch ${e.branch}` : "in the folder"}: ${named(e.files)}${e.hunks?.length ? `, ${e.hunks.length === 1 ? "hunk" : "hunks"} ${e.hunks.join(", ")} of the patch` : ""}`, "good"),
   ],
   "work.answer_given": nothing,
   "approval.asked": (e) => [line(e.gate === "behaviour" ? `a person is asked: ${shortened(e.question)}` : `a person is asked about the ${e.gate}`, "warn")],

@@ -152,12 +152,24 @@ class PatchChosen(Event):
 
 
 class PatchReviewed(Event):
-    """The reviewer read the patch."""
+    """The reviewer read the patch.
+
+    Attributes:
+        verdict: Whether it objects.
+        objections: Why.
+        summary: What the patch does.
+        files: What changes in each file, as `path: sentence`.
+        risks: What to look at before it is used.
+        findings: What a static check found that was not there before, as `path:line: text (rule)`.
+    """
 
     kind: Literal["work.patch_reviewed"] = "work.patch_reviewed"
     verdict: Literal["approve", "object"]
     objections: tuple[str, ...] = ()
     summary: str = ""
+    files: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
 
 
 class LessonDrawn(Event):
@@ -184,6 +196,8 @@ class PatchApplied(Event):
     kind: Literal["work.patch_applied"] = "work.patch_applied"
     files: tuple[str, ...]
     branch: str | None = None
+    hunks: tuple[int, ...] = ()
+    """Those that were taken; empty for the whole patch."""
 
 
 class AnswerGiven(Event):
