@@ -87,6 +87,7 @@ class _Call(_Line):
     load_seconds: float = 0.0
     prompt_seconds: float = 0.0
     decode_seconds: float = 0.0
+    xray_json: str = ""
 
 
 class _Tool(_Line):

@@ -6,6 +6,7 @@ sees a question can answer it; and what is told when the disk has no room for it
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunFinished, RunInterrupted
@@ -53,6 +54,7 @@ class Outcomes:
             await self.runs.finish(run, result.status, result.judge, result.model_dump_json())
             await self._tell(run, execution, finished_event(result))
         except StorageError as error:
+            await self._take_losses(run)
             if await self._is_finished(run):
                 return Outcome(result=result, logged=False)
             return Outcome(result=_not_kept(result, error), kept=False, logged=False)
@@ -65,6 +67,7 @@ class Outcomes:
             await self.runs.set_state(run, RunState.INTERRUPTED, reason=reason, status="", result_json="")
             await self._tell(run, execution, RunInterrupted(reason=reason))
         except StorageError:
+            await self._take_losses(run)
             return Outcome(result=result, logged=False)
         return Outcome(result=result)
 
@@ -80,6 +83,7 @@ class Outcomes:
             if result is not None:
                 await self.log.append(run, execution, RunInterrupted(reason=reason))
         except StorageError as error:
+            await self._take_losses(run)
             return Outcome(result=_not_kept(await self.result(run, Ending(reason=reason)), error), logged=False)
         return Outcome(result=result)
 
@@ -103,6 +107,11 @@ class Outcomes:
         """The event that tells of the run's creation; None where there was no room for it."""
         first = await self.log.read(run, limit=FIRST_EVENTS)
         return next((stored.event for stored in first if isinstance(stored.event, RunCreated)), None)
+
+    async def _take_losses(self, run: RunId) -> None:
+        """Nobody else need be told of events that were lost: that the run could not be kept is in its outcome."""
+        with suppress(StorageError):
+            await self.log.flush(run)
 
     async def _is_finished(self, run: RunId) -> bool:
         try:

@@ -21,7 +21,7 @@ SOURCE = "---\nrole: planner\nabout: x\n---\n# system\nYou.\n# user\n{{ task }}\
 
 
 def test_there_is_a_prompt_for_each_role_and_two_shared_ones():
-    assert len(NAMES) == 11
+    assert len(NAMES) == 12
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -134,7 +134,7 @@ async def test_a_recorded_answer_is_found_though_the_estimate_has_changed_since(
 
 async def test_of_a_question_asked_again_the_bad_answer_is_cut_first(tmp_path: Path) -> None:
     """The rest stands as it was the first time, so that the server finds it in its cache."""
-    rambling = model("talker", "It depends. " * 500)
+    rambling = model("talker", "".join(f"It depends on {number}. " for number in range(500)))
     files = (SMALL, *several(3, "code", 300))
     async with stack(tmp_path, WINDOW, models=(rambling,)) as there:
         step = there.step("coder", f"talker-{WINDOW}")

@@ -48,8 +48,8 @@ async def scope_after(tmp_path):
             for execution, event in told:
                 await log.append(run, execution, event)
             maker = ScopeMaker(
-                settings=Settings(paths=Paths(data=tmp_path)), log=log, calls=CallStore(database), blobs=MemoryBlobs(),
-                recordings=RecordingStore(database),
+                settings=Settings(paths=Paths(data=tmp_path), model="m"), log=log, calls=CallStore(database),
+                blobs=MemoryBlobs(), recordings=RecordingStore(database),
             )  # fmt: skip
             spec = TaskSpec(task="t", repo=tmp_path, budget=budget)
             return await maker.make(run, spec, scripted(), Checked())

@@ -262,7 +262,7 @@ def test_every_candidate_is_judged_and_a_right_one_that_was_not_taken_is_regrett
     """All tests that the runs write are false, so the choice among eight candidates is blind."""
     tasks = tmp_path / "blind.jsonl"
     tasks.write_text("\n".join(map(json.dumps, TASKS[7:11])))
-    told = {"tasks": tasks, "time_scale": 0.0, "wrong_tests": 1.0, "independent": True, "first_time_right": 0.5}
+    told = {"tasks": tasks, "time_scale": 0.0, "wrong_tests": 1.0, "independent": True, "first_time_right": 0.35}
     for corral.server in serve(SimulatorSettings.model_validate(told | {"num_parallel": 4})):
         options = (*QUICK, "--self-tests", "--candidates", "4", "--output", "json")
         done = evaluated(corral, tmp_path, *options, problems=[problem(number) for number in range(8, 12)])
