@@ -91,12 +91,11 @@ def area(radius):
 def ring(outer, inner):
     return area(outer) - area(inner)
 """
-_LIMITS = """LIMIT = 10
-NAMES = ["a", "b"]
+_LIMITS = """NAMES = ["a", "b"]
 
 
-def allowed(count):
-    return count <= LIMIT
+def allowed(count, limit=10):
+    return count <= limit
 """
 _STACK = '''class Stack:
     """Last in, first out."""
@@ -149,14 +148,15 @@ _UNITS = "\n\n".join(
 
 EDIT_TRIALS: tuple[EditTrial, ...] = (
     _trial(
-        "rename", "shapes.py", _SHAPES,
-        "In shapes.py rename the function area to disc_area, also where it is called.",
-        ("def area(", "def disc_area("), (" area(outer)", " disc_area(outer)"), (" area(inner)", " disc_area(inner)"),
+        "two places", "shapes.py", _SHAPES,
+        "In shapes.py rename the parameter radius of area to r, and make ring return abs(area(outer) - area(inner)).",
+        ("area(radius)", "area(r)"), ("pi * radius**2", "pi * r**2"),
+        ("return area(outer) - area(inner)", "return abs(area(outer) - area(inner))"),
     ),
     _trial(
-        "constant", "limits.py", _LIMITS,
-        'In limits.py set LIMIT to 25, and let allowed return "count < LIMIT" instead of "count <= LIMIT".',
-        ("LIMIT = 10", "LIMIT = 25"), ("count <= LIMIT", "count < LIMIT"),
+        "default", "limits.py", _LIMITS,
+        'In limits.py, in the function allowed, set the default of limit to 25, and return "count < limit".',
+        ("limit=10", "limit=25"), ("count <= limit", "count < limit"),
     ),
     _trial(
         "method", "stack.py", _STACK,

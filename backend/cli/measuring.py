@@ -164,19 +164,20 @@ async def windows(
     It ends where a prompt is refused or cut, and with the window itself. Close it when leaving early.
 
     Raises:
-        OllamaError: the first, short call failed.
+        OllamaError: one of the first, short calls failed.
     """
     bench = _Bench(client, lane)
-    a_word = await bench.read(_SHORT) / _SHORT
+    short = await bench.read(_SHORT)
+    a_word = max(0.1, (await bench.read(2 * _SHORT) - short) / _SHORT)
     sizes = [size for size in (_FIRST_WINDOW << power for power in range(_DOUBLINGS)) if size < window]
     for size in (*sizes, window):
-        words = int(_FILLED * size / max(a_word, 0.1))
+        words = int(_FILLED * size / a_word)
         tell(f"reading {_FILLED * size:,.0f} tokens in a window of {size:,}")
         try:
             read = await bench.read(words)
         except OllamaError:
             return  # it is longer than what works: that is what was to be found out
-        if read < _WHOLE * a_word * words:
+        if read < _WHOLE * (short + a_word * (words - _SHORT)):
             return
         yield size
 
