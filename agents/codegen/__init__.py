@@ -12,10 +12,12 @@ from agents.codegen.researcher import RESEARCHER, Research, ResearcherQuestion
 from agents.codegen.responder import RESPONDER, ResponderQuestion
 from agents.codegen.reviewer import REVIEWER, Review, ReviewerQuestion
 from agents.codegen.tester import TESTER, TesterQuestion, is_test_path
+from agents.codegen.trials import EDIT_TRIALS, EditTrial, Verdict, judge_trial
 
 __all__ = [
     "CODER",
     "DEBUGGER",
+    "EDIT_TRIALS",
     "EXAMINER",
     "INTENT",
     "NOTHING_KNOWN",
@@ -30,6 +32,7 @@ __all__ = [
     "DebuggerQuestion",
     "Diagnosis",
     "EditFormat",
+    "EditTrial",
     "Examination",
     "ExaminerQuestion",
     "FormatCount",
@@ -50,7 +53,9 @@ __all__ = [
     "SourceFile",
     "TestFramework",
     "TesterQuestion",
+    "Verdict",
     "choose_format",
     "is_test_path",
+    "judge_trial",
     "options_for",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 from agents.model import Message, Options
@@ -17,6 +17,7 @@ from infrastructure.config.settings import LaneSettings
 from infrastructure.pool.lanes import canonical, lane_of
 from infrastructure.pool.learning import WAIT_SECONDS
 from infrastructure.transport.client import OllamaClient
+from infrastructure.transport.errors import OllamaError
 from infrastructure.transport.messages import ChatRequest, Metrics
 from infrastructure.transport.window import SMALLEST_WINDOW
 
@@ -24,6 +25,9 @@ WORTH = 1.15
 """More at once pay while all together get so much faster."""
 _SHORT, _LONG, _LITTLE = 512, 2048, 48
 """Tokens of prompts, about."""
+_FIRST_WINDOW, _DOUBLINGS = 4096, 8
+_FILLED, _WHOLE = 0.85, 0.97
+"""How much of a window the prompt that tries it takes, and how much of the prompt must have been read."""
 _TRIES = 2
 _FILLER = ("time", "year", "people", "way", "day", "man", "thing", "life", "child", "world", "school", "state", "group")
 _TASK = "Ignore the words above. Count from one to one thousand in words, one number a line, without stopping."
@@ -152,6 +156,32 @@ def advise(levels: Sequence[Level]) -> tuple[int, str]:
     return best.at_once, said
 
 
+async def windows(
+    client: OllamaClient, lane: LaneSettings, window: int, *, tell: Callable[[str], None]
+) -> AsyncGenerator[int, None]:
+    """Try longer and longer prompts; each window in which one was read whole, as the server's own count shows.
+
+    It ends where a prompt is refused or cut, and with the window itself. Close it when leaving early.
+
+    Raises:
+        OllamaError: one of the first, short calls failed.
+    """
+    bench = _Bench(client, lane)
+    short = await bench.read(_SHORT)
+    a_word = max(0.1, (await bench.read(2 * _SHORT) - short) / _SHORT)
+    sizes = [size for size in (_FIRST_WINDOW << power for power in range(_DOUBLINGS)) if size < window]
+    for size in (*sizes, window):
+        words = int(_FILLED * size / a_word)
+        tell(f"reading {_FILLED * size:,.0f} tokens in a window of {size:,}")
+        try:
+            read = await bench.read(words)
+        except OllamaError:
+            return  # it is longer than what works: that is what was to be found out
+        if read < _WHOLE * (short + a_word * (words - _SHORT)):
+            return
+        yield size
+
+
 class _Bench:
     """The calls."""
 
@@ -169,6 +199,10 @@ class _Bench:
             seconds=best.prompt_ns / 1e9,
             tokens_per_second=_rate(best.prompt_tokens, best.prompt_ns),
         )
+
+    async def read(self, words: int) -> int:
+        """The tokens of a prompt of so many words, as the server counts what it read."""
+        return (await self._stream(words, 1)).metrics.prompt_tokens
 
     async def level(self, at_once: int, tokens: int) -> Level:
         """So many streams beside each other."""

@@ -1,7 +1,7 @@
 """`corral models`: list, pull, check, fit."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated
@@ -10,19 +10,31 @@ from cyclopts import App, Parameter
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from backend.cli.calibrating import Calibration, calibrate, with_calibration
 from backend.cli.checking import Checked, check_model, document_of, findings_of
 from backend.cli.checkup import look_at_memory
 from backend.cli.console import Terminal, open_terminal, visible
 from backend.cli.doctor import print_findings
-from backend.cli.errors import ENVIRONMENT, FAILED, INTERRUPTED
+from backend.cli.errors import ENVIRONMENT, FAILED, INTERRUPTED, Refused
 from backend.cli.fitting import rows_of, wanted_lanes
 from backend.cli.manual import below
 from backend.cli.options import NO_OPTIONS, Common, Document, settings_of
+from backend.cli.profiling import (
+    document_of_check,
+    has_profile,
+    print_calibration,
+    print_profile,
+    profiled,
+    profiles_of,
+    stored,
+)
 from backend.cli.standing import Standings
-from infrastructure.config.settings import Settings
+from infrastructure.config.settings import ServerSettings, Settings
 from infrastructure.connection_pool import OllamaConnectionPool, PoolModel
 from infrastructure.pool.errors import ModelNowhere
 from infrastructure.pool.fitting import Fit, judge_fit
+from infrastructure.storage.profiles import Profile
+from infrastructure.storage.times import utc_now
 from infrastructure.transport.messages import PullProgress
 
 models = App(
@@ -31,6 +43,7 @@ models = App(
     help_epilogue=below("models"),
 )
 ModelArgument = Annotated[str, Parameter(help="A lane of the settings, or a model as its server names it.")]
+_MOST_MINUTES = 120
 _MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow")}
 
 
@@ -40,10 +53,11 @@ def list_(*, output: Document = "text", common: Common = NO_OPTIONS) -> int:
     """List the models of all servers: size on disk, where each is, where it is in memory, what it can do."""
     terminal, settings = open_terminal(), settings_of(common)
     found = asyncio.run(_list(settings))
+    known = asyncio.run(profiled(settings, terminal))
     if output != "text":
-        terminal.data([asdict(model) for model in found])
+        terminal.data([asdict(model) | {"profile": has_profile(model, known)} for model in found])
     elif found:
-        terminal.out.print(_listed(found, len(settings.servers)))
+        terminal.out.print(_listed(found, len(settings.servers), known))
     else:
         terminal.say("no server has a model; `corral models pull MODEL` gets one")
     return 0
@@ -69,12 +83,28 @@ def pull(model: ModelArgument, /, *, output: Document = "text", common: Common =
 
 
 @models.command
-def check(model: ModelArgument, /, *, output: Document = "text", common: Common = NO_OPTIONS) -> int:
-    """Ask a model one short thing on each server that has it: does it answer, how fast, in which window, on a GPU?
+def check(
+    model: ModelArgument,
+    /,
+    *,
+    minutes: Annotated[float, Parameter(help="How long the trial may take; 0 asks the one short thing only; 5.")] = 5.0,
+    show: Annotated[bool, Parameter(negative=(), help="Print the stored profile, and ask nobody.")] = False,
+    output: Document = "text",
+    common: Common = NO_OPTIONS,
+) -> int:
+    """Try a model, and keep what was found as its profile, which runs go by.
 
+    First one short thing on each server that has it: does it answer, how fast, in which window, on a GPU? Then, on the
+    first that answers, how many calls at once pay, which forms of edits it writes well, and how long a prompt it reads.
     It asks the servers directly, beside whatever an engine has under way there; a model that is not loaded gets loaded.
     """
     settings, terminal = settings_of(common), open_terminal()
+    if not 0 <= minutes <= _MOST_MINUTES:
+        raise Refused(
+            f"--minutes: {minutes:g} is not between 0 and {_MOST_MINUTES}", "`corral models check --help` tells more."
+        )
+    if show:
+        return _show(settings, model, terminal, text=output == "text")
     checked = asyncio.run(_check(settings, model))
     here = [each for each in checked if each.has_it]
     if not here:
@@ -84,9 +114,17 @@ def check(model: ModelArgument, /, *, output: Document = "text", common: Common 
     exit_code = 0 if answers else ENVIRONMENT
     if output == "text":
         print_findings(findings, terminal)
-    else:
+    tell: Callable[[str], None] = (lambda _: None) if common.quiet else terminal.say
+    usable = [server for server, each in zip(settings.servers, checked, strict=True) if each.reply is not None]
+    found = profile = None
+    if minutes and usable:
+        found, profile = asyncio.run(_try(settings, usable[0], model, minutes, tell))
+    if output != "text":
         told = {"ok": answers, "exit_code": exit_code, "servers": [document_of(each) for each in here]}
-        terminal.data(told | {"checks": [asdict(each) for each in findings]})
+        terminal.data(told | {"checks": [asdict(each) for each in findings]} | document_of_check(found, profile))
+    elif found is not None:
+        print_calibration(found, terminal)
+        _print_kept(profile, terminal)
     return exit_code
 
 
@@ -133,6 +171,27 @@ async def _check(settings: Settings, model: str) -> list[Checked]:
     return await asyncio.gather(*(check_model(settings, server, model) for server in settings.servers))
 
 
+async def _try(
+    settings: Settings, server: ServerSettings, name: str, minutes: float, tell: Callable[[str], None]
+) -> tuple[Calibration, Profile | None]:
+    """Try a model and keep what was found; nothing is kept where nothing was, or of a model without a digest."""
+    found = await calibrate(settings, server, name, seconds=60 * minutes, tell=tell)
+    if not found.digest or not (found.rows or found.at_once or found.window):
+        return found, None
+    now = utc_now()
+    keep = profiles_of(settings).update
+    return found, await keep(found.model, found.digest, lambda known: with_calibration(known, found, now))
+
+
+def _show(settings: Settings, name: str, terminal: Terminal, *, text: bool) -> int:
+    found = asyncio.run(stored(settings, name, terminal))
+    if not text:
+        terminal.data({"profiles": found})
+    for profile in found if text else ():
+        print_profile(profile, terminal)
+    return 0
+
+
 async def _fit(settings: Settings) -> tuple[Fit, ...]:
     async with Standings(settings) as standings:
         standing = await standings.look()
@@ -142,6 +201,15 @@ async def _fit(settings: Settings) -> tuple[Fit, ...]:
 
 
 # ------------------------------------------------------------------------------------------------ how it looks
+
+
+def _print_kept(profile: Profile | None, terminal: Terminal) -> None:
+    terminal.print_data("")
+    if profile is None:
+        terminal.print_data("nothing was kept: nothing was found, or the server tells no digest of the model")
+        return
+    print_profile(profile, terminal)
+    terminal.print_data("kept: runs go by it from now on (`run.profiles = false` of the settings: they do not)")
 
 
 class PullView:
@@ -180,9 +248,9 @@ class PullView:
         self._bar.update(self._task, total=step.total, completed=step.completed)
 
 
-def _listed(found: Sequence[PoolModel], servers: int) -> Table:
+def _listed(found: Sequence[PoolModel], servers: int, known: frozenset[tuple[str, str]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for title in ("model", "size", "kind", "in memory on" if servers > 1 else "in memory", "can"):
+    for title in ("model", "size", "kind", "in memory on" if servers > 1 else "in memory", "profile", "can"):
         table.add_column(title, no_wrap=True, overflow="ellipsis", justify="right" if title == "size" else "left")
     if servers > 1:
         table.add_column("on", no_wrap=True, overflow="ellipsis")
@@ -193,6 +261,7 @@ def _listed(found: Sequence[PoolModel], servers: int) -> Table:
             f"{model.size / 1e9:.1f} GB" if model.remote_host is None else "cloud",
             f"{model.parameter_size} {model.quantization}".strip(),
             loaded or "-",
+            "yes" if has_profile(model, known) else "-",
             "?" if model.capabilities is None else ", ".join(model.capabilities),
         ]
         table.add_row(*map(visible, cells if servers == 1 else [*cells, ", ".join(model.servers)]))

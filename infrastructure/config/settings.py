@@ -179,7 +179,7 @@ class RunSettings(Frozen):
 
     candidates: Candidates = 1
     """Solutions tried side by side; the best is taken. All but the first run in idle slots until it has failed; with
-    `auto` there are four, of which those are given up that find no idle slot."""
+    `auto` there are four, or as many as the model's profile says, and those are given up that find no idle slot."""
     repairs: int = Field(default=2, ge=0, le=10)
     """Repairs of one candidate before a new plan."""
     rounds: int = Field(default=2, ge=1, le=10)
@@ -192,6 +192,8 @@ class RunSettings(Frozen):
     map_tokens: Tokens = Field(default=1024, ge=0, le=32768)
     """How long the map of the repository may be that researcher, planner and coder are shown; at most an eighth of a
     window that their lane sets. 0 shows none."""
+    profiles: bool = True
+    """Whether runs take what is known of the coder's model from its profile, and add what they see of it."""
 
 
 class SandboxSettings(Frozen):

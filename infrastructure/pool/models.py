@@ -101,4 +101,5 @@ class Catalogue:
                 if any(canonical(each.name) == wanted for each in self._pool.inventory.holdings(server).loaded)
             ),
             remote_host=model.remote_host,
+            digests=tuple(dict.fromkeys(held.digest for _, held in holders)),
         )

@@ -168,3 +168,5 @@ class PoolModel:
     """Labels of those that have it in memory."""
     remote_host: str | None = None
     """Where it really runs, for a cloud model."""
+    digests: tuple[str, ...] = ()
+    """What the servers have under that name, each once: more than one where they differ."""

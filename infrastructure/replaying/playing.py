@@ -111,6 +111,7 @@ async def _play(recording: Recording, trees: Path) -> Replayed:
         decided=recording.decided,
         temperature=recording.setup.temperature,
         map_tokens=recording.setup.map_tokens,
+        measured=recording.setup.measured,
         may_ask=any(stored.event.node == which.NAME for stored in recording.events),
         seed=recording.setup.seed,
         answers=answers,

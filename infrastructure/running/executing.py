@@ -7,28 +7,36 @@ and who is told, is the engine's.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from pydantic import ValidationError
 
 from infrastructure.config.settings import Settings
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunStarted
-from infrastructure.events.log import EventLog
+from infrastructure.events.log import EventLog, UnreadableEvent
+from infrastructure.ids import RunId
+from infrastructure.pool.errors import NoServerAvailable
 from infrastructure.running.admission import is_simulated
 from infrastructure.running.driving import GraphInput, drive, has_begun
 from infrastructure.running.forking import forked
+from infrastructure.running.learning import NOTHING, Known, known_of, learn
 from infrastructure.running.live import LiveRun, StopKind
 from infrastructure.running.outcomes import Outcome, Outcomes, failed
 from infrastructure.running.reading import read_recording
 from infrastructure.running.recording import Recording
 from infrastructure.running.results import Ending
 from infrastructure.running.scopes import ScopeMaker
-from infrastructure.running.setups import setup_of
+from infrastructure.running.setups import RunSetup, setup_of
 from infrastructure.sandbox import Sandbox
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
 from infrastructure.storage.directory import DataDirectory
+from infrastructure.storage.errors import StorageError
+from infrastructure.storage.profiles import Profiles
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
 from infrastructure.workflow.graph import CodegenGraph
@@ -36,6 +44,8 @@ from infrastructure.workflow.lanes import RoleLanes
 from infrastructure.workflow.models import PoolModels
 from infrastructure.workspace.mapping.cache import SqliteTags
 from infrastructure.workspace.mapping.mapper import Mapper
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +78,7 @@ class Executor:
             recordings=parts.recordings,
             mapper=Mapper(SqliteTags(DataDirectory(parts.settings.paths.data).tags)),
         )
+        self._profiles = Profiles(DataDirectory(parts.settings.paths.data).profiles)
         self.outcomes = Outcomes(graph=parts.graph, runs=parts.runs, log=parts.log, scopes=self._scopes)
 
     async def execute(self, live: LiveRun, given: GraphInput) -> Outcome:
@@ -85,11 +96,23 @@ class Executor:
         if asked is not None:
             return await self.outcomes.ask(live.run, asked, live.execution, no_input=live.spec.no_input)
         if ending.status != "cancelled":
-            return await self.outcomes.finish(live.run, ending, live.execution)
+            return await self._finish(live, ending)
         if live.stop is StopKind.CANCEL:
             stopped = Ending(status="cancelled", reason=live.reason)
             return await self.outcomes.finish(live.run, stopped, live.execution)
         return await self.outcomes.rest(live.run, live.reason or "interrupted", live.execution)
+
+    async def _finish(self, live: LiveRun, ending: Ending) -> Outcome:
+        """End the run, and learn from it; what cannot be learned is no fault of the run's."""
+        outcome = await self.outcomes.finish(live.run, ending, live.execution)
+        try:
+            setup = await self._setup(live.run)
+            if outcome.kept and setup is not None and setup.model_digest and live.spec.fork is None:
+                model = self._parts.settings.lane_of(setup.lanes["coder"]).model
+                await learn(self._profiles, self._parts.log, live.run, model, setup.model_digest)
+        except (StorageError, UnreadableEvent):
+            _logger.warning("run %s: nothing could be learned from it", live.run, exc_info=True)
+        return outcome
 
     async def _begin(self, live: LiveRun) -> None:
         """Take the run up, in the table and in the log, and tell of its creation where that is not told yet."""
@@ -106,14 +129,38 @@ class Executor:
         """Drive the graph; the question the run waits with, or None when it came to its end."""
         parts = self._parts
         lanes = RoleLanes(parts.settings, live.spec.model)
-        scope = await self._scopes.make(live.run, live.spec, PoolModels(parts.pool, lanes), await parts.open_sandbox())
+        known = await self._known(live, lanes)
+        source, sandbox = PoolModels(parts.pool, lanes), await parts.open_sandbox()
+        scope = await self._scopes.make(live.run, live.spec, source, sandbox, known.measured)
         if live.spec.fork is not None:
             scope = await forked(scope, live.spec.fork, self._read)
         if given is None and not await has_begun(parts.graph, live.run):
-            setup = setup_of(live.run, live.spec, parts.settings)
+            setup = setup_of(live.run, live.spec, parts.settings, known)
             await parts.recordings.keep_setup(live.run, setup.model_dump_json())
             given = setup.given(live.run)
         return await drive(parts.graph, given, scope, parts.log, live.run, live.execution)
+
+    async def _known(self, live: LiveRun, lanes: RoleLanes) -> Known:
+        """What is known of the coder's model: what was when the run began, or is now where it has not begun."""
+        parts = self._parts
+        setup = await self._setup(live.run)
+        if setup is not None:
+            return setup.known
+        if not parts.settings.run.profiles or await has_begun(parts.graph, live.run):
+            return NOTHING
+        try:
+            models = await parts.pool.models()
+            return await known_of(self._profiles, models, parts.settings.lane_of(lanes.of("coder")).model)
+        except (NoServerAvailable, StorageError):
+            return NOTHING  # a run needs no profile; what is wrong with the servers it will tell itself
+
+    async def _setup(self, run: RunId) -> RunSetup | None:
+        """What the run began with; None where that was not kept, or by another version."""
+        text = (await self._parts.recordings.of_run(run)).setup_json
+        try:
+            return RunSetup.model_validate_json(text) if text else None
+        except ValidationError:
+            return None
 
     async def _read(self, run: str) -> Recording:
         """The recording of another run, for one that begins as that did."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from agents.codegen import NOTHING_KNOWN, Measured
 from infrastructure.config.settings import Settings
 from infrastructure.events.catalogue import CandidateEnded
 from infrastructure.events.log import EventLog, Stored
@@ -44,7 +45,9 @@ class ScopeMaker:
         """The folder of a run's snapshot and throw-away trees."""
         return self.settings.paths.data / "trees" / run
 
-    async def make(self, run: RunId, spec: TaskSpec, source: ModelSource, sandbox: Sandbox) -> RunScope:
+    async def make(
+        self, run: RunId, spec: TaskSpec, source: ModelSource, sandbox: Sandbox, measured: Measured = NOTHING_KNOWN
+    ) -> RunScope:
         """A scope that goes on where the run's earlier executions stopped."""
         totals = await self.calls.totals(run)
         history = await self._history(run)
@@ -72,6 +75,7 @@ class ScopeMaker:
             tools=StoredTools(run, self.recordings, self.blobs),
             mapper=self.mapper,
             map_tokens=map_tokens(self.settings, RoleLanes(self.settings, spec.model)),
+            measured=measured,
         )
 
     async def seconds_of(self, run: RunId) -> float:

@@ -11,9 +11,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agents.codegen import EditFormat, FormatCount, Measured
 from infrastructure.config.settings import Candidates, SandboxSettings, Settings
 from infrastructure.ids import RunId
 from infrastructure.running.driving import input_of
+from infrastructure.running.learning import NOTHING, Known
 from infrastructure.tasks import TaskSpec
 from infrastructure.workflow.lanes import ROLE_NAMES, RoleLanes
 from infrastructure.workflow.mapping import map_tokens
@@ -43,6 +45,22 @@ class RunSetup(BaseModel):
     temperature: float | None = None
     map_tokens: int = 0
     seed: int | None = None
+    model_digest: str = ""
+    """Of the coder's model, where all servers have the same one under its name; what the run learns is told of it."""
+    formats: dict[EditFormat, FormatCount] = {}
+    """What that model was seen to write, by its profile."""
+    at_once: int = Field(default=0, ge=0)
+    """How many calls at once pay for it; 0 where that is not known."""
+
+    @property
+    def measured(self) -> Measured:
+        """The same, as the choice of a form takes it."""
+        return Measured(self.formats)
+
+    @property
+    def known(self) -> Known:
+        """All that the run took from the profile."""
+        return Known(digest=self.model_digest, measured=self.measured, at_once=self.at_once)
 
     def given(self, run: RunId) -> CodegenInput:
         """The graph's input."""
@@ -58,6 +76,8 @@ class RunSetup(BaseModel):
         }
         if self.test_command is not None:
             given["test_command"] = self.test_command
+        if self.at_once:
+            given["at_once"] = self.at_once
         return given
 
     def sandbox(self) -> SandboxSettings:
@@ -65,8 +85,8 @@ class RunSetup(BaseModel):
         return SandboxSettings(seconds=self.seconds, processes=self.processes, memory_bytes=self.memory_bytes)
 
 
-def setup_of(run: RunId, spec: TaskSpec, settings: Settings) -> RunSetup:
-    """What a run begins with now."""
+def setup_of(run: RunId, spec: TaskSpec, settings: Settings, known: Known = NOTHING) -> RunSetup:
+    """What a run begins with now, with what is known of its coder's model."""
     lanes, given, sandbox = RoleLanes(settings, spec.model), input_of(run, spec, settings), settings.sandbox
     kept: Mapping[str, object] = {name: value for name, value in given.items() if name != "run"}
     return RunSetup.model_validate(
@@ -80,5 +100,8 @@ def setup_of(run: RunId, spec: TaskSpec, settings: Settings) -> RunSetup:
             "map_tokens": map_tokens(settings, lanes),
             "temperature": None if spec.fork is None else spec.fork.temperature,
             "seed": spec.seed,
+            "model_digest": known.digest,
+            "formats": known.measured.counts,
+            "at_once": known.at_once,
         }
     )

@@ -4,7 +4,7 @@ Every duration is in seconds and is multiplied by `time_scale`; 0 makes everythi
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,6 +13,8 @@ from infrastructure.simulator.toxics import Fault
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
+Form = Literal["whole", "search_replace", "function"]
+"""In which the coder can be asked for changes."""
 Brain = Literal["script", "echo", "random", "schema", "oracle", "embedder"]
 TemplateName = Literal["chatml", "thinking", "native", "plain"]
 
@@ -100,6 +102,8 @@ class SimulatorSettings(BaseModel):
     """Share of the repairs that are right."""
     wrong_tests: float = Field(default=0.0, ge=0, le=1)
     """Share of the test functions that the tester writes which expect something false."""
+    malformed: dict[Form, Annotated[float, Field(ge=0, le=1)]] = {}
+    """Share of the coder's answers that cannot be used, by the form that is asked for."""
     seed: int = 0
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)

@@ -58,6 +58,11 @@ class DataDirectory:
         return self.root / "tags.db"
 
     @property
+    def profiles(self) -> Path:
+        """What is known of models by trying them, a file each; several processes write them."""
+        return self.root / "profiles"
+
+    @property
     def trees(self) -> Path:
         """Working trees, one folder a run."""
         return self.root / "trees"

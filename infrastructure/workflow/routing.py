@@ -16,7 +16,10 @@ from infrastructure.workflow.stuck import gives_up
 from infrastructure.workflow.values import Candidate, CandidateStart, Outcome
 
 AUTO_CANDIDATES = 4
-"""How many candidates `auto` tries at most. The first runs in any case, each other one if a slot is idle for it."""
+"""How many candidates `auto` tries at most, where nothing is known of the model. The first runs in any case, each other
+one if a slot is idle for it."""
+MOST_AUTO_CANDIDATES = 8
+"""However many calls at once a model's servers bear."""
 
 _GOOD = frozenset({Outcome.DONE, Outcome.UNVERIFIED})
 _RANK = {Outcome.DONE: 0, Outcome.UNVERIFIED: 1, Outcome.FAILED: 2, Outcome.LOST: 3}
@@ -73,7 +76,7 @@ def after_tester(state: CodegenState) -> list[Send] | Literal["choose"]:
                 optional=wanted == "auto",
             ),
         )
-        for variant in range(AUTO_CANDIDATES if wanted == "auto" else wanted)
+        for variant in range(_auto(state.get("at_once", 0)) if wanted == "auto" else wanted)
     ]
 
 
@@ -127,6 +130,10 @@ def best(candidates: Sequence[Candidate]) -> Candidate | None:
     """The best so far: by outcome, then fewest red tests, then the later round, then the lower number."""
     ended = [each for each in candidates if each.outcome is not Outcome.LOST]
     return min(ended, key=lambda each: (_RANK[each.outcome], each.failing, -each.round, each.number), default=None)
+
+
+def _auto(at_once: int) -> int:
+    return min(MOST_AUTO_CANDIDATES, at_once) if at_once > 0 else AUTO_CANDIDATES
 
 
 def _gate_or_deliver(state: CodegenState) -> Literal["approve_patch", "deliver"]:

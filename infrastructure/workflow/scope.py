@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.codegen import NOTHING_KNOWN, Measured
 from agents.fitting import with_options
 from agents.model import Completion, LanguageModel, Options, Question
 from infrastructure.config.settings import BudgetSettings, RunSettings, SandboxSettings
@@ -53,6 +54,7 @@ class RunScope:
         temperature: For every role, instead of its own.
         mapper: Draws maps of the repository.
         map_tokens: How long one may be; 0 for none.
+        measured: What the coder's model was seen to write, as it was known when the run began.
     """
 
     run: str
@@ -73,6 +75,7 @@ class RunScope:
     temperature: float | None = None
     mapper: Mapper = field(default_factory=lambda: Mapper(MemoryTags()))
     map_tokens: int = 0
+    measured: Measured = NOTHING_KNOWN
 
     async def enter(self, node: str, round_number: int, candidate: int | None) -> str | None:
         """Told of each step before it begins; the budget that is spent, for which most steps are left out."""

@@ -42,12 +42,16 @@ def first_said(known: str, new: str) -> str:
 
 
 class CodegenInput(TypedDict, total=False):
-    """What a run starts with. Only `task` is needed; `repo` is the current directory when it is not there."""
+    """What a run starts with. Only `task` is needed; `repo` is the current directory when it is not there.
+
+    `at_once` is how many calls at once pay for the coder's model; 0, or not there, where that is not known.
+    """
 
     task: Required[str]
     repo: str
     run: str
     candidates: Candidates
+    at_once: int
     repairs: int
     rounds: int
     approve: Sequence[Gate]

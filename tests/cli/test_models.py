@@ -155,7 +155,7 @@ def slow_server() -> Iterator[str]:
 
 def test_models_are_listed_with_size_place_and_abilities(corral: Corral) -> None:
     lines = corral("models").out.splitlines()
-    assert lines[0].split() == ["model", "size", "kind", "in", "memory", "can"]
+    assert lines[0].split() == ["model", "size", "kind", "in", "memory", "profile", "can"]
     assert any(line.split()[:3] == ["echo:latest", "1.0", "GB"] and "completion, tools" in line for line in lines)
     assert "echo:latest" in [model["name"] for model in corral("models", "list", "--json").document]
 

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from agents.answers.files import read_files
+from agents.codegen import CODER, EDIT_TRIALS, CoderQuestion, EditTrial, judge_trial
 from agents.codegen.debugger import Diagnosis
 from agents.codegen.intent import Intent
 from agents.codegen.planner import Plan
 from agents.codegen.reflector import Reflection
 from agents.codegen.researcher import Research
 from agents.codegen.reviewer import Review
+from agents.model import Completion
 from infrastructure.simulator import Task, default_models, is_right_first_time, read_tasks
 from infrastructure.simulator.brains.oracle import broken, fenced
 from infrastructure.simulator.brains.tasks import Break, find_task
@@ -201,3 +203,48 @@ def test_tasks_are_read_from_lines(tmp_path: Path):
 
     assert [task.id for task in tasks] == ["add", "why"]
     assert tasks[1].break_ is Break.NOTHING
+
+
+# ------------------------------------------------------------------------------- the form of its edits
+
+FORMS = ("whole", "search_replace", "function")
+
+
+async def edited(folder: Path, trial: EditTrial, form: str, **more: object) -> tuple[CoderQuestion, Completion]:
+    """What is asked in a form, and what the oracle answers."""
+    question = trial.question(form)
+    path = task_file(folder, ADD)
+    async with Sim(settings(*ORACLE, tasks=path, **more)) as sim:
+        messages = [{"role": each.role, "content": each.content} for each in CODER.question(question).messages]
+        _, answer = await ask(sim, "/api/chat", model="oracle", messages=messages, stream=False)
+        return question, Completion(text=answer["message"]["content"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("trial", EDIT_TRIALS, ids=lambda trial: trial.name)
+async def test_edits_are_written_in_the_form_that_is_asked_for(tmp_path: Path, trial: EditTrial, form: str):
+    question, completion = await edited(tmp_path, trial, form)
+    kinds = {type(change).__name__ for change in CODER.answer(completion, question)}
+    expected = {"whole": "FileAnswer", "search_replace": "EditAnswer", "function": "FunctionAnswer"}[form]
+    assert kinds == {expected}
+    assert judge_trial(trial, form, completion).right
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_share_of_the_answers_in_a_form_cannot_be_used(tmp_path: Path, form: str):
+    for asked in FORMS:
+        _, completion = await edited(tmp_path, EDIT_TRIALS[0], asked, malformed={form: 1.0})
+        assert judge_trial(EDIT_TRIALS[0], asked, completion).applied is (asked != form)
+
+
+async def test_a_share_between_spoils_some_answers_and_the_same_ones_each_time(tmp_path: Path):
+    async def spoilt() -> list[bool]:
+        asked = [await edited(tmp_path, trial, "whole", malformed={"whole": 0.5}) for trial in EDIT_TRIALS]
+        return [
+            judge_trial(trial, "whole", completion).applied
+            for trial, (_, completion) in zip(EDIT_TRIALS, asked, strict=True)
+        ]
+
+    first = await spoilt()
+    assert set(first) == {True, False}
+    assert await spoilt() == first

@@ -100,6 +100,14 @@ def test_each_candidate_is_sent_its_own_start(more, numbers, variants, rounds):
     assert [start.round for start in starts] == rounds
 
 
+@pytest.mark.parametrize(("more", "tried"), [({}, 4), ({"at_once": 0}, 4), ({"at_once": 1}, 1), ({"at_once": 9}, 8)])
+def test_auto_tries_as_many_as_pay_where_that_is_known(more, tried):
+    sends = routing.after_tester({**FULL, "candidates": "auto", **more})
+    assert len(sends) == tried
+    assert all(send.arg.optional for send in sends)
+    assert len(routing.after_tester({**FULL, "candidates": 2, **more})) == 2
+
+
 @pytest.mark.parametrize(("kind", "sent"), [("code", "code"), ("tests", "tests"), ("question", "code")])
 def test_candidate_knows_what_the_task_asks_for(kind, sent):
     assert routing.after_tester({**FULL, "intent": intent(kind)})[0].arg.kind == sent

@@ -84,7 +84,7 @@ async def test_state_and_payload_come_back_as_themselves_at_every_step(tmp_path,
             folder=tmp_path, source=source, sandbox=sandbox, test_command="",
             files={"calc.py": STUB, "test_calc.py": TESTS}, graph=compile_codegen_graph(checkpointer=saver),
         )  # fmt: skip
-        await scenario.run(approve=("plan", "patch"))
+        await scenario.run(approve=("plan", "patch"), at_once=2)
         yes = Command(resume={"approved": True})
         await scenario.run(yes)
         await scenario.run(yes)

@@ -74,6 +74,8 @@ class EditsApplied(Event):
     kind: Literal["work.edits_applied"] = "work.edits_applied"
     attempt: int
     files: tuple[str, ...]
+    edit_format: str = ""
+    """The form that was asked for; empty in runs of before."""
 
 
 class EditsRejected(Event):
@@ -82,6 +84,8 @@ class EditsRejected(Event):
     kind: Literal["work.edits_rejected"] = "work.edits_rejected"
     attempt: int
     reason: str
+    malformed_as: str = ""
+    """The form that was asked for, where it is that which was written badly; empty where something else is wrong."""
 
 
 class TestsRan(Event):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from infrastructure.simulator.brains.edits import known_edits
 from infrastructure.simulator.brains.oracle import Odds, OracleBrain
 from infrastructure.simulator.brains.question import Brain, Question
 from infrastructure.simulator.brains.schema import SchemaBrain
@@ -16,7 +17,7 @@ class Brains:
 
     def __init__(self, settings: SimulatorSettings, tasks: Sequence[Task]) -> None:
         self._schema = SchemaBrain()
-        self._oracle = OracleBrain(tasks, _odds_of(settings))
+        self._oracle = OracleBrain((*tasks, *known_edits()), _odds_of(settings))
         self._brains: Mapping[str, Brain] = {
             "script": ScriptBrain(),
             "echo": EchoBrain(),
@@ -41,4 +42,5 @@ def _odds_of(settings: SimulatorSettings) -> Odds:
         independent=settings.independent,
         repair_right=settings.repair_right,
         wrong_tests=settings.wrong_tests,
+        malformed=settings.malformed,
     )

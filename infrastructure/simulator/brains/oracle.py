@@ -7,17 +7,19 @@ of the tests that it writes.
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
 from infrastructure.simulator.brains.draws import drawn
 from infrastructure.simulator.brains.falsehoods import falsified
+from infrastructure.simulator.brains.forms import fenced, form_asked, malformed, written
 from infrastructure.simulator.brains.mutants import mutant
 from infrastructure.simulator.brains.question import Question
 from infrastructure.simulator.brains.schema import instance
 from infrastructure.simulator.brains.tasks import Break, Task, find_task, is_right_first_time
 from infrastructure.simulator.golang import Json, JsonObject
+from infrastructure.simulator.settings import Form
 
 _ROLE = re.compile(r"You are Corral's (\w+)\.")
 _FAILING = re.compile(r"^## Failing tests", re.MULTILINE)
@@ -36,6 +38,7 @@ class Odds:
         independent: Whether every other question is a draw of its own, so that candidates of one task differ.
         repair_right: Share of the repairs that are right.
         wrong_tests: Share of the written test functions that expect something false.
+        malformed: Share of the coder's answers that cannot be used, by the form that is asked for.
     """
 
     seed: int = 0
@@ -43,6 +46,7 @@ class Odds:
     independent: bool = False
     repair_right: float = 1.0
     wrong_tests: float = 0.0
+    malformed: Mapping[Form, float] = field(default_factory=dict[Form, float])
 
 
 class OracleBrain:
@@ -86,8 +90,11 @@ class OracleBrain:
             return iter(pieces(self._tests(question, task)))
         if (role and role[1] not in ("coder", "debugger")) or (not role and task.kind == "question"):
             return iter(pieces(_responder(task)))
+        form = form_asked(first) if role and role[1] == "coder" else "whole"
+        if role and self._is_malformed(form, question, task):
+            return iter(pieces(malformed(form, task.files)))
         if self._is_right(question, task):
-            return iter(pieces(fenced(task.files, task.language)))
+            return iter(pieces(written(form, task.files, task.language, question.text)))
         if task.break_ is Break.ENDLESS_LINE:
             return _for_ever(pieces(_ENDLESS_WORD))
         mutated = self._mutated(question, task)
@@ -103,6 +110,10 @@ class OracleBrain:
             return drawn("repair", *self._asked(question, task)) < odds.repair_right
         return odds.independent and drawn("answer", *self._asked(question, task)) < odds.first_time_right
 
+    def _is_malformed(self, form: Form, question: Question, task: Task) -> bool:
+        share = self._odds.malformed.get(form, 0.0)
+        return share > 0 and drawn("malformed", form, *self._asked(question, task)) < share
+
     def _mutated(self, question: Question, task: Task) -> Mapping[str, str]:
         """Wrong files that other questions get otherwise; none where the task says itself how it is wrong."""
         says_how = task.break_ is not Break.WRONG or task.broken
@@ -117,25 +128,16 @@ class OracleBrain:
             return _UNKNOWN
         asked = self._asked(question, task)
 
-        def written(path: str, content: str) -> str:
+        def told(path: str, content: str) -> str:
             if not self._odds.wrong_tests or not path.endswith(".py"):
                 return content
             return falsified(content, lambda name: drawn("test", path, name, *asked) < self._odds.wrong_tests)
 
-        return fenced({path: written(path, content) for path, content in task.tests.items()}, task.language)
+        return fenced({path: told(path, content) for path, content in task.tests.items()}, task.language)
 
     def _asked(self, question: Question, task: Task) -> tuple[object, ...]:
         """All that makes a question another one: its words, the approach hint among them, its seed, its temperature."""
         return self._odds.seed, task.id, question.seed, question.temperature, question.prompt
-
-
-def fenced(files: Mapping[str, str], language: str) -> str:
-    """Files as a model writes them: a fenced block each, the path in the info string."""
-    blocks = [
-        f"{_fence(content)}{language} {path}\n{content.rstrip(chr(10))}\n{_fence(content)}\n"
-        for path, content in files.items()
-    ]
-    return "\n".join(blocks)
 
 
 def broken(task: Task) -> str:
@@ -185,12 +187,6 @@ def _known(title: str, task: Task | None, conversation: str) -> JsonObject:
 def _for_ever(pieces: Sequence[str]) -> Iterator[str]:
     while True:
         yield from pieces
-
-
-def _fence(content: str) -> str:
-    """A fence longer than any in the content."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", content)), default=2)
-    return "`" * max(3, longest + 1)
 
 
 # ------------------------------------------------------------------------------ ways of being wrong

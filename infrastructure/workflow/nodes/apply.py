@@ -79,8 +79,9 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
     current = await _current(step, snapshot, state.get("contents", ()), answer)
     applied = await asyncio.to_thread(apply_edits, current, answer)
     if isinstance(applied, Rejected):
-        rejected = _rejected(step, state, f"{applied.path}: {applied.reason}\n{applied.hint}".strip())
-        return {**rejected, "malformed": (*state.get("malformed", ()), state.get("edit_format", "whole"))}
+        form = state.get("edit_format", "whole")
+        rejected = _rejected(step, state, f"{applied.path}: {applied.reason}\n{applied.hint}".strip(), form)
+        return {**rejected, "malformed": (*state.get("malformed", ()), form)}
     texts = _without_judge(step, snapshot, state["start"].baseline, applied.contents)
     texts, notes = await asyncio.to_thread(_mended, tuple(snapshot.files), current, texts)
     for note in notes:
@@ -106,7 +107,8 @@ async def _changed(step: Step, state: ApplyReads, snapshot: Snapshot, texts: Map
         return _unchanged(step, state, "it puts every file back as it was before the task")
     if before := with_patch(state.get("past", ()), patch):
         return await _again(step, state, before)
-    step.emit(EditsApplied(attempt=attempt, files=tuple(ref.path for ref in changed)))
+    files = tuple(ref.path for ref in changed)
+    step.emit(EditsApplied(attempt=attempt, files=files, edit_format=state.get("edit_format", "whole")))
     return {"contents": contents, "patch": patch, "rejected": "", "unchanged": 0}
 
 
@@ -114,8 +116,8 @@ async def _stored(step: Step, text: str | None) -> str | None:
     return None if text is None else await step.scope.blobs.put(text.encode())
 
 
-def _rejected(step: Step, state: ApplyReads, reason: str) -> ApplyWrites:
-    step.emit(EditsRejected(attempt=state.get("attempt", 1), reason=reason))
+def _rejected(step: Step, state: ApplyReads, reason: str, malformed_as: str = "") -> ApplyWrites:
+    step.emit(EditsRejected(attempt=state.get("attempt", 1), reason=reason, malformed_as=malformed_as))
     return {**_useless(state, reason), "outcome": "failed", "reason": f"the changes do not fit: {reason}"}
 
 

@@ -61,7 +61,7 @@ async def write_node(state: WriteReads, step: Step) -> WriteWrites:
     try:
         answer = await CODER.ask(step.model("coder", f"write:{start.number}:{attempt}", start.place), question)
     except UnusableAnswer as problem:
-        step.emit(EditsRejected(attempt=attempt, reason=problem.reason))
+        step.emit(EditsRejected(attempt=attempt, reason=problem.reason, malformed_as=question.edit_format))
         written["rejected"] = f"{problem.reason}\n{problem.hint}".strip()
         written["malformed"] = (*written["malformed"], question.edit_format)
         return written
@@ -79,7 +79,7 @@ async def _question(state: WriteReads, step: Step) -> CoderQuestion:
         task=start.task,
         plan=start.plan,
         files=files,
-        edit_format=choose_format(planned, malformed=state.get("malformed", ())),
+        edit_format=choose_format(planned, step.scope.measured, malformed=state.get("malformed", ())),
         tests=await shown_tests(step.scope, snapshot, start.baseline, step.note),
         variant=start.variant,
         repair=await _repair(state, step),
