@@ -201,6 +201,7 @@ def test_budget_that_runs_out_keeps_the_best_so_far_and_offers_it_with_a_caution
     assert done.code == 4
     assert done.out.startswith("diff --git")
     assert "caution: the budget ran out before this patch passed" in done.err
+    assert "\nstill red:\n  " in done.err
     assert "read it first" in done.err
 
 

@@ -9,6 +9,7 @@ import { readPatch, sums } from "../../backend/web/app/patch.js";
 import { isWanted, looksOf, merged } from "../../backend/web/app/runs.js";
 import { taskOf } from "../../backend/web/app/start.js";
 import { newRun } from "../../backend/web/app/state.js";
+import { linesOf } from "../../backend/web/app/words.js";
 import { story } from "./events.mjs";
 
 const PATCH = `diff --git a/src/a.py b/src/a.py
@@ -144,4 +145,19 @@ test("streamed text is never said aloud, a question is", () => {
   const next = story();
   assert.equal(newsOf(newRun("r"), next("call.text", { call: "a", role: "coder", text: "x", thinking: false })), "");
   assert.match(newsOf(newRun("r"), next("approval.asked", { gate: "patch", approval: "patch:1", question: "" })), /asks you about the patch/);
+});
+
+test("the end of a run names what is still red, and how much more there is", () => {
+  const red = [{ test: "t.py::a", says: "AssertionError: -1 != 3" }, { test: "t.py::b", says: "" }];
+  const ended = { kind: "run.finished", status: "failed", red, red_total: 5 };
+  assert.deepEqual(linesOf(ended).map((each) => each.text), [
+    "finished: failed", "still red: t.py::a: AssertionError: -1 != 3", "still red: t.py::b", "and 3 more",
+  ]);
+  assert.deepEqual(linesOf({ kind: "run.finished", status: "done" }).map((each) => each.text), ["finished: done"], "an older event has no such list");
+});
+
+test("a budget is named as people say it", () => {
+  const spent = (/** @type {string} */ budget) => linesOf({ kind: "run.budget_spent", budget, limit: 60 })[0].text;
+  assert.equal(spent("gpu_seconds"), "the budget of 60 GPU seconds is spent; ending with the best so far");
+  assert.equal(spent("calls"), "the budget of 60 calls is spent; ending with the best so far");
 });
