@@ -75,6 +75,7 @@ EXITS: Mapping[str, Exits] = {
     "models": (
         (0, "listed, pulled or answered; fit: nothing is known to speak against it"),
         (1, "fit: lanes do not fit together on a server"),
+        (2, "check --show: there is no profile of that model"),
         (3, "no server, no such model, a download that failed, a model that does not answer"),
     ),
     "bench": ((0, "measured"), (3, "no server, no such model, a call that failed")),
