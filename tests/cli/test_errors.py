@@ -43,6 +43,8 @@ NEVER_LEAVE = {
     "UnscriptedRole": "only with scripted roles, in tests and benchmarks",
     "AnswerStopped": "becomes an answer that a role asks for again",
     "UnusableReport": "becomes a report that says so",
+    "NoSuchHunk": "becomes a Refused",
+    "UnreadablePatch": "becomes a Refused",
     "ParseTooLong": "leaves a file out of the map",
     "BudgetExhausted": "ends a run with the best so far, as a value",
     "BadShape": "becomes an UnreadableAnswer",

@@ -70,6 +70,7 @@ export const CANDIDATE_EDGES = [
   { from: "apply", to: "run_tests" },
   { from: "apply", to: "write", rare: true },
   { from: "run_tests", to: "debugger" },
+  { from: "run_tests", to: "write", rare: true },
   { from: "debugger", to: "write" },
 ];
 
