@@ -118,12 +118,12 @@ async def test_too_large_a_file_is_refused_without_being_read_whole(tmp_path, mo
 @pytest.mark.parametrize(
     ("path", "mode", "content"),
     [
-        ("../outside.py", 0o100644, b"x"),
-        ("/tmp/outside.py", 0o100644, b"x"),
-        ("a/../../outside.py", 0o100644, b"x"),
+        ("../led-out.py", 0o100644, b"x"),
+        ("/tmp/led-out.py", 0o100644, b"x"),
+        ("a/../../led-out.py", 0o100644, b"x"),
         (".git/hooks/post-checkout", 0o100755, b"x"),
         ("link", 0o120000, b"/etc/passwd"),
-        ("link", 0o120000, b"../../outside"),
+        ("link", 0o120000, b"../../led-out"),
         ("device", 0o060000, b"x"),
         ("a" * 300, 0o100644, b"x"),
         ("calc.py/inside", 0o100644, b"x"),
@@ -137,7 +137,7 @@ async def test_path_that_leads_out_is_refused_and_nothing_is_written_there(lines
     with pytest.raises(Exception, match=r"is refused") as caught:
         await replay_file(write(lines))
     assert type(caught.value).__name__ == "PathRefused"
-    assert not list(Path(tmp_path).parent.glob("**/outside*"))
+    assert not list(Path(tmp_path).parent.glob("**/led-out*"))
 
 
 @pytest.mark.parametrize("files", [{"a": ["x"]}, {"a": [1, 2, 3]}, {"a": ["00", 0o100644, -1]}, [], "text"])
