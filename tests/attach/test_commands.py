@@ -62,7 +62,7 @@ async def test_guest_prints_the_document_that_it_would_print_alone(tmp_path: Pat
         await made.held_by(first)
         guest = await made.run(output="json")
         assert await guest.ended() == 0
-        own = {"run", "seconds"}
+        own = {"run", "seconds", "gpu_seconds"}
         assert {name: value for name, value in guest.result.items() if name not in own} == {
             name: value for name, value in alone.result.items() if name not in own
         }
@@ -187,7 +187,7 @@ async def test_guest_is_refused_as_it_would_be_alone(tmp_path: Path, name: str) 
         await holder.event("call.text")
         guest = await made.command(*words)
         assert await guest.ended() == code, guest.text
-        own = {"run", "seconds"}
+        own = {"run", "seconds", "gpu_seconds"}
         assert {**guest.result, **dict.fromkeys(own)} == {**alone.result, **dict.fromkeys(own)}
         assert [line for line in guest.err if "error" in line or "→" in line] == [
             line.replace(alone.result["run"] or " ", guest.result["run"] or " ")

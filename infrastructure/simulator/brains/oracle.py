@@ -175,7 +175,13 @@ def _known(title: str, task: Task | None, conversation: str) -> JsonObject:
             "fix": "Write the function as the task describes it.",
             "files": paths,
         },
-        "Review": {"verdict": "approve", "objections": [], "summary": "It does what was asked."},
+        "Review": {
+            "verdict": "approve",
+            "objections": [],
+            "risks": [],
+            "files": [],
+            "summary": "It does what was asked.",
+        },
         "Reflection": {
             "lesson": "The last plan did not lead to passing tests.",
             "approach": "Write the function as the task describes it, from the start.",
