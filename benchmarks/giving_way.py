@@ -1,14 +1,13 @@
 """What a person waits more when guesses fill every slot: first token on an idle pool, and under full speculation.
 
-Two simulated servers of four slots; the guesses are in the middle of their answers (`decode`), or of a long prompt
-(`prompt`), where a server lets go only after a batch. Idle and full rounds interleave in one process.
+Two simulated servers of four slots, 20 ms a token; the guesses are in the middle of their answers. Idle and full rounds
+interleave in one process.
 `python -m benchmarks.giving_way`
 """
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from benchmarks.measuring import summary
@@ -16,10 +15,9 @@ from infrastructure.config.settings import ServerSettings
 from infrastructure.connection_pool import Call, ChunkStream, OllamaConnectionPool
 from infrastructure.simulator import Simulator, SimulatorSettings, script_models
 
-ROUNDS = {False: 40, True: 15}
+ROUNDS = 40
 SLOTS = 4
 TOKEN_SECONDS = 0.02
-BATCH, BATCH_SECONDS = 512, 0.1
 PERSON = Call(client="person")
 GUESS = Call(client="run", band="speculative")
 
@@ -31,7 +29,7 @@ def _server() -> Simulator:
             load_seconds=0,
             num_ctx=32768,
             num_parallel=SLOTS,
-            prefill_tokens_per_second=BATCH / BATCH_SECONDS,
+            prefill_tokens_per_second=5_000,
             decode_tokens_per_second=1 / TOKEN_SECONDS,
         )
     )
@@ -47,20 +45,17 @@ async def _first_token(pool: OllamaConnectionPool) -> float:
 
 
 @asynccontextmanager
-async def _speculation(pool: OllamaConnectionPool, servers: list[Simulator], *, reading: bool):
-    """Guesses in every slot: all in the middle of their answers, or of their prompts."""
-    prompt = "word " * (8_000 if reading else 8)
+async def _speculation(pool: OllamaConnectionPool, servers: list[Simulator]):
+    """Guesses in every slot, all in the middle of their answers."""
 
     async def guess(number: int) -> None:
-        async with pool.stream_generate(model="endless", prompt=f"{number} {prompt}", call=GUESS) as stream:
+        async with pool.stream_generate(model="endless", prompt=f"{number} go on", call=GUESS) as stream:
             await _through(stream)
 
     guesses = [asyncio.create_task(guess(number)) for number in range(len(servers) * SLOTS)]
     try:
         for server in servers:
-            await server.truth.until(
-                lambda truth: len([each for each in truth.in_slots() if reading or each.first_token_at]) == SLOTS
-            )
+            await server.truth.until(lambda truth: sum(bool(each.first_token_at) for each in truth.in_slots()) == SLOTS)
         yield
     finally:
         for each in guesses:
@@ -75,7 +70,7 @@ async def _through(stream: ChunkStream) -> None:
         continue
 
 
-async def measure(*, reading: bool) -> tuple[list[float], list[float], int]:
+async def measure() -> tuple[list[float], list[float], int]:
     """Milliseconds to a person's first token, idle and under full speculation, and how many guesses gave way."""
     idle: list[float] = []
     full: list[float] = []
@@ -85,23 +80,20 @@ async def measure(*, reading: bool) -> tuple[list[float], list[float], int]:
         pool = await stack.enter_async_context(OllamaConnectionPool(settings))
         for _ in range(2):
             await _first_token(pool)
-        for _ in range(ROUNDS[reading]):
+        for _ in range(ROUNDS):
             idle.append(await _first_token(pool))
-            async with _speculation(pool, servers, reading=reading):
+            async with _speculation(pool, servers):
                 full.append(await _first_token(pool))
         return idle, full, pool.snapshot().calls.preempted
 
 
 def main() -> None:
-    for reading in (False, True):
-        idle, full, gave_way = asyncio.run(measure(reading=reading))
-        more = [late - early for late, early in zip(full, idle, strict=True)]
-        what = f"prompt, in batches of {1000 * BATCH_SECONDS:.0f} ms" if reading else "decode"
-        print(f"guesses in their {what}: {gave_way} gave way in {ROUNDS[reading]} rounds")
-        print(f"  first token idle  {summary(idle)} ms")
-        print(f"  first token full  {summary(full)} ms")
-        print(f"  more              {summary(more)} ms, 95 of 100 below {sorted(more)[int(0.95 * len(more))]:.1f}, "
-              f"most {max(more):.1f}, median {statistics.median(more):.1f}")  # fmt: skip
+    idle, full, gave_way = asyncio.run(measure())
+    more = sorted(late - early for late, early in zip(full, idle, strict=True))
+    print(f"{gave_way} guesses gave way in {ROUNDS} rounds; a person's first token:")
+    print(f"  idle  {summary(idle)} ms")
+    print(f"  full  {summary(full)} ms")
+    print(f"  more  {summary(more)} ms, 95 of 100 below {more[int(0.95 * len(more))]:.1f}, most {more[-1]:.1f}")
 
 
 if __name__ == "__main__":
