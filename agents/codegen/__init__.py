@@ -26,6 +26,7 @@ __all__ = [
     "RESEARCHER",
     "RESPONDER",
     "REVIEWER",
+    "ROLES",
     "TESTER",
     "CodeAnswer",
     "CoderQuestion",
@@ -59,3 +60,6 @@ __all__ = [
     "judge_trial",
     "options_for",
 ]
+
+ROLES = (INTENT, RESEARCHER, PLANNER, TESTER, CODER, DEBUGGER, EXAMINER, REVIEWER, REFLECTOR, RESPONDER)
+"""Every role, in about the order in which a run comes to them."""

@@ -9,22 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.codegen import (
-    CODER,
-    DEBUGGER,
-    EXAMINER,
-    INTENT,
-    PLANNER,
-    REFLECTOR,
-    RESEARCHER,
-    RESPONDER,
-    REVIEWER,
-    TESTER,
-)
+from agents.codegen import ROLES
 from infrastructure.config.settings import Settings
 
-_ROLES = (CODER, DEBUGGER, EXAMINER, INTENT, PLANNER, REFLECTOR, RESEARCHER, RESPONDER, REVIEWER, TESTER)
-ROLE_NAMES = frozenset(role.name for role in _ROLES)
+ROLE_NAMES = frozenset(role.name for role in ROLES)
 SIMULATED_FAMILY = "simulated"
 """What a simulated server says its models belong to."""
 ORACLE = "oracle"

@@ -9,6 +9,7 @@ from typing import Any
 from agents.codegen import (
     CODER,
     DEBUGGER,
+    EXAMINER,
     INTENT,
     PLANNER,
     REFLECTOR,
@@ -18,6 +19,7 @@ from agents.codegen import (
     TESTER,
     CoderQuestion,
     DebuggerQuestion,
+    ExaminerQuestion,
     IntentQuestion,
     ListedFile,
     Plan,
@@ -143,6 +145,31 @@ def _others() -> Iterator[Situation]:
         TESTER,
         lambda window: TesterQuestion(task="t", plan=plan(), interfaces=several(8, "code", window // 4)),
         "interfaces",
+    )
+    yield Situation(
+        "examiner, many interfaces",
+        EXAMINER,
+        lambda window: ExaminerQuestion(task="t", plan=plan(), interfaces=several(8, "code", window // 4)),
+        "interfaces",
+    )
+    yield Situation(
+        "examiner, huge plan",
+        EXAMINER,
+        lambda window: ExaminerQuestion(task="t", plan=plan(60, much("prose", window // 20))),
+        "plan.risks",
+    )
+    yield Situation("coder, many signatures", CODER, _coder("code", interfaces=much("code", 40_000)), "interfaces")
+    yield Situation(
+        "planner, long map",
+        PLANNER,
+        lambda window: PlannerQuestion(task="t", summary="s", map=much("code", 40_000)),
+        "map",
+    )
+    yield Situation(
+        "researcher, long map",
+        RESEARCHER,
+        lambda window: ResearcherQuestion(task="t", summary="s", listing=LISTING[:50], map=much("code", 40_000)),
+        "map",
     )
     yield Situation(
         "tester, huge plan",

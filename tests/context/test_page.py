@@ -6,22 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.codegen import (
-    CODER,
-    DEBUGGER,
-    EXAMINER,
-    INTENT,
-    PLANNER,
-    REFLECTOR,
-    RESEARCHER,
-    RESPONDER,
-    REVIEWER,
-    TESTER,
-)
+from agents.codegen import CODER, ROLES
 from agents.codegen.coder import options_for
 from agents.trimming import Rule, Trim
 
-ROLES = (INTENT, RESEARCHER, PLANNER, TESTER, CODER, DEBUGGER, REVIEWER, REFLECTOR, RESPONDER, EXAMINER)
 _LEAST = {"_changed": "those that the plan changes", "_untouched": "those that the last attempt left alone"}
 
 
