@@ -107,7 +107,7 @@ def eval(  # noqa: A001 - the verb's name
             repairs=_numbers("--repairs", repairs, 0, MOST_REPAIRS),
             rounds=_numbers("--rounds", rounds, 1, MOST_ROUNDS),
         )
-        settings = settings_with(common, sandbox)
+        settings = _without_profiles(settings_with(common, sandbox))
         kept = _chosen(problems, only, limit, test_command)
         place = EvalPlace(writable_folder("--out", out or Path(".eval", problems.resolve().stem)))
         outline = Outline(
@@ -128,6 +128,11 @@ def eval(  # noqa: A001 - the verb's name
         if error.filename is None or problems is None or Path(error.filename) != problems:
             raise
         raise Refused(f"{problems}: {error.strerror}", "Name a file of problems, or a folder of exercises.") from error
+
+
+def _without_profiles(settings: Settings) -> Settings:
+    """Samples neither take nor add what is known of a model: otherwise each would depend on those before it."""
+    return settings.model_copy(update={"run": settings.run.model_copy(update={"profiles": False})})
 
 
 class _Work:

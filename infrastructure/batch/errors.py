@@ -33,13 +33,13 @@ class BadJobs(BatchError):
 
 
 class FolderInUse(BatchError):
-    """Another `corral batch` works in this folder."""
+    """Another command of the same kind works in this folder."""
 
     hint = "Wait for it to end, or name another folder with --out."
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        super().__init__(f"another `corral batch` works in {folder}")
+    def __init__(self, folder: Path, verb: str) -> None:
+        self.folder, self.verb = folder, verb
+        super().__init__(f"another `corral {verb}` works in {folder}")
 
 
 class UnreadableLine(BatchError):

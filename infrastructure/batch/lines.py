@@ -10,8 +10,14 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+from pydantic import BaseModel, ValidationError
+
+from infrastructure.batch.errors import UnreadableLine
 from infrastructure.storage.directory import sync_directory
+
+M = TypeVar("M", bound=BaseModel)
 
 _BLOCK = 1 << 16
 
@@ -58,6 +64,19 @@ def read_lines(path: Path) -> Iterator[bytes]:
             yield from (line[:-1] for line in file if line.endswith(b"\n"))
     except FileNotFoundError:
         return
+
+
+def read_models(path: Path, kind: type[M]) -> Iterator[M]:
+    """The finished lines of a file as values.
+
+    Raises:
+        UnreadableLine: a line is none.
+    """
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            yield kind.model_validate_json(line)
+        except ValidationError as error:
+            raise UnreadableLine(path, number, str(error.errors()[0]["msg"])) from error
 
 
 def replace_lines(path: Path, lines: Iterable[bytes]) -> None:

@@ -12,10 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 import orjson
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
-from infrastructure.batch.errors import UnreadableLine
-from infrastructure.batch.lines import JsonLines, read_lines, replace_lines
+from infrastructure.batch.lines import JsonLines, read_lines, read_models, replace_lines
 from infrastructure.batch.place import BatchPlace
 from infrastructure.batch.runs import FINAL, Verdict
 from infrastructure.tasks import RunResult, Status
@@ -107,11 +106,7 @@ def read_records(path: Path) -> Iterator[Record]:
     Raises:
         UnreadableLine: a line is none.
     """
-    for number, line in enumerate(read_lines(path), 1):
-        try:
-            yield Record.model_validate_json(line)
-        except ValidationError as error:
-            raise UnreadableLine(path, number, str(error.errors()[0]["msg"])) from error
+    return read_models(path, Record)
 
 
 class RecordFile:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from infrastructure.batch.errors import FolderInUse
 from infrastructure.batch.folders import Folders, solution_of
+from infrastructure.batch.holding import held
 from infrastructure.batch.identity import Params, Wishes, identity_of, params_of
 from infrastructure.batch.jobs import Entry
 from infrastructure.batch.keeping import record_of, write_patch, write_report
@@ -40,7 +39,6 @@ from infrastructure.batch.runs import RunOutcome, Runs
 from infrastructure.batch.tally import Tally
 from infrastructure.config.settings import Settings
 from infrastructure.pool.states import Band
-from infrastructure.storage.lock import EngineLock
 from infrastructure.storage.times import Now, utc_now
 from infrastructure.tasks import TaskSpec
 from infrastructure.workspace.threads import in_thread
@@ -93,24 +91,13 @@ async def work_on(order: Order, runs: Runs, registry: BatchRegistry) -> BatchRep
         BatchStopped: an error that every job would meet; the report is written all the same.
         OSError, StorageError: something could not be kept.
     """
-    async with _held(order.place):
+    place = order.place
+    async with held(place.root, place.lock, "batch", place.prepare):
         work = await _Work.open(order, runs, registry)
         try:
             return await work.through()
         finally:
             await work.aclose()
-
-
-@asynccontextmanager
-async def _held(place: BatchPlace) -> AsyncGenerator[None]:
-    lock = EngineLock(place.lock, verb="batch")
-    await in_thread(lambda _: place.prepare())
-    if not await in_thread(lambda _: lock.try_acquire()):
-        raise FolderInUse(place.root)
-    try:
-        yield
-    finally:
-        await in_thread(lambda _: lock.close())
 
 
 class _Work:

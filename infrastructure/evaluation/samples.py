@@ -10,10 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from infrastructure.batch import UnreadableLine
-from infrastructure.batch.lines import read_lines
+from infrastructure.batch.lines import read_models
 from infrastructure.tasks import Status
 
 Fit = Literal["fit", "green before", "reference fails", "not runnable"]
@@ -122,8 +121,4 @@ def read_samples(path: Path) -> Iterator[Sample]:
     Raises:
         UnreadableLine: a line is none.
     """
-    for number, line in enumerate(read_lines(path), 1):
-        try:
-            yield Sample.model_validate_json(line)
-        except ValidationError as error:
-            raise UnreadableLine(path, number, str(error.errors()[0]["msg"])) from error
+    return read_models(path, Sample)

@@ -7,8 +7,7 @@ one that was made at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +15,6 @@ from infrastructure.batch import (
     BatchError,
     BatchRegistry,
     Ended,
-    FolderInUse,
     News,
     Opened,
     Order,
@@ -26,6 +24,7 @@ from infrastructure.batch import (
     read_records,
     work_on,
 )
+from infrastructure.batch.holding import held
 from infrastructure.batch.lines import JsonLines, replace_lines
 from infrastructure.evaluation.judging import HiddenJudge
 from infrastructure.evaluation.place import EvalPlace, Outline, read_outline
@@ -38,7 +37,6 @@ from infrastructure.events.catalogue import AnyEvent
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId
 from infrastructure.storage.blobs import sha_of
-from infrastructure.storage.lock import EngineLock
 from infrastructure.workspace.threads import Stopping, in_thread
 
 JUDGES = 4
@@ -77,7 +75,7 @@ async def evaluate(
         OSError, StorageError: something could not be kept.
     """
     place = assignment.place
-    async with _held(place):
+    async with held(place.root, place.lock, "eval", partial(place.root.mkdir, parents=True, exist_ok=True)):
         outline = assignment.outline.model_dump_json(indent=1).encode()
         await in_thread(lambda _: replace_lines(place.outline, [outline]))
         bench = await in_thread(lambda _: _Bench(assignment, judge, events_of))
@@ -102,18 +100,6 @@ def reported(place: EvalPlace) -> EvalReport:
     report = report_on(outline, [judged[each] for each in current.items() if each in judged])
     replace_lines(place.report, [report.model_dump_json(indent=1).encode()])
     return report
-
-
-@asynccontextmanager
-async def _held(place: EvalPlace) -> AsyncGenerator[None]:
-    lock = EngineLock(place.lock, verb="eval")
-    await in_thread(lambda _: place.root.mkdir(parents=True, exist_ok=True))
-    if not await in_thread(lambda _: lock.try_acquire()):
-        raise FolderInUse(place.root)
-    try:
-        yield
-    finally:
-        await in_thread(lambda _: lock.close())
 
 
 class _Bench:
