@@ -17,15 +17,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class FileAnswer:
-    r"""A file given whole. `content` has `\\n` line ends and is empty or ends with one.
+class _OfFile:
+    """What is wanted of one file.
 
     Raises:
         UnusableAnswer: When made with a path that `safe_path` refuses.
     """
 
     path: str
-    content: str
 
     def __post_init__(self) -> None:
         """Hold the promise wherever the value comes from, a stored state too."""
@@ -33,73 +32,45 @@ class FileAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class EditAnswer:
+class FileAnswer(_OfFile):
+    r"""A file given whole. `content` has `\\n` line ends and is empty or ends with one."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditAnswer(_OfFile):
     r"""Lines to look for in a file and what stands there instead; both with `\\n` line ends.
 
     An empty `search` makes a new file. An empty `replace` removes the lines.
-
-    Raises:
-        UnusableAnswer: When made with a path that `safe_path` refuses.
     """
 
-    path: str
     search: str
     replace: str
 
-    def __post_init__(self) -> None:
-        """Hold the promise wherever the value comes from, a stored state too."""
-        safe_path(self.path)
-
 
 @dataclass(frozen=True, slots=True)
-class HunkAnswer:
+class HunkAnswer(_OfFile):
     r"""A hunk of a unified diff. Its numbers are not kept: models count badly.
 
     Attributes:
         path: The file.
         lines: The hunk's lines as written, each with its sign, with `\\n` line ends.
-
-    Raises:
-        UnusableAnswer: When made with a path that `safe_path` refuses.
     """
 
-    path: str
     lines: str
 
-    def __post_init__(self) -> None:
-        """Hold the promise wherever the value comes from, a stored state too."""
-        safe_path(self.path)
-
 
 @dataclass(frozen=True, slots=True)
-class FunctionAnswer:
-    r"""Definitions that replace those of the same names in a Python file; `code` has `\\n` line ends.
+class FunctionAnswer(_OfFile):
+    r"""Definitions that replace those of the same names in a Python file; `code` has `\\n` line ends."""
 
-    Raises:
-        UnusableAnswer: When made with a path that `safe_path` refuses.
-    """
-
-    path: str
     code: str
 
-    def __post_init__(self) -> None:
-        """Hold the promise wherever the value comes from, a stored state too."""
-        safe_path(self.path)
-
 
 @dataclass(frozen=True, slots=True)
-class DeleteAnswer:
-    """A file that is to be deleted.
-
-    Raises:
-        UnusableAnswer: When made with a path that `safe_path` refuses.
-    """
-
-    path: str
-
-    def __post_init__(self) -> None:
-        """Hold the promise wherever the value comes from, a stored state too."""
-        safe_path(self.path)
+class DeleteAnswer(_OfFile):
+    """A file that is to be deleted."""
 
 
 Change: TypeAlias = FileAnswer | EditAnswer | HunkAnswer | FunctionAnswer | DeleteAnswer
