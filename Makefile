@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench lock format eval-humaneval real clean
+.PHONY: demo test check fuzz bench lock format eval-humaneval real clean
 .DEFAULT_GOAL := demo
 
 $(READY): requirements/dev.lock pyproject.toml
@@ -26,6 +26,9 @@ check: $(READY)  ## format, lint, types, layers, fast tests
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not real"
+
+fuzz: $(READY)  ## the property tests with new examples each time
+	$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=default -m "not real"
 
 bench: $(READY)  ## the figures of docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -222,14 +222,15 @@ async def test_question_open_when_the_holder_goes_is_asked_again_by_the_next(tmp
             ending = asyncio.ensure_future(guest.result(run))
             await until(guest, run, "approval.asked")
             await holder.__aexit__(None, None, None)
-            asked_again = 0
-            while not ending.done():
+            asked_again: set[int] = set()
+            while not ending.done():  # following anew starts over
                 async for stored in guest.follow(run):
-                    if stored.event.kind == "approval.asked" and stored.execution == 2:
-                        asked_again += 1
+                    again = stored.event.kind == "approval.asked" and stored.execution == 2
+                    if again and stored.position not in asked_again:
+                        asked_again.add(stored.position)
                         await guest.answer(run, "plan:1", approved=True)
                 await asyncio.wait([ending], timeout=LOOK)
-            assert asked_again == 1
+            assert len(asked_again) == 1
             assert (await ending).status == "done"
 
 
