@@ -80,6 +80,67 @@ MIGRATIONS: tuple[Migration, ...] = (
         # What the prompt of a call consisted of, what was cut of it, and what it took; empty for older calls.
         "ALTER TABLE calls ADD COLUMN xray_json TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        # Conversations. Their events stand in `events` under the session's id; `last` numbers messages without a scan.
+        """
+        CREATE TABLE sessions (
+            session TEXT PRIMARY KEY, title TEXT NOT NULL DEFAULT '', workspace TEXT NOT NULL DEFAULT '',
+            agent TEXT NOT NULL DEFAULT '', settings_json TEXT NOT NULL DEFAULT '{}',
+            todos_json TEXT NOT NULL DEFAULT '[]', parent TEXT NOT NULL DEFAULT '',
+            forked_after INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL,
+            updated TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX sessions_updated ON sessions (updated, session)",
+        """
+        CREATE TABLE messages (
+            session TEXT NOT NULL, number INTEGER NOT NULL, at TEXT NOT NULL, role TEXT NOT NULL,
+            agent TEXT NOT NULL DEFAULT '', key TEXT NOT NULL DEFAULT '', call TEXT NOT NULL DEFAULT '',
+            body TEXT NOT NULL, PRIMARY KEY (session, number)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE UNIQUE INDEX messages_keys ON messages (session, key) WHERE key <> ''",
+        # A call has one result.
+        "CREATE UNIQUE INDEX messages_results ON messages (session, call) WHERE call <> ''",
+        """
+        CREATE TABLE switches (
+            session TEXT NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL, previous TEXT NOT NULL, agent TEXT NOT NULL,
+            reason TEXT NOT NULL, by TEXT NOT NULL, PRIMARY KEY (session, seq)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE turns (
+            turn TEXT PRIMARY KEY, session TEXT NOT NULL, state TEXT NOT NULL, agent TEXT NOT NULL,
+            status TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', started TEXT NOT NULL, ended TEXT
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX turns_unfinished ON turns (session, turn) WHERE state <> 'finished'",
+        # What a client runs: the call stays until its result is there, across restarts.
+        """
+        CREATE TABLE tool_calls (
+            session TEXT NOT NULL, call TEXT NOT NULL, turn TEXT NOT NULL, tool TEXT NOT NULL, place TEXT NOT NULL,
+            arguments_json TEXT NOT NULL, state TEXT NOT NULL, approval TEXT NOT NULL DEFAULT '',
+            requested TEXT NOT NULL, ended TEXT, PRIMARY KEY (session, call)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX tool_calls_open ON tool_calls (session, call) WHERE state <> 'ended'",
+        # `owner` is a session or a run; `key` is what it is asked for there, so that asking again asks once.
+        """
+        CREATE TABLE approvals (
+            approval TEXT PRIMARY KEY, owner TEXT NOT NULL, key TEXT NOT NULL, gate TEXT NOT NULL, tool TEXT NOT NULL,
+            workspace TEXT NOT NULL DEFAULT '', request_json TEXT NOT NULL, sha TEXT NOT NULL, nonce TEXT NOT NULL,
+            state TEXT NOT NULL, decision_json TEXT NOT NULL DEFAULT '', asked TEXT NOT NULL, expires TEXT,
+            decided TEXT, used TEXT, UNIQUE (owner, key)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX approvals_pending ON approvals (owner, approval) WHERE state = 'pending'",
+        """
+        CREATE TABLE rules (
+            rule TEXT PRIMARY KEY, scope TEXT NOT NULL, owner TEXT NOT NULL DEFAULT '', tool TEXT NOT NULL,
+            pattern TEXT NOT NULL, made TEXT NOT NULL, by TEXT NOT NULL DEFAULT '', approval TEXT NOT NULL DEFAULT ''
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
-from infrastructure.events.catalogue.approval import ApprovalAsked, ApprovalGiven
+from infrastructure.events.catalogue.agent import AgentCompleted, AgentFailed, AgentStarted, AgentSwitched
+from infrastructure.events.catalogue.approval import ApprovalAsked, ApprovalDecided, ApprovalGiven
 from infrastructure.events.catalogue.base import Event
 from infrastructure.events.catalogue.call import (
     CallCompleted,
@@ -33,6 +34,22 @@ from infrastructure.events.catalogue.run import (
     RunFinished,
     RunInterrupted,
     RunStarted,
+)
+from infrastructure.events.catalogue.session import MessageAdded, SessionCreated, SessionDeleted, SessionUpdated
+from infrastructure.events.catalogue.system import (
+    ConfigRefused,
+    ConfigReloaded,
+    ServerEjected,
+    ServerReturned,
+    SystemStarted,
+    SystemStopped,
+)
+from infrastructure.events.catalogue.tool import (
+    ToolApprovalRequired,
+    ToolCompleted,
+    ToolFailed,
+    ToolRequested,
+    ToolStarted,
 )
 from infrastructure.events.catalogue.work import (
     AnswerGiven,
@@ -95,7 +112,27 @@ AnyEvent: TypeAlias = Annotated[
     | PatchApplied
     | AnswerGiven
     | ApprovalAsked
-    | ApprovalGiven,
+    | ApprovalGiven
+    | ApprovalDecided
+    | MessageAdded
+    | SessionCreated
+    | SessionDeleted
+    | SessionUpdated
+    | AgentCompleted
+    | AgentFailed
+    | AgentStarted
+    | AgentSwitched
+    | ToolApprovalRequired
+    | ToolCompleted
+    | ToolFailed
+    | ToolRequested
+    | ToolStarted
+    | ConfigRefused
+    | ConfigReloaded
+    | ServerEjected
+    | ServerReturned
+    | SystemStarted
+    | SystemStopped,
     Field(discriminator="kind"),
 ]
 
@@ -104,9 +141,14 @@ ANY_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 __all__ = [
     "ANY_EVENT",
+    "AgentCompleted",
+    "AgentFailed",
+    "AgentStarted",
+    "AgentSwitched",
     "AnswerGiven",
     "AnyEvent",
     "ApprovalAsked",
+    "ApprovalDecided",
     "ApprovalGiven",
     "BudgetSpent",
     "CallCompleted",
@@ -120,6 +162,8 @@ __all__ = [
     "CandidateEnded",
     "CandidateStarted",
     "CandidatesCompared",
+    "ConfigRefused",
+    "ConfigReloaded",
     "DiagnosisMade",
     "EditsApplied",
     "EditsRejected",
@@ -127,6 +171,7 @@ __all__ = [
     "FilesChosen",
     "IntentRead",
     "LessonDrawn",
+    "MessageAdded",
     "NodeCompleted",
     "NodeFailed",
     "NodeStarted",
@@ -143,8 +188,20 @@ __all__ = [
     "RunFinished",
     "RunInterrupted",
     "RunStarted",
+    "ServerEjected",
+    "ServerReturned",
+    "SessionCreated",
+    "SessionDeleted",
+    "SessionUpdated",
     "SnapshotTaken",
+    "SystemStarted",
+    "SystemStopped",
     "TestsRan",
     "TestsWritten",
     "TextStreamed",
+    "ToolApprovalRequired",
+    "ToolCompleted",
+    "ToolFailed",
+    "ToolRequested",
+    "ToolStarted",
 ]

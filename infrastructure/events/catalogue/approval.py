@@ -12,7 +12,7 @@ class ApprovalAsked(Event):
 
     kind: Literal["approval.asked"] = "approval.asked"
     approval: str
-    gate: Literal["plan", "patch", "behaviour"]
+    gate: Literal["plan", "patch", "behaviour", "tool"]
     question: str
     answers: tuple[str, ...] = ()
 
@@ -23,4 +23,17 @@ class ApprovalGiven(Event):
     kind: Literal["approval.given"] = "approval.given"
     approval: str
     approved: bool
+    reason: str = ""
+
+
+class ApprovalDecided(Event):
+    """An approval got its answer: of a person, of a rule that one made before, or because nobody came in time."""
+
+    kind: Literal["approval.decided"] = "approval.decided"
+    approval: str
+    decision: Literal["approve", "edit", "reject", "respond", "expired"]
+    scope: Literal["once", "run", "project", "always"] = "once"
+    by: str = ""
+    """Who: the name of the door or client, `rule`, or `time`."""
+    rule: str = ""
     reason: str = ""

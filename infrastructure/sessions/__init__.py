@@ -1,0 +1,1 @@
+"""Sessions: their messages, their agents, and what people were asked in them."""
