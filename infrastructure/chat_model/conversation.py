@@ -50,7 +50,13 @@ def _message(message: BaseMessage, names: Mapping[str, str]) -> Message:
             return _answer(message)
         case ToolMessage():
             name = message.name or names.get(message.tool_call_id)
-            return Message("tool", _text(message), tool_name=name, tool_call_id=message.tool_call_id)
+            return Message(
+                "tool",
+                _text(message),
+                tool_name=name,
+                tool_call_id=message.tool_call_id,
+                images=_images(message),
+            )
         case HumanMessage():
             return Message("user", _text(message), images=_images(message))
         case SystemMessage():
@@ -83,17 +89,17 @@ def _text(message: BaseMessage) -> str:
         kind = block.get("type")
         if kind == "text":
             texts.append(str(block.get("text", "")))
-        elif kind in ("image", "image_url") and isinstance(message, HumanMessage):
+        elif kind in ("image", "image_url") and isinstance(message, HumanMessage | ToolMessage):
             continue
         elif kind not in _SAID_ELSEWHERE or not isinstance(message, AIMessage):
             raise BadMessage(f"content of type {kind!r} in a {message.type} message cannot be told to Ollama: {_HOW}")
     return ("" if isinstance(message, AIMessage) else "\n").join(texts)
 
 
-_HOW = "give it as text, or an image of a human message as base64"
+_HOW = "give it as text, or an image of a human or tool message as base64"
 
 
-def _images(message: HumanMessage) -> tuple[str, ...]:
+def _images(message: HumanMessage | ToolMessage) -> tuple[str, ...]:
     return tuple(_image(block) for block in _blocks(message) if block.get("type") in ("image", "image_url"))
 
 
