@@ -92,22 +92,6 @@ def merged_options(*given: Mapping[str, object]) -> dict[str, OptionValue]:
     return merged
 
 
-def call_of(value: object) -> Call:
-    """A call, also by its fields as a mapping, as it comes back from storage.
-
-    Raises:
-        ValueError: a field is unknown or has a value of the wrong kind.
-    """
-    if isinstance(value, Call):
-        return value
-    if not isinstance(value, Mapping):
-        raise ValueError("call is a Call, or a mapping of its fields: client, band, prefix, deadline")
-    try:
-        return Call(**cast("Mapping[str, str]", value))  # pyright: ignore[reportArgumentType]
-    except TypeError as error:
-        raise ValueError(f"call: {error}") from None
-
-
 def format_of(response_format: object) -> Format:
     """OpenAI's `response_format` as Ollama's `format`.
 
@@ -130,10 +114,12 @@ def object_of(value: object) -> JsonObject:
     return cast("JsonObject", value) if isinstance(value, Mapping) else _NOTHING
 
 
-def _within(call: object, seconds: object) -> Call:
+def _within(call: object, seconds: object) -> object:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise ValueError(f"timeout is a number of seconds for the whole call, not {seconds!r}")
-    known = Call() if call is None else call_of(call)
+    if isinstance(call, Mapping):
+        return {"deadline": seconds, **cast("JsonObject", call)}
+    known = call if isinstance(call, Call) else Call()
     return known if known.deadline is not None else replace(known, deadline=seconds)
 
 

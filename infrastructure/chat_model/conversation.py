@@ -18,6 +18,7 @@ from langchain_core.messages import (
 )
 
 from agents.model import JsonObject, Message, MessageRole, ToolCall
+from infrastructure.chat_model.arguments import object_of
 from infrastructure.pool.messages import BadMessage
 
 if TYPE_CHECKING:
@@ -105,10 +106,9 @@ def _images(message: HumanMessage | ToolMessage) -> tuple[str, ...]:
 
 def _image(block: Mapping[str, object]) -> str:
     """The picture itself, in base64: nobody is sent to fetch one."""
-    found = block.get("base64") or block.get("data")
+    found = block.get("base64") or block.get("data") or object_of(block.get("source")).get("data")
     if block.get("type") == "image_url":
-        url = block.get("image_url")
-        url = cast("Mapping[str, object]", url).get("url") if isinstance(url, Mapping) else url
+        url = object_of(block["image_url"]).get("url", block["image_url"])
         head, comma, data = str(url).partition(",")
         found = data if comma and head.startswith("data:") and head.endswith(";base64") else None
     if not isinstance(found, str) or not found:

@@ -17,12 +17,12 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, ensure_config
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from typing_extensions import override
 
 from agents.model import Think, Tool
 from infrastructure.chat_model.answers import Streamed, result_of
-from infrastructure.chat_model.arguments import OPTIONS, OptionValue, call_of, format_of, gathered, merged_options
+from infrastructure.chat_model.arguments import OPTIONS, OptionValue, format_of, gathered, merged_options
 from infrastructure.chat_model.asking import Asked, pieces, whole
 from infrastructure.chat_model.choosing import ToolChoice, check_choice, offered
 from infrastructure.chat_model.conversation import conversation
@@ -71,11 +71,6 @@ class ChatOllamaPool(BaseChatModel):
     @classmethod
     def _gathered(cls, given: object) -> object:
         return gathered(cast("Mapping[str, object]", given), cls.model_fields) if isinstance(given, Mapping) else given
-
-    @field_validator("call", mode="before")
-    @classmethod
-    def _called(cls, call: object) -> Call:
-        return call_of(call)
 
     @model_validator(mode="after")
     def _placed(self) -> ChatOllamaPool:
@@ -216,19 +211,6 @@ class ChatOllamaPool(BaseChatModel):
             told["ls_stop"] = words
         return told
 
-    @classmethod
-    @override
-    def is_lc_serializable(cls) -> bool:
-        """Yes; without its pool, so that what is loaded uses that of the process."""
-        return True
-
-    @property
-    @override
-    def lc_attributes(self) -> dict[str, Any]:
-        call, usual = self.call, Call()
-        said = {name: getattr(call, name) for name in ("client", "band", "prefix", "deadline")}
-        return {"call": {name: _word(value) for name, value in said.items() if value != getattr(usual, name)}}
-
     @override
     def get_num_tokens(self, text: str) -> int:
         """About as many tokens as the text takes, rather too many than too few; no tokenizer is fetched for it."""
@@ -276,7 +258,7 @@ class ChatOllamaPool(BaseChatModel):
                 {name: given[name] for name in named},
                 {} if stop is None else {"stop": stop},
             ),
-            call=_of_thread(call_of(given.get("call") or self.call)),
+            call=_of_thread(given.get("call") or self.call),
         )
 
     async def _get_pool(self) -> OllamaConnectionPool:
@@ -310,7 +292,3 @@ def _of_thread(call: Call) -> Call:
     if call.prefix is not None or thread is None:
         return call
     return Call(client=call.client, band=call.band, prefix=str(thread), deadline=call.deadline)
-
-
-def _word(value: object) -> object:
-    return str(value) if isinstance(value, str) else value

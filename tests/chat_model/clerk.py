@@ -18,7 +18,11 @@ MODELS = (CLERK, ModelSpec(name="other", text="something else"))
 _CALLS = (
     (r"magic_function\((\d+)\)", "magic_function", lambda found: {"input": int(found[1])}),
     (r"magic_function_no_args\(\)", "magic_function_no_args", lambda found: {}),
-    (r"customer named '(.+?)' \((.+?)\)", "unicode_customer", lambda found: dict(zip(_CUSTOMER, found.groups()))),
+    (
+        r"customer named '(.+?)' \((.+?)\)",
+        "unicode_customer",
+        lambda found: dict(zip(_CUSTOMER, found.groups(), strict=True)),
+    ),
     (r"weather in ([^?]+)\?", "get_weather", lambda found: {"location": found[1]}),
 )
 _CUSTOMER = ("customer_name", "description")

@@ -27,25 +27,22 @@ class TestIntegration(ChatModelIntegrationTests):
 
 
 @pytest.mark.usefixtures("process")
-class TestByCalls(ChatModelIntegrationTests):
-    """With structured output by calls; of the rest what does not depend on it is the same."""
+class TestIntegrationOldServer(ChatModelIntegrationTests):
+    """On an old server, which takes images, and with structured output by calls.
 
-    chat_model_class = property(lambda self: ChatOllamaPool)
-    chat_model_params = property(lambda self: {"model": "clerk", "options": {"temperature": 0}})
-    structured_output_kwargs = property(lambda self: {"method": "function_calling"})
-
-
-@pytest.mark.usefixtures("process")
-class TestSeeing(ChatModelIntegrationTests):
-    """With images, on a server that takes them; the suite fetches its picture, so it is handed one."""
+    The suite fetches a picture, so it is handed one.
+    """
 
     chat_model_class = property(lambda self: ChatOllamaPool)
     chat_model_params = property(lambda self: {"model": "clerk"})
+    structured_output_kwargs = property(lambda self: {"method": "function_calling"})
+    model_override_value = property(lambda self: "other")
+    supports_json_mode = property(lambda self: True)
     supports_image_inputs = property(lambda self: True)
     supports_image_tool_message = property(lambda self: True)
     supports_anthropic_inputs = property(lambda self: True)
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def server(self):
         with clerk(version="0.24.0") as started:
             yield started
