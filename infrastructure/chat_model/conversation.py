@@ -108,7 +108,7 @@ def _image(block: Mapping[str, object]) -> str:
     """The picture itself, in base64: nobody is sent to fetch one."""
     found = block.get("base64") or block.get("data") or object_of(block.get("source")).get("data")
     if block.get("type") == "image_url":
-        url = object_of(block["image_url"]).get("url", block["image_url"])
+        url = object_of(block.get("image_url")).get("url", block.get("image_url"))
         head, comma, data = str(url).partition(",")
         found = data if comma and head.startswith("data:") and head.endswith(";base64") else None
     if not isinstance(found, str) or not found:
