@@ -71,8 +71,8 @@ def offered(tools: Sequence[Tool], choice: ToolChoice) -> Offer:
 def asked_to_call(messages: tuple[Message, ...], tools: Sequence[Tool]) -> tuple[Message, ...]:
     """The conversation with the tools in its first system message.
 
-    They are not sent as tools: with some templates the server would read the answer as a call of its own kind, and
-    with others it takes no grammar beside tools.
+    They are not sent as tools: in a request with both tools and a grammar a server may drop either (ollama #8095,
+    #13750).
     """
     shown = "\n".join(
         json.dumps(

@@ -40,7 +40,7 @@ class Clerk(Brains):
 
     def answer(self, question: Question) -> Iterator[str]:
         self.formats.append(question.format)
-        if question.model.spec.name != CLERK.name:
+        if question.model.spec.brain != CLERK.brain:
             return super().answer(question)
         said = self._said(question)
         return super().answer(question) if said is None else iter(question.model.tokenizer.pieces(said))
