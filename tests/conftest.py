@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # The same examples in every run: a change is what breaks a test, not the day. `make fuzz` looks for new ones.
-settings.register_profile("same", derandomize=True)
+# No clock has a say: a loaded machine is no mistake.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 
 
