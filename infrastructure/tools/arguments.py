@@ -86,9 +86,16 @@ def schema_of(model: type[BaseModel]) -> JsonObject:
 
 def nearest(word: str, known: Sequence[str], most: int = 3) -> str:
     """A sentence that begins with a blank and says what may have been meant; empty where nothing is near."""
+    same = [each for each in known if _bare(each) == _bare(word[:200])]
+    if len(same) == 1:
+        return f" Did you mean {same[0]}?"
     folded = {each.casefold(): each for each in known}
     found = [folded[each] for each in difflib.get_close_matches(word[:200].casefold(), list(folded), most, 0.6)]
     return f" Did you mean {' or '.join(found)}?" if found else ""
+
+
+def _bare(word: str) -> str:
+    return "".join(each for each in word.casefold() if each.isalnum())
 
 
 # ------------------------------------------------------------------------------------------------ mending

@@ -13,8 +13,9 @@ from pathlib import Path
 from infrastructure.tools.arguments import nearest
 from infrastructure.tools.globs import matches_any
 from infrastructure.tools.tool import ToolError, ToolPlace
-from infrastructure.workspace.beneath import parts_of
+from infrastructure.workspace.beneath import directory, parts_of
 from infrastructure.workspace.choosing import choose_by_git, choose_by_walk
+from infrastructure.workspace.errors import NotADirectory, WorkspaceError
 from infrastructure.workspace.git import find_repository
 from infrastructure.workspace.threads import in_thread
 from infrastructure.workspace.trees import check_path
@@ -80,6 +81,8 @@ async def files_of(workspace: Path) -> tuple[str, ...]:
         NotADirectory: The folder is gone.
         TooLarge, GitMissing, GitFailed: They cannot be listed.
     """
+    if not await in_thread(lambda _: workspace.is_dir()):
+        raise NotADirectory(workspace)
     repository = await in_thread(lambda _: find_repository(workspace))
     if repository is not None:
         chosen = await choose_by_git(repository)
@@ -88,13 +91,25 @@ async def files_of(workspace: Path) -> tuple[str, ...]:
     return await in_thread(lambda _: _there(workspace, chosen.paths))
 
 
+async def is_folder(place: ToolPlace, path: str) -> bool:
+    """Whether it is a folder of the workspace, reached through no link."""
+    workspace = workspace_of(place)
+
+    def found() -> bool:
+        try:
+            with directory(workspace, parts_of(path)):
+                return True
+        except WorkspaceError:
+            return False
+
+    return await in_thread(lambda _: found())
+
+
 async def missing(place: ToolPlace, path: str) -> ToolError:
     """What to say of a file that is not there: names that are near, of files of the workspace."""
     known = await files_of(workspace_of(place))
     name = path.rpartition("/")[2]
     same = [each for each in known if each.rpartition("/")[2] == name][:3]
-    if any(each.startswith(f"{path}/") for each in known):
-        return ToolError("PathMissing", f"{path!r} is a folder: list_files shows what is in it")
     hint = f" Did you mean {' or '.join(same)}?" if same else nearest(path, known)
     return ToolError("PathMissing", f"there is no file {path!r}.{hint or ' list_files shows what there is.'}")
 

@@ -16,11 +16,11 @@ from pydantic import Field
 from agents.model import JsonObject
 from infrastructure.tools.arguments import Arguments
 from infrastructure.tools.globs import matches
-from infrastructure.tools.paths import file_path, files_of, folder_path, missing, workspace_of
+from infrastructure.tools.paths import file_path, files_of, folder_path, is_folder, missing, workspace_of
 from infrastructure.tools.texts import RESULT_CHARACTERS, counted, plain
 from infrastructure.tools.tool import ToolError, ToolPlace, ToolResult
 from infrastructure.workspace.beneath import open_file
-from infrastructure.workspace.errors import PathMissing
+from infrastructure.workspace.errors import PathMissing, PathRefused
 from infrastructure.workspace.threads import in_thread
 
 MOST_LINES = 400
@@ -65,6 +65,10 @@ async def read_file(arguments: JsonObject, place: ToolPlace) -> ToolResult:
         beginning = await in_thread(lambda _: _read(workspace, path))
     except PathMissing:
         raise await missing(place, path) from None
+    except PathRefused:
+        if await is_folder(place, path):
+            raise ToolError("PathMissing", f"{path!r} is a folder: list_files shows what is in it") from None
+        raise
     if b"\0" in beginning.content[:_BINARY_PROBE]:
         raise ToolError("Binary", f"{path} is a binary file of {beginning.size:,} bytes: it cannot be shown as text")
     return await in_thread(lambda _: _shown(path, beginning, wanted))

@@ -161,4 +161,4 @@ def _passed_over(validator: object, value: object, instance: object, schema: obj
 
 _TYPED = cast("_Validators", validators)
 _KIND = _TYPED.extend(_TYPED.Draft202012Validator, {"pattern": _passed_over, "uniqueItems": _passed_over})
-_NOTHING: object = Registry()  # pyright: ignore[reportUnknownVariableType] - an empty one, from which nothing is had
+_NOTHING: Registry[object] = Registry()  # from which nothing is had, so nothing is fetched

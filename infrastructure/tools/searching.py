@@ -149,7 +149,7 @@ async def _by_regex(wanted: Search, searched: _Searched) -> list[_Hit]:
     if done.stopped is not None:
         raise ToolError(
             "TooSlow",
-            f"the regular expression was not done after {SECONDS:.0f} s: nested repetition such as (a+)+ can take for"
+            f"the regular expression was not done after {SECONDS:g} s: nested repetition such as (a+)+ can take for"
             " ever. Use a simpler one, literal text, or a glob that names fewer files",
         )
     if done.exit_code != 0:
