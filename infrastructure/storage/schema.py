@@ -142,6 +142,14 @@ MIGRATIONS: tuple[Migration, ...] = (
             pattern TEXT NOT NULL, made TEXT NOT NULL, by TEXT NOT NULL DEFAULT '', approval TEXT NOT NULL DEFAULT ''
         ) STRICT, WITHOUT ROWID
         """,
+        # Files that the tools of sessions have written; the contents before lie among the blobs.
+        """
+        CREATE TABLE writes (
+            session TEXT NOT NULL, call TEXT NOT NULL, number INTEGER NOT NULL, workspace TEXT NOT NULL,
+            path TEXT NOT NULL, before_sha TEXT NOT NULL, after_sha TEXT NOT NULL, state TEXT NOT NULL,
+            at TEXT NOT NULL, PRIMARY KEY (session, call), UNIQUE (session, number)
+        ) STRICT, WITHOUT ROWID
+        """,
     ),
 )
 
