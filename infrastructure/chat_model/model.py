@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, ensure_config
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import override
 
 from agents.model import Think, Tool
@@ -65,8 +65,6 @@ class ChatOllamaPool(BaseChatModel):
     streaming: bool = False
     """Whether `invoke` takes the answer in pieces, too, for callbacks that want tokens."""
 
-    _elsewhere: Elsewhere[OllamaConnectionPool] | None = PrivateAttr(default=None)
-
     @model_validator(mode="before")
     @classmethod
     def _gathered(cls, given: object) -> object:
@@ -76,9 +74,8 @@ class ChatOllamaPool(BaseChatModel):
     def _placed(self) -> ChatOllamaPool:
         if self.pool is None and self.loop is not None:
             raise ValueError("loop says where pool lives: give the pool, too")
-        if self.pool is not None:
-            loop = self.loop or asyncio._get_running_loop()
-            self._elsewhere = BorrowedLoop(self.pool, loop) if loop is not None else None
+        if self.pool is not None and self.loop is None:
+            self.loop = asyncio._get_running_loop()
         return self
 
     # ---------------------------------------------------------------------------------------- asking
@@ -267,9 +264,9 @@ class ChatOllamaPool(BaseChatModel):
     def _there(self) -> Elsewhere[OllamaConnectionPool]:
         if self.pool is None:
             return shared.get()
-        if self._elsewhere is None:
+        if self.loop is None:
             raise RuntimeError("a pool lives in an event loop: give loop=, too, or use the asynchronous methods")
-        return self._elsewhere
+        return BorrowedLoop(self.pool, self.loop)
 
 
 def _named_options(given: Mapping[str, object]) -> tuple[str, ...]:

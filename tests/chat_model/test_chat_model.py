@@ -306,6 +306,16 @@ async def test_leaving_a_synchronous_stream_stops_the_server():
         await server.truth.until(lambda truth: not truth.in_slots())
 
 
+async def test_a_pool_and_its_loop_belong_together():
+    async with asking() as model:
+        elsewhere = await asyncio.to_thread(lambda: ChatOllamaPool(model="words", pool=model.pool))
+        with pytest.raises(RuntimeError, match="give loop="):
+            elsewhere.invoke("hi")
+        assert (await elsewhere.ainvoke("hi")).text == "one two three four five"
+    with pytest.raises(ValidationError, match="give the pool"):
+        ChatOllamaPool(model="words", loop=asyncio.get_running_loop())
+
+
 # -------------------------------------------------------------------------------------------- arguments
 def test_options_may_stand_beside_the_fields_and_none_says_nothing():
     model = ChatOllamaPool(
