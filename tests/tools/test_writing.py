@@ -15,7 +15,7 @@ CODE = "def one():\n    return 1\n\n\ndef two():\n    return 2\n"
     "path",
     [
         "../out", "/tmp/out", "a/../../out", ".git/hooks/pre-commit", ".GIT/config", "sub/.git/config", "git~1/config",
-        "link", "linked/out", "con", "a\nb", "-rf", "a:b", "", "x" * 300, "a\0b", "‮.txt",
+        "link", "linked/out", "con", "a\nb", "-rf", "a:b", "", "x" * 300, "a\0b", "\u202e.txt",
     ],
 )  # fmt: skip
 async def test_nothing_is_written_where_it_must_not_be(bench: Bench, path: str, tmp_path: Path):
