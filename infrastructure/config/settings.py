@@ -245,8 +245,8 @@ class McpServerSettings(Frozen):
 class ToolSettings(Frozen):
     """What agents of a conversation may call."""
 
-    mcp: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")], McpServerSettings] = {}
-    """Servers of tools, by the name people give them: a small letter, then small letters, digits and `-`."""
+    mcp: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,19}$")], McpServerSettings] = {}
+    """Servers of tools, by the name people give them: a letter, then letters, digits and `-`, 20 at most."""
 
 
 class Paths(Frozen):
