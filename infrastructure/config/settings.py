@@ -248,6 +248,13 @@ class ToolSettings(Frozen):
     mcp: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,19}$")], McpServerSettings] = {}
     """Servers of tools, by the name people give them: a letter, then letters, digits and `-`, 20 at most."""
 
+    @field_validator("mcp")
+    @classmethod
+    def _names_differ(cls, value: dict[str, McpServerSettings]) -> dict[str, McpServerSettings]:
+        if len({name.casefold() for name in value}) < len(value):
+            raise ValueError("two servers bear one name, letter case aside")
+        return value
+
 
 class Paths(Frozen):
     """Where Corral keeps things."""

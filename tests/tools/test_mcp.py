@@ -145,7 +145,8 @@ async def test_tools_that_cannot_be_taken_are_left_out_and_told():
         {"one": {"command": "x", "url": "http://127.0.0.1:1"}},
         {"one": {"url": "file:///etc/passwd"}},
         {"a__b": {"command": "x"}},
-        {"A": {"command": "x"}},
+        {"a.b": {"command": "x"}},
+        {"one": {"command": "x"}, "One": {"command": "x"}},
         {"one": {"command": "x", "shell": True}},
     ],
 )
