@@ -18,7 +18,7 @@ from agents.model import JsonObject
 from infrastructure.processes import scratch
 from infrastructure.tools.arguments import Arguments
 from infrastructure.tools.paths import folder_path, workspace_of
-from infrastructure.tools.texts import counted, plain
+from infrastructure.tools.texts import bounded, counted, plain
 from infrastructure.tools.tool import ToolError, ToolPlace, ToolResult
 from infrastructure.workspace import FileState, Patch, Snapshot, Tree, make_patch, sha_of
 from infrastructure.workspace.beneath import LINK, directory, git_mode, look_at, open_file, parts_of
@@ -78,7 +78,7 @@ async def git_diff(arguments: JsonObject, place: ToolPlace) -> ToolResult:
     lines += [f"differs, not shown ({each.reason}): {plain(each.path)}" for each in patch.left_out]
     if not lines:
         return ToolResult("nothing differs from the last commit")
-    return ToolResult("\n".join((counted(len(lines), "file"), *lines, "", plain(patch.text))).rstrip())
+    return ToolResult("\n".join((counted(len(lines), "file"), *lines, "", plain(bounded(patch.text)))).rstrip())
 
 
 async def _commit_files(repository: Repository, commit: str | None) -> Mapping[str, _Committed]:

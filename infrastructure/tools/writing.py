@@ -63,7 +63,8 @@ async def write_file(arguments: JsonObject, place: ToolPlace) -> ToolResult:
         return ToolResult(f"{path} is written (this call was done before)")
     old = await _read(place, path)
     text = wanted.content.replace("\r\n", "\n")
-    new = _applied(path, old, FileAnswer(path, text if not text or text.endswith("\n") else f"{text}\n"))
+    change = FileAnswer(path, text if not text or text.endswith("\n") else f"{text}\n")
+    new = await in_thread(lambda _: _applied(path, old, change))
     return await _write(place, journal, path, old, new)
 
 
@@ -79,7 +80,7 @@ async def apply_edit(arguments: JsonObject, place: ToolPlace) -> ToolResult:
         raise await missing(place, path)
     edit = EditAnswer(path, _lines(wanted.search), _lines(wanted.replace))
     try:
-        new = _applied(path, old, edit)
+        new = await in_thread(lambda _: _applied(path, old, edit))
     except ToolError:
         # Within one line: where exactly these characters stand once, there is nothing to guess.
         if old.text.count(wanted.search) != 1:

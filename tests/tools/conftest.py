@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from infrastructure.tools.registry import ToolRegistry
 from infrastructure.tools.tool import ToolPlace, ToolPolicy, ToolResult
 from tests.workspace.repos import Repo
 
+ANY = ToolPolicy()
+
 
 @dataclass(slots=True)
 class KeptTodos:
@@ -21,8 +23,8 @@ class KeptTodos:
 
     lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    async def write_todos(self, session: str, todos: tuple[str, ...]) -> None:
-        self.lists[session] = todos
+    async def set_todos(self, session_id: str, todos: Sequence[str]) -> None:
+        self.lists[session_id] = tuple(todos)
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class Bench:
     sandbox: Callable[[], object] | None = None
     calls: int = 0
 
-    def place(self, call: str = "", policy: ToolPolicy = ToolPolicy(), agents: tuple[str, ...] = ()) -> ToolPlace:
+    def place(self, call: str = "", policy: ToolPolicy = ANY, agents: tuple[str, ...] = ()) -> ToolPlace:
         self.calls += 1
         return ToolPlace(
             session="s1",
@@ -52,9 +54,7 @@ class Bench:
             limits=Limits(wall_seconds=30),
         )
 
-    async def run(
-        self, tool: str, call: str = "", policy: ToolPolicy = ToolPolicy(), **arguments: object
-    ) -> ToolResult:
+    async def run(self, tool: str, call: str = "", policy: ToolPolicy = ANY, **arguments: object) -> ToolResult:
         return await self.registry.run(tool, arguments, self.place(call, policy))  # pyright: ignore[reportArgumentType]
 
     def file(self, path: str, content: str | bytes) -> Path:

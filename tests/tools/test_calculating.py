@@ -14,7 +14,8 @@ from infrastructure.tools.calculating import BadExpression, calculate
         ("1 + 2 * 3", 7), ("(1 + 2) * 3", 9), ("2 ** 3 ** 2", 512), ("-2 ** 2", -4), ("2 ** -1", 0.5),
         ("7 / 2", 3.5), ("6 / 2", 3), ("7 // 2", 3), ("7 % 4", 3), ("-7 // 2", -4), ("- -3", 3), ("2 - 3 - 4", -5),
         ("1_000 * 3", 3000), ("1e3", 1000.0), (".5 + .5", 1.0), ("sqrt(16)", 4), ("max(1, 2, 3)", 3), ("min(4)", 4),
-        ("round(2.567, 2)", 2.57), ("factorial(20)", 2432902008176640000), ("math.sqrt(9)", 3), ("2 * pi", 6.283185307179586),
+        ("round(2.567, 2)", 2.57), ("factorial(20)", 2432902008176640000), ("math.sqrt(9)", 3),
+        ("2 * pi", 6.283185307179586),
         ("10**20 / 10**18", 100), ("123456789 * 987654321", 121932631112635269),
     ],
 )  # fmt: skip
@@ -83,7 +84,7 @@ def reference(node: ast.AST) -> int:
 expressions = st.recursive(
     st.integers(0, 10**6).map(str),
     lambda inner: st.one_of(
-        st.tuples(inner, st.sampled_from("+ - * // %".split()), inner).map(" ".join),
+        st.tuples(inner, st.sampled_from(["+", "-", "*", "//", "%"]), inner).map(" ".join),
         inner.map(lambda each: f"({each})"),
         inner.map(lambda each: f"-{each}"),
     ),
@@ -105,8 +106,7 @@ def test_it_agrees_with_python(expression: str):
 @given(st.text(alphabet="0123456789+-*/%(). ,epiqrtsmax", max_size=200))
 def test_any_text_ends_in_a_number_or_a_reason(expression: str):
     try:
-        value = calculate(expression)
+        said = str(calculate(expression))
     except BadExpression as error:
-        assert str(error)
-    else:
-        assert len(str(value)) < 1_300
+        said = str(error)
+    assert 0 < len(said) < 1_300

@@ -1,6 +1,7 @@
 import json
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -165,6 +166,6 @@ async def test_the_page_tells_of_every_tool(repository_root: Path):
     rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \| (\w+) \| ([^|]*) \|$", section, flags=re.MULTILINE)
     table = {name: (said.strip(), risk, re.findall(r"`(\w+)`", takes)) for name, said, risk, takes in rows}
     assert table == {
-        each.name: (each.description, each.risk, list(each.parameters["properties"]))  # pyright: ignore
+        each.name: (each.description, each.risk, list(cast("JsonObject", each.parameters["properties"])))
         for each in LOCAL
     }

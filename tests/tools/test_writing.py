@@ -1,8 +1,12 @@
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from backend.cli.retention import Cleaning, clean_up
+from backend.cli.store import open_store
+from infrastructure.config.settings import Paths, Settings
 from infrastructure.tools.tool import ToolPolicy
 from infrastructure.workspace import sha_of
 from tests.tools.conftest import Bench
@@ -15,7 +19,7 @@ CODE = "def one():\n    return 1\n\n\ndef two():\n    return 2\n"
     "path",
     [
         "../out", "/tmp/out", "a/../../out", ".git/hooks/pre-commit", ".GIT/config", "sub/.git/config", "git~1/config",
-        "link", "linked/out", "con", "a\nb", "-rf", "a:b", "", "x" * 300, "a\0b", "‮.txt",
+        "link", "linked/out", "con", "a\nb", "-rf", "a:b", "", "x" * 300, "a\0b", "\u202e.txt",
     ],
 )  # fmt: skip
 async def test_nothing_is_written_where_it_must_not_be(bench: Bench, path: str, tmp_path: Path):
@@ -193,6 +197,21 @@ async def test_contents_that_an_undo_needs_are_named_until_it_is_done(bench: Ben
     assert await bench.writes.blobs() == frozenset()
     await bench.journal.forget("s1")
     assert await bench.writes.of_session("s1") == ()
+
+
+async def test_cleaning_up_keeps_what_an_undo_needs(tmp_path: Path):
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    async with open_store(Settings(paths=Paths(data=tmp_path / "data")), verb="clean") as store:
+        needed, gone = [await store.blobs.put(content) for content in (b"old\n", b"nobody's\n")]
+        for sha in (needed, gone):
+            os.utime(store.directory.blobs / sha[:2] / sha[2:], (0, 0))
+        await store.writes.intend(session="s1", call="c", workspace="/w", path="a", before=needed, after="x")
+        await clean_up(store, Cleaning(trees=(), text_before=long_ago, runs=()))
+        assert await store.blobs.has(needed)
+        assert not await store.blobs.has(gone)
+        await store.writes.settle("s1", "c", "undone")
+        await clean_up(store, Cleaning(trees=(), text_before=long_ago, runs=()))
+        assert not await store.blobs.has(needed)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
