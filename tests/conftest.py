@@ -17,7 +17,15 @@ settings.load_profile("same")
 @pytest.fixture(autouse=True)
 def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("home")
-    for name in ("OLLAMA_HOST", "CORRAL_CONFIG", "CORRAL_MODEL", "CORRAL_SERVERS", "VIRTUAL_ENV", "LANGSMITH_TRACING"):
+    for name in (
+        "OLLAMA_HOST",
+        "CORRAL_CONFIG",
+        "CORRAL_MODEL",
+        "CORRAL_SERVERS",
+        "VIRTUAL_ENV",
+        "LANGSMITH_TRACING",
+        "USE_EVENT_DRIVEN_PERSISTENCE",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(home / name))
