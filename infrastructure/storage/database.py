@@ -1,7 +1,8 @@
 """`corral.db`: one writer, group commit, readers beside it.
 
 Owns how SQLite is opened (write-ahead log, every commit on disk before anybody hears of it) and how writes that come
-within a few milliseconds share one commit; where they keep coming, within some more. Measured: facts of SQLite under kill -9, and the price of a commit.
+within a few milliseconds share one commit; where they keep coming, within some more. Measured: facts of SQLite under
+kill -9, and the price of a commit.
 """
 
 from __future__ import annotations
