@@ -136,7 +136,7 @@ async def soak(folder: Path, messages: int, many: int) -> str:
     late = 0.0
     with tempfile.TemporaryDirectory(dir=folder) as place:
         async with opened(Path(place) / "corral.db", "strict") as (sessions, database):
-            names = [(await sessions.create()).session for _ in range(many)]
+            names = [each.session for each in await asyncio.gather(*(sessions.create() for _ in range(many)))]
             done, left = 0, messages
 
             async def worker() -> None:
@@ -150,6 +150,7 @@ async def soak(folder: Path, messages: int, many: int) -> str:
                     if done % (messages // TENTHS) == 0:
                         gc.collect()
                         found.append(resident_bytes() / MEGA)
+                        print(f"{done:,}: {found[-1]:.1f} MB, {time.perf_counter() - began:.0f} s", file=sys.stderr)
 
             async def watch() -> None:
                 nonlocal late
