@@ -208,13 +208,13 @@ def _row(stored: StoredMessage) -> _MessageRow:
         call,
         stored.upto,
         message.content,
-        as_json(body),
+        as_json(body) if body else "{}",
     )
 
 
 def _message(row: _MessageRow) -> StoredMessage:
     session, number, at, role, agent, key, call, upto, text, body = row
-    more: JsonObject = json.loads(body)
+    more: JsonObject = {} if body == "{}" else json.loads(body)
     calls = cast("Sequence[Mapping[str, object]]", more.get("calls", ()))
     message = Message(
         role=cast("MessageRole", role),
