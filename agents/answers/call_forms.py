@@ -42,7 +42,7 @@ _OPENERS = {
     ),
     "kimi": r"(?:<\|tool_calls_section_begin\|>\s*)?<\|tool_call_begin\|>",
     "harmony": (
-        r"(?:(?:<\|start\|>)?assistant)?(?:<\|channel\|>|\b)(?:commentary|analysis) to=(?=functions\.)"
+        r"(?:(?:<\|start\|>)?assistant|\b)(?:<\|channel\|>)?(?:commentary|analysis) to=(?=functions\.)"
         r"|(?:<\|start\|>assistant)?<\|channel\|>\w{1,20} to=(?!user\b)|<\|start\|>assistant to="
     ),
     "function": rf"<function=(?={_NAME}>)",
@@ -51,7 +51,11 @@ _OPENERS = {
     "react": rf"(?m:^)[ \t]*\**Action:\**[ \t]*(?=`?{_NAME}`?[ \t]*\n\s*\**Action Input:)",
     "args": rf"(?m:^)(?={_NAME}\[(?:ARGS|CALL_ID)\])",
 }
-OPENER = re.compile("|".join(f"(?P<{dialect}>{pattern})" for dialect, pattern in _OPENERS.items()))
+OPENER = re.compile(
+    r"(?=[<\[ \tAacf*]|(?m:^))(?:"  # looked at first: most characters open nothing
+    + "|".join(f"(?P<{dialect}>{pattern})" for dialect, pattern in _OPENERS.items())
+    + ")"
+)
 """Where a call in an explicit form begins; `lastgroup` is its dialect."""
 CLOSERS = re.compile(
     "|".join(closer for _, closer in _WRAPPERS.values())
@@ -342,7 +346,10 @@ def _named_call(text: str, position: int) -> Read:
 
 def _with_json(text: str, start: int, name: str, position: int) -> Read:
     fence = _FENCE.match(text, position)
-    value = json_at(text, skip_blank(text, fence.end() if fence else position))
+    begin = skip_blank(text, fence.end() if fence else position)
+    if not text.startswith("{", begin):
+        raise Malformed(CUT_OFF if begin >= len(text) else "its arguments are no object")
+    value = json_at(text, begin)
     end = value.end
     if fence and (closing := _FENCE_END.match(text, end)):
         end = closing.end()

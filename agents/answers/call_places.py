@@ -30,7 +30,7 @@ THINKING = re.compile(
 )
 """What opens thinking."""
 _THINKING_END = re.compile(
-    r"</(?:think|thinking|reasoning|thought)>|\[/THINK\]|<\|END_THINKING\|>|<channel\|>"
+    r"\[/THINK\]|<\|END_THINKING\|>|<channel\|>"
     r"|<\|end\|>|(?=<\|channel\|>(?:commentary|final))|(?=<\|start\|>)"
 )
 _ORPHAN = re.compile(r"<(/?)(?:think|thinking)>|\[(/?)THINK\]|<\|(?:START|(END))_THINKING\|>")
@@ -132,22 +132,52 @@ def placed_blocks(text: str, start: int) -> Sequence[Placed]:
 
 
 def after_orphan_thinking(text: str) -> int:
-    """Where the answer begins behind thinking whose opening tag stood in the prompt; 0 where there is none."""
+    """Where the answer begins behind thinking whose opening tag stood in the prompt; 0 where there is none.
+
+    A tag in a block or a quotation is a piece of that.
+    """
     depth = position = 0
+    behind: _Behind | None = None
     for found in _ORPHAN.finditer(text):
         if not any(found.groups()):
             depth += 1
         elif depth:
             depth -= 1
         else:
-            position = found.end()
+            behind = behind or _Behind(text)
+            if not behind.is_part(found.start(), line_before(text, found.start(), position)):
+                position = found.end()
     return position
 
 
+class _Behind:
+    """Tells of places in an answer, asked for in order, whether they are a piece of something."""
+
+    def __init__(self, text: str) -> None:
+        self._blocks = placed_blocks(text, 0)
+        self._next = 0
+        result = RESULT.search(text)
+        self._result = result.start() if result else len(text)
+
+    def is_part(self, position: int, lead: str) -> bool:
+        while self._next < len(self._blocks) and self._blocks[self._next].end <= position:
+            self._next += 1
+        inside = self._next < len(self._blocks) and self._blocks[self._next].start <= position
+        return inside or position > self._result or is_quoted(lead)
+
+
 def end_of_thinking(text: str, found: re.Match[str]) -> int | None:
-    """Where thinking ends that opens at a match of `THINKING`; None where it never does."""
-    closing = _THINKING_END.search(text, found.end())
-    return closing.end() if closing else None
+    """Where thinking ends that opens at a match of `THINKING`; None where it never does. It may hold itself again."""
+    tag = found.group("tag")
+    if tag is None:
+        closing = _THINKING_END.search(text, found.end())
+        return closing.end() if closing else None
+    depth = 1
+    for mark in re.compile(f"<(/?){tag}>").finditer(text, found.end()):
+        depth += -1 if mark.group(1) else 1
+        if depth == 0:
+            return mark.end()
+    return None
 
 
 def line_before(text: str, position: int, after: int) -> str:

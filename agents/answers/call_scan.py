@@ -18,7 +18,7 @@ from agents.answers.call_values import Malformed, NoCall, json_at, skip_blank
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from agents.answers.call_forms import Draft
+    from agents.answers.call_forms import Draft, Read
     from agents.answers.call_places import Placed
     from agents.model import JsonValue
 
@@ -49,6 +49,7 @@ class Found:
         problem: Why they cannot be read.
         sure: Whether their form is used for nothing but calls.
         name: The tool that a call seems to be of that cannot be read; empty where none is in sight.
+        spoken: Where the text before them begins, behind thinking and other calls.
     """
 
     start: int
@@ -58,6 +59,7 @@ class Found:
     problem: str = ""
     sure: bool = True
     name: str = ""
+    spoken: int = 0
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ class Scan:
     names: Collection[str]
     found: list[Found] = field(default_factory=list[Found])
     has_file: bool = False
+    _spoken: int = 0
     _blocks: deque[Placed] = field(default_factory=deque["Placed"])
     _ahead: re.Match[str] | Literal[False] | None = None
     _mentions: int = 0
@@ -82,8 +85,9 @@ class Scan:
 
     def run(self) -> None:
         """Walk over the answer, at most over so many places."""
-        position: int | None = places.after_orphan_thinking(self.text)
-        self._lay_out(position or 0)
+        self._spoken = places.after_orphan_thinking(self.text)
+        position: int | None = self._spoken
+        self._lay_out(self._spoken)
         fresh = True  # nothing but thinking so far
         for _ in range(_MAX_PLACES):
             if position is None:
@@ -116,17 +120,22 @@ class Scan:
     def _mark(self, mark: re.Match[str]) -> int | None:
         """Look at one mark; returns where to go on, or None to stop."""
         text, kind = self.text, mark.lastgroup
+        lead = places.line_before(text, mark.start(), self._spoken)
         if kind in {"thinking", "tag"}:
-            end = places.end_of_thinking(text, mark)
-            if end is not None:
-                self._lay_out_behind(mark.start(), end)
-            return end
-        lead = places.line_before(text, mark.start(), self._last_end())
+            spoken_of = places.is_quoted(lead) or places.is_mid_sentence(lead)
+            return mark.end() if spoken_of else self._thinking(mark)
         if kind == "result":
             return mark.end() if places.is_quoted(lead) else None
         if kind == "bare":
             return self._bare(mark)
         return mark.end() if places.is_quoted(lead) else self._explicit(mark, lead)
+
+    def _thinking(self, mark: re.Match[str]) -> int | None:
+        end = places.end_of_thinking(self.text, mark)
+        if end is not None:
+            self._spoken = end
+            self._lay_out_behind(mark.start(), end)
+        return end
 
     def _explicit(self, mark: re.Match[str], lead: str) -> int | None:
         start, dialect = mark.start(), mark.lastgroup or ""
@@ -144,9 +153,7 @@ class Scan:
             return mark.end() if spoken else self._fail(start, dialect, error)
         if spoken:
             return self._fail(start, dialect, Malformed("it stands in the middle of a sentence"), read.drafts)
-        self.found.append(Found(start, read.end, dialect, read.drafts))
-        self._lay_out_behind(start, read.end)
-        return read.end
+        return self._add(read, start, dialect, sure=True)
 
     def _bare(self, mark: re.Match[str]) -> int | None:
         start = skip_blank(self.text, mark.start())
@@ -162,9 +169,7 @@ class Scan:
             drafts = self._meant(value.value, (start, value.end), mended=value.mended)
         except Malformed as error:
             return self._fail(start, "json", error)
-        if drafts:
-            self.found.append(Found(start, value.end, "json", drafts, sure=False))
-        return value.end
+        return self._add(forms.Read(drafts, value.end), start, "json", sure=False) if drafts else value.end
 
     def _bare_list(self, start: int) -> int | None:
         word = _WORD.match(self.text, skip_blank(self.text, start + 1))
@@ -174,9 +179,7 @@ class Scan:
             read = forms.read_payload(self.text, start)
         except Malformed as error:
             return self._fail(start, "python", error)
-        self.found.append(Found(start, read.end, "python", read.drafts, sure=False))
-        self._lay_out_behind(start, read.end)
-        return read.end
+        return self._add(read, start, "python", sure=False)
 
     def _bare_python(self, position: int) -> int | None:
         """A call in Python's form with which the answer begins; None where it begins otherwise."""
@@ -188,9 +191,7 @@ class Scan:
             read = forms.read_python(self.text, start)
         except Malformed:
             return None  # prose and programs begin so, too
-        self.found.append(Found(start, read.end, "python", read.drafts, sure=False))
-        self._lay_out_behind(start, read.end)
-        return read.end
+        return self._add(read, start, "python", sure=False)
 
     def _block(self, placed: Placed) -> int | None:
         """Look into a block; returns where to go on, or None to stop."""
@@ -209,7 +210,10 @@ class Scan:
             return self._fail(placed.start, "fence", error)
         if drafts:
             moved = tuple(replace(draft, span=(first + draft.span[0], first + draft.span[1])) for draft in drafts)
-            self.found.append(Found(placed.start, placed.end, "fence", moved, sure=placed.is_for_tools))
+            self.found.append(
+                Found(placed.start, placed.end, "fence", moved, sure=placed.is_for_tools, spoken=self._spoken)
+            )
+            self._spoken = placed.end
         return placed.end
 
     def _drafts_inside(self, content: str, placed: Placed) -> tuple[Draft, ...]:
@@ -256,20 +260,25 @@ class Scan:
         known = any(draft.name in self.names for draft in meant)
         return meant if known or all(draft.by_arguments for draft in meant) else ()
 
-    def _fail(self, start: int, dialect: str, error: Malformed, drafts: Sequence[Draft] = ()) -> None:
+    def _add(self, read: Read, start: int, dialect: str, *, sure: bool) -> int:
+        """Note calls and return where they end."""
+        self.found.append(Found(start, read.end, dialect, read.drafts, sure=sure, spoken=self._spoken))
+        self._spoken = read.end
+        self._lay_out_behind(start, read.end)
+        return read.end
+
+    def _fail(self, start: int, dialect: str, error: Malformed, drafts: tuple[Draft, ...] = ()) -> None:
         """Note what cannot be read, and stop: all that follows may be part of it."""
-        words = (word.group() for word in _WORD.finditer(self.text, start, min(start + _HEAD, len(self.text))))
+        heads = _WORD.finditer(self.text, start, min(start + _HEAD, len(self.text)))
+        words = (word.group().removeprefix("functions.") for word in heads)
         name = next((word for word in words if word in self.names), "")
-        self.found.append(Found(start, len(self.text), dialect, tuple(drafts), problem=error.reason, name=name))
+        self.found.append(Found(start, len(self.text), dialect, drafts, problem=error.reason, name=name))
 
     def _stop(self, position: int) -> None:
         """Stop where something stands that cannot be read; calls that may be behind it are refused."""
         behind = forms.OPENER.search(self.text, position)
         if behind is not None:
             self._fail(behind.start(), behind.lastgroup or "", Malformed(_UNSURE))
-
-    def _last_end(self) -> int:
-        return self.found[-1].end if self.found else 0
 
     def _lay_out_behind(self, start: int, end: int) -> None:
         """Lay the blocks out anew where fences stood in what was just passed."""

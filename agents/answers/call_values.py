@@ -250,13 +250,12 @@ class _Loose:
             if plain is None or plain.end() >= len(self._text):
                 raise Malformed(CUT_OFF)
             parts.append(plain.group())
+            self.mended |= self._python and len(mark) == 1 and "\n" in plain.group()
             self.position = plain.end()
             if self._text.startswith(mark, self.position):
                 break
             parts.append(self._sign(mark))
         self.position += len(mark)
-        if self._python and len(mark) == 1 and any("\n" in part for part in parts):
-            self.mended = True
         return "".join(parts)
 
     def _sign(self, mark: str) -> str:

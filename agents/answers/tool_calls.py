@@ -145,8 +145,7 @@ def _doubt_of_all(scan: Scan, count: int) -> str:
 def _doubt_of(scan: Scan, number: int) -> str:
     """Why calls that stand together may be none of the model's own."""
     found = scan.found[number]
-    before = scan.found[number - 1].end if number else places.after_orphan_thinking(scan.text)
-    doubt = places.doubt_of(scan.text[before : found.start], sure=found.sure)
+    doubt = places.doubt_of(scan.text[found.spoken : found.start], sure=found.sure)
     if doubt or number + 1 == len(scan.found):
         return doubt
     between = _behind(scan.text, found.end, scan.found[number + 1].start)
