@@ -57,7 +57,7 @@ class AgentProfile:
         lane: Lane or model that answers for it; empty leaves it to the settings.
         body: What a custom agent is told; empty for the six, who have a prompt file.
         options: Of its model calls.
-        think: Whether its model thinks before it answers; None leaves it to the server.
+        think: Whether its model thinks before it answers; False is safe for every model.
     """
 
     name: str
@@ -67,7 +67,12 @@ class AgentProfile:
     lane: str = ""
     body: str = ""
     options: Options = field(default_factory=_options)
-    think: Think | None = None
+    think: Think = False
+
+    @property
+    def writes_only(self) -> tuple[str, ...] | None:
+        """Globs of the only files that may be changed; None for any file."""
+        return {Writes.NOTHING: (), Writes.MARKDOWN: ("*.md", "**/*.md"), Writes.EVERYTHING: None}[self.writes]
 
     def may_use(self, tool: str) -> bool:
         """Whether a tool of this name is this agent's to use."""

@@ -67,6 +67,10 @@ class HistoryTooLong(ConversationError):
         self.hint = "Raise num_ctx of its lane, or name a model with a larger window under `roles`."
 
 
+class ApprovalRefused(ConversationError):
+    """A yes cannot be used for this call: it was for another, or was used, or is too old."""
+
+
 class Draining(ConversationError):
     """The conversations are being stopped; nothing new is begun."""
 

@@ -154,7 +154,8 @@ class Approvals(Protocol):
     async def use(self, approval: str, call: ToolCall) -> None:
         """Take the yes for exactly this call (as it was asked for, or with the arguments of the `edit`), once.
 
-        Raises the manager's own error where it is not that, or was used.
+        Raises:
+            ApprovalRefused: it is for another call, or was used.
         """
         ...
 

@@ -1,8 +1,8 @@
 """A model that speaks in a session: its answer in pieces, its calls, and the one append that makes it a message.
 
 Owns `LLMStreamService`. An answer is asked for as every question is (`workflow.asking`: watched, told as events, given
-up where it runs away); here its pieces become chunks, its calls get ids, those that were printed as text are read out of
-it, and the whole is written before the last chunk. Closing the stream stops the generation and writes nothing.
+up where it runs away); here its pieces become chunks, its calls get ids, those that were printed as text are read out
+of it, and the whole is written before the last chunk. Closing the stream stops the generation and writes nothing.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ UNREADABLE = "unreadable_call"
 _GIVEN_UP = {
     "repeated": "it repeated itself without end",
     "thinking": "it only thought",
-    "": "it said nothing and called nothing",
 }
-_NO_LIMIT = BudgetSettings(calls=2, tokens=1 << 40, seconds=7 * 86_400)
+_EMPTY = "it said nothing and called nothing"
+ONE_ANSWER = BudgetSettings(calls=2, tokens=1 << 40, seconds=7 * 86_400)
+"""Of an answer and one more try; what bounds a turn is counted elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class LLMStreamService(StreamService):
             call=Call(client=CLIENT, band=Band.INTERACTIVE, prefix=session),
             source=self._source,
             recorder=ForgetfulRecorder(),
-            budget=Budget(limits=_NO_LIMIT, now=time.monotonic, started=time.monotonic()),
+            budget=Budget(limits=ONE_ANSWER, now=time.monotonic, started=time.monotonic()),
             emit=emit,
         )
         try:
@@ -183,11 +184,9 @@ def call_id(key: str, at: int) -> str:
 
 def _useless(completion: Completion, answer: _Answer) -> str:
     """Why an answer is none; empty for one."""
-    if answer.message.tool_calls and completion.finish not in _GIVEN_UP:
-        return ""
     if completion.finish in _GIVEN_UP:
         return _GIVEN_UP[completion.finish]
-    return "" if answer.message.content.strip() else _GIVEN_UP[""]
+    return "" if answer.message.tool_calls or answer.message.content.strip() else _EMPTY
 
 
 def _bounded(wanted: int, tokens: int, room: Room) -> int:
