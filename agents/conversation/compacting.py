@@ -66,12 +66,11 @@ def covered(message: Message) -> int:
 def view(history: History) -> View:
     """The last summary and what it does not cover.
 
-    A store may leave out messages that the last summary covers. Where it gives the summary first, all after it counts.
+    A store may leave out the messages that the last summary covers.
     """
     every = numbered(history)
-    at = max((at for at, each in enumerate(every) if covered(each.message)), default=-1)
-    summary = every[at].message if at >= 0 else None
-    upto = covered(summary) if summary is not None and at > 0 else 0
+    summary = next((each.message for each in reversed(every) if covered(each.message)), None)
+    upto = 0 if summary is None else covered(summary)
     shown = [each for each in every if each.message.role != "system" and each.number > upto]
     return View(summary=summary, messages=tuple(shown))
 
@@ -92,7 +91,7 @@ def compaction(history: History, count: Count, keep: int) -> Compaction | None:
     return Compaction(upto=older[-1].number, older=tuple(each.message for each in older), before=seen.summary)
 
 
-def summary_message(what: Compaction, prose: str, todos: Sequence[str] = ()) -> Message:
+def summary_text(what: Compaction, prose: str, todos: Sequence[str] = ()) -> str:
     """The summary: anchors that code has found, and what a model said of the rest."""
     parts = [f"Summary of messages 1 to {what.upto}."]
     for title, lines in (
@@ -103,7 +102,7 @@ def summary_message(what: Compaction, prose: str, todos: Sequence[str] = ()) -> 
     ):
         if any(lines):
             parts += [title, *lines]
-    return Message("system", "\n".join(parts))
+    return "\n".join(parts)
 
 
 def told_by_code(what: Compaction) -> str:

@@ -79,5 +79,6 @@ def done_in(messages: Sequence[Message]) -> tuple[Done, ...]:
 
 
 def numbered(history: History) -> tuple[Numbered, ...]:
-    """The messages with their numbers. Where the first is a summary, those after it need not follow on it."""
-    return tuple(Numbered(history.first + at, message) for at, message in enumerate(history.messages))
+    """The messages with their numbers."""
+    numbers = history.numbers or range(history.first, history.first + len(history.messages))
+    return tuple(map(Numbered, numbers, history.messages))

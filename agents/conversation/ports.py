@@ -44,11 +44,13 @@ class History:
     Attributes:
         messages: Those of the session, in order. A store may leave out, from the beginning, those that the last summary
             covers (`compacting.covered`); the summary itself, a message whose role is `system`, is always there.
-        first: Number of the first of them in the session, from 1; the others follow on it.
+        first: Number of the first of them in the session, from 1; of a summary the last number that it stands for.
+        numbers: Of each message; where there are none, they follow on the first.
     """
 
     messages: tuple[Message, ...] = ()
     first: int = 1
+    numbers: tuple[int, ...] = ()
 
 
 class SessionPort(Protocol):

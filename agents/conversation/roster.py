@@ -90,7 +90,7 @@ PROFILES: Mapping[AgentType, AgentProfile] = {
     AgentType.ARCHITECT: AgentProfile(
         name=AgentType.ARCHITECT,
         about="Reads the workspace and plans; writes plans and notes as Markdown, never code.",
-        tools=(*_READING, "todo", "write_file", "git_diff", SWITCH_MODE, "apply_edit"),
+        tools=(*_READING, "todo_write", "write_file", "git_diff", SWITCH_MODE, "apply_edit"),
         writes=Writes.MARKDOWN,
     ),
     AgentType.CODER: AgentProfile(
@@ -102,7 +102,7 @@ PROFILES: Mapping[AgentType, AgentProfile] = {
     AgentType.DEBUG: AgentProfile(
         name=AgentType.DEBUG,
         about="Finds out why something fails: reads and runs, and changes nothing.",
-        tools=(*_READING, "run_tests", "run_command", "git_diff", "todo", SWITCH_MODE),
+        tools=(*_READING, "run_tests", "run_command", "git_diff", "todo_write", SWITCH_MODE),
     ),
     AgentType.ASK: AgentProfile(
         name=AgentType.ASK,
@@ -112,7 +112,7 @@ PROFILES: Mapping[AgentType, AgentProfile] = {
     AgentType.UNIVERSAL: AgentProfile(
         name=AgentType.UNIVERSAL,
         about="Does a small job from beginning to end alone: reads, changes, runs.",
-        tools=(*_READING, "apply_edit", "write_file", "run_tests", "run_command", "todo", EVERY_TOOL),
+        tools=(*_READING, "apply_edit", "write_file", "run_tests", "run_command", "todo_write", EVERY_TOOL),
         writes=Writes.EVERYTHING,
     ),
 }

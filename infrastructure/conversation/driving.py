@@ -23,7 +23,6 @@ from agents.conversation.ports import StreamService
 from agents.conversation.roster import AgentType
 from agents.conversation.router import AgentRouter
 from infrastructure.conversation.calls import CallStore
-from infrastructure.conversation.errors import ConversationError
 from infrastructure.conversation.feed import Feed
 from infrastructure.conversation.graph import ConversationGraph, compile_conversation_graph
 from infrastructure.conversation.handing import handovers_in
@@ -35,7 +34,6 @@ from infrastructure.conversation.using import ended_event, result_chunk
 from infrastructure.events.catalogue import AnyEvent
 from infrastructure.events.log import EventLog
 from infrastructure.ids import RunId
-from infrastructure.storage.errors import StorageError
 from infrastructure.workflow.ports import ModelSource
 
 _logger = logging.getLogger(__name__)
@@ -114,34 +112,41 @@ class Driver:
 
     async def run(self, live: LiveTurn) -> bool:
         """Drive the turn; whether it is over, else it rests. A turn's errors are its ending."""
-        graph, router = self._graph, self.router
         try:
-            await self._parts.sessions.facts(live.record.session)
-            given = await self._given(live.record, graph, router)
-            while await self._drive(live, graph, router, given):
-                if await self._rests(live):
-                    return False
-                given = Command(resume=True)
-            over = str((await _values(graph, live.record.session)).get("over") or "")
+            async with self._parts.sessions.held(live.record.session):
+                over = await self._run(live, self._graph, self.router)
         except Exception as error:  # noqa: BLE001 - the boundary of a turn: whatever it is becomes its ending
             hint = str(getattr(error, "hint", ""))
             said = f"{type(error).__name__}: {error}" if not str(error) else str(error)
             await self.end(live, "failed", f"{said}. {hint}" if hint else said)
             return True
-        await self.end(live, "failed" if over else "done", over)
-        return True
+        if over is not None:
+            await self.end(live, "failed" if over else "done", over)
+        return over is not None
+
+    async def _run(self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter) -> str | None:
+        """Drive the turn; why it ended unwell, empty where it ended well, None where it rests."""
+        given = await self._given(live.record, graph, router)
+        while await self._drive(live, graph, router, given):
+            if await self._rests(live):
+                return None
+            given = Command(resume=True)
+        return str((await _values(graph, live.record.session)).get("over") or "")
 
     async def end(self, live: LiveTurn, status: str, reason: str = "") -> None:
         """Close what is open, write down how the turn ended, and tell who watches."""
         session, turn = live.record.session, live.record.turn
+        agent = live.record.agent
         try:
-            await self._close_calls(live, reason or "the turn ended")
-        except (ConversationError, StorageError):
+            async with self._parts.sessions.held(session):
+                agent = self._agent_now(live.record)
+                await self._close_calls(live, reason or "the turn ended")
+        except Exception:  # the session may be gone, or its store: the turn ends all the same
             _logger.warning("turn %s: its open calls could not be closed", turn, exc_info=True)
         await self._parts.turns.finish(turn, status, reason)
         await self._parts.log.flush(RunId(session))
         kind = "done" if status == "done" else "failed"
-        live.feed.tell(StreamChunk(kind=kind, agent=self._agent_now(live.record), text=reason, ok=kind == "done"))
+        live.feed.tell(StreamChunk(kind=kind, agent=agent, text=reason, ok=kind == "done"))
         live.feed.close()
         await self._prune(session)
 
@@ -209,7 +214,6 @@ class Driver:
             calls=parts.calls,
             limits=parts.limits,
             announce=partial(parts.log.post, session, 0),
-            note=partial(parts.log.append, session, 0),
             told=live.told,
         )
 
@@ -217,12 +221,10 @@ class Driver:
     async def _close_calls(self, live: LiveTurn, reason: str) -> None:
         """Give every open call a result that says it was not done."""
         parts, session = self._parts, live.record.session
-        await parts.sessions.facts(session)
+        await parts.approvals.withdraw(session)
         outcome = ToolOutcome(f"Not done: {reason}.", ok=False, error_class="TurnEnded")
         for call in open_calls(parts.sessions.get_history(session).messages):
             record, _ = await parts.calls.request(session, live.record.turn, call, "local")
-            if record.approval:
-                await parts.approvals.withdraw(record.approval, reason)
             number = await parts.sessions.append_tool_result(session, call, outcome.text, ok=False)
             await parts.calls.end(session, record.call)
             parts.log.post(RunId(session), 0, cast("AnyEvent", ended_event(record, outcome, number)))

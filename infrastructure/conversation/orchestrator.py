@@ -23,7 +23,6 @@ from infrastructure.conversation.errors import Draining, EmptyMessage, NothingTo
 from infrastructure.conversation.ports import Decided, ToolOutcome
 from infrastructure.conversation.turns import TurnRecord, TurnState
 from infrastructure.conversation.using import Waiting, ended_event, result_chunk, waiting_chunk
-from infrastructure.events.catalogue import AgentSwitched
 from infrastructure.ids import RunId, new_id
 from infrastructure.running.steering import Steering
 
@@ -132,7 +131,7 @@ class MultiAgentOrchestrator:
         Raises:
             UnknownCall: the session has no such call for its client.
         """
-        return await self._alone(session_id, lambda: self._submit(session_id, call, ToolOutcome(text, ok)))
+        return await self._alone(session_id, lambda: self._submit(session_id, call, text, ok))
 
     async def cancel(self, session_id: str, reason: str = "cancelled by a person") -> None:
         """End the session's turn now. What was said so far stays; half an answer is not kept.
@@ -186,8 +185,7 @@ class MultiAgentOrchestrator:
             raise SessionBusy(session, busy.turn, waits) from None
         try:
             if agent != facts.agent:
-                switched = AgentSwitched(previous=facts.agent, agent=agent, by="person")
-                await self._parts.log.append(RunId(session), 0, switched)
+                await self._parts.sessions.switch_agent(session, agent, reason="", by="person")
             await self._parts.sessions.append_message(session, Message("user", message), key=message_key(turn))
         except BaseException:
             await self._parts.turns.finish(turn, "failed", "the message could not be kept")
@@ -226,7 +224,7 @@ class MultiAgentOrchestrator:
         await self._parts.turns.move(record.turn, TurnState.RUNNING)
         self._launch(record)
 
-    async def _submit(self, session: str, call: str, outcome: ToolOutcome) -> bool:
+    async def _submit(self, session: str, call: str, text: str, ok: bool) -> bool:
         record = await self._parts.calls.get(session, call)
         if record is None or record.where != "client":
             raise UnknownCall(session, call)
@@ -234,7 +232,7 @@ class MultiAgentOrchestrator:
             if record.state is CallState.ENDED:
                 return False
             raise UnknownCall(session, call)  # it was not handed to the client yet
-        await self._end(record, outcome)
+        await self._end(record, self._parts.tools.received(record.tool, text, ok))
         if not self._draining:
             await self._resume(session)
         return True

@@ -6,6 +6,7 @@ Owns no behaviour. A session's store is `agents.conversation.ports.SessionPort`,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -31,11 +32,23 @@ class SessionFacts:
 class Sessions(SessionPort, Protocol):
     """The store of sessions."""
 
-    async def facts(self, session_id: str) -> SessionFacts:
-        """Load the session, so that its history can be read, and say what is known of it.
+    def held(self, session_id: str) -> AbstractAsyncContextManager[object]:
+        """Load the session and keep it in memory: only within this may its history be read.
 
         Raises the store's own error where there is no such session.
         """
+        ...
+
+    async def facts(self, session_id: str) -> SessionFacts:
+        """What is known of a session; raises as `held`."""
+        ...
+
+    async def append_summary(self, session_id: str, text: str, upto: int, key: str, *, agent: str = "") -> int:
+        """Append a summary, a message whose role is `system`, that stands for all messages up to a number."""
+        ...
+
+    async def switch_agent(self, session_id: str, agent: str, *, reason: str, by: Literal["agent", "person"]) -> None:
+        """Have another agent speak from here on, told as an event; to the one that speaks it is no switch."""
         ...
 
 
@@ -64,6 +77,7 @@ class ToolPlace:
         session: Whose call it is.
         workspace: The session's folder; empty where it has none.
         agent: Who asks.
+        call: The id of the call.
         writes_only: Globs of the only files that may be written; None for any.
         agents: Who a turn may be handed over to.
     """
@@ -71,6 +85,7 @@ class ToolPlace:
     session: str
     workspace: str = ""
     agent: str = ""
+    call: str = ""
     writes_only: tuple[str, ...] | None = None
     agents: tuple[str, ...] = ()
 
@@ -93,6 +108,10 @@ class Toolbox(Protocol):
 
     def sheet(self, session: str, name: str) -> ToolSheet | None:
         """The tool of exactly this name."""
+        ...
+
+    def received(self, tool: str, text: str, ok: bool) -> ToolOutcome:
+        """What a client says came of its call, as a model may be shown it."""
         ...
 
     def check(self, session: str, call: ToolCall) -> ToolCall | ToolOutcome:
@@ -163,8 +182,8 @@ class Approvals(Protocol):
         """Write an answer down; the session it belongs to. Raises the manager's own error where it is not pending."""
         ...
 
-    async def withdraw(self, approval: str, reason: str) -> None:
-        """Nobody waits for it any more."""
+    async def withdraw(self, session: str) -> None:
+        """Nobody waits for what the session asked any more."""
         ...
 
 
@@ -175,7 +194,7 @@ class Recovered:
     Attributes:
         text: The answer without them.
         calls: Those that could be read.
-        problems: Why others could not.
+        problems: What the model is told of the others.
     """
 
     text: str
@@ -183,4 +202,5 @@ class Recovered:
     problems: tuple[str, ...] = ()
 
 
-ReadCalls: TypeAlias = Callable[[str, Sequence[Tool]], Recovered]
+ReadCalls: TypeAlias = Callable[[str, Sequence[Tool], Sequence[str]], Recovered]
+"""Reads an answer, given the tools that were offered, and what others said, which a model may only repeat."""

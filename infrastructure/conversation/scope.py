@@ -51,7 +51,6 @@ class TurnScope:
         calls: The table of calls.
         limits: Of the turn.
         announce: Puts an event into the session's log, in order.
-        note: The same, and returns when it is on disk.
         told: Ids of calls that watchers were told wait; once a process is enough.
     """
 
@@ -67,7 +66,6 @@ class TurnScope:
     calls: CallStore
     limits: TurnLimits
     announce: Callable[[AnyEvent], None]
-    note: Callable[[AnyEvent], Awaitable[object]]
     told: set[str] = field(default_factory=set[str])
 
     def messages(self) -> tuple[Message, ...]:

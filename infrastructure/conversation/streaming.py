@@ -129,7 +129,7 @@ class LLMStreamService(StreamService):
         why = ""
         for attempt in (1, 2):
             completion = await self._once(session, question, pieces, attempt)
-            answer = self._read(completion, question.tools)
+            answer = self._read(completion, question)
             why = _useless(completion, answer)
             if not why:
                 return answer
@@ -164,11 +164,17 @@ class LLMStreamService(StreamService):
             window, tokens = refusal.window or 0, refusal.prompt_tokens or 0
             raise HistoryTooLong(self._speaker.agent, window, tokens) from refusal
 
-    def _read(self, completion: Completion, tools: Sequence[Tool]) -> _Answer:
-        """The message that an answer is: its calls, native or printed as text, each with an id of ours."""
+    def _read(self, completion: Completion, question: Question) -> _Answer:
+        """The message that an answer is: its calls, native or printed as text, each with an id of ours.
+
+        A model that was told of calls which could not be read, and prints such again, means them as text.
+        """
         read = Recovered(completion.text)
-        if not completion.tool_calls and tools:
-            read = self._read_calls(completion.text, tools)
+        if not completion.tool_calls and question.tools:
+            heard = [message.content for message in question.messages if message.role in ("user", "tool")]
+            read = self._read_calls(completion.text, question.tools, heard)
+            if not read.calls and any(message.tool_name == UNREADABLE for message in question.messages[-2:]):
+                read = Recovered(completion.text)
         calls = [*(completion.tool_calls or read.calls), *(ToolCall(UNREADABLE, {"problem": p}) for p in read.problems)]
         text = read.text
         if self._speaker.closing and text and not calls:

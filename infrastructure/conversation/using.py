@@ -22,7 +22,6 @@ from infrastructure.conversation.ports import Asked, Decided, ToolOutcome, ToolP
 from infrastructure.conversation.scope import Step
 from infrastructure.conversation.streaming import UNREADABLE
 from infrastructure.events.catalogue import (
-    AgentSwitched,
     ToolApprovalRequired,
     ToolCompleted,
     ToolFailed,
@@ -188,7 +187,7 @@ class Using:
         sheet = self._sheet(call.name)
         if sheet is not None and sheet.effects:
             await self._scope.calls.move(record, CallState.STARTED, arguments=call.arguments)
-        return await self._scope.tools.run(call, self._place)
+        return await self._scope.tools.run(call, replace(self._place, call=record.call))
 
     async def _hand_over(self, arguments: JsonObject) -> ToolOutcome:
         wanted = Handover(str(arguments.get("agent", "")), str(arguments.get("reason", "")))
@@ -197,8 +196,7 @@ class Using:
         if refused:
             return ToolOutcome(refused, ok=False, error_class="NoHandover")
         self._handovers += 1
-        switched = AgentSwitched(previous=self._profile.name, agent=wanted.agent, reason=wanted.reason)
-        await self._scope.note(switched)
+        await self._scope.sessions.switch_agent(self._scope.session, wanted.agent, reason=wanted.reason, by="agent")
         self._step.tell(StreamChunk(kind="switch", agent=wanted.agent, text=wanted.reason))
         return ToolOutcome(handover_result(wanted))
 

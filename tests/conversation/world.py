@@ -49,16 +49,31 @@ class MemorySessions:
         self.agents: list[str] = []
         self.keys: dict[tuple[str, str], int] = {}
         self.todos: tuple[str, ...] = ()
-        self.log: MemoryEventLog | None = None
+        self.speaks = ""
+        self.holds = 0
+        self.log = MemoryEventLog()
+
+    @asynccontextmanager
+    async def held(self, session_id: str) -> AsyncIterator[None]:
+        if session_id not in self.messages:
+            raise LookupError(f"no session {session_id}")
+        self.holds += 1
+        yield
+        self.holds -= 1
 
     async def facts(self, session_id: str) -> SessionFacts:
         if session_id not in self.messages:
             raise LookupError(f"no session {session_id}")
-        agent = ""
-        for stored in await self.log.read(session_id) if self.log else ():
-            if isinstance(stored.event, AgentSwitched):
-                agent = stored.event.agent
-        return SessionFacts(workspace="/w", agent=agent, todos=self.todos)
+        return SessionFacts(workspace="/w", agent=self.speaks, todos=self.todos)
+
+    async def append_summary(self, session_id: str, text: str, upto: int, key: str, *, agent: str = "") -> int:
+        return await self.append_message(session_id, Message("system", text), agent=agent, key=key)
+
+    async def switch_agent(self, session_id: str, agent: str, *, reason: str, by: str) -> None:
+        if agent != self.speaks:
+            event = AgentSwitched(previous=self.speaks, agent=agent, reason=reason, by=by)
+            await self.log.append(session_id, 0, event)
+            self.speaks = agent
 
     def get_history(self, session_id: str) -> History:
         return History(messages=tuple(self.messages[session_id]), first=1)
@@ -119,6 +134,9 @@ class MemoryTools:
             return ToolOutcome("bad arguments", ok=False, error_class="BadArguments")
         return call
 
+    def received(self, tool: str, text: str, ok: bool) -> ToolOutcome:
+        return ToolOutcome(text, ok)
+
     async def run(self, call: ToolCall, place: ToolPlace) -> ToolOutcome:
         found = self.tools[call.name]
         found.done.append(call.arguments)
@@ -160,11 +178,11 @@ class MemoryApprovals:
         self.decided[approval] = decided
         return SESSION
 
-    async def withdraw(self, approval: str, reason: str) -> None:
-        self.withdrawn.append(approval)
+    async def withdraw(self, session: str) -> None:
+        self.withdrawn += [each for each in self.asked if each not in self.decided]
 
 
-def read_calls(text: str, tools: Sequence[Tool]) -> Recovered:
+def read_calls(text: str, tools: Sequence[Tool], heard: Sequence[str]) -> Recovered:
     """Reads one dialect: a line that is `CALL name {…}`."""
     lines, calls, problems = [], [], []
     for line in text.splitlines():
@@ -214,7 +232,7 @@ class World:
     database: Database
     source: ScriptedSource
     tools: MemoryTools
-    sessions: MemorySessions = field(default_factory=MemorySessions)
+    sessions: MemorySessions
     approvals: MemoryApprovals = field(default_factory=MemoryApprovals)
     log: MemoryEventLog = field(default_factory=MemoryEventLog)
     saver: InMemorySaver = field(default_factory=InMemorySaver)
@@ -223,7 +241,6 @@ class World:
 
     def orchestrator(self) -> MultiAgentOrchestrator:
         """Conversations of another process: the tables, the messages and the checkpoints are the same."""
-        self.sessions.log = self.log
         parts = ConversationParts(
             sessions=self.sessions,
             tools=self.tools,
@@ -257,7 +274,8 @@ async def world(
 ) -> AsyncIterator[World]:
     async with Database(folder / "corral.db") as database:
         box = MemoryTools(tool("switch_mode", _switched), *tools)
-        yield World(database, ScriptedSource(scripts), box, **parts)
+        sessions = MemorySessions()
+        yield World(database, ScriptedSource(scripts), box, sessions, log=sessions.log, **parts)
 
 
 async def talk(chunks: AsyncIterator[StreamChunk]) -> list[StreamChunk]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from agents.conversation.compacting import Compaction, compaction, summary_message, told_by_code, transcript
+from agents.conversation.compacting import Compaction, compaction, summary_text, told_by_code, transcript
 from agents.conversation.summariser import SUMMARISER, SUMMARY_KEEP, SummaryQuestion
 from agents.errors import AgentError
 from agents.model import Message, Question
@@ -37,9 +37,8 @@ async def summarise_node(state: TurnReads, step: Step) -> SummaryWrites:
     if what is not None:
         prose = excerpt(await summary_of(scope, what), SUMMARY_KEEP)
         facts = await scope.sessions.facts(scope.session)
-        summary = summary_message(what, prose, facts.todos)
-        key = f"{scope.turn}/summary/{what.upto}"
-        await scope.sessions.append_message(scope.session, summary, agent=SUMMARISE, key=key)
+        text, key = summary_text(what, prose, facts.todos), f"{scope.turn}/summary/{what.upto}"
+        await scope.sessions.append_summary(scope.session, text, what.upto, key, agent=SUMMARISE)
     return {}
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.conversation.circles import circle
-from agents.conversation.compacting import compaction, covered, summary_message, told_by_code, view
+from agents.conversation.compacting import compaction, covered, summary_text, told_by_code, view
 from agents.conversation.history import (
     Done,
     answers_in,
@@ -94,7 +94,7 @@ def test_summary_covers_the_older_part_and_keeps_anchors():
     history = History(messages=tuple(conversation(6)))
     what = compaction(history, words, keep=20)
     assert what is not None
-    summary = summary_message(what, "Things were done.", todos=("test it",))
+    summary = Message("system", summary_text(what, "Things were done.", todos=("test it",)))
     assert covered(summary) == what.upto
     for anchor in ("Do thing 0.", "- f0.py", "- test it", "Things were done."):
         assert anchor in summary.content
@@ -108,11 +108,11 @@ def test_second_summary_keeps_the_anchors_of_the_first():
     messages = conversation(4)
     first = compaction(History(messages=tuple(messages)), words, keep=12)
     assert first is not None
-    messages += [summary_message(first, "Early."), *conversation(8)[16:]]
+    messages += [Message("system", summary_text(first, "Early.")), *conversation(8)[16:]]
     second = compaction(History(messages=tuple(messages)), words, keep=12)
     assert second is not None
     assert second.before is not None
-    text = summary_message(second, told_by_code(second)).content
+    text = summary_text(second, told_by_code(second))
     for anchor in ("Do thing 0.", "- f0.py", "- f6.py", "Early."):
         assert anchor in text
 
@@ -121,9 +121,11 @@ def test_store_may_leave_out_what_a_summary_covers():
     messages = conversation(4)
     what = compaction(History(messages=tuple(messages)), words, keep=12)
     assert what is not None
-    whole = (*messages, summary_message(what, "Early."), user("More."))
-    shortened = History(messages=whole[what.upto :], first=what.upto + 1)
-    assert view(shortened) == view(History(messages=whole))
+    summary = Message("system", summary_text(what, "Early."))
+    kept = messages[what.upto :]
+    numbers = (what.upto, *range(what.upto + 1, len(messages) + 1), len(messages) + 2)
+    shortened = History(messages=(summary, *kept, user("More.")), first=what.upto, numbers=numbers)
+    assert view(shortened) == view(History(messages=(*messages, summary, user("More."))))
 
 
 def test_one_message_alone_is_not_summarised():
