@@ -79,6 +79,8 @@ class AgentProfile:
         return any(fnmatchcase(tool, pattern) for pattern in self.tools)
 
 
+_LAST = ("run_command", "search", "list_files")
+"""What gives way to tools of the client and of servers."""
 _READING = ("read_file", "search", "list_files")
 
 PROFILES: Mapping[AgentType, AgentProfile] = {
@@ -96,7 +98,7 @@ PROFILES: Mapping[AgentType, AgentProfile] = {
     AgentType.CODER: AgentProfile(
         name=AgentType.CODER,
         about="Changes code and tests, and runs them.",
-        tools=(*_READING, "apply_edit", "write_file", "run_tests", "run_command", SWITCH_MODE, EVERY_TOOL),
+        tools=("read_file", "apply_edit", "write_file", SWITCH_MODE, "run_tests", *_LAST, EVERY_TOOL),
         writes=Writes.EVERYTHING,
     ),
     AgentType.DEBUG: AgentProfile(
@@ -112,7 +114,7 @@ PROFILES: Mapping[AgentType, AgentProfile] = {
     AgentType.UNIVERSAL: AgentProfile(
         name=AgentType.UNIVERSAL,
         about="Does a small job from beginning to end alone: reads, changes, runs.",
-        tools=(*_READING, "apply_edit", "write_file", "run_tests", "run_command", "todo_write", EVERY_TOOL),
+        tools=("read_file", "apply_edit", "write_file", "todo_write", "run_tests", *_LAST, EVERY_TOOL),
         writes=Writes.EVERYTHING,
     ),
 }

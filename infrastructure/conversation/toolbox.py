@@ -1,4 +1,4 @@
-"""The tools of a session, over a registry: Corral's own, those of servers, and those that the session's client declares.
+"""The tools of a session, over a registry: Corral's own, those of servers, and those that its client declares.
 
 Owns where a client's declaration is kept: in the session's settings under `client_tools`, so that it outlives a
 process, and a session without them has none.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from agents.conversation.roster import EVERY_TOOL
 from agents.model import Tool, ToolCall
 from infrastructure.conversation.ports import Toolbox, ToolOutcome, ToolPlace, ToolSheet
 from infrastructure.sandbox import Limits, Sandbox
@@ -33,6 +34,8 @@ from infrastructure.tools.tool import ToolPlace as Place
 
 CLIENT_TOOLS = "client_tools"
 """The session's setting that holds what its client declares: a list as `tools.client.ClientTool` reads it."""
+MOST_OUTSIDE = 3
+"""Tools of the client and of servers that take a place from those an agent names."""
 _LIST: TypeAdapter[list[ClientTool]] = TypeAdapter(list[ClientTool])
 _MOST_KEPT = 1_000
 
@@ -68,8 +71,18 @@ class SessionTools(Toolbox):
         self._declared: dict[str, tuple[RegisteredTool, ...]] = {}
 
     def offered(self, session: str, names: Sequence[str], at_most: int) -> tuple[ToolSheet, ...]:
-        """The tools of these names and patterns."""
-        return tuple(map(_sheet, self._registry(session).chosen(names)[:at_most]))
+        """The tools of these names and patterns.
+
+        Where every tool is wanted, a few that come from outside stand before the last of those named: a client does
+        not declare what nobody is ever to see.
+        """
+        registry = self._registry(session)
+        named = registry.chosen([name for name in names if name != EVERY_TOOL])
+        others = [spec for spec in registry.chosen([EVERY_TOOL] if EVERY_TOOL in names else ()) if spec not in named]
+        outside = [spec for spec in others if spec.where != "local"][:MOST_OUTSIDE]
+        before = max(0, at_most - len(outside))
+        rest = [spec for spec in (*named[before:], *others) if spec not in outside]
+        return tuple(map(_sheet, (*named[:before], *outside, *rest)[:at_most]))
 
     def sheet(self, session: str, name: str) -> ToolSheet | None:
         """The tool of exactly this name."""

@@ -154,6 +154,7 @@ class MemoryApprovals:
         self.decided: dict[str, Decided] = {}
         self.used: list[str] = []
         self.withdrawn: list[str] = []
+        self.session = SESSION
 
     async def judge(self, call: ToolCall, sheet: ToolSheet, place: ToolPlace) -> Verdict:
         return Verdict(kind="ask", why=f"{call.name} changes files") if call.name in self.asks else Verdict(kind="run")
@@ -176,7 +177,7 @@ class MemoryApprovals:
         assert approval in self.asked
         assert approval not in self.decided
         self.decided[approval] = decided
-        return SESSION
+        return self.session
 
     async def withdraw(self, session: str) -> None:
         self.withdrawn += [each for each in self.asked if each not in self.decided]
