@@ -80,7 +80,7 @@ async def test_architect_cannot_write_code(tmp_path):
         chunks = await talk(here.conversations.process_message(session, "Plan it", "architect"))
         assert [chunk.ok for chunk in chunks if chunk.kind == "tool_result"] == [False, True]
         assert not (folder / "new.py").exists()
-        assert (folder / "notes.md").read_text() == "A plan."
+        assert (folder / "notes.md").read_text() == "A plan.\n"
 
 
 async def test_cancel_stops_the_generation_on_the_server(tmp_path):
@@ -109,9 +109,9 @@ async def test_cancel_stops_the_generation_on_the_server(tmp_path):
 
 
 async def test_summaries_go_by_the_numbers_of_the_store_twice_in_a_session(tmp_path):
-    words = "word " * 900
+    answers = [f"Answer {at}: " + " ".join(f"w{at * 1000 + each}" for each in range(400)) for at in range(40)]
     async with (
-        simulator(*[f"Answer {at}. {words}" for at in range(40)], num_ctx=8192) as server,
+        simulator(*answers, num_ctx=8192) as server,
         stack(tmp_path, server.url, num_ctx=8192) as here,
     ):
         session = await here.session()
