@@ -76,6 +76,7 @@ async def stack(
     )
     directory = DataDirectory(settings.paths.data)
     await asyncio.to_thread(directory.prepare)
+    tools = local_tools()
     people = approvals or MemoryApprovals()
     async with AsyncExitStack() as opened:
         database = await opened.enter_async_context(Database(directory.database))
@@ -95,7 +96,7 @@ async def stack(
             approvals=people,
             blobs=BlobStore(directory.blobs),
             open_sandbox=lambda: open_sandbox("auto"),
-            tools=local_tools,
+            tools=lambda: tools,
         )
         conversations = await opened.enter_async_context(open_conversations(foundation))
         yield Stack(conversations, sessions, contexts, log, people)
