@@ -309,6 +309,15 @@ class SessionSettings(Frozen):
     """The longest message."""
 
 
+class ConversationSettings(Frozen):
+    """What agents may do with one message of a person."""
+
+    calls: Annotated[int, Unit("calls")] = Field(default=20, ge=1, le=200)
+    """Answers of models; the last of them has no tools, and says how far they came."""
+    handovers: int = Field(default=4, ge=0, le=50)
+    """How often one agent may hand over to another."""
+
+
 class Settings(Frozen):
     """All of it."""
 
@@ -329,6 +338,7 @@ class Settings(Frozen):
     retention: RetentionSettings = RetentionSettings()
     serve: ServeSettings = ServeSettings()
     sessions: SessionSettings = SessionSettings()
+    conversation: ConversationSettings = ConversationSettings()
 
     def lane_of(self, name: str) -> LaneSettings:
         """The lane a name stands for: an entry of `lanes`, else the model of that name as the server has it."""

@@ -113,10 +113,13 @@ MIGRATIONS: tuple[Migration, ...] = (
         """
         CREATE TABLE turns (
             turn TEXT PRIMARY KEY, session TEXT NOT NULL, state TEXT NOT NULL, agent TEXT NOT NULL,
-            status TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', started TEXT NOT NULL, ended TEXT
+            status TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', unattended INTEGER NOT NULL DEFAULT 0,
+            started TEXT NOT NULL, ended TEXT
         ) STRICT, WITHOUT ROWID
         """,
-        "CREATE INDEX turns_unfinished ON turns (session, turn) WHERE state <> 'finished'",
+        "CREATE INDEX turns_sessions ON turns (session, turn)",
+        # A session is in one turn at a time.
+        "CREATE UNIQUE INDEX turns_unfinished ON turns (session) WHERE state <> 'finished'",
         # What a client runs: the call stays until its result is there, across restarts.
         """
         CREATE TABLE tool_calls (
