@@ -100,6 +100,7 @@ class Approval:
         allowed: What may be decided.
         sha: Of what may be done: the arguments as asked, or as edited.
         nonce: Names this very question; an answer without it may be one to an older question.
+        scope: How far the yes reaches; `patterns` are then the rules that were made of it, as they are shown.
         by: Who decided: a door or client, `rule`, or `time`.
         rule: The rule that decided.
     """
@@ -118,7 +119,7 @@ class Approval:
     expires: datetime | None = None
     decision: Decision | None = None
     scope: Scope = "once"
-    pattern: str = ""
+    patterns: tuple[str, ...] = ()
     by: str = ""
     rule: str = ""
     decided: datetime | None = None

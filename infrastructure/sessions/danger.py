@@ -207,7 +207,7 @@ def _redirect_part(redirect: Redirect, around: Surroundings) -> Part:
 def _file_parts(tool: str, arguments: JsonObject, workspace: Workspace) -> tuple[Part, ...]:
     if tool in READING_TOOLS:
         # What `search` looks for is text; a pattern of `list_files` is a path with stars.
-        return _read_parts(arguments, workspace, _TEXT_NAMES | ({"pattern"} if tool == "search" else frozenset()))
+        return _read_parts(arguments, workspace, _TEXT_NAMES | ({"pattern"} if tool == "search" else frozenset[str]()))
     parts = tuple(
         Part("file", () if place.inside is None else (str(place.inside),), writing(place, workspace))
         for place in (workspace.place(path) for path in _paths(arguments, _TEXT_NAMES))
