@@ -20,6 +20,7 @@ from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.engine import EngineParts, TaskOrchestrator
 from infrastructure.events.log import EventLog, SqliteEventLog
 from infrastructure.sandbox import Level, Sandbox, open_sandbox
+from infrastructure.sessions.hitl import HITLManager
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
@@ -49,6 +50,7 @@ class Application:
     blobs: BlobStore
     control: ControlStore
     recordings: RecordingStore
+    approvals: HITLManager
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
     call_metrics: CallMetrics
@@ -94,6 +96,7 @@ async def open_application(
         stack.push_async_callback(log.aclose)
         checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
         runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
+        approvals = await stack.enter_async_context(HITLManager(database, log))
         control, recordings = ControlStore(directory.control), RecordingStore(database)
         pool = await stack.enter_async_context(
             pool or OllamaConnectionPool(settings.servers, lanes=settings.lanes, settings=settings.pool)
@@ -112,6 +115,7 @@ async def open_application(
             blobs=blobs,
             control=control,
             recordings=recordings,
+            approvals=approvals,
             owner=f"{socket.gethostname()}:{os.getpid()}",
         )
         engine = await stack.enter_async_context(TaskOrchestrator(parts))
@@ -128,6 +132,7 @@ async def open_application(
             blobs=blobs,
             control=control,
             recordings=recordings,
+            approvals=approvals,
             checkpoints=checkpoints,
             open_sandbox=opener,
             call_metrics=call_metrics,

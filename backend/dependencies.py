@@ -16,6 +16,7 @@ from backend.security.guard import Guard
 from backend.stopping import Stopping
 from infrastructure.engine import TaskOrchestrator
 from infrastructure.running.errors import RunIsOver, TaskRefused
+from infrastructure.sessions.hitl import HITLManager
 from infrastructure.storage.runs import RequestKey, RunRecord, RunState
 from infrastructure.tasks import TaskSpec, request_of
 
@@ -56,6 +57,14 @@ def engine_of(application: App) -> TaskOrchestrator:
 
 
 Engine = Annotated[TaskOrchestrator, Depends(engine_of)]
+
+
+def approvals_of(application: App) -> HITLManager:
+    """What people are asked."""
+    return application.approvals
+
+
+ApprovalsDep = Annotated[HITLManager, Depends(approvals_of)]
 
 
 async def run_of(

@@ -144,7 +144,6 @@ class HITLManager:
         self,
         owner: str,
         key: str,
-        gate: Gate,
         asked: ApprovalAsked,
         *,
         sha: str,
@@ -152,8 +151,8 @@ class HITLManager:
         allowed: Iterable[DecisionKind],
     ) -> Approval:
         """Put a question of a run, told by `asked`. Asking again asks anew: only the last answer counts."""
-        action = ActionRequest(tool=gate, arguments={"answers": asked.answers}, description=asked.question)
-        fresh = replace(self._fresh(owner, key, gate, action, "", tuple(allowed), None), sha=sha)
+        action = ActionRequest(tool=asked.gate, arguments={"answers": asked.answers}, description=asked.question)
+        fresh = replace(self._fresh(owner, key, asked.gate, action, "", tuple(allowed), None), sha=sha)
 
         def work(connection: sqlite3.Connection) -> tuple[Approval, AnyEvent | None]:
             known = table.keyed(connection, owner, key)
