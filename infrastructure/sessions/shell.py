@@ -122,8 +122,13 @@ def read_script(text: str) -> Script:
     if root.has_error:
         reading.doubt("it cannot be read as a shell command")
     _walk(root, reading, piped=False, depth=0)
-    if not reading.doubts and _segments(reading) != _second_reading(text):
+    first, second = _segments(reading), _second_reading(text)
+    if not reading.doubts and first != second:
         reading.doubt("it can be read in more than one way")
+    if reading.doubts and second is not None and "<<" not in text:
+        # What is not certain is judged in both readings: the more dangerous one counts.
+        others = [segment for segment in second if segment not in first]
+        reading.commands += [SimpleCommand(words=tuple(map(Word, segment))) for segment in others]
     return Script(tuple(reading.commands), tuple(reading.redirects), tuple(reading.doubts))
 
 
