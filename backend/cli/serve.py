@@ -22,7 +22,7 @@ from backend.cli.rereading import on_hangup
 from backend.cli.run import say_who_holds
 from backend.server import PORTS_TRIED, AsyncServerCore, NoPassword, check_host, listen, loop_name, run_in_loop
 from infrastructure.config.load import Loaded
-from infrastructure.config.manager import ConfigSource, ConfigurationManager, News, Refused
+from infrastructure.config.manager import ConfigSource, ConfigurationManager, News, NotReloaded
 from infrastructure.config.settings import ServeSettings, Settings
 
 VERB = "serve"
@@ -102,7 +102,7 @@ async def _serve(
 
 
 def _say_news(news: News, terminal: Terminal) -> None:
-    if isinstance(news, Refused):
+    if isinstance(news, NotReloaded):
         terminal.warn(str(news))
     else:
         terminal.say(str(news))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from backend.dependencies import App
 from backend.problems import answers
 from infrastructure.config.errors import ConfigError
-from infrastructure.config.manager import ConfigurationManager, Refused
+from infrastructure.config.manager import ConfigurationManager, NotReloaded
 
 router = APIRouter(prefix="/api/v1/config", tags=["config"])
 
@@ -71,7 +71,7 @@ async def read_config(app: App) -> object:
 async def reload_config(app: App) -> object:
     """Read the settings again. Where they cannot be used, those before stay, and the refusal says why."""
     news = await app.config.reload()
-    if isinstance(news, Refused):
+    if isinstance(news, NotReloaded):
         raise ConfigError(*news.problems)
     return ConfigReload(changed=news.changed, later=news.later)
 

@@ -86,7 +86,7 @@ class Reloaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class NotReloaded:
     """The settings cannot be used; those before stay."""
 
     problems: tuple[Problem, ...]
@@ -95,7 +95,7 @@ class Refused:
         return f"settings not reloaded, those before stay: {'; '.join(map(str, self.problems))}"
 
 
-News: TypeAlias = Reloaded | Refused
+News: TypeAlias = Reloaded | NotReloaded
 
 
 class Fixed(Exception):
@@ -219,7 +219,7 @@ class ConfigurationManager:
             found = await asyncio.to_thread(self._read, self._source)
             self._stamps = found.stamps
             news = self._refused(found) if found.problems else self._exchanged(found, self._source)
-            if isinstance(news, Refused) or news.changed or self._problems:
+            if isinstance(news, NotReloaded) or news.changed or self._problems:
                 self._problems = found.problems
                 self._tell(news)
             return news
@@ -278,9 +278,9 @@ class ConfigurationManager:
                 problems += error.problems
         return _Found(stamps, loaded, tuple(prepared), tuple(problems))
 
-    def _refused(self, found: _Found) -> Refused:
+    def _refused(self, found: _Found) -> NotReloaded:
         _log.info("settings not reloaded: %s", "; ".join(map(str, found.problems)))
-        return Refused(found.problems)
+        return NotReloaded(found.problems)
 
     def _exchanged(self, found: _Found, source: ConfigSource) -> Reloaded:
         """The one place where the snapshot changes, in one step for everybody in this loop."""

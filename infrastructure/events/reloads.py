@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infrastructure.config.manager import Refused
+from infrastructure.config.manager import NotReloaded
 from infrastructure.events.catalogue import ConfigRefused, ConfigReloaded
 
 if TYPE_CHECKING:
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 def event_of(news: News) -> ConfigReloaded | ConfigRefused:
     """The event that tells the news."""
-    if isinstance(news, Refused):
+    if isinstance(news, NotReloaded):
         return ConfigRefused(problems=tuple(map(str, news.problems)))
     return ConfigReloaded(changed=news.changed, later=news.later)
