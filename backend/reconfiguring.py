@@ -48,7 +48,7 @@ def addresses_of(settings: Settings) -> Mapping[str, str]:
 
 
 def loaded_ahead(settings: Settings, verb: str) -> tuple[str, ...]:
-    """The lanes to load before they are asked. One run's own model may be another than the settings', not a server's."""
+    """The lanes to load before they are asked. One run's own model may be another than the settings'."""
     if settings.pool.preload is not None:
         return settings.pool.preload
     named = (settings.model, *settings.roles.values()) if verb == "serve" else ()

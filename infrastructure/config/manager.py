@@ -198,10 +198,11 @@ class ConfigurationManager:
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
 
-    def include(self, companion: Companion) -> None:
-        """Read and watch these files with the settings from now on. They count as known as they are now; blocks."""
+    async def include(self, companion: Companion) -> None:
+        """Read and watch these files with the settings from now on. They count as known as they are now."""
+        stamps = await asyncio.to_thread(lambda: stamps_of(companion.places))
         self._companions.append(companion)
-        self._stamps |= stamps_of(companion.places)
+        self._stamps |= stamps
 
     # ------------------------------------------------------------------------------------------ reloading
     async def reload(self) -> News:
@@ -290,8 +291,8 @@ class ConfigurationManager:
         self._was_there = bool(found.stamps[source.file])
         names = list(changed_names(known, wanted))
         for each in found.prepared:
-            each.apply()
             names += each.changed
+            each.apply()
         later = tuple(name for name in names if name in self.waiting and wants_new_start(name))
         return Reloaded(before, self._current, tuple(names), later)
 
