@@ -1,8 +1,8 @@
 """Settings that change under load: `python -m benchmarks.reload [--reloads N] [--callers N]`.
 
 Four simulated servers in processes of their own, an application that watches a settings file, and callers that keep so
-many calls in flight. A file is written every moment: servers come, go, come back and change their slots and names, lanes
-and limits change, and every fourth file cannot be used. What became of each call, and how often the servers saw it.
+many calls in flight. A file is written every moment: servers come, go, come back and change slots and tokens, lanes and
+limits change, and every fourth file cannot be used. What became of each call, and how often the servers saw it.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Callers:
 def text_of(urls: Sequence[str], rng: random.Random, number: int) -> str:
     """A settings file: some of the servers, in some order, and other lanes and limits. `coder` is always a lane."""
     if number % INVALID_EVERY == INVALID_EVERY - 1:
-        return rng.choice(("[pool\n", "[pool]\nqueue_length = 0\n", "servers = [5]\n", '[pool]\nnum_predct = 5\n'))
+        return rng.choice(("[pool\n", "[pool]\nqueue_length = 0\n", "servers = [5]\n", "[pool]\nnum_predct = 5\n"))
     named = rng.sample(list(urls), rng.randint(1, len(urls)))
     lines: list[str] = []
     for url in named:
@@ -176,7 +176,10 @@ def table(account: Account, told: Told, seen: Counter[int]) -> str:
     rows = [
         ("reloads, of which refused", f"{told.reloaded + told.refused}, {told.refused}"),
         ("changed in how many of them", changes),
-        ("from the file to the news, s: median, most", f"{statistics.median(told.seconds):.2f}, {max(told.seconds):.2f}"),
+        (
+            "from the file to the news, s: median, most",
+            f"{statistics.median(told.seconds):.2f}, {max(told.seconds):.2f}",
+        ),
         ("calls", f"{len(account.asked):,}"),
         ("answered", f"{account.done:,}"),
         ("failed", f"{len(account.failed)}"),

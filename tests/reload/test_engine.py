@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from infrastructure.config.errors import ConfigError, Problem
 from infrastructure.config.load import Loaded
 from infrastructure.config.manager import ConfigSource, ConfigurationManager, NotReloaded, Reloaded
 from infrastructure.config.settings import LaneSettings, Settings
-from infrastructure.ids import SYSTEM
+from infrastructure.events.catalogue import ApprovalAsked, Event
+from infrastructure.ids import SYSTEM, RunId
 from infrastructure.running.errors import TaskRefused
+from infrastructure.running.setups import RunSetup
 from infrastructure.tasks import TaskSpec
 from infrastructure.transport.errors import ModelNotFound
 from tests.engine.world import CODER, TASK, repository, settings_of, simulator
@@ -45,7 +47,17 @@ async def opened(source: Source) -> AsyncIterator[Application]:
         yield app
 
 
-Change = Callable[[Settings], dict[str, object]]
+async def until(app: Application, run: RunId, kind: str, node: str) -> Event:
+    """Follow a run until an event of this kind and step."""
+    async for stored in app.engine.follow(run):
+        if (stored.event.kind, stored.event.node) == (kind, node):
+            return stored.event
+    raise AssertionError(f"the run ended without {kind} in {node}")
+
+
+async def lanes_of(app: Application, run: RunId) -> set[str]:
+    """The lanes that a run began with."""
+    return {*RunSetup.model_validate_json((await app.recordings.of_run(run)).setup_json).lanes.values()}
 
 
 async def test_a_run_keeps_its_lanes_and_limits_and_the_next_one_has_those_of_then(tmp_path: Path):
@@ -59,7 +71,7 @@ async def test_a_run_keeps_its_lanes_and_limits_and_the_next_one_has_those_of_th
         repo = repository(tmp_path / "repo")
         server.hold(CODER)
         run = await app.engine.start(TaskSpec(task=TASK, repo=repo))
-        await server.truth.until(lambda truth: any(record.tokens_made >= 4 for record in truth.in_slots()))
+        await until(app, run, "call.waiting", "write")
 
         await source.become(
             model="yours",
@@ -70,13 +82,12 @@ async def test_a_run_keeps_its_lanes_and_limits_and_the_next_one_has_those_of_th
             await app.engine.start(TaskSpec(task=TASK, repo=repo))
         server.release(CODER)
         assert (await app.engine.result(run)).status == "done"
-        lanes = {call.model for call in await app.calls.of_run(run)}
-        assert lanes == {"mine"}
+        assert await lanes_of(app, run) == {"mine"}
 
         await source.become(run=settings.run)
         other = await app.engine.start(TaskSpec(task=TASK, repo=repo))
         assert (await app.engine.result(other)).status == "done"
-        assert {call.model for call in await app.calls.of_run(other)} == {"yours"}
+        assert await lanes_of(app, other) == {"yours"}
         assert app.settings.model == "yours"
 
 
@@ -89,7 +100,7 @@ async def test_a_run_goes_on_over_servers_that_are_exchanged(tmp_path: Path):
         app = await stack.enter_async_context(opened(source))
         first.hold(CODER)
         run = await app.engine.start(TaskSpec(task=TASK, repo=repository(tmp_path / "repo")))
-        await first.truth.until(lambda truth: any(record.tokens_made >= 4 for record in truth.in_slots()))
+        await until(app, run, "call.waiting", "write")
         await source.become(servers=settings_of(tmp_path, [second]).servers)
         asked = len(first.truth.requests)
         first.release(CODER)
@@ -105,12 +116,8 @@ async def test_a_run_that_waits_for_a_person_keeps_its_settings_too(tmp_path: Pa
         source = Source(tmp_path, settings)
         app = await stack.enter_async_context(opened(source))
         run = await app.engine.start(TaskSpec(task=TASK, repo=repository(tmp_path / "repo")))
-        asked = None
-        async for stored in app.engine.follow(run):
-            if stored.event.kind == "approval.asked":
-                asked = stored.event
-                break
-        assert asked is not None
+        asked = await until(app, run, "approval.asked", "approve_plan")
+        assert isinstance(asked, ApprovalAsked)
         await source.become(model="no-such-model")
         await app.engine.answer(run, asked.approval, True)
         assert (await app.engine.result(run)).status == "done"
@@ -139,7 +146,9 @@ async def test_another_sandbox_is_opened_for_runs_that_come_later(tmp_path: Path
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(simulator(tmp_path))
         settings = settings_of(tmp_path, [server])
-        source = Source(tmp_path, settings.model_copy(update={"sandbox": settings.sandbox.model_copy(update={"level": "none"})}))
+        source = Source(
+            tmp_path, settings.model_copy(update={"sandbox": settings.sandbox.model_copy(update={"level": "none"})})
+        )
         app = await stack.enter_async_context(opened(source))
         first = await app.open_sandbox()
         await source.become(model="other")

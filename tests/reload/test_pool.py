@@ -42,6 +42,10 @@ def labels(pool: OllamaConnectionPool) -> list[str]:
     return [server.label for server in pool.snapshot().servers]
 
 
+async def is_full(server: Simulator) -> None:
+    await server.truth.until(lambda truth: len(truth.in_slots()) == server.settings.num_parallel)
+
+
 async def until(pool: OllamaConnectionPool, names: Sequence[ServerSettings]) -> None:
     """Wait until these are the pool's servers."""
     async for _ in pool.changes():
@@ -50,37 +54,43 @@ async def until(pool: OllamaConnectionPool, names: Sequence[ServerSettings]) -> 
 
 
 async def test_two_hundred_calls_in_flight_outlive_servers_that_come_go_and_change():
-    three = [simulator([LONG], slots=100) for _ in range(3)]
-    async with started(*three, slots=100) as pool:
-        first, second, third = servers_of(*three, slots=100)
+    three = [simulator([LONG], slots=50) for _ in range(3)]
+    async with started(*three, slots=50) as pool:
+        first, second, third = servers_of(*three, slots=50)
         for each in three:
             each.hold(HELD)
         calls = [
-            asyncio.create_task(
-                pool.chat(model="long", messages=ask(f"{HELD} {number}"), options={"seed": number}), name=str(number)
-            )
+            asyncio.create_task(pool.chat(model="long", messages=ask(f"{HELD} {number}"), options={"seed": number}))
             for number in range(200)
         ]
-        await three[0].truth.until(lambda truth: len(truth.in_slots()) == 100)
-        for servers, lanes in (
-            ([first, second], {}),
-            ([second, third], {"long": LaneSettings(model="long", keep_alive="5m")}),
-            ([second.model_copy(update={"slots": 20}), third, first], {}),
-            ([third, second], {}),
-            ([third, first.model_copy(update={"name": "renamed", "slots": 120})], {}),
+        await is_full(three[0])
+        pool.reconfigure([first, second], lanes={}, settings=QUICK)
+        await is_full(three[1])
+        pool.reconfigure([second, third], lanes={"long": LaneSettings(model="long", keep_alive="5m")}, settings=QUICK)
+        await is_full(three[2])
+        for servers in (
+            [second.model_copy(update={"slots": 20}), third, first],
+            [third],
+            [third, second],
+            [third, first.model_copy(update={"name": "renamed", "slots": 60})],
         ):
-            pool.reconfigure(servers, lanes=lanes, settings=QUICK)
-            await asyncio.wait([asyncio.create_task(pool.chat(model="long", messages=ask("quick")))])
-        await three[2].truth.until(lambda truth: len(truth.in_slots()) >= 50)
+            pool.reconfigure(servers, lanes={}, settings=QUICK)
+            with pytest.raises(ValueError, match="named twice"):
+                pool.reconfigure([*servers, third], lanes={}, settings=QUICK)
+            await asyncio.sleep(0)
         for each in three:
             each.release(HELD)
         replies = await asyncio.gather(*calls)
 
         assert {reply.text for reply in replies} == {LONG.text}
-        asked = Counter(record.seed for each in three for record in each.truth.requests if record.seed >= 0)
-        assert asked == Counter(range(200))
         await until(pool, [third, first.model_copy(update={"name": "renamed"})])
-        assert pool.snapshot().calls.failed == pool.snapshot().calls.moved == 0
+        asked = Counter(record.seed for each in three for record in each.truth.requests)
+        counts = pool.snapshot().calls
+        assert (set(asked), asked.total() - counts.hedged) == (
+            set(range(200)),
+            200,
+        )  # a late one may ask a second server
+        assert (counts.done, counts.failed, counts.moved) == (200, 0, 0)
 
 
 async def test_a_server_that_is_gone_gets_nothing_new_and_ends_what_it_has():
@@ -122,7 +132,6 @@ async def test_a_server_that_has_gone_can_come_back():
             pool.reconfigure([first], lanes={}, settings=QUICK)
             assert (await pool.chat(model="words", messages=ask())).server == first.label
             await until(pool, [first])
-        assert [each.truth.open_connections > 0 for each in two][0]
         await two[1].truth.until(lambda truth: truth.open_connections == 0)
 
 
@@ -139,7 +148,6 @@ async def test_more_slots_are_used_at_once_and_fewer_take_none_from_a_call():
         assert (lane.busy, lane.free, lane.slots) == (4, 0, 2)
         server.release(HELD)
         assert {reply.text for reply in await asyncio.gather(*calls)} == {WORDS.text}
-        assert server.truth.most_at_once() == 4
 
 
 async def test_another_token_is_sent_with_new_calls_and_the_connection_of_the_old_one_ends_with_its_call():
@@ -155,7 +163,9 @@ async def test_another_token_is_sent_with_new_calls_and_the_connection_of_the_ol
             await exchange.chunk(b'{"message":{"role":"assistant","content":"a"},"done":false}\n')
             if b"held" in exchange.body:
                 await go_on.wait()
-            await exchange.chunk(orjson.dumps({"message": {"content": "b"}, "done": True, "done_reason": "stop"}) + b"\n")
+            await exchange.chunk(
+                orjson.dumps({"message": {"content": "b"}, "done": True, "done_reason": "stop"}) + b"\n"
+            )
             await exchange.end()
 
     async with raw_server(script) as server:
