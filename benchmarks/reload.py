@@ -48,6 +48,9 @@ class Account:
     failed: list[str] = field(default_factory=list[str])
     wrong: list[str] = field(default_factory=list[str])
     asked: list[int] = field(default_factory=list[int])
+    hedged: int = 0
+    """Calls that were late and asked a second server as well, by the pool's count."""
+    moved: int = 0
 
 
 @dataclass
@@ -148,6 +151,8 @@ async def measured(reloads: int, callers: int, seed: int) -> tuple[Account, Told
         await asyncio.sleep(PAUSE_SECONDS)
         asking.stop()
         await asyncio.gather(*tasks)
+        counts = app.pool.snapshot().calls
+        asking.account.hedged, asking.account.moved = counts.hedged, counts.moved
         return asking.account, told, await _seen(urls)
 
 
@@ -186,6 +191,7 @@ def table(account: Account, told: Told, seen: Counter[int]) -> str:
         ("wrong", f"{len(account.wrong)}"),
         ("seen by the servers once", f"{sum(seen[number] == 1 for number in account.asked):,}"),
         ("more than once", f"{sum(seen[number] > 1 for number in account.asked)}"),
+        ("of which late ones that asked a second server; moved", f"{account.hedged}; {account.moved}"),
         ("never", f"{sum(seen[number] == 0 for number in account.asked)}"),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
