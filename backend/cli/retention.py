@@ -187,8 +187,8 @@ async def _pack(store: Store, name: str) -> None:
 
 
 async def _named_contents(store: Store) -> frozenset[str]:
-    """What the recordings and the checkpoints of the runs that stay name, in all steps and all candidates."""
-    named = {*await store.calls.request_blobs(), *await store.recordings.blobs()}
+    """What recordings and checkpoints of the runs that stay name, and what the writes of tools are taken back with."""
+    named = {*await store.calls.request_blobs(), *await store.recordings.blobs(), *await store.writes.blobs()}
     for record in await all_runs(store.runs):
         async for value in _values_of(store, record.thread):
             named.update(shas_in(value))

@@ -18,6 +18,7 @@ from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.lock import EngineLock, Holder
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
+from infrastructure.storage.writes import WriteStore
 from infrastructure.workflow.values import STORED_TYPES
 
 
@@ -31,6 +32,7 @@ class Store:
     calls: CallStore
     blobs: BlobStore
     recordings: RecordingStore
+    writes: WriteStore
     checkpoints: CheckpointStore
 
 
@@ -63,5 +65,6 @@ async def open_store(
             calls=CallStore(database),
             blobs=BlobStore(directory.blobs),
             recordings=RecordingStore(database),
+            writes=WriteStore(database),
             checkpoints=await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES)),
         )

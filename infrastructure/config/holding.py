@@ -89,6 +89,13 @@ HOLDS: Final[Mapping[str, Holds]] = MappingProxyType(
         "sandbox.memory_bytes": Holds.RUNS,
         "sandbox.processes": Holds.RUNS,
         "sandbox.at_once": Holds.RUNS,
+        "tools.mcp": Holds.START,
+        "tools.mcp.NAME.command": Holds.START,
+        "tools.mcp.NAME.args": Holds.START,
+        "tools.mcp.NAME.env": Holds.START,
+        "tools.mcp.NAME.url": Holds.START,
+        "tools.mcp.NAME.start_seconds": Holds.START,
+        "tools.mcp.NAME.call_seconds": Holds.START,
         "paths.data": Holds.START,
         "paths.config": Holds.START,
         "retention.trees_days": Holds.COMMANDS,
@@ -99,11 +106,20 @@ HOLDS: Final[Mapping[str, Holds]] = MappingProxyType(
         "serve.password": Holds.START,
         "serve.hosts": Holds.START,
         "serve.watch": Holds.START,
+        "sessions.persistence": Holds.START,
+        "sessions.debounce_seconds": Holds.START,
+        "sessions.interval_seconds": Holds.START,
+        "sessions.batch": Holds.START,
+        "sessions.waiting": Holds.START,
+        "sessions.loaded": Holds.START,
+        "sessions.message_bytes": Holds.START,
+        "conversation.calls": Holds.START,
+        "conversation.handovers": Holds.START,
     }
 )
 """By the name in the first column of the settings page."""
 
-KEPT_SECTIONS: Final[tuple[str, ...]] = ("paths", "serve")
+KEPT_SECTIONS: Final[tuple[str, ...]] = ("tools", "paths", "serve", "sessions", "conversation")
 """The sections of which every setting wants a new start: a reload leaves them as they are."""
 
 

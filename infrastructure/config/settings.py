@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, cast
+from typing import Annotated, Literal, Self, TypeAlias, cast
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -214,6 +214,48 @@ class SandboxSettings(Frozen):
     """Executions at the same time; the number of cores when unset."""
 
 
+class McpServerSettings(Frozen):
+    """A server that speaks MCP, the Model Context Protocol; its tools are named `NAME__TOOL`. Needs `corral[mcp]`.
+
+    It runs with your rights, outside the sandbox. Set either `command` or `url`.
+    """
+
+    command: str = ""
+    """The program that is started and spoken to over its input and output."""
+    args: tuple[str, ...] = ()
+    """What the program is given."""
+    env: dict[str, SecretStr] = {}
+    """Variables it gets besides HOME, PATH, SHELL, TERM and the user's name."""
+    url: str = ""
+    """Of a server that runs already and speaks MCP over HTTP. What agents send it leaves the machine if it does."""
+    start_seconds: PositiveSeconds = 20
+    """Until it has started and told its tools."""
+    call_seconds: PositiveSeconds = 60
+    """For one call."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("set either command or url")
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise ValueError("the url has to begin with http:// or https://")
+        return self
+
+
+class ToolSettings(Frozen):
+    """What agents of a conversation may call."""
+
+    mcp: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,19}$")], McpServerSettings] = {}
+    """Servers of tools, by the name people give them: a letter, then letters, digits and `-`, 20 at most."""
+
+    @field_validator("mcp")
+    @classmethod
+    def _names_differ(cls, value: dict[str, McpServerSettings]) -> dict[str, McpServerSettings]:
+        if len({name.casefold() for name in value}) < len(value):
+            raise ValueError("two servers bear one name, letter case aside")
+        return value
+
+
 class Paths(Frozen):
     """Where Corral keeps things."""
 
@@ -250,6 +292,35 @@ class RetentionSettings(Frozen):
     """The run itself, its events and its patch; and the standing of batches."""
 
 
+class SessionSettings(Frozen):
+    """How conversations are kept. The three numbers of the persistence matter in its other modes than `strict`."""
+
+    persistence: Literal["strict", "event_driven", "timer"] = "strict"
+    """When a message is on disk: `strict` before it is acknowledged; `event_driven` when none came for a while, and
+    `timer` every so often. A crash takes what is not on disk yet."""
+    debounce_seconds: PositiveSeconds = 2
+    """How long `event_driven` waits for another message before it writes."""
+    interval_seconds: PositiveSeconds = 5
+    """How often `timer` writes, and how long a message waits at most with `event_driven`."""
+    batch: Annotated[int, Unit("messages")] = Field(default=50, ge=1, le=10_000)
+    """The most of one session that are written as one."""
+    waiting: Annotated[int, Unit("messages")] = Field(default=10_000, ge=1)
+    """The most that are only in memory; then the next one waits for a write."""
+    loaded: Annotated[int, Unit("sessions")] = Field(default=500, ge=8)
+    """How many sessions are in memory with their messages, besides those in use."""
+    message_bytes: Bytes = Field(default=4 << 20, ge=1024)
+    """The longest message."""
+
+
+class ConversationSettings(Frozen):
+    """What agents may do with one message of a person."""
+
+    calls: Annotated[int, Unit("calls")] = Field(default=20, ge=1, le=200)
+    """Answers of models; the last of them has no tools, and says how far they came."""
+    handovers: int = Field(default=4, ge=0, le=50)
+    """How often one agent may hand over to another."""
+
+
 class Settings(Frozen):
     """All of it."""
 
@@ -265,9 +336,12 @@ class Settings(Frozen):
     pool: PoolSettings = PoolSettings()
     run: RunSettings = RunSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    tools: ToolSettings = ToolSettings()
     paths: Paths = Field(default_factory=Paths)
     retention: RetentionSettings = RetentionSettings()
     serve: ServeSettings = ServeSettings()
+    sessions: SessionSettings = SessionSettings()
+    conversation: ConversationSettings = ConversationSettings()
 
     @field_validator("servers")
     @classmethod

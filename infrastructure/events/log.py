@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,6 +37,8 @@ POLL_SECONDS = 0.1
 _Row = tuple[str, int, str, int, str, str]
 _Work = Callable[[sqlite3.Connection], "Stored"]
 _E = TypeVar("_E", bound=BaseException)
+Kept = Callable[[sqlite3.Connection, tuple["Stored", ...]], None]
+"""What is stored together with events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,25 @@ class SqliteEventLog:
         if (lost := self._lost.pop(run, None)) is not None:
             raise lost
         return await asyncio.shield(self._submit(run, execution, event))
+
+    def keep(self, events: Sequence[tuple[RunId, AnyEvent]], work: Kept) -> asyncio.Future[tuple[Stored, ...]]:
+        """Keep events and what they tell of in one transaction: all of it or nothing.
+
+        Takes its place in the order now. `work` is given the events with their numbers; as any work of the database it
+        may run twice, and what it raises is the future's error.
+        """
+        now = self._now()
+        insertions = [_insertion(run, now, 0, event) for run, event in events]
+
+        def together(connection: sqlite3.Connection) -> tuple[Stored, ...]:
+            stored = tuple(insert(connection) for insert in insertions)
+            work(connection, stored)
+            return stored
+
+        future = self._database.submit(together)
+        for run in {run for run, _ in events}:
+            future.add_done_callback(lambda done, run=run: self._bells.ring(run))
+        return future
 
     def post(self, run: RunId, execution: int, event: AnyEvent) -> None:
         """Keep an event without waiting."""

@@ -63,16 +63,44 @@ class Keeper(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long jobs are gathered for one group, in seconds. A lone job waits for `window`, and never longer.
+
+    Where jobs keep coming, a group is gathered for longer: they wait for the disk in any case, and each group is a wait
+    for it. What counts as that is how many came into this group so far and into the one before.
+    """
+
+    window: float = 0.0
+    """After the first job."""
+    gap: float = 0.0
+    """After the last job, where they keep coming."""
+    longest: float = 0.0
+    """After the first job, where they keep coming."""
+    busy: int = 5
+    """Jobs of this group and the one before that mean so."""
+    enough: int = 32
+    """Jobs for which nobody waits longer than `window`."""
+
+    def until(self, first: float, last: float, jobs: int, before: int) -> float:
+        """When gathering ends, by when the first and the last job came, and how many there are and were before."""
+        end = first + self.window
+        if jobs < 2 or jobs >= self.enough or jobs + before < self.busy:
+            return end
+        return max(end, min(first + self.longest, last + self.gap))
+
+
 class ConnectionThread:
     """Opens a connection in a thread of its own, runs jobs on it, closes it there.
 
-    Jobs are gathered for `window` seconds after the first, and at most `most` together. A job handed over is carried
+    Jobs are gathered as `patience` says, and at most `most` together. A job handed over is carried
     out even when nobody waits for it any more. After `stop` new jobs are refused; those handed over before are done.
     """
 
-    def __init__(self, path: Path, keeper: Keeper, *, window: float = 0.0, most: int = 1) -> None:
+    def __init__(self, path: Path, keeper: Keeper, *, patience: Patience | None = None, most: int = 1) -> None:
         self._path, self._keeper = path, keeper
-        self._window, self._most = window, most
+        self._patience, self._most = patience or Patience(), most
+        self._before = 0
         self._jobs: queue.SimpleQueue[AnyJob | None] = queue.SimpleQueue()
         self._open = False
         self._opened: Future[None] = Future()
@@ -148,16 +176,19 @@ class ConnectionThread:
         """The next jobs to do together, and whether they are the last."""
         job = self._jobs.get()
         jobs: list[AnyJob] = []
-        until = time.monotonic() + self._window
+        first = last = time.monotonic()
         while job is not None:
             jobs.append(job)
             if len(jobs) == self._most:
-                return jobs, False
+                break
+            until = self._patience.until(first, last, len(jobs), self._before)
             try:
                 job = self._jobs.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
-                return jobs, False
-        return jobs, True
+                break
+            last = time.monotonic()
+        self._before = len(jobs)
+        return jobs, job is None
 
     def _carry_out(self, connection: sqlite3.Connection, jobs: list[AnyJob]) -> None:
         try:

@@ -96,9 +96,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         CREATE TABLE messages (
             session TEXT NOT NULL, number INTEGER NOT NULL, at TEXT NOT NULL, role TEXT NOT NULL,
             agent TEXT NOT NULL DEFAULT '', key TEXT NOT NULL DEFAULT '', call TEXT NOT NULL DEFAULT '',
-            body TEXT NOT NULL, PRIMARY KEY (session, number)
+            upto INTEGER NOT NULL DEFAULT 0, text TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (session, number)
         ) STRICT, WITHOUT ROWID
         """,
+        # A summary stands for the messages up to `upto`.
+        "CREATE INDEX messages_summaries ON messages (session, number) WHERE upto > 0",
         "CREATE UNIQUE INDEX messages_keys ON messages (session, key) WHERE key <> ''",
         # A call has one result.
         "CREATE UNIQUE INDEX messages_results ON messages (session, call) WHERE call <> ''",
@@ -111,10 +113,13 @@ MIGRATIONS: tuple[Migration, ...] = (
         """
         CREATE TABLE turns (
             turn TEXT PRIMARY KEY, session TEXT NOT NULL, state TEXT NOT NULL, agent TEXT NOT NULL,
-            status TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', started TEXT NOT NULL, ended TEXT
+            status TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', unattended INTEGER NOT NULL DEFAULT 0,
+            started TEXT NOT NULL, ended TEXT
         ) STRICT, WITHOUT ROWID
         """,
-        "CREATE INDEX turns_unfinished ON turns (session, turn) WHERE state <> 'finished'",
+        "CREATE INDEX turns_sessions ON turns (session, turn)",
+        # A session is in one turn at a time.
+        "CREATE UNIQUE INDEX turns_unfinished ON turns (session) WHERE state <> 'finished'",
         # What a client runs: the call stays until its result is there, across restarts.
         """
         CREATE TABLE tool_calls (
@@ -138,6 +143,14 @@ MIGRATIONS: tuple[Migration, ...] = (
         CREATE TABLE rules (
             rule TEXT PRIMARY KEY, scope TEXT NOT NULL, owner TEXT NOT NULL DEFAULT '', tool TEXT NOT NULL,
             pattern TEXT NOT NULL, made TEXT NOT NULL, by TEXT NOT NULL DEFAULT '', approval TEXT NOT NULL DEFAULT ''
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Files that the tools of sessions have written; the contents before lie among the blobs.
+        """
+        CREATE TABLE writes (
+            session TEXT NOT NULL, call TEXT NOT NULL, number INTEGER NOT NULL, workspace TEXT NOT NULL,
+            path TEXT NOT NULL, before_sha TEXT NOT NULL, after_sha TEXT NOT NULL, state TEXT NOT NULL,
+            at TEXT NOT NULL, PRIMARY KEY (session, call), UNIQUE (session, number)
         ) STRICT, WITHOUT ROWID
         """,
     ),

@@ -59,8 +59,12 @@ def question_sha(question: Question, model: str) -> str:
     Of a draft in its whole form: how much of it is sent depends on what the pool has learned by then, and a step that
     runs again after a crash is to find its answer all the same.
     """
+    said_of = asdict(plain(question))
+    for message in said_of["messages"]:
+        if not message["images"]:  # answers were recorded before there were any
+            del message["images"]
     # ASCII, since a file name in a prompt may hold bytes that UTF-8 cannot say.
-    said = json.dumps([model, asdict(plain(question))], sort_keys=True, default=str)
+    said = json.dumps([model, said_of], sort_keys=True, default=str)
     return hashlib.sha256(said.encode("ascii")).hexdigest()
 
 

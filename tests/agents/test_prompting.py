@@ -20,8 +20,8 @@ NAMES = sorted(
 SOURCE = "---\nrole: planner\nabout: x\n---\n# system\nYou.\n# user\n{{ task }}\n"
 
 
-def test_there_is_a_prompt_for_each_role_and_two_shared_ones():
-    assert len(NAMES) == 12
+def test_there_is_a_prompt_for_each_role_and_agent_and_three_shared_ones():
+    assert len(NAMES) == 20
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -23,7 +23,7 @@ from pydantic_core import PydanticUndefined
 from infrastructure.config import settings as model
 from infrastructure.config.fields import members
 from infrastructure.config.holding import HOLDS
-from infrastructure.config.settings import LaneSettings, ServerSettings, Settings, Unit
+from infrastructure.config.settings import LaneSettings, McpServerSettings, ServerSettings, Settings, Unit
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -65,6 +65,11 @@ EXAMPLES: Mapping[str, object] = {
     "run.approve": ["plan", "patch"],
     "sandbox.read": ["~/lib"],
     "sandbox.at_once": 4,
+    "tools.mcp": {"github": {"command": "github-mcp-server"}},
+    "tools.mcp.NAME.command": "github-mcp-server",
+    "tools.mcp.NAME.args": ["stdio"],
+    "tools.mcp.NAME.env": {"GITHUB_TOKEN": "…"},
+    "tools.mcp.NAME.url": "http://127.0.0.1:9000/mcp",
     "paths.data": "~/corral",
     "serve.password": "at least eight",
     "serve.hosts": ["gpu1.lan"],
@@ -87,6 +92,11 @@ _INTROS: Mapping[str, str] = {
         "sent: fewer is better. NAME is yours; one with other signs than letters, digits, `_` and `-` is quoted, as\n"
         'in `lanes."qwen2.5:7b".num_ctx`. The environment has it in lower case.'
     ),
+    "tools.mcp.NAME": (
+        "A server that speaks MCP, the Model Context Protocol; its tools are named `NAME__TOOL`. It needs the extra\n"
+        "`corral[mcp]`, and runs with your rights, outside the sandbox. Either `command` or `url` is set. The\n"
+        "environment has NAME in lower case."
+    ),
 }
 _KINDS: Mapping[object, str] = {
     str: "a text",
@@ -96,7 +106,12 @@ _KINDS: Mapping[object, str] = {
     Path: "a path",
     SecretStr: "a secret",
 }
-_HEADINGS = {"": "At the top", "servers[0]": "`[[servers]]`", "lanes.NAME": "`[lanes.NAME]`"}
+_HEADINGS = {
+    "": "At the top",
+    "servers[0]": "`[[servers]]`",
+    "lanes.NAME": "`[lanes.NAME]`",
+    "tools.mcp.NAME": "`[tools.mcp.NAME]`",
+}
 
 
 @dataclass(frozen=True)
@@ -135,6 +150,8 @@ def rows() -> list[Row]:
     """All settings, in the order of the page."""
     top = [row for row in _rows(Settings, "") if row.section == ""]
     rest = [row for row in _rows(Settings, "") if row.section != ""]
+    after = next(number for number, row in enumerate(rest, 1) if row.name == "tools.mcp")
+    rest[after:after] = _rows(McpServerSettings, "tools.mcp.NAME")
     return [*top, *_rows(ServerSettings, "servers[0]"), *_rows(LaneSettings, "lanes.NAME"), *rest]
 
 

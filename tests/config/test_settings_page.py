@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,13 @@ def in_file(row: Row) -> str:
     return f"[{row.section}]\n{needed(row)}{line}" if row.section else line
 
 
+NEEDED = {"lanes.NAME": ("model", "m"), "tools.mcp.NAME": ("command", "c")}
+
+
 def needed(row: Row) -> str:
     """What the table must have beside it."""
-    return 'model = "m"\n' if row.section == "lanes.NAME" and row.key != "model" else ""
+    key, value = NEEDED.get(row.section, ("", ""))
+    return f'{key} = "{value}"\n' if key and row.key not in (key, "url") else ""
 
 
 def test_page_is_made_of_the_model():
@@ -34,7 +39,7 @@ def test_page_is_made_of_the_model():
 
 def test_every_setting_that_loading_knows_has_its_row():
     known = set(load_settings(None, HOME).origins)
-    assert known == {name for name in ROWS if not name.startswith(("servers[0]", "lanes.NAME"))}
+    assert known == {name for name in ROWS if not name.startswith(("servers[0]", "lanes.NAME", "tools.mcp.NAME"))}
 
 
 def test_every_row_says_what_the_setting_means():
@@ -56,10 +61,11 @@ def test_variable_means_what_the_line_in_the_file_means(tmp_path: Path, name: st
     file.write_text(in_file(row).replace("NAME", "name"))
     text = row.example if isinstance(row.example, str) else toml(row.example)
     if isinstance(row.example, dict):
-        text = {"roles": '{"planner": "qwen3:8b"}', "lanes": '{"coder": {"model": "qwen2.5-coder:14b"}}'}[name]
+        text = json.dumps(row.example)
     environ = {**HOME, row.variable: text}
     if needed(row):
-        environ["CORRAL_LANES__NAME__MODEL"] = "m"
+        key, value = NEEDED[row.section]
+        environ["CORRAL_" + f"{row.section}.{key}".replace(".", "__").upper()] = value
     settings = load_settings(file, HOME).settings
     told = load_settings(None, environ).settings
     paths = {"paths": told.paths.model_copy(update={"config": file})}
@@ -69,7 +75,8 @@ def test_variable_means_what_the_line_in_the_file_means(tmp_path: Path, name: st
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if isinstance(row.example, str | int | float)])
 def test_name_of_the_first_column_can_be_set(tmp_path: Path, name: str):
     file = tmp_path / "corral.toml"
-    file.write_text('servers = ["gpu1"]\n[lanes.NAME]\nmodel = "m"\n')
+    beside = needed(ROWS[name]) if ROWS[name].section == "tools.mcp.NAME" else 'command = "c"\n'
+    file.write_text(f'servers = ["gpu1"]\n[lanes.NAME]\nmodel = "m"\n[tools.mcp.NAME]\n{beside}')
     example = ROWS[name].example
     set_value(file, name, example if isinstance(example, str) else toml(example))
 

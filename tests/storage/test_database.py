@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from infrastructure.storage.connection import Patience
 from infrastructure.storage.database import Database, ReadOnlyDatabase
 from infrastructure.storage.errors import (
     CorruptDatabase,
@@ -304,3 +305,26 @@ def test_two_processes_that_make_the_same_file_at_once_make_each_step_once(tmp_p
         outcome.result(30)
     assert first.execute("PRAGMA user_version").fetchone() == (1,)
     first.close()
+
+
+@pytest.mark.parametrize(
+    ("jobs", "before", "last", "until"),
+    [
+        (1, 0, 0.0, 0.002),  # alone
+        (1, 400, 0.0, 0.002),  # alone, though there was a crowd
+        (2, 2, 0.001, 0.002),  # two that take turns
+        (2, 3, 0.001, 0.007),
+        (31, 30, 0.010, 0.016),
+        (31, 30, 0.024, 0.025),  # never longer than that
+        (32, 30, 0.010, 0.002),  # enough: no more than are there
+    ],
+)
+def test_a_group_is_gathered_for_longer_only_where_writes_keep_coming(jobs, before, last, until):
+    patience = Patience(window=0.002, gap=0.006, longest=0.025, busy=5, enough=32)
+    assert patience.until(0.0, last, jobs, before) == pytest.approx(until)
+
+
+async def test_transactions_are_counted(path):
+    async with Database(path, migrations=NOTES, window=60, group_size=2) as database:
+        await asyncio.gather(database.write(note("a")), database.write(note("b")))
+        assert database.commits == 1

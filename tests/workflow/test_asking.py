@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 
 from agents.fitting import Room
-from agents.model import Completion, Message, Question
+from agents.model import Completion, Message, Question, ToolCall
 from infrastructure.config.settings import BudgetSettings
 from infrastructure.events.catalogue import CallCompleted, CallFailed, CallReplayed, CallRestarted, Noted, TextStreamed
 from infrastructure.local_llm import Restarted, TextDelta, ThinkingDelta
@@ -275,3 +275,14 @@ async def test_what_a_broken_stream_repeats_is_no_loop():
     again = [each for _ in range(8) for each in (*said, Restarted("the stream broke"))]
     model, _ = asking(Telling(*again))
     assert (await model.answer(QUESTION)).text == "end"
+
+
+def test_answers_that_were_recorded_before_messages_had_images_are_still_found():
+    called = Message("assistant", "", tool_calls=(ToolCall("add", {"a": 1}, "c1"),))
+    question = Question(
+        messages=(Message("system", "be good"), called, Message("tool", "2", tool_name="add")), options={"seed": 1}
+    )
+    assert question_sha(question, "m") == "ce205c7302474bd2008eaf7ae6b7f89d6db5ade40f83e117568cc97ec1245f11"
+    seen = dataclasses.replace(question, messages=(Message("user", "what is it?", images=("aGk=",)),))
+    other = dataclasses.replace(question, messages=(Message("user", "what is it?", images=("aGs=",)),))
+    assert question_sha(seen, "m") != question_sha(other, "m")

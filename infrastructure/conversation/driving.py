@@ -1,0 +1,246 @@
+"""One turn driven through the graph: from where it stands to its end, or until somebody is waited for.
+
+Owns what the graph is given (a beginning, or a word to go on), the passage from its stream to who watches, and how a
+turn's ending is written down: open calls closed first, so that no session is left with a call that nobody will answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.types import Command
+from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType] - its own types are partly unknown
+
+from agents.conversation.chunks import StreamChunk
+from agents.conversation.history import open_calls
+from agents.conversation.ports import StreamService
+from agents.conversation.roster import AgentType
+from agents.conversation.router import AgentRouter
+from infrastructure.conversation.calls import CallStore
+from infrastructure.conversation.feed import Feed
+from infrastructure.conversation.graph import ConversationGraph, compile_conversation_graph
+from infrastructure.conversation.handing import handovers_in
+from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, ToolOutcome
+from infrastructure.conversation.scope import TurnLimits, TurnScope
+from infrastructure.conversation.state import TurnInput, turn_input
+from infrastructure.conversation.turns import TurnRecord, TurnState, TurnStore
+from infrastructure.conversation.using import ended_event, result_chunk
+from infrastructure.events.catalogue import AnyEvent
+from infrastructure.events.log import EventLog
+from infrastructure.ids import RunId
+from infrastructure.workflow.ports import ModelSource
+
+_logger = logging.getLogger(__name__)
+
+GraphInput = TurnInput | Command[Any] | None
+
+
+class Pruning(Protocol):
+    """A checkpointer that can forget. LangGraph's own cannot prune a thread."""
+
+    async def prune_thread(self, thread: str, keep_latest: int = 1) -> int:
+        """Keep only the newest checkpoints of a thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationParts:
+    """What conversations are made with.
+
+    Attributes:
+        sessions: The messages.
+        tools: What can be done.
+        approvals: Who is asked.
+        source: Who answers: a model for each agent.
+        service: Streams their answers.
+        log: Where events go.
+        turns: The table of turns.
+        calls: The table of calls.
+        router: Which agents there are at first.
+        checkpointer: Of the graph.
+        limits: Of one turn.
+    """
+
+    sessions: Sessions
+    tools: Toolbox
+    approvals: Approvals
+    source: ModelSource
+    service: StreamService
+    log: EventLog
+    turns: TurnStore
+    calls: CallStore
+    router: AgentRouter
+    checkpointer: BaseCheckpointSaver[Any]
+    limits: TurnLimits = field(default_factory=TurnLimits)
+
+
+class LiveTurn:
+    """A turn in this process: who watches it, and the task that drives it."""
+
+    def __init__(self, record: TurnRecord) -> None:
+        self.record = record
+        self.feed = Feed()
+        self.told: set[str] = set()
+        self.task: asyncio.Task[None] | None = None
+        self.woken = False
+        """Somebody has said something since it last looked."""
+        self.resting = False
+
+    @property
+    def running(self) -> bool:
+        """Whether it will still look at what is said."""
+        return self.task is not None and not self.task.done() and not self.resting
+
+
+class Driver:
+    """Drives turns. Stateless but for which agents there are."""
+
+    def __init__(self, parts: ConversationParts) -> None:
+        self._parts = parts
+        self.router = parts.router
+        self._graph = compile_conversation_graph(parts.router, parts.checkpointer)
+
+    def use_agents(self, router: AgentRouter) -> None:
+        """Take other agents, for what is launched from here on."""
+        self.router, self._graph = router, compile_conversation_graph(router, self._parts.checkpointer)
+
+    async def run(self, live: LiveTurn) -> bool:
+        """Drive the turn; whether it is over, else it rests. A turn's errors are its ending."""
+        try:
+            async with self._parts.sessions.held(live.record.session):
+                over = await self._run(live, self._graph, self.router)
+        except Exception as error:  # noqa: BLE001 - the boundary of a turn: whatever it is becomes its ending
+            hint = str(getattr(error, "hint", ""))
+            said = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+            await self.end(live, "failed", f"{said}. {hint}" if hint else said)
+            return True
+        if over is not None:
+            await self.end(live, "failed" if over else "done", over)
+        return over is not None
+
+    async def _run(self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter) -> str | None:
+        """Drive the turn; why it ended unwell, empty where it ended well, None where it rests."""
+        given = await self._given(live.record, graph, router)
+        while await self._drive(live, graph, router, given):
+            if await self._rests(live):
+                return None
+            given = Command(resume=True)
+        return str((await _values(graph, live.record.session)).get("over") or "")
+
+    async def end(self, live: LiveTurn, status: str, reason: str = "") -> None:
+        """Close what is open, write down how the turn ended, and tell who watches."""
+        session, turn = live.record.session, live.record.turn
+        agent = live.record.agent
+        try:
+            async with self._parts.sessions.held(session):
+                agent = self._agent_now(live.record)
+                await self._close_calls(live, reason or "the turn ended")
+        except Exception:  # the session may be gone, or its store: the turn ends all the same
+            _logger.warning("turn %s: its open calls could not be closed", turn, exc_info=True)
+        await self._parts.turns.finish(turn, status, reason)
+        await self._parts.log.flush(RunId(session))
+        kind = "done" if status == "done" else "failed"
+        live.feed.tell(StreamChunk(kind=kind, agent=agent, text=reason, ok=kind == "done"))
+        live.feed.close()
+        await self._prune(session)
+
+    async def forget(self, session: str) -> None:
+        """Drop a session's checkpoints."""
+        await self._parts.checkpointer.adelete_thread(session)
+
+    # ------------------------------------------------------------------------------------ one passage
+    async def _given(self, record: TurnRecord, graph: ConversationGraph, router: AgentRouter) -> GraphInput:
+        """What the graph goes on with. Where its checkpoint is not this turn's, the messages say where that stands."""
+        snapshot = await graph.aget_state(config_of(record.session))
+        known = cast("dict[str, object]", snapshot.values).get("turn") == record.turn
+        if known and snapshot.next and all(node in graph.builder.nodes for node in snapshot.next):
+            return Command(resume=True) if snapshot.interrupts else None
+        agent = self._agent_now(record)
+        return turn_input(record.session, record.turn, agent if agent in router else str(AgentType.ORCHESTRATOR))
+
+    def _agent_now(self, record: TurnRecord) -> str:
+        """Who has the turn, by its messages."""
+        done = handovers_in(self._parts.sessions.get_history(record.session).messages)
+        return done[-1].agent if done else record.agent
+
+    async def _drive(self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter, given: GraphInput) -> bool:
+        """Run the graph until it ends, or waits; whether it waits."""
+        session = live.record.session
+        live.woken = False
+        scope = self._scope(live, router)
+        waits = False
+        # Tracing to an outside service is off whatever the environment says: what is said would leave the machine.
+        with tracing_context(enabled=False):
+            stream = cast("Any", graph).astream(
+                given, config_of(session), context=scope, stream_mode=["updates", "custom"], durability="sync"
+            )
+            async for mode, part in stream:
+                if mode == "custom" and isinstance(part, StreamChunk):
+                    live.feed.tell(part)
+                elif mode == "updates" and "__interrupt__" in part:
+                    waits = True
+        await self._parts.log.flush(RunId(session))
+        return waits
+
+    async def _rests(self, live: LiveTurn) -> bool:
+        """Write down that the turn waits; False where somebody has said something meanwhile."""
+        turns = self._parts.turns
+        await turns.move(live.record.turn, TurnState.WAITING, self._agent_now(live.record))
+        if not live.woken:
+            live.resting = True
+            live.feed.rest()
+            return True
+        await turns.move(live.record.turn, TurnState.RUNNING)
+        return False
+
+    def _scope(self, live: LiveTurn, router: AgentRouter) -> TurnScope:
+        parts, session = self._parts, RunId(live.record.session)
+        return TurnScope(
+            session=live.record.session,
+            turn=live.record.turn,
+            unattended=live.record.unattended,
+            router=router,
+            service=parts.service,
+            source=parts.source,
+            sessions=parts.sessions,
+            tools=parts.tools,
+            approvals=parts.approvals,
+            calls=parts.calls,
+            limits=parts.limits,
+            announce=partial(parts.log.post, session, 0),
+            told=live.told,
+        )
+
+    # ------------------------------------------------------------------------------------ its end
+    async def _close_calls(self, live: LiveTurn, reason: str) -> None:
+        """Give every open call a result that says it was not done."""
+        parts, session = self._parts, live.record.session
+        await parts.approvals.withdraw(session)
+        outcome = ToolOutcome(f"Not done: {reason}.", ok=False, error_class="TurnEnded")
+        for call in open_calls(parts.sessions.get_history(session).messages):
+            record, _ = await parts.calls.request(session, live.record.turn, call, "local")
+            number = await parts.sessions.append_tool_result(session, call, outcome.text, ok=False)
+            await parts.calls.end(session, record.call)
+            parts.log.post(RunId(session), 0, cast("AnyEvent", ended_event(record, outcome, number)))
+            live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
+
+    async def _prune(self, session: str) -> None:
+        """Keep one checkpoint of a session: turns that are over need none, and each superstep leaves one."""
+        prune = getattr(self._parts.checkpointer, "prune_thread", None)
+        if prune is not None:
+            await cast("Pruning", self._parts.checkpointer).prune_thread(session)
+
+
+def config_of(session: str) -> RunnableConfig:
+    """The graph's configuration of a session. The limits of a turn end it long before this does."""
+    return {"configurable": {"thread_id": session}, "recursion_limit": 1_000}
+
+
+async def _values(graph: ConversationGraph, session: str) -> dict[str, object]:
+    return cast("dict[str, object]", (await graph.aget_state(config_of(session))).values)

@@ -1,0 +1,78 @@
+"""The conversation's models over the pool: which lane answers for which agent.
+
+Owns the order: a custom agent's own lane, the setting for its name under `roles`, the common setting, and where nobody
+named one the model that a run would take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agents.conversation.router import AgentRouter
+from agents.fitting import Room
+from agents.model import Question
+from infrastructure.config.settings import Settings
+from infrastructure.connection_pool import OllamaConnectionPool
+from infrastructure.pool.calls import Call, Watch
+from infrastructure.workflow.lanes import RoleLanes, choose_model
+from infrastructure.workflow.models import PoolModels
+from infrastructure.workflow.ports import Answered, ModelSource, OnDelta
+from infrastructure.workflow.standalone import offer_of
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLanes(RoleLanes):
+    """Agent to lane name."""
+
+    router: AgentRouter
+
+    def of(self, role: str) -> str:
+        """The lane of an agent.
+
+        Raises:
+            NoModel: nobody named one.
+        """
+        own = self.router.profile(role).lane if role in self.router else ""
+        named = own or self.settings.roles.get(role) or self.settings.model
+        return named or RoleLanes(self.settings, self.model).of(role)
+
+
+class AgentModels(ModelSource):
+    """Answers for every agent from a pool of servers.
+
+    Args:
+        pool: The servers.
+        settings: As they are now.
+        router: Which agents there are now.
+    """
+
+    def __init__(
+        self, pool: OllamaConnectionPool, settings: Callable[[], Settings], router: Callable[[], AgentRouter]
+    ) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._router = router
+        self._chosen: str | None = None
+
+    def model_of(self, role: str) -> str:
+        """The agent's lane; `room` or `ask` finds it where nobody named one."""
+        return self._lanes().of(role)
+
+    async def room(self, role: str) -> Room:
+        """As the pool knows it."""
+        return await (await self._models(role)).room(role)
+
+    async def ask(self, role: str, question: Question, call: Call, on_delta: OnDelta, watch: Watch) -> Answered:
+        """Ask the agent's lane; a stream that breaks is asked once more."""
+        return await (await self._models(role)).ask(role, question, call, on_delta, watch)
+
+    async def _models(self, role: str) -> PoolModels:
+        settings, router = self._settings(), self._router()
+        own = router.profile(role).lane if role in router else ""
+        if not (own or settings.roles.get(role) or settings.model) and self._chosen is None:
+            self._chosen = choose_model([offer_of(model) for model in await self._pool.models()])
+        return PoolModels(self._pool, self._lanes())
+
+    def _lanes(self) -> AgentLanes:
+        return AgentLanes(self._settings(), self._chosen, self._router())

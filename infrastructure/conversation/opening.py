@@ -1,0 +1,126 @@
+"""The conversations of an application: opened over its parts, recovered, and drained when they are left.
+
+Owns which concrete parts a conversation is made of. A custom agent's file that cannot be used is told in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from agents.conversation.router import AgentRouter
+from infrastructure.checkpoints import CheckpointStore
+from infrastructure.config.settings import SandboxSettings, Settings
+from infrastructure.connection_pool import OllamaConnectionPool
+from infrastructure.conversation.calls import CallStore
+from infrastructure.conversation.custom_agents import agents_folder, read_agents
+from infrastructure.conversation.driving import ConversationParts
+from infrastructure.conversation.keeping import KeptSessions
+from infrastructure.conversation.leaks import read_leaked_calls
+from infrastructure.conversation.models import AgentModels
+from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
+from infrastructure.conversation.ports import Approvals
+from infrastructure.conversation.scope import TurnLimits
+from infrastructure.conversation.streaming import LLMStreamService
+from infrastructure.conversation.toolbox import SessionTools
+from infrastructure.conversation.turns import TurnStore
+from infrastructure.events.catalogue import AnyEvent
+from infrastructure.events.log import EventLog
+from infrastructure.ids import RunId
+from infrastructure.sandbox import Limits, Sandbox
+from infrastructure.sessions.contexts import AsyncAgentContextManager
+from infrastructure.sessions.manager import AsyncSessionManager
+from infrastructure.storage.blobs import Blobs
+from infrastructure.storage.database import Database
+from infrastructure.storage.writes import WriteStore
+from infrastructure.tools.journal import WriteJournal
+from infrastructure.tools.registry import ToolRegistry
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """What conversations stand on; `settings` and `tools` are asked for each time, since they may change."""
+
+    settings: Callable[[], Settings]
+    pool: OllamaConnectionPool
+    database: Database
+    log: EventLog
+    checkpoints: CheckpointStore
+    sessions: AsyncSessionManager
+    contexts: AsyncAgentContextManager
+    approvals: Approvals
+    blobs: Blobs
+    open_sandbox: Callable[[], Awaitable[Sandbox]]
+    tools: Callable[[], ToolRegistry]
+
+
+@asynccontextmanager
+async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGenerator[MultiAgentOrchestrator]:
+    """The conversations.
+
+    Args:
+        on: What they stand on.
+        recover: Whether to go on with turns that a killed process left.
+
+    Raises:
+        StorageError: the tables cannot be read.
+    """
+    settings = on.settings()
+    router = await custom_router(settings)
+    sessions = KeptSessions(on.sessions, on.contexts)
+    source = AgentModels(on.pool, on.settings, lambda: conversations.router)
+    tools = SessionTools(
+        on.sessions,
+        on.tools,
+        todos=sessions,
+        journal=WriteJournal(WriteStore(on.database), on.blobs),
+        sandbox=on.open_sandbox,
+        limits=limits_of(settings.sandbox),
+    )
+
+    def announce(session: str, event: AnyEvent) -> None:
+        on.log.post(RunId(session), 0, event)
+
+    conversations = MultiAgentOrchestrator(
+        ConversationParts(
+            sessions=sessions,
+            tools=tools,
+            approvals=on.approvals,
+            source=source,
+            service=LLMStreamService(source, tools, announce, read_leaked_calls),
+            log=on.log,
+            turns=TurnStore(on.database),
+            calls=CallStore(on.database),
+            router=router,
+            checkpointer=on.checkpoints,
+            limits=TurnLimits(calls=settings.conversation.calls, handovers=settings.conversation.handovers),
+        )
+    )
+    try:
+        if recover:
+            await conversations.recover()
+        yield conversations
+    finally:
+        await conversations.drain()
+
+
+async def custom_router(settings: Settings) -> AgentRouter:
+    """The six and the user's own agents."""
+    custom = await read_agents(agents_folder(settings.paths.config))
+    for problem in custom.problems:
+        _logger.warning("a custom agent is left out: %s", problem)
+    return AgentRouter(custom.profiles)
+
+
+def limits_of(settings: SandboxSettings) -> Limits:
+    """What one execution in the sandbox may use."""
+    return Limits(
+        wall_seconds=settings.seconds,
+        cpu_seconds=int(settings.seconds) + 1,
+        processes=settings.processes,
+        memory_bytes=settings.memory_bytes,
+    )

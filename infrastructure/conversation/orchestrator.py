@@ -1,0 +1,286 @@
+"""The conversations: every session's turn, from a person's message to the last word.
+
+Owns the life of a turn: taken, run as a task of its own, waiting, gone on with, cancelled, ended. Who watches may come
+and go. What a turn does is the graph's; what was said is the session's; whether it is over says the `turns` table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing, suppress
+from typing import Any, TypeVar
+
+from agents.conversation.chunks import StreamChunk
+from agents.conversation.roster import AgentType
+from agents.conversation.router import AgentRouter
+from agents.conversation.talking import message_key
+from agents.model import Message
+from infrastructure.conversation.calls import CallRecord, CallState
+from infrastructure.conversation.driving import ConversationParts, Driver, LiveTurn
+from infrastructure.conversation.errors import Draining, EmptyMessage, NothingToStop, SessionBusy, UnknownCall
+from infrastructure.conversation.ports import Decided, ToolOutcome
+from infrastructure.conversation.turns import TurnRecord, TurnState
+from infrastructure.conversation.using import Waiting, ended_event, result_chunk, waiting_chunk
+from infrastructure.ids import RunId, new_id
+from infrastructure.running.steering import Steering
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+
+
+class MultiAgentOrchestrator:
+    """Begins, follows, answers, cancels and recovers turns; one a session at a time. Of one event loop.
+
+    Every awaited change is on disk when it returns. What is asked of a session is done in turn, and to its end, also
+    when whoever asked is cancelled.
+    """
+
+    def __init__(self, parts: ConversationParts) -> None:
+        self._parts = parts
+        self._driver = Driver(parts)
+        self._live: dict[str, LiveTurn] = {}
+        self._steering = Steering()
+        self._draining = False
+
+    @property
+    def router(self) -> AgentRouter:
+        """Which agents there are."""
+        return self._driver.router
+
+    def use_agents(self, router: AgentRouter) -> None:
+        """Other custom agents, for turns that begin from here on."""
+        self._driver.use_agents(router)
+
+    # ------------------------------------------------------------------------------------ speaking
+    async def process_message(
+        self,
+        session_id: str,
+        message: str,
+        agent_type: AgentType | str | None = None,
+        *,
+        unattended: bool = False,
+        ends_when_waiting: bool = False,
+    ) -> AsyncGenerator[StreamChunk, None]:
+        """Say something in a session, and watch the answer. Leaving early stops nothing.
+
+        Args:
+            session_id: The session.
+            message: What the person says.
+            agent_type: Who is to answer; None leaves it to whoever spoke last, at first the orchestrator.
+            unattended: Nobody is there to be asked: tools that would ask are left out, and the answer says so.
+            ends_when_waiting: Whether to stop watching where a person or the client is waited for.
+
+        Raises:
+            SessionBusy: the turn before is not over.
+            NoSuchAgent, EmptyMessage, Draining: nothing was begun.
+            Whatever the session's store raises.
+        """
+        await self.begin(session_id, message, agent_type, unattended=unattended)
+        async with aclosing(self.follow(session_id, ends_when_waiting=ends_when_waiting)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def begin(
+        self, session_id: str, message: str, agent_type: AgentType | str | None = None, *, unattended: bool = False
+    ) -> str:
+        """Take a person's message and begin the turn; its id. The message is on disk when this returns.
+
+        Raises as `process_message`.
+        """
+        if self._draining:
+            raise Draining
+        if not message.strip():
+            raise EmptyMessage
+        return await self._alone(session_id, lambda: self._begin(session_id, message, agent_type, unattended))
+
+    async def follow(self, session_id: str, *, ends_when_waiting: bool = False) -> AsyncGenerator[StreamChunk, None]:
+        """The session's turn from its first chunk of this process, then the new ones; nothing where none is open."""
+        live = self._live.get(session_id) or await self._alone(session_id, lambda: self._left_waiting(session_id))
+        if live is None:
+            return
+        async with aclosing(live.feed.follow(ends_when_waiting=ends_when_waiting)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def waiting(self, session_id: str) -> tuple[CallRecord, ...]:
+        """The calls of a session that wait for a person or the client."""
+        records = await self._parts.calls.open_of(session_id)
+        return tuple(each for each in records if each.state in (CallState.APPROVAL, CallState.WAITING))
+
+    # ------------------------------------------------------------------------------------ answering
+    async def decide(self, approval: str, decided: Decided, by: str = "") -> str:
+        """Answer an approval; the turn that waits for it goes on. Returns the session.
+
+        Raises the manager's own error where the approval is not pending.
+        """
+        session = await self._parts.approvals.decide(approval, decided, by)
+        await self.resume(session)
+        return session
+
+    async def resume(self, session_id: str) -> None:
+        """Look again at what the session's turn waits for. Nothing to do where none waits."""
+        if not self._draining:
+            await self._alone(session_id, lambda: self._resume(session_id))
+
+    async def submit_tool_result(self, session_id: str, call: str, text: str, ok: bool = True) -> bool:
+        """The client has done a call. Whether this was the first word of it; a second changes nothing.
+
+        Raises:
+            UnknownCall: the session has no such call for its client.
+        """
+        return await self._alone(session_id, lambda: self._submit(session_id, call, text, ok))
+
+    async def cancel(self, session_id: str, reason: str = "cancelled by a person") -> None:
+        """End the session's turn now. What was said so far stays; half an answer is not kept.
+
+        Raises:
+            NothingToStop: no turn is open.
+        """
+        await self._alone(session_id, lambda: self._cancel(session_id, reason))
+
+    async def forget(self, session_id: str) -> None:
+        """End the turn of a session that is deleted, and drop what is kept of its turns."""
+        with suppress(NothingToStop):
+            await self.cancel(session_id, "the session was deleted")
+        await self._parts.turns.forget(session_id)
+        await self._driver.forget(session_id)
+
+    # ------------------------------------------------------------------------------------ the process
+    async def recover(self) -> int:
+        """Go on with the turns that a killed process left; those that wait, wait on. How many go on."""
+        gone_on = 0
+        for record in await self._parts.turns.unfinished():
+            if record.state is TurnState.RUNNING:
+                await self._alone(record.session, lambda record=record: self._take_up(record))
+                gone_on += 1
+        return gone_on
+
+    async def drain(self, seconds: float = 1.0) -> None:
+        """Begin nothing new, wait a little for what runs, stop the rest. The next process goes on with it."""
+        self._draining = True
+        await self._steering.settled()
+        tasks = [live.task for live in self._live.values() if live.task is not None]
+        if tasks:
+            _, running = await asyncio.wait(tasks, timeout=seconds)
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.wait(running)
+        for live in self._live.values():
+            live.feed.close()
+        self._live.clear()
+
+    # ------------------------------------------------------------------------- each session's in turn
+    async def _begin(self, session: str, message: str, agent_type: AgentType | str | None, unattended: bool) -> str:
+        facts = await self._parts.sessions.facts(session)
+        agent = self._agent(agent_type, facts.agent)
+        turn = new_id()
+        try:
+            record = await self._parts.turns.create(turn, session, agent, unattended=unattended)
+        except SessionBusy as busy:
+            waits = ", ".join(f"{each.tool} ({each.approval or each.call})" for each in await self.waiting(session))
+            raise SessionBusy(session, busy.turn, waits) from None
+        try:
+            if agent != facts.agent:
+                await self._parts.sessions.switch_agent(session, agent, reason="", by="person")
+            await self._parts.sessions.append_message(session, Message("user", message), key=message_key(turn))
+        except BaseException:
+            await self._parts.turns.finish(turn, "failed", "the message could not be kept")
+            raise
+        self._launch(record)
+        return turn
+
+    def _agent(self, wanted: AgentType | str | None, current: str) -> str:
+        if wanted is not None:
+            return str(self.router.profile(wanted).name)
+        return current if current in self.router else str(AgentType.ORCHESTRATOR)
+
+    async def _left_waiting(self, session: str) -> LiveTurn | None:
+        """A turn that waits since before this process, told of as if it had just begun to."""
+        record = await self._parts.turns.open_of(session)
+        if record is None or session in self._live:
+            return self._live.get(session)
+        live = self._live[session] = LiveTurn(record)
+        for call in await self.waiting(session):
+            live.feed.tell(waiting_chunk(record.agent, Waiting(call)))
+            live.told.add(f"{call.call}/{call.state}")
+        live.feed.rest()
+        return live
+
+    async def _resume(self, session: str) -> None:
+        record = await self._parts.turns.open_of(session)
+        if record is None:
+            return
+        live = self._live.get(session)
+        if live is not None and live.running:
+            live.woken = True
+        else:
+            await self._take_up(record)
+
+    async def _take_up(self, record: TurnRecord) -> None:
+        await self._parts.turns.move(record.turn, TurnState.RUNNING)
+        self._launch(record)
+
+    async def _submit(self, session: str, call: str, text: str, ok: bool) -> bool:
+        record = await self._parts.calls.get(session, call)
+        if record is None or record.where != "client":
+            raise UnknownCall(session, call)
+        if record.state is not CallState.WAITING:
+            if record.state is CallState.ENDED:
+                return False
+            raise UnknownCall(session, call)  # it was not handed to the client yet
+        await self._end(record, self._parts.tools.received(record.tool, text, ok))
+        if not self._draining:
+            await self._resume(session)
+        return True
+
+    async def _cancel(self, session: str, reason: str) -> None:
+        record = await self._parts.turns.open_of(session)
+        live = self._live.get(session)
+        if record is None:
+            raise NothingToStop(session)
+        if live is not None and live.task is not None:
+            live.task.cancel()
+            await asyncio.wait([live.task])
+        if (await self._parts.turns.open_of(session)) is None:
+            return  # it came to its end before it could be stopped
+        await self._driver.end(live or LiveTurn(record), "cancelled", reason)
+        self._live.pop(session, None)
+
+    async def _end(self, record: CallRecord, outcome: ToolOutcome) -> None:
+        """Write a call's result."""
+        parts = self._parts
+        number = await parts.sessions.append_tool_result(record.session, record.tool_call, outcome.text, ok=outcome.ok)
+        await parts.calls.end(record.session, record.call)
+        parts.log.post(RunId(record.session), 0, ended_event(record, outcome, number))
+        live = self._live.get(record.session)
+        if live is not None:
+            live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
+
+    # ------------------------------------------------------------------------------------ running
+    def _launch(self, record: TurnRecord) -> None:
+        live = self._live.get(record.session)
+        if live is None or live.record.turn != record.turn:
+            live = self._live[record.session] = LiveTurn(record)
+        live.woken, live.resting = False, False
+        task = asyncio.get_running_loop().create_task(self._run(live), name=f"turn {record.turn}")
+        live.task = task
+
+    async def _run(self, live: LiveTurn) -> None:
+        """One launch of a turn, whose errors end here: they are how it ended."""
+        try:
+            over = await self._driver.run(live)
+        except asyncio.CancelledError:
+            raise  # whoever cancelled it writes down how it ended, or leaves it to the next process
+        except Exception:  # a fault of ours, since a turn's errors are its ending
+            _logger.exception("turn %s broke", live.record.turn)
+            over = True
+            live.feed.close()
+        if over and self._live.get(live.record.session) is live:
+            del self._live[live.record.session]
+
+    async def _alone(self, session: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return await self._steering.alone(RunId(session), work)

@@ -1,0 +1,147 @@
+"""The `turns` table: which turn a session is in, how far it is, and how it ended.
+
+Owns reading and changing it. This table, not the graph's checkpoint, says whether a turn is over; the table itself
+allows one unfinished turn a session.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from infrastructure.conversation.errors import SessionBusy
+from infrastructure.storage.times import Now, from_optional, from_text, to_text, utc_now
+
+if TYPE_CHECKING:
+    from infrastructure.storage.database import Database
+
+_COLUMNS = "turn, session, state, agent, status, reason, unattended, started, ended"
+_Row = tuple[str, str, str, str, str, str, int, str, str | None]
+
+
+class TurnState(StrEnum):
+    """How far a turn is."""
+
+    RUNNING = "running"
+    """An agent speaks or a tool is done; after a crash the next engine goes on with it."""
+    WAITING = "waiting"
+    """A person or the client is waited for."""
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRecord:
+    """A turn.
+
+    Attributes:
+        agent: Who spoke last in it.
+        status: How it ended: `done`, `failed` or `cancelled`; empty before.
+        reason: Why, where it did not end well.
+        unattended: Whether nobody is there to be asked.
+    """
+
+    turn: str
+    session: str
+    state: TurnState
+    agent: str
+    status: str = ""
+    reason: str = ""
+    unattended: bool = False
+    started: datetime
+    ended: datetime | None = None
+
+
+class TurnStore:
+    """Reads and changes the table; the holder's. Every awaited write is on disk. Failures are StorageErrors."""
+
+    def __init__(self, database: Database, now: Now = utc_now) -> None:
+        self._database = database
+        self._now = now
+
+    async def create(self, turn: str, session: str, agent: str, *, unattended: bool = False) -> TurnRecord:
+        """Begin a turn.
+
+        Raises:
+            SessionBusy: another of the session is not over.
+        """
+        started = self._now()
+
+        def work(connection: sqlite3.Connection) -> str:
+            found: tuple[str] | None = connection.execute(
+                "SELECT turn FROM turns WHERE session = ? AND state <> 'finished'", (session,)
+            ).fetchone()
+            if found is not None:
+                return found[0]
+            connection.execute(
+                "INSERT INTO turns (turn, session, state, agent, unattended, started) VALUES (?, ?, ?, ?, ?, ?)",
+                (turn, session, TurnState.RUNNING, agent, unattended, to_text(started)),
+            )
+            return turn
+
+        if (holder := await self._database.write(work)) != turn:
+            raise SessionBusy(session, holder)
+        return TurnRecord(
+            turn=turn, session=session, state=TurnState.RUNNING, agent=agent, unattended=unattended, started=started
+        )
+
+    async def move(self, turn: str, state: TurnState, agent: str = "") -> None:
+        """Say that the turn runs or waits; a finished one stays finished."""
+        sql = (
+            "UPDATE turns SET state = ?2, agent = CASE ?3 WHEN '' THEN agent ELSE ?3 END"
+            " WHERE turn = ?1 AND state <> 'finished'"
+        )
+        await self._database.write(lambda connection: connection.execute(sql, (turn, state, agent)).rowcount)
+
+    async def finish(self, turn: str, status: str, reason: str = "") -> None:
+        """Say how the turn ended; what was said first holds."""
+        ended = to_text(self._now())
+        sql = (
+            "UPDATE turns SET state = 'finished', status = ?2, reason = ?3, ended = ?4"
+            " WHERE turn = ?1 AND state <> 'finished'"
+        )
+        await self._database.write(lambda connection: connection.execute(sql, (turn, status, reason, ended)).rowcount)
+
+    async def open_of(self, session: str) -> TurnRecord | None:
+        """The session's turn that is not over, if there is one."""
+        found = await self._select("session = ? AND state <> 'finished'", session)
+        return found[0] if found else None
+
+    async def last_of(self, session: str) -> TurnRecord | None:
+        """The session's newest turn."""
+        found = await self._select("session = ? ORDER BY turn DESC LIMIT 1", session)
+        return found[0] if found else None
+
+    async def unfinished(self) -> tuple[TurnRecord, ...]:
+        """Every turn that is not over, oldest first."""
+        return await self._select("state <> 'finished' ORDER BY turn")
+
+    async def forget(self, session: str) -> None:
+        """Delete the turns and calls of a session that is gone."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM turns WHERE session = ?", (session,))
+            connection.execute("DELETE FROM tool_calls WHERE session = ?", (session,))
+
+        await self._database.write(work)
+
+    async def _select(self, where: str, *values: str) -> tuple[TurnRecord, ...]:
+        sql = f"SELECT {_COLUMNS} FROM turns WHERE {where}"
+        return await self._database.read(lambda connection: tuple(map(_record, connection.execute(sql, values))))
+
+
+def _record(row: _Row) -> TurnRecord:
+    turn, session, state, agent, status, reason, unattended, started, ended = row
+    return TurnRecord(
+        turn=turn,
+        session=session,
+        state=TurnState(state),
+        agent=agent,
+        status=status,
+        reason=reason,
+        unattended=bool(unattended),
+        started=from_text(started),
+        ended=from_optional(ended),
+    )

@@ -1,0 +1,143 @@
+"""What follows from messages: whose turn it is, circles, and a history made shorter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.conversation.circles import circle
+from agents.conversation.compacting import compaction, covered, summary_text, told_by_code, view
+from agents.conversation.history import (
+    Done,
+    answers_in,
+    answers_to,
+    awaits_answer,
+    done_in,
+    open_calls,
+)
+from agents.conversation.ports import History
+from agents.model import Message, ToolCall
+
+A, B = ToolCall("read_file", {"path": "a"}, "c1"), ToolCall("search", {"text": "x"}, "c2")
+
+
+def user(text: str = "Do it.") -> Message:
+    return Message("user", text)
+
+
+def asks(*calls: ToolCall) -> Message:
+    return Message("assistant", "", tool_calls=calls)
+
+
+def result(call: ToolCall, text: str = "r") -> Message:
+    return Message("tool", text, tool_name=call.name, tool_call_id=call.id)
+
+
+@pytest.mark.parametrize(
+    ("messages", "awaits", "open_", "after"),
+    [
+        ((), False, (), "message"),
+        ((user(),), True, (), "message"),
+        ((user(), Message("assistant", "Yes.")), False, (), "message"),
+        ((user(), asks(A, B)), False, (A, B), "message"),
+        ((user(), asks(A, B), result(A)), False, (B,), "c1"),
+        ((user(), asks(A, B), result(A), result(B)), True, (), "c2"),
+        ((user(), asks(A), result(A), Message("system", "Summary of messages 1 to 1.")), True, (), "c1"),
+    ],
+)
+def test_next_step_follows_from_the_messages(messages, awaits, open_, after):
+    assert awaits_answer(messages) is awaits
+    assert open_calls(messages) == open_
+    assert answers_to(messages) == after
+
+
+def test_turn_begins_with_the_persons_last_message():
+    messages = (user(), asks(A), result(A), Message("assistant", "a"), user("More."), asks(B), result(B, "found"))
+    assert answers_in(messages) == 1
+    assert done_in(messages) == (Done(B, "found"),)
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ("AA", ""), ("AAA", "told"), ("AAAA", "over"), ("AAAB", ""), ("BAAA", "told"), ("AABAA", ""),
+        ("ABABA", ""), ("ABABAB", "told"), ("CABABAB", "told"), ("ABABABA", "told"), ("ABABABAB", "over"),
+        ("", ""), ("A", ""), ("ABCABC", ""),
+    ],
+)  # fmt: skip
+def test_circles_are_found(calls: str, expected: str):
+    assert circle([Done(ToolCall("read_file", {"path": name}, str(at)), "same") for at, name in enumerate(calls)]) == (
+        expected
+    )
+
+
+def test_another_result_is_no_circle():
+    assert circle([Done(A, str(at)) for at in range(9)]) == ""
+
+
+def words(messages: Sequence[Message]) -> int:
+    return sum(len(message.content.split()) + 1 for message in messages)
+
+
+def conversation(turns: int) -> list[Message]:
+    found: list[Message] = []
+    for turn in range(turns):
+        call = ToolCall("write_file", {"path": f"f{turn}.py"}, f"c{turn}")
+        found += [user(f"Do thing {turn}."), asks(call), result(call, "ok " * 5), Message("assistant", "Did it.")]
+    return found
+
+
+def test_summary_covers_the_older_part_and_keeps_anchors():
+    history = History(messages=tuple(conversation(6)))
+    what = compaction(history, words, keep=20)
+    assert what is not None
+    summary = Message("system", summary_text(what, "Things were done.", todos=("test it",)))
+    assert covered(summary) == what.upto
+    for anchor in ("Do thing 0.", "- f0.py", "- test it", "Things were done."):
+        assert anchor in summary.content
+    after = view(History(messages=(*history.messages, summary)))
+    assert after.summary == summary
+    assert [each.message for each in after.messages] == list(history.messages[what.upto :])
+    assert words([each.message for each in after.messages]) <= 20
+
+
+def test_second_summary_keeps_the_anchors_of_the_first():
+    messages = conversation(4)
+    first = compaction(History(messages=tuple(messages)), words, keep=12)
+    assert first is not None
+    messages += [Message("system", summary_text(first, "Early.")), *conversation(8)[16:]]
+    second = compaction(History(messages=tuple(messages)), words, keep=12)
+    assert second is not None
+    assert second.before is not None
+    text = summary_text(second, told_by_code(second))
+    for anchor in ("Do thing 0.", "- f0.py", "- f6.py", "Early."):
+        assert anchor in text
+
+
+def test_store_may_leave_out_what_a_summary_covers():
+    messages = conversation(4)
+    what = compaction(History(messages=tuple(messages)), words, keep=12)
+    assert what is not None
+    summary = Message("system", summary_text(what, "Early."))
+    kept = messages[what.upto :]
+    numbers = (what.upto, *range(what.upto + 1, len(messages) + 1), len(messages) + 2)
+    shortened = History(messages=(summary, *kept, user("More.")), first=what.upto, numbers=numbers)
+    assert view(shortened) == view(History(messages=(*messages, summary, user("More."))))
+
+
+def test_one_message_alone_is_not_summarised():
+    assert compaction(History(messages=(user("x " * 100),)), words, keep=5) is None
+
+
+@given(st.integers(1, 12), st.integers(0, 80))
+def test_cut_never_parts_a_call_from_its_results(turns: int, keep: int):
+    messages = conversation(turns)
+    what = compaction(History(messages=tuple(messages)), words, keep)
+    assert what is not None
+    tail = messages[what.upto :]
+    asked = {call.id for message in tail for call in message.tool_calls}
+    assert {message.tool_call_id for message in tail if message.role == "tool"} <= asked
+    assert tail

@@ -1,0 +1,102 @@
+"""Conversations over a simulated server: everything is real but the model, and the people, who are in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.model import JsonObject
+from infrastructure.checkpoints import open_checkpointer
+from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, Settings
+from infrastructure.connection_pool import OllamaConnectionPool
+from infrastructure.conversation.opening import Foundation, open_conversations
+from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
+from infrastructure.events.log import SqliteEventLog
+from infrastructure.sandbox import open_sandbox
+from infrastructure.sessions.contexts import AsyncAgentContextManager
+from infrastructure.sessions.delivery import DirectDelivery
+from infrastructure.sessions.manager import AsyncSessionManager
+from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
+from infrastructure.storage.blobs import BlobStore
+from infrastructure.storage.database import Database
+from infrastructure.storage.directory import DataDirectory
+from infrastructure.tools.local import local_tools
+from tests.conversation.world import MemoryApprovals
+
+OPEN_TAB: JsonObject = {
+    "name": "open_tab",
+    "description": "Open a file in the editor.",
+    "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+}
+
+
+def called(name: str, arguments: str) -> str:
+    """A call as the simulated model prints it for its server."""
+    return f'<tool_call>{{"name": "{name}", "arguments": {arguments}}}</tool_call>'
+
+
+def simulator(*turns: str, template: str = "chatml", **settings: object) -> Simulator:
+    """A server whose one model says these, by how many answers the conversation has."""
+    talker = ModelSpec(name="talker", turns=turns, template=template)
+    settings = {"time_scale": 0.0, "load_seconds": 0.0, "num_ctx": 32768, "num_parallel": 4, **settings}
+    return Simulator(SimulatorSettings(models=(talker,), **settings))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What is open."""
+
+    conversations: MultiAgentOrchestrator
+    sessions: AsyncSessionManager
+    contexts: AsyncAgentContextManager
+    log: SqliteEventLog
+    approvals: MemoryApprovals
+
+    async def session(self, workspace: Path | None = None, client_tools: Sequence[JsonObject] = ()) -> str:
+        settings = {"client_tools": list(client_tools)} if client_tools else {}
+        record = await self.sessions.create(workspace=str(workspace or ""), settings=settings)
+        return str(record.session)
+
+    def said(self, session: str) -> list[tuple[str, str]]:
+        return [(message.role, message.content) for message in self.sessions.get_history(session).messages]
+
+
+@asynccontextmanager
+async def stack(
+    folder: Path, url: str, approvals: MemoryApprovals | None = None, num_ctx: int = 32768
+) -> AsyncIterator[Stack]:
+    settings = Settings(
+        servers=(ServerSettings(url=url, slots=4),),
+        model="talker",
+        lanes={"talker": LaneSettings(model="talker", num_ctx=num_ctx)},
+        paths=Paths(data=folder / "data", config=folder / "config" / "corral.toml"),
+    )
+    directory = DataDirectory(settings.paths.data)
+    await asyncio.to_thread(directory.prepare)
+    tools = local_tools()
+    people = approvals or MemoryApprovals()
+    async with AsyncExitStack() as opened:
+        database = await opened.enter_async_context(Database(directory.database))
+        log = SqliteEventLog(database)
+        opened.push_async_callback(log.aclose)
+        delivery = await opened.enter_async_context(DirectDelivery(log))
+        sessions = await opened.enter_async_context(AsyncSessionManager(database, delivery))
+        contexts = AsyncAgentContextManager(sessions, database, delivery, delivery)
+        foundation = Foundation(
+            settings=lambda: settings,
+            pool=await opened.enter_async_context(OllamaConnectionPool(settings.servers, lanes=settings.lanes)),
+            database=database,
+            log=log,
+            checkpoints=await opened.enter_async_context(open_checkpointer(directory.checkpoints, ())),
+            sessions=sessions,
+            contexts=contexts,
+            approvals=people,
+            blobs=BlobStore(directory.blobs),
+            open_sandbox=lambda: open_sandbox("auto"),
+            tools=lambda: tools,
+        )
+        conversations = await opened.enter_async_context(open_conversations(foundation))
+        yield Stack(conversations, sessions, contexts, log, people)
