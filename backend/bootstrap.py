@@ -22,6 +22,7 @@ from infrastructure.events.log import EventLog, SqliteEventLog
 from infrastructure.sandbox import Level, Sandbox, open_sandbox
 from infrastructure.sessions.contexts import AsyncAgentContextManager
 from infrastructure.sessions.delivery import DirectDelivery
+from infrastructure.sessions.hitl import HITLManager
 from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.storage.calls import CallStore
@@ -54,6 +55,7 @@ class Application:
     recordings: RecordingStore
     sessions: AsyncSessionManager
     agent_contexts: AsyncAgentContextManager
+    approvals: HITLManager
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
     call_metrics: CallMetrics
@@ -99,6 +101,7 @@ async def open_application(
         stack.push_async_callback(log.aclose)
         checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
         runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
+        approvals = await stack.enter_async_context(HITLManager(database, log))
         control, recordings = ControlStore(directory.control), RecordingStore(database)
         delivery = await stack.enter_async_context(DirectDelivery(log))
         sessions = await stack.enter_async_context(AsyncSessionManager(database, delivery, settings.sessions))
@@ -120,6 +123,7 @@ async def open_application(
             blobs=blobs,
             control=control,
             recordings=recordings,
+            approvals=approvals,
             owner=f"{socket.gethostname()}:{os.getpid()}",
         )
         engine = await stack.enter_async_context(TaskOrchestrator(parts))
@@ -138,6 +142,7 @@ async def open_application(
             recordings=recordings,
             sessions=sessions,
             agent_contexts=agent_contexts,
+            approvals=approvals,
             checkpoints=checkpoints,
             open_sandbox=opener,
             call_metrics=call_metrics,

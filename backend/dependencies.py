@@ -17,6 +17,7 @@ from backend.stopping import Stopping
 from infrastructure.engine import TaskOrchestrator
 from infrastructure.running.errors import RunIsOver, TaskRefused
 from infrastructure.sessions.contexts import AsyncAgentContextManager
+from infrastructure.sessions.hitl import HITLManager
 from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.storage.runs import RequestKey, RunRecord, RunState
 from infrastructure.tasks import TaskSpec, request_of
@@ -72,6 +73,14 @@ def agent_contexts_of(application: App) -> AsyncAgentContextManager:
 
 SessionManagerDep = Annotated[AsyncSessionManager, Depends(sessions_of)]
 AgentContextManagerDep = Annotated[AsyncAgentContextManager, Depends(agent_contexts_of)]
+
+
+def approvals_of(application: App) -> HITLManager:
+    """What people are asked."""
+    return application.approvals
+
+
+ApprovalsDep = Annotated[HITLManager, Depends(approvals_of)]
 
 
 async def run_of(

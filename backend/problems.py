@@ -38,6 +38,9 @@ from infrastructure.batch.registry import UnknownBatch
 from infrastructure.events.log import UnreadableEvent
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
+from infrastructure.sessions.approvals import ApprovalError, DecisionRefused, UnknownApproval
+from infrastructure.sessions.rulebook import UnknownRule
+from infrastructure.sessions.waiting import ApprovalsClosed
 from infrastructure.storage.errors import DiskFull, StorageError
 from infrastructure.storage.runs import AmbiguousRun, IllegalMove, KeyReused, UnknownRun
 from infrastructure.transport.errors import CloudModelRefused, OllamaError
@@ -87,6 +90,12 @@ STATUSES: Mapping[type[Exception], int] = {
     IllegalMove: 409,
     KeyReused: 409,
     UnreadableEvent: 500,
+    # an approval
+    UnknownApproval: 404,
+    UnknownRule: 404,
+    DecisionRefused: 422,
+    ApprovalsClosed: 503,
+    ApprovalError: 409,
     # the machine and the servers
     PoolSaturated: 429,
     OllamaError: 503,

@@ -24,6 +24,7 @@ from infrastructure.running.admission import Admitted, admit
 from infrastructure.running.driving import GraphInput, waits_for
 from infrastructure.running.errors import RunIsOver, RunNotWaiting
 from infrastructure.running.executing import EngineParts, Executor
+from infrastructure.running.gates import ALLOWED, GateAnswer, decision_of
 from infrastructure.running.left import SHUT_DOWN, in_hand, is_guests, passes_on, rests_unasked
 from infrastructure.running.live import LiveRun, StopKind, next_event
 from infrastructure.running.outcomes import INTERRUPTED_EXIT, Outcome, resting
@@ -31,6 +32,7 @@ from infrastructure.running.recovery import recover, task_of
 from infrastructure.running.requests import Requests
 from infrastructure.running.results import Ending
 from infrastructure.running.steering import Steering
+from infrastructure.sessions.approvals import Approval, Decision
 from infrastructure.storage.runs import RequestKey, RunState
 from infrastructure.tasks import RunResult, TaskSpec
 
@@ -82,6 +84,7 @@ class TaskOrchestrator:
         except BaseException:
             await self.drain(SHUT_DOWN)
             raise
+        self._parts.approvals.hand_over(ALLOWED, self._decide)
         self._requests.start()
         return self
 
@@ -154,14 +157,22 @@ class TaskOrchestrator:
 
     # ------------------------------------------------------------------------------------ steering
     async def answer(self, run: RunId, approval: str, approved: bool, reason: str = "") -> None:
-        """Answer what a run waits for; it goes on.
+        """Answer what a run waits for: its approval is decided and used, and it goes on.
 
         Raises:
             RunNotWaiting: it does not wait for that.
         """
         self._check()
         record = await self._parts.runs.get(run)
-        await self._steering.alone(record.run, lambda: self._answer(record.run, approval, approved, reason))
+        answer = GateAnswer(approval, lambda asked: decision_of(asked, approved, reason))
+        await self._steering.alone(record.run, lambda: self._answer(record.run, answer))
+
+    async def _decide(self, approval: Approval, decision: Decision, by: str) -> Approval:
+        """Answer by the approval's id: the same, for exactly the question that it is."""
+        self._check()
+        run, answer = RunId(approval.owner), GateAnswer(approval.key, lambda asked: decision, by, approval.nonce)
+        await self._steering.alone(run, lambda: self._answer(run, answer))
+        return await self._parts.approvals.get(approval.id)
 
     async def cancel(self, run: RunId) -> None:
         """End a run for good; its best patch so far is kept.
@@ -219,17 +230,19 @@ class TaskOrchestrator:
         if run not in self._live and in_hand(record):
             await self._launch(run, task_of(record))
 
-    async def _answer(self, run: RunId, approval: str, approved: bool, reason: str) -> None:
+    async def _answer(self, run: RunId, answer: GateAnswer) -> None:
         live = self._live.get(run)
         if live is not None and live.ending:
             await live.rests()
         record = await self._parts.runs.get(run)
         live = self._live.get(run)
         executed = live is not None and live.running
-        if executed or record.state is not RunState.WAITING or await waits_for(self._parts.graph, run) != approval:
-            raise RunNotWaiting(run, approval)
+        asked = await waits_for(self._parts.graph, run)
+        if executed or record.state is not RunState.WAITING or asked is None or asked.approval != answer.approval:
+            raise RunNotWaiting(run, answer.approval)
         spec = live.spec if live is not None else task_of(record)
-        await self._launch(run, spec, Command(resume={"approved": approved, "reason": reason}))
+        given = await self._outcomes.gates.answer(run, asked, answer, record.execution)
+        await self._launch(run, spec, Command(resume=given))
 
     async def _cancel(self, run: RunId) -> None:
         live = self._live.get(run)

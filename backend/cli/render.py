@@ -284,3 +284,8 @@ def _(event: events.ApprovalAsked) -> Sequence[Line]:
 def _(event: events.ApprovalGiven) -> Sequence[Line]:
     why = f": {shortened(event.reason)}" if event.reason else ""
     return [Line(f"answered {'yes' if event.approved else 'no'}{why}")]
+
+
+@_lines.register
+def _(event: events.ApprovalDecided) -> Sequence[Line]:
+    return [Line("nobody answered in time", WARN)] if event.decision == "expired" else ()

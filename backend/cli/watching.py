@@ -11,7 +11,15 @@ from typing import Protocol
 from backend.cli.interrupts import interruptible
 from backend.cli.progress import Progress
 from backend.cli.render import WARN, Line
-from infrastructure.events.catalogue import ApprovalAsked, ApprovalGiven, Event, RunFinished, RunInterrupted, RunStarted
+from infrastructure.events.catalogue import (
+    ApprovalAsked,
+    ApprovalDecided,
+    ApprovalGiven,
+    Event,
+    RunFinished,
+    RunInterrupted,
+    RunStarted,
+)
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId
 from infrastructure.running.errors import RunNotWaiting
@@ -141,7 +149,7 @@ class _Watcher:
             self._progress.event(self._rested)
             self._rested = None
         match event:
-            case RunFinished():
+            case RunFinished() | ApprovalDecided():  # what was decided, the run says when it goes on with it
                 return
             case RunInterrupted():
                 self._rested = event

@@ -39,6 +39,7 @@ _Work = Callable[[sqlite3.Connection], "Stored"]
 _E = TypeVar("_E", bound=BaseException)
 Kept = Callable[[sqlite3.Connection, tuple["Stored", ...]], None]
 """What is stored together with events."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,24 @@ class SqliteEventLog:
         future = self._submit(run, execution, event)
         self._posted[future] = run
         future.add_done_callback(lambda done: self._after_post(run, done))
+
+    async def append_with(
+        self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[_T, AnyEvent | None]]
+    ) -> _T:
+        """Do a work and keep the event it gives, in one transaction: neither is there without the other."""
+        if (lost := self._lost.pop(run, None)) is not None:
+            raise lost
+        at = self._now()
+
+        def both(connection: sqlite3.Connection) -> _T:
+            value, event = work(connection)
+            if event is not None:
+                _insertion(run, at, execution, event)(connection)
+            return value
+
+        future = self._database.submit(both)
+        future.add_done_callback(lambda done: self._bells.ring(run))
+        return await asyncio.shield(future)
 
     async def read(self, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
         """The run's events with a greater number."""

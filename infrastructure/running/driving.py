@@ -94,11 +94,7 @@ async def has_begun(graph: CodegenGraph, run: RunId) -> bool:
     return bool((await graph.aget_state(config_of(run))).config.get("configurable", {}).get("checkpoint_id"))
 
 
-async def waits_for(graph: CodegenGraph, run: RunId) -> str | None:
-    """The approval the run waits for, by its last checkpoint."""
+async def waits_for(graph: CodegenGraph, run: RunId) -> ApprovalAsked | None:
+    """The question the run waits with, by its last checkpoint."""
     interrupts = (await graph.aget_state(config_of(run))).interrupts
-    return _approval(interrupts) if interrupts else None
-
-
-def _approval(interrupts: Any) -> str:
-    return str(interrupts[0].value["approval"])
+    return ApprovalAsked.model_validate(interrupts[0].value) if interrupts else None

@@ -22,6 +22,7 @@ from infrastructure.pool.errors import NoServerAvailable
 from infrastructure.running.admission import is_simulated
 from infrastructure.running.driving import GraphInput, drive, has_begun
 from infrastructure.running.forking import forked
+from infrastructure.running.gates import RunGates
 from infrastructure.running.learning import NOTHING, Known, known_of, learn
 from infrastructure.running.live import LiveRun, StopKind
 from infrastructure.running.outcomes import Outcome, Outcomes, failed
@@ -31,6 +32,7 @@ from infrastructure.running.results import Ending
 from infrastructure.running.scopes import ScopeMaker
 from infrastructure.running.setups import RunSetup, setup_of
 from infrastructure.sandbox import Sandbox
+from infrastructure.sessions.hitl import HITLManager
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
@@ -62,6 +64,7 @@ class EngineParts:
     blobs: Blobs
     control: ControlStore
     recordings: RecordingStore
+    approvals: HITLManager
     owner: str
 
 
@@ -79,7 +82,9 @@ class Executor:
             mapper=Mapper(SqliteTags(DataDirectory(parts.settings.paths.data).tags)),
         )
         self._profiles = Profiles(DataDirectory(parts.settings.paths.data).profiles)
-        self.outcomes = Outcomes(graph=parts.graph, runs=parts.runs, log=parts.log, scopes=self._scopes)
+        self.outcomes = Outcomes(
+            graph=parts.graph, runs=parts.runs, log=parts.log, scopes=self._scopes, gates=RunGates(parts.approvals)
+        )
 
     async def execute(self, live: LiveRun, given: GraphInput) -> Outcome:
         """One execution: to its end, its interruption, or its question. A run's errors end here, as its result."""

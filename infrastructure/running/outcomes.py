@@ -14,6 +14,7 @@ from infrastructure.events.log import EventLog, UnreadableEvent
 from infrastructure.ids import RunId
 from infrastructure.running.driving import values_of
 from infrastructure.running.errors import error_info, exit_code_of
+from infrastructure.running.gates import RunGates
 from infrastructure.running.results import Ending, finished_event, result_of
 from infrastructure.running.scopes import ScopeMaker
 from infrastructure.storage.errors import StorageError
@@ -46,11 +47,13 @@ class Outcomes:
     runs: RunStore
     log: EventLog
     scopes: ScopeMaker
+    gates: RunGates
 
     async def finish(self, run: RunId, ending: Ending, execution: int) -> Outcome:
         """End a run for good: the table, then the last event."""
         result = await self.result(run, ending)
         try:
+            await self.gates.withdraw(run)
             await self.runs.finish(run, result.status, result.judge, result.model_dump_json())
             await self._tell(run, execution, finished_event(result))
         except StorageError as error:
@@ -64,6 +67,7 @@ class Outcomes:
         """Leave a run where it can go on. Where that cannot be written the next engine finds it out and says so."""
         result = await self.result(run, resting(reason))
         try:
+            await self.gates.withdraw(run)
             await self.runs.set_state(run, RunState.INTERRUPTED, reason=reason, status="", result_json="")
             await self._tell(run, execution, RunInterrupted(reason=reason))
         except StorageError:
@@ -79,7 +83,7 @@ class Outcomes:
             result = await self.result(run, Ending(status="needs_input", reason=reason))
         try:
             await self.runs.set_state(run, RunState.WAITING, **_wanting(reason, result))
-            await self.log.append(run, execution, asked)
+            await self.gates.ask(run, asked, execution)
             if result is not None:
                 await self.log.append(run, execution, RunInterrupted(reason=reason))
         except StorageError as error:

@@ -81,7 +81,7 @@ async def todo_write(arguments: JsonObject, place: ToolPlace) -> ToolResult:
         raise ToolError("NotAllowed", "this session keeps no list")
     given = (_in_form(each) for each in TodoWrite.model_validate(arguments).todos)
     todos = tuple(each for each in given if each)
-    await place.todos.set_todos(place.session, todos)
+    await place.todos.write_todos(place.session, todos)
     left = sum(not each.startswith("[x]") for each in todos)
     return ToolResult(f"the list has {counted(len(todos), 'thing')}, {left} still to do")
 

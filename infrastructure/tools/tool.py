@@ -6,7 +6,7 @@ value (`ToolResult`), never an error: the model reads why, and goes on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -74,14 +74,14 @@ class Refused:
 
 
 class TodoPort(Protocol):
-    """Where the session's list of things to do is kept: `AsyncSessionManager`, say.
+    """Where the session's list of things to do is kept.
 
     A cancelled write may have happened; writing again is harmless.
 
     Failures are the store's own errors.
     """
 
-    async def set_todos(self, session_id: str, todos: Sequence[str]) -> None:
+    async def write_todos(self, session: str, todos: tuple[str, ...]) -> None:
         """Replace the list."""
         ...
 

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +23,8 @@ class KeptTodos:
 
     lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    async def set_todos(self, session_id: str, todos: Sequence[str]) -> None:
-        self.lists[session_id] = tuple(todos)
+    async def write_todos(self, session: str, todos: tuple[str, ...]) -> None:
+        self.lists[session] = todos
 
 
 @dataclass(slots=True)

@@ -15,6 +15,8 @@ class ApprovalAsked(Event):
     gate: Literal["plan", "patch", "behaviour", "tool"]
     question: str
     answers: tuple[str, ...] = ()
+    id: str = ""
+    """By which it is answered whoever waits; `approval` is its name there, which for a tool is the same."""
 
 
 class ApprovalGiven(Event):
@@ -37,3 +39,4 @@ class ApprovalDecided(Event):
     """Who: the name of the door or client, `rule`, or `time`."""
     rule: str = ""
     reason: str = ""
+    id: str = ""

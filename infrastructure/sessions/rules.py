@@ -1,0 +1,185 @@
+"""Rules: what a person has said yes to beforehand, as patterns that they can read. Pure.
+
+Owns what a pattern means, which one is proposed for a call, and which calls a set of rules covers. A pattern is shown
+as `tool: pattern`. For commands it is the words of one simple command, of which the last may be `*`; for files a path
+in the workspace, with `*` within a name and `**` for any folders; for other tools their arguments in JSON, or the
+beginning of them. Every part of a call must be harmless or covered, and nothing dangerous ever is.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from agents.model import JsonObject
+from infrastructure.sessions.approvals import DecisionRefused, Scope, canonical
+from infrastructure.sessions.danger import COMMAND_TOOLS, KNOWN_TOOLS, WRITING_TOOLS, Part
+from infrastructure.sessions.levels import Danger
+from infrastructure.sessions.programs import INTERPRETERS, SHELLS, WRAPPERS, WRITERS, words_of
+
+MOST_CHARACTERS = 500
+
+_WITH_SUBCOMMANDS = words_of(
+    "git npm pnpm yarn bun cargo go uv poetry pip pip3 make just dotnet mvn gradle bundle composer rake mix"
+    " hatch pdm tox nox"
+)
+_RUNNERS = frozenset(
+    {("uv", "run"), ("npm", "run"), ("pnpm", "run"), ("yarn", "run"), ("poetry", "run"), ("bun", "run")}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A yes for later.
+
+    Attributes:
+        scope: Of what: `run` is one session or run, `project` one workspace, `always` everything.
+        owner: That session, run or workspace; empty where it is for everything.
+        approval: The approval that it was made with.
+    """
+
+    id: str
+    scope: Scope
+    owner: str
+    tool: str
+    pattern: str
+    made: datetime
+    by: str = ""
+    approval: str = ""
+
+    @property
+    def shown(self) -> str:
+        """As a person reads and edits it."""
+        return f"{self.tool}: {self.pattern}"
+
+
+def read_pattern(shown: str) -> tuple[str, str]:
+    """The tool and the pattern of `tool: pattern`.
+
+    Raises:
+        DecisionRefused: it is no pattern; the message says why.
+    """
+    tool, colon, pattern = shown.partition(":")
+    tool, pattern = tool.strip(), pattern.strip()
+    if not colon or not tool or not pattern or len(shown) > MOST_CHARACTERS or "\n" in shown:
+        raise DecisionRefused(f"{shown[:80]!r} is no rule", "Write `tool: pattern`, as in `run_command: pytest *`.")
+    if tool in COMMAND_TOOLS:
+        _check_command(pattern)
+    elif tool in KNOWN_TOOLS and (pattern.startswith("/") or ".." in pattern.split("/")):
+        raise DecisionRefused(f"{pattern!r} leads out of the workspace", "Write a path within it, as in `docs/**`.")
+    return tool, pattern
+
+
+def proposed(tool: str, arguments: JsonObject, parts: Sequence[Part]) -> tuple[str, ...]:
+    """The narrowest patterns that would have covered this call and its like; none where no rule may."""
+    found: dict[str, None] = {}
+    for part in parts:
+        if part.judgement.level is Danger.SAFE:
+            continue
+        pattern = "" if part.judgement.level is Danger.DANGEROUS else _proposed_for(tool, arguments, part)
+        if not pattern:
+            return ()
+        found[pattern] = None
+    return tuple(found)
+
+
+def covering(rules: Iterable[Rule], tool: str, arguments: JsonObject, parts: Sequence[Part]) -> tuple[Rule, ...]:
+    """The rules that together cover a call; none where a part of it is not covered, or is dangerous."""
+    rules = tuple(rules)
+    found: dict[str, Rule] = {}
+    for part in parts:
+        if part.judgement.level is Danger.SAFE:
+            continue
+        if part.judgement.level is Danger.DANGEROUS:
+            return ()
+        rule = next((rule for rule in rules if matches(rule.tool, rule.pattern, tool, arguments, part)), None)
+        if rule is None:
+            return ()
+        found[rule.id] = rule
+    return tuple(found.values())
+
+
+def matches(rule_tool: str, pattern: str, tool: str, arguments: JsonObject, part: Part) -> bool:
+    """Whether a pattern covers one part of a call."""
+    match part.kind:
+        case "command":
+            return rule_tool == tool and bool(part.words) and _command_matches(pattern, part.words)
+        case "file":
+            file_tool = "write_file" if tool in COMMAND_TOOLS else tool
+            return rule_tool == file_tool and bool(part.words) and _path_matches(pattern, part.words[0])
+        case "doubt":
+            return rule_tool == tool and tool not in KNOWN_TOOLS and _arguments_match(pattern, arguments)
+
+
+# ---------------------------------------------------------------------------------------------------- patterns
+def _check_command(pattern: str) -> None:
+    try:
+        words = shlex.split(pattern)
+    except ValueError as error:
+        raise DecisionRefused(f"{pattern!r} has an open quote", "Close it.") from error
+    if not words or words[0] == "*":
+        raise DecisionRefused("a rule names at least the program", "Write it, as in `run_command: pytest *`.")
+    if "*" in words[:-1]:
+        raise DecisionRefused("only the last word of a rule may be `*`", "Leave the words after it away.")
+
+
+def _command_matches(pattern: str, words: Sequence[str]) -> bool:
+    wanted = shlex.split(pattern)
+    if wanted and wanted[-1] == "*":
+        return list(words[: len(wanted) - 1]) == wanted[:-1]
+    return list(words) == wanted
+
+
+def _path_matches(pattern: str, path: str) -> bool:
+    return _segments_match(pattern.split("/"), path.split("/"))
+
+
+def _segments_match(wanted: Sequence[str], given: Sequence[str]) -> bool:
+    if not wanted:
+        return not given
+    if wanted[0] == "**":
+        return any(_segments_match(wanted[1:], given[index:]) for index in range(len(given) + 1))
+    return bool(given) and fnmatchcase(given[0], wanted[0]) and _segments_match(wanted[1:], given[1:])
+
+
+def _arguments_match(pattern: str, arguments: JsonObject) -> bool:
+    text = canonical(arguments)
+    return text.startswith(pattern[:-1]) if pattern.endswith("*") else text == pattern
+
+
+# --------------------------------------------------------------------------------------------------- proposals
+def _proposed_for(tool: str, arguments: JsonObject, part: Part) -> str:
+    match part.kind:
+        case "command":
+            return f"{tool}: {_command_pattern(part.words)}" if part.words else ""
+        case "file":
+            if not part.words or tool not in COMMAND_TOOLS | WRITING_TOOLS:
+                return ""
+            folder, _, name = part.words[0].rpartition("/")
+            return f"{'write_file' if tool in COMMAND_TOOLS else tool}: {f'{folder}/**' if folder else name}"
+        case "doubt":
+            text = canonical(arguments)
+            return f"{tool}: {text}" if tool not in KNOWN_TOOLS and len(text) < MOST_CHARACTERS - 80 else ""
+
+
+def _command_pattern(words: Sequence[str]) -> str:
+    kept = _kept(words)
+    if kept == 0:
+        return shlex.join(words)
+    return f"{shlex.join(words[:kept])} *"
+
+
+def _kept(words: Sequence[str]) -> int:
+    """How many words stay before the `*`; 0 where all do and there is none."""
+    name = words[0].rsplit("/", 1)[-1]
+    plain = len(words) > 1 and not words[1].startswith("-")
+    if tuple(words[:2]) in _RUNNERS and len(words) > 2 and not words[2].startswith("-"):
+        return 3
+    if name in INTERPRETERS:
+        return 3 if tuple(words[1:2]) == ("-m",) else 2 if plain else 0
+    if name in _WITH_SUBCOMMANDS:
+        return 2 if plain else 0
+    return 0 if name in SHELLS | WRAPPERS | WRITERS else 1

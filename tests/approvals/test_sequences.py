@@ -1,0 +1,171 @@
+"""Whatever is asked, answered, used and restarted in whatever order: nothing runs unapproved, twice, or is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from infrastructure.events.catalogue import ApprovalAsked, ApprovalDecided
+from infrastructure.sessions.approvals import (
+    ApprovalError,
+    ApprovalState,
+    Approve,
+    Decision,
+    Edit,
+    Reject,
+    Respond,
+    call_sha,
+)
+from tests.approvals.conftest import SESSION, Clock, Desk, command, opened
+
+T = TypeVar("T")
+FUZZED = settings.get_current_profile_name() != "same"
+KEYS = st.sampled_from(["a", "b", "c"])
+DECISIONS = st.sampled_from([Approve(), Reject("no"), Respond("done"), Edit({"command": "make lint"})])
+MAKE, LINT = (call_sha("run_command", {"command": text}) for text in ("make", "make lint"))
+
+
+@dataclass
+class Known:
+    """What was acknowledged of one approval."""
+
+    id: str
+    nonce: str
+    expires: datetime | None
+    decision: Decision | None = None
+    used: int = 0
+
+    def sha(self) -> str:
+        return LINT if isinstance(self.decision, Edit) else MAKE
+
+    def may_be_used(self) -> bool:
+        return isinstance(self.decision, (Approve, Edit)) and self.used == 0
+
+
+class Approvals(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.clock = Clock()
+        self.known: dict[str, Known] = {}
+        self.runner = asyncio.Runner()
+        self.desk = self.do(self.open())
+
+    def do(self, work: Awaitable[T]) -> T:
+        async def wrapped() -> T:
+            return await work
+
+        return self.runner.run(wrapped())
+
+    async def open(self) -> Desk:
+        self.stack = AsyncExitStack()
+        return await self.stack.enter_async_context(opened(self.folder, self.clock))
+
+    def teardown(self) -> None:
+        self.do(self.stack.aclose())
+        self.runner.close()
+        shutil.rmtree(self.folder)
+
+    def is_due(self, known: Known) -> bool:
+        return known.decision is None and known.expires is not None and known.expires <= self.clock()
+
+    @rule(key=KEYS, seconds=st.sampled_from([None, 10]))
+    def request(self, key: str, seconds: int | None) -> None:
+        expires = None if seconds is None else self.clock() + timedelta(seconds=seconds)
+        told = self.do(self.desk.manager.request(SESSION, key, command("make"), expires=expires))
+        known = self.known.setdefault(key, Known(told.id, told.nonce, expires))
+        assert (told.id, told.nonce) == (known.id, known.nonce), "a key asks once"
+
+    @rule(key=KEYS, decision=DECISIONS, right=st.booleans(), cancelled=st.booleans())
+    def decide(self, key: str, decision: Decision, right: bool, cancelled: bool) -> None:
+        known = self.known.get(key)
+        if known is None:
+            return
+        taken = self.do(self._decide(known, decision, known.nonce if right else "wrong", cancelled))
+        may = right and known.decision in (None, decision) and not self.is_due(known)
+        if taken:
+            assert may
+        if may and (taken or cancelled):
+            now = self.do(self.desk.manager.get(known.id))
+            assert cancelled or now.decision == decision
+            known.decision = now.decision
+
+    async def _decide(self, known: Known, decision: Decision, nonce: str, cancelled: bool) -> bool:
+        deciding = asyncio.ensure_future(self.desk.manager.decide(known.id, decision, by="test", nonce=nonce))
+        if cancelled:
+            await asyncio.sleep(0)
+            deciding.cancel()
+        try:
+            await deciding
+        except (ApprovalError, asyncio.CancelledError):
+            return False
+        return True
+
+    @rule(key=KEYS, sha=st.sampled_from([MAKE, LINT]), times=st.integers(1, 3))
+    def use(self, key: str, sha: str, times: int) -> None:
+        known = self.known.get(key)
+        if known is None:
+            return
+        may = known.may_be_used() and sha == known.sha()
+        done = self.do(self._use(known, sha, times))
+        assert done == (1 if may else 0), "used exactly once, and only what was approved"
+        known.used += done
+
+    async def _use(self, known: Known, sha: str, times: int) -> int:
+        told = await asyncio.gather(
+            *(self.desk.manager.use(known.id, sha) for _ in range(times)), return_exceptions=True
+        )
+        assert all(isinstance(each, ApprovalError) for each in told if isinstance(each, BaseException))
+        return sum(not isinstance(each, BaseException) for each in told)
+
+    @rule(seconds=st.sampled_from([1, 5, 20]), expires=st.booleans())
+    def time_passes(self, seconds: int, expires: bool) -> None:
+        self.clock.move(seconds)
+        if expires:
+            self.do(self.desk.manager.expire_due())
+
+    @rule()
+    def restart(self) -> None:
+        self.do(self.stack.aclose())
+        self.desk = self.do(self.open())
+
+    @invariant()
+    def nothing_acknowledged_is_lost(self) -> None:
+        pending = {approval.id for approval in self.do(self.desk.manager.pending())}
+        for known in self.known.values():
+            told = self.do(self.desk.manager.get(known.id))
+            assert told.decision == known.decision
+            assert (told.state is ApprovalState.USED) is (known.used == 1)
+            assert (known.id in pending) is (known.decision is None and not self.is_due(known))
+
+    @invariant()
+    def every_question_and_answer_was_told_once(self) -> None:
+        events = self.do(self.desk.events())
+        asked = [event.id for event in events if isinstance(event, ApprovalAsked)]
+        answered = [event.id for event in events if isinstance(event, ApprovalDecided) and event.decision != "expired"]
+        assert sorted(asked) == sorted(known.id for known in self.known.values())
+        assert sorted(answered) == sorted(known.id for known in self.known.values() if known.decision is not None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_sequences_of_approvals() -> None:
+    Approvals.TestCase.settings = settings(
+        max_examples=1000 if FUZZED else 40,
+        stateful_step_count=20,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    Approvals.TestCase().runTest()
