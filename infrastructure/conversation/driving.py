@@ -114,6 +114,7 @@ class Driver:
         """Drive the turn; whether it is over, else it rests. A turn's errors are its ending."""
         try:
             async with self._parts.sessions.held(live.record.session):
+                await self._parts.tools.ready()
                 over = await self._run(live, self._graph, self.router)
         except Exception as error:  # noqa: BLE001 - the boundary of a turn: whatever it is becomes its ending
             hint = str(getattr(error, "hint", ""))

@@ -24,7 +24,7 @@ from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
 from infrastructure.conversation.ports import Approvals
 from infrastructure.conversation.scope import TurnLimits
 from infrastructure.conversation.streaming import LLMStreamService
-from infrastructure.conversation.toolbox import SessionTools
+from infrastructure.conversation.toolbox import Outside, SessionTools
 from infrastructure.conversation.turns import TurnStore
 from infrastructure.events.catalogue import AnyEvent
 from infrastructure.events.log import EventLog
@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foundation:
-    """What conversations stand on; `settings` and `tools` are asked for each time, since they may change."""
+    """What conversations stand on; `settings` and `outside_tools` are asked for each time, since they may change."""
 
     settings: Callable[[], Settings]
     pool: OllamaConnectionPool
@@ -55,7 +55,8 @@ class Foundation:
     approvals: Approvals
     blobs: Blobs
     open_sandbox: Callable[[], Awaitable[Sandbox]]
-    tools: Callable[[], ToolRegistry]
+    tools: ToolRegistry
+    outside_tools: Outside
 
 
 @asynccontextmanager
@@ -76,7 +77,8 @@ async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGe
     tools = SessionTools(
         on.sessions,
         on.tools,
-        todos=sessions,
+        outside=on.outside_tools,
+        todos=on.sessions,
         journal=WriteJournal(WriteStore(on.database), on.blobs),
         sandbox=on.open_sandbox,
         limits=limits_of(settings.sandbox),

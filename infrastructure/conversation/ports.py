@@ -102,6 +102,10 @@ class ToolOutcome:
 class Toolbox(Protocol):
     """The tools of a session. What goes wrong with a call is an outcome; only cancelling raises."""
 
+    async def ready(self) -> None:
+        """Have the tools that come from servers; called before a turn goes on."""
+        ...
+
     def offered(self, session: str, names: Sequence[str], at_most: int) -> tuple[ToolSheet, ...]:
         """The tools of these names and patterns that there are, in their order, `at_most` of them."""
         ...

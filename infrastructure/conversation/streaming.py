@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 from agents.conversation.chunks import StreamChunk
+from agents.conversation.plain_tools import told_in_text
 from agents.conversation.ports import SessionPort, Speaker, StreamService
 from agents.conversation.roster import MOST_TOOLS
 from agents.fitting import LEAST_ANSWER_SHARE, Room
@@ -25,7 +26,7 @@ from infrastructure.events.catalogue import AnyEvent, CallRestarted, Event, Text
 from infrastructure.ids import new_id
 from infrastructure.pool.calls import Call
 from infrastructure.pool.states import Band
-from infrastructure.transport.errors import ContextExceeded
+from infrastructure.transport.errors import ContextExceeded, RequestRefused
 from infrastructure.workflow.asking import StepModel
 from infrastructure.workflow.budget import Budget
 from infrastructure.workflow.ports import ForgetfulRecorder, ModelSource
@@ -38,6 +39,8 @@ _GIVEN_UP = {
     "repeated": "it repeated itself without end",
     "thinking": "it only thought",
 }
+_NO_TOOLS = "does not support tools"
+"""A server's words for a model whose template has no place for them."""
 _EMPTY = "it said nothing and called nothing"
 ONE_ANSWER = BudgetSettings(calls=2, tokens=1 << 40, seconds=7 * 86_400)
 """Of an answer and one more try; what bounds a turn is counted elsewhere."""
@@ -68,11 +71,13 @@ class LLMStreamService(StreamService):
         self._announce = announce
         self._read_calls = read_calls
         self._speaker = Speaker()
+        self._without_tools: set[str] = set()
 
     def bound(self, speaker: Speaker) -> LLMStreamService:
         """The same service for one answer of one agent."""
         other = LLMStreamService(self._source, self._tools, self._announce, self._read_calls)
         other._speaker = replace(speaker, key=speaker.key or new_id())
+        other._without_tools = self._without_tools  # what one answer has found out, the others know
         return other
 
     async def stream_response(
@@ -128,7 +133,7 @@ class LLMStreamService(StreamService):
         """Ask, and once more where nothing came that can be used."""
         why = ""
         for attempt in (1, 2):
-            completion = await self._once(session, question, pieces, attempt)
+            completion = await self._with_tools_or_text(session, question, pieces, attempt)
             answer = self._read(completion, question)
             why = _useless(completion, answer)
             if not why:
@@ -137,6 +142,20 @@ class LLMStreamService(StreamService):
                 pieces.put_nowait(self._chunk("restarted", text=why))
                 question = replace(question, think=False)
         raise NoAnswer(self._speaker.agent, why)
+
+    async def _with_tools_or_text(
+        self, session: str, question: Question, pieces: asyncio.Queue[StreamChunk | None], attempt: int
+    ) -> Completion:
+        """Ask; where the server takes no tools for the model, with the tools told in the prompt's text."""
+        model = self._source.model_of(self._speaker.agent)
+        if model not in self._without_tools:
+            try:
+                return await self._once(session, question, pieces, attempt)
+            except RequestRefused as refused:
+                if not question.tools or _NO_TOOLS not in refused.message:
+                    raise
+            self._without_tools.add(model)
+        return await self._once(session, told_in_text(question), pieces, attempt)
 
     async def _once(
         self, session: str, question: Question, pieces: asyncio.Queue[StreamChunk | None], attempt: int

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -39,6 +40,8 @@ MOST_OUTSIDE = 3
 _LIST: TypeAdapter[list[ClientTool]] = TypeAdapter(list[ClientTool])
 _MOST_KEPT = 1_000
 
+Outside: TypeAlias = Callable[[], Awaitable[Sequence[RegisteredTool]]]
+
 _logger = logging.getLogger(__name__)
 
 
@@ -47,7 +50,8 @@ class SessionTools(Toolbox):
 
     Args:
         sessions: Whose settings declare client tools.
-        own: Corral's tools, with those of servers, as they are now.
+        own: Corral's tools.
+        outside: Gives the tools of servers, as they are now.
         todos: Where lists are kept.
         journal: How files are written.
         sandbox: Opens the sandbox.
@@ -57,18 +61,26 @@ class SessionTools(Toolbox):
     def __init__(
         self,
         sessions: AsyncSessionManager,
-        own: Callable[[], ToolRegistry],
+        own: ToolRegistry,
         *,
+        outside: Outside,
         todos: TodoPort,
         journal: WritePort,
         sandbox: Callable[[], Awaitable[Sandbox]],
         limits: Limits,
     ) -> None:
         self._sessions = sessions
-        self._own = own
+        self._own = self._base = own
+        self._outside = outside
         self._todos, self._journal = todos, journal
         self._sandbox, self._limits = sandbox, limits
         self._declared: dict[str, tuple[RegisteredTool, ...]] = {}
+
+    async def ready(self) -> None:
+        """Have the tools of servers, but for names that are taken."""
+        found = {tool.spec.name.casefold(): tool for tool in await self._outside()}
+        taken = {name.casefold() for name in self._base.names}
+        self._own = self._base.with_tools(tool for name, tool in found.items() if name not in taken)
 
     def offered(self, session: str, names: Sequence[str], at_most: int) -> tuple[ToolSheet, ...]:
         """The tools of these names and patterns.
@@ -116,7 +128,7 @@ class SessionTools(Toolbox):
         return _outcome(await self._registry(place.session).run(call.name, call.arguments, where))
 
     def _registry(self, session: str) -> ToolRegistry:
-        own = self._own()
+        own = self._own
         declared = self._sessions.get(session).settings.get(CLIENT_TOOLS)
         if not declared:
             return own

@@ -45,6 +45,11 @@ def simulator(*turns: str, template: str = "chatml", **settings: object) -> Simu
     return Simulator(SimulatorSettings(models=(talker,), **settings))
 
 
+async def no_tools() -> tuple[()]:
+    """There are no servers of tools."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Stack:
     """What is open."""
@@ -76,7 +81,6 @@ async def stack(
     )
     directory = DataDirectory(settings.paths.data)
     await asyncio.to_thread(directory.prepare)
-    tools = local_tools()
     people = approvals or MemoryApprovals()
     async with AsyncExitStack() as opened:
         database = await opened.enter_async_context(Database(directory.database))
@@ -96,7 +100,8 @@ async def stack(
             approvals=people,
             blobs=BlobStore(directory.blobs),
             open_sandbox=lambda: open_sandbox("auto"),
-            tools=lambda: tools,
+            tools=local_tools(),
+            outside_tools=no_tools,
         )
         conversations = await opened.enter_async_context(open_conversations(foundation))
         yield Stack(conversations, sessions, contexts, log, people)

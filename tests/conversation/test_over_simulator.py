@@ -73,6 +73,22 @@ async def test_call_printed_as_json_is_recovered(tmp_path):
         assert here.said(session)[-1] == ("assistant", "It subtracts.")
 
 
+async def test_model_without_tools_is_told_of_them_in_its_prompt(tmp_path):
+    printed = called("read_file", '{"path": "calc.py"}')
+    async with (
+        simulator(printed, "It subtracts.", template="plain") as server,
+        stack(tmp_path, server.url) as here,
+    ):
+        session = await here.session(workspace(tmp_path / "work"))
+        chunks = await talk(here.conversations.process_message(session, "What does it do?", "ask"))
+        assert [chunk.ok for chunk in chunks if chunk.kind == "tool_result"] == [True]
+        assert here.said(session)[-1] == ("assistant", "It subtracts.")
+        failed = [
+            stored for stored in await here.log.read(RunId(session), 0, 1000) if stored.event.kind == "call.failed"
+        ]
+        assert len(failed) == 1, "it is found out once"
+
+
 async def test_architect_cannot_write_code(tmp_path):
     write = called("write_file", '{"path": "new.py", "content": "x = 1"}')
     notes = called("write_file", '{"path": "notes.md", "content": "A plan."}')

@@ -117,6 +117,10 @@ class MemoryTools:
     def __init__(self, *tools: MemoryTool) -> None:
         self.tools = {each.sheet.tool.name: each for each in tools}
         self.places: list[ToolPlace] = []
+        self.readied = 0
+
+    async def ready(self) -> None:
+        self.readied += 1
 
     def offered(self, session: str, names: Sequence[str], at_most: int) -> tuple[ToolSheet, ...]:
         found = [self.tools[name].sheet for name in names if name in self.tools]

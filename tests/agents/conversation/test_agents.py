@@ -6,14 +6,16 @@ from dataclasses import fields
 
 import pytest
 
+from agents.answers.tool_calls import read_tool_calls
 from agents.conversation.custom import LONGEST_BODY, BadAgentFile, read_agent
+from agents.conversation.plain_tools import told_in_text
 from agents.conversation.ports import History, TurnContext
 from agents.conversation.roster import MOST_TOOLS, PROFILES, AgentProfile, AgentType, Writes
 from agents.conversation.router import AgentRouter, NameTaken, NoSuchAgent
 from agents.conversation.showing import shown
 from agents.conversation.summariser import SUMMARISER, SummaryQuestion
 from agents.conversation.talking import RULES, BaseAgent, Briefing, Colleague, prompt_of
-from agents.model import Message, ToolCall
+from agents.model import Message, Question, Tool, ToolCall
 from agents.prompting import load_prompt
 from infrastructure.transport.window import estimate_tokens
 
@@ -146,3 +148,22 @@ def test_history_is_shown_with_results_as_data_and_notes_at_the_end():
 def test_colleagues_are_told_by_what_they_do():
     briefing = Briefing(agents=(Colleague("poet", "Rhymes."),))
     assert "- poet: Rhymes." in BaseAgent(PROFILES[AgentType.ASK], NoService(), briefing).system_prompt()
+
+
+def test_tools_told_in_text_leave_no_trace_of_the_servers_own():
+    read = Tool("read_file", "Show a file.", {"type": "object"})
+    question = Question(
+        messages=(
+            Message("system", "You."),
+            Message("user", "Read."),
+            Message("assistant", "Yes.", tool_calls=(ToolCall("read_file", {"path": "a"}, "c1"),)),
+            Message("tool", "its text", tool_name="read_file", tool_call_id="c1"),
+        ),
+        tools=(read,),
+    )
+    plain = told_in_text(question)
+    assert plain.tools == ()
+    assert [message.role for message in plain.messages] == ["system", "user", "assistant", "user"]
+    assert "- read_file: Show a file." in plain.messages[0].content
+    called = read_tool_calls(plain.messages[2].content, [read]).calls
+    assert [each.call for each in called] == [ToolCall("read_file", {"path": "a"})]
