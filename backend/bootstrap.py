@@ -18,6 +18,9 @@ from infrastructure.checkpoints import CheckpointStore, open_checkpointer
 from infrastructure.config.manager import ConfigurationManager, SettingsSource
 from infrastructure.config.settings import Settings
 from infrastructure.connection_pool import OllamaConnectionPool
+from infrastructure.conversation.opening import Foundation, open_conversations
+from infrastructure.conversation.orchestrator import HEARD, MultiAgentOrchestrator
+from infrastructure.conversation.people import AskedPeople
 from infrastructure.engine import EngineParts, TaskOrchestrator
 from infrastructure.events.log import EventLog, SqliteEventLog
 from infrastructure.sandbox import Level, Sandbox, open_sandbox
@@ -34,10 +37,14 @@ from infrastructure.storage.lock import EngineLock, Holder
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
 from infrastructure.telemetry.calls import CallMetrics
+from infrastructure.tools.local import local_tools
+from infrastructure.tools.mcp import McpServers
 from infrastructure.workflow.graph import compile_codegen_graph
 from infrastructure.workflow.values import STORED_TYPES
 
 OpenSandbox = Callable[[], Awaitable[Sandbox]]
+TALKING = ("serve", "chat")
+"""Verbs that go on with the turns of sessions which a killed process left; others leave them as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,7 @@ class Application:
     recordings: RecordingStore
     sessions: AsyncSessionManager
     agent_contexts: AsyncAgentContextManager
+    conversations: MultiAgentOrchestrator
     approvals: HITLManager
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
@@ -140,6 +148,23 @@ async def open_application(
             owner=f"{socket.gethostname()}:{os.getpid()}",
         )
         engine = await stack.enter_async_context(TaskOrchestrator(parts))
+        servers = await stack.enter_async_context(McpServers(settings.tools.mcp))
+        foundation = Foundation(
+            settings=lambda: config.current,
+            pool=pool,
+            database=database,
+            log=log,
+            checkpoints=checkpoints,
+            sessions=sessions,
+            contexts=agent_contexts,
+            approvals=AskedPeople(approvals),
+            blobs=blobs,
+            open_sandbox=opener,
+            tools=local_tools(),
+            outside_tools=servers.tools,
+        )
+        conversations = await stack.enter_async_context(open_conversations(foundation, recover=verb in TALKING))
+        delivery.subscribe("conversations", conversations.hear, kinds=HEARD)
         if ahead := loaded_ahead(settings, verb):
             pool.preload(ahead)
         yield Application(
@@ -155,6 +180,7 @@ async def open_application(
             recordings=recordings,
             sessions=sessions,
             agent_contexts=agent_contexts,
+            conversations=conversations,
             approvals=approvals,
             checkpoints=checkpoints,
             open_sandbox=opener,

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from backend.bootstrap import Application
 from backend.security.guard import Guard
 from backend.stopping import Stopping
+from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
 from infrastructure.engine import TaskOrchestrator
 from infrastructure.running.errors import RunIsOver, TaskRefused
 from infrastructure.sessions.contexts import AsyncAgentContextManager
@@ -71,8 +72,14 @@ def agent_contexts_of(application: App) -> AsyncAgentContextManager:
     return application.agent_contexts
 
 
+def conversations_of(application: App) -> MultiAgentOrchestrator:
+    """The conversations."""
+    return application.conversations
+
+
 SessionManagerDep = Annotated[AsyncSessionManager, Depends(sessions_of)]
 AgentContextManagerDep = Annotated[AsyncAgentContextManager, Depends(agent_contexts_of)]
+ConversationsDep = Annotated[MultiAgentOrchestrator, Depends(conversations_of)]
 
 
 def approvals_of(application: App) -> HITLManager:

@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agents.conversation.router import NoSuchAgent
 from backend.security.errors import (
     BodyTooLarge,
     EntryRefused,
@@ -37,6 +38,7 @@ from backend.stopping import ShuttingDown, TooManyStreams
 from infrastructure.batch.registry import UnknownBatch
 from infrastructure.config.errors import ConfigError
 from infrastructure.config.manager import Fixed
+from infrastructure.conversation.errors import Draining, EmptyMessage, NothingToStop, SessionBusy, UnknownCall
 from infrastructure.events.log import UnreadableEvent
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
@@ -81,6 +83,13 @@ STATUSES: Mapping[type[Exception], int] = {
     NotADirectory: 422,
     CloudModelRefused: 422,
     NoModel: 503,
+    # the conversation
+    NoSuchAgent: 422,
+    EmptyMessage: 422,
+    UnknownCall: 404,
+    SessionBusy: 409,
+    NothingToStop: 409,
+    Draining: 503,
     # the run
     UnknownRun: 404,
     AmbiguousRun: 404,

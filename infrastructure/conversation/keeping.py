@@ -53,3 +53,7 @@ class KeptSessions(Sessions):
     async def switch_agent(self, session_id: str, agent: str, *, reason: str, by: Literal["agent", "person"]) -> None:
         """Have another agent speak."""
         await self._contexts.switch_agent(session_id, agent, reason=reason, by=by)
+
+    async def write_todos(self, session: str, todos: tuple[str, ...]) -> None:
+        """Replace the list of things to do."""
+        await self._sessions.set_todos(session, todos)

@@ -78,7 +78,7 @@ async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGe
         on.sessions,
         on.tools,
         outside=on.outside_tools,
-        todos=on.sessions,
+        todos=sessions,
         journal=WriteJournal(WriteStore(on.database), on.blobs),
         sandbox=on.open_sandbox,
         limits=limits_of(settings.sandbox),

@@ -23,10 +23,15 @@ from infrastructure.conversation.errors import Draining, EmptyMessage, NothingTo
 from infrastructure.conversation.ports import Decided, ToolOutcome
 from infrastructure.conversation.turns import TurnRecord, TurnState
 from infrastructure.conversation.using import Waiting, ended_event, result_chunk, waiting_chunk
+from infrastructure.events.catalogue import ApprovalDecided, SessionDeleted
+from infrastructure.events.log import Stored
 from infrastructure.ids import RunId, new_id
 from infrastructure.running.steering import Steering
 
 T = TypeVar("T")
+
+HEARD = ("approval.decided", "session.deleted")
+"""The kinds of events that `hear` wants to be told of."""
 
 _logger = logging.getLogger(__name__)
 
@@ -149,6 +154,13 @@ class MultiAgentOrchestrator:
         await self._driver.forget(session_id)
 
     # ------------------------------------------------------------------------------------ the process
+    async def hear(self, stored: Stored) -> None:
+        """The subscriber: an approval that has its answer is looked at, a session that is deleted is forgotten."""
+        if isinstance(stored.event, ApprovalDecided):
+            await self.resume(stored.run)
+        elif isinstance(stored.event, SessionDeleted):
+            await self.forget(stored.run)
+
     async def recover(self) -> int:
         """Go on with the turns that a killed process left; those that wait, wait on. How many go on."""
         gone_on = 0

@@ -18,7 +18,9 @@ from agents.conversation.roster import EVERY_TOOL
 from agents.model import Tool, ToolCall
 from infrastructure.conversation.ports import Toolbox, ToolOutcome, ToolPlace, ToolSheet
 from infrastructure.sandbox import Limits, Sandbox
+from infrastructure.sessions.levels import Danger
 from infrastructure.sessions.manager import AsyncSessionManager
+from infrastructure.sessions.unattended import policy
 from infrastructure.tools.client import ClientTool, client_result, client_tools
 from infrastructure.tools.registry import ToolRegistry
 from infrastructure.tools.schemas import BadTool
@@ -155,8 +157,13 @@ def _sheet(spec: ToolSpec) -> ToolSheet:
         tool=Tool(spec.name, spec.description, spec.parameters),
         where="client" if spec.where == "client" else "local",
         effects=spec.risk in ("runs", "talks"),
-        asks=spec.risk != "reads",
+        asks=bool(policy((spec.name,), unattended=True, declared={spec.name: _declared(spec)}).removed),
     )
+
+
+def _declared(spec: ToolSpec) -> Danger:
+    """How dangerous a tool is that the judgement does not know. A server's word for its own counts for nothing."""
+    return Danger.SAFE if spec.risk == "reads" and spec.where != "mcp" else Danger.ASKS
 
 
 def _outcome(result: ToolResult) -> ToolOutcome:

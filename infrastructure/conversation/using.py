@@ -160,18 +160,17 @@ class Using:
         if decided.kind == "expired":
             return ToolOutcome(_EXPIRED, ok=False, error_class="Expired")
         if decided.kind == "edit" and decided.arguments is not None:
-            edited = self._scope.tools.check(self._scope.session, replace(call, arguments=decided.arguments))
-            if isinstance(edited, ToolOutcome):
-                return edited
-            call = edited
-        return await self._taken(record, call, approval)
+            edited = replace(call, arguments=decided.arguments)
+            checked = self._scope.tools.check(self._scope.session, edited)
+            return checked if isinstance(checked, ToolOutcome) else await self._taken(record, edited, checked, approval)
+        return await self._taken(record, call, call, approval)
 
-    async def _taken(self, record: CallRecord, call: ToolCall, approval: str) -> _Fate:
-        """The call as approved. It counts as begun before its yes is used up: rather not done than done twice."""
+    async def _taken(self, record: CallRecord, said: ToolCall, call: ToolCall, approval: str) -> _Fate:
+        """The call that was allowed as `said`. It counts as begun before its yes is used up: rather not than twice."""
         state = CallState.WAITING if record.where == "client" else CallState.STARTED
         await self._scope.calls.move(record, state, approval=approval, arguments=call.arguments)
         try:
-            await self._scope.approvals.use(approval, call)
+            await self._scope.approvals.use(approval, said)
         except ApprovalRefused as refused:
             return ToolOutcome(str(refused), ok=False, error_class="ApprovalRefused")
         return call

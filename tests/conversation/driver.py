@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from tests.conversation.stack import OPEN_TAB, stack
+from tests.conversation.world import MemoryApprovals
 
 
 def say(text: str) -> None:
@@ -20,7 +21,7 @@ def say(text: str) -> None:
 
 
 async def main(told: dict[str, str]) -> None:
-    async with stack(Path(told["data"]), told["server"]) as here:
+    async with stack(Path(told["data"]), told["server"], MemoryApprovals()) as here:
         session = await here.session(Path(told["workspace"]), [OPEN_TAB])
         say(f"session {session}")
         async for chunk in here.conversations.process_message(session, told["message"], told["agent"]):

@@ -1,4 +1,4 @@
-"""Conversations over a simulated server: everything is real but the model, and the people, who are in memory."""
+"""Conversations over a simulated server: everything is real but the model, and people where a test wants that."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, 
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.conversation.opening import Foundation, open_conversations
 from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
+from infrastructure.conversation.people import AskedPeople
 from infrastructure.events.log import SqliteEventLog
 from infrastructure.sandbox import open_sandbox
 from infrastructure.sessions.contexts import AsyncAgentContextManager
 from infrastructure.sessions.delivery import DirectDelivery
+from infrastructure.sessions.hitl import HITLManager
 from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
 from infrastructure.storage.blobs import BlobStore
@@ -58,7 +60,7 @@ class Stack:
     sessions: AsyncSessionManager
     contexts: AsyncAgentContextManager
     log: SqliteEventLog
-    approvals: MemoryApprovals
+    approvals: HITLManager
 
     async def session(self, workspace: Path | None = None, client_tools: Sequence[JsonObject] = ()) -> str:
         settings = {"client_tools": list(client_tools)} if client_tools else {}
@@ -81,7 +83,6 @@ async def stack(
     )
     directory = DataDirectory(settings.paths.data)
     await asyncio.to_thread(directory.prepare)
-    people = approvals or MemoryApprovals()
     async with AsyncExitStack() as opened:
         database = await opened.enter_async_context(Database(directory.database))
         log = SqliteEventLog(database)
@@ -89,6 +90,7 @@ async def stack(
         delivery = await opened.enter_async_context(DirectDelivery(log))
         sessions = await opened.enter_async_context(AsyncSessionManager(database, delivery))
         contexts = AsyncAgentContextManager(sessions, database, delivery, delivery)
+        manager = await opened.enter_async_context(HITLManager(database, log))
         foundation = Foundation(
             settings=lambda: settings,
             pool=await opened.enter_async_context(OllamaConnectionPool(settings.servers, lanes=settings.lanes)),
@@ -97,11 +99,11 @@ async def stack(
             checkpoints=await opened.enter_async_context(open_checkpointer(directory.checkpoints, ())),
             sessions=sessions,
             contexts=contexts,
-            approvals=people,
+            approvals=approvals or AskedPeople(manager),
             blobs=BlobStore(directory.blobs),
             open_sandbox=lambda: open_sandbox("auto"),
             tools=local_tools(),
             outside_tools=no_tools,
         )
         conversations = await opened.enter_async_context(open_conversations(foundation))
-        yield Stack(conversations, sessions, contexts, log, people)
+        yield Stack(conversations, sessions, contexts, log, manager)

@@ -16,7 +16,7 @@ from infrastructure.conversation.turns import TurnState
 from infrastructure.ids import RunId
 from infrastructure.simulator import Simulator
 from tests.conversation.stack import called, simulator, stack
-from tests.conversation.world import talk
+from tests.conversation.world import MemoryApprovals, talk
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ async def test_client_call_is_pending_after_a_kill_and_completes_once(tmp_path):
     async with (
         simulator(called("open_tab", '{"path": "calc.py"}'), "It is open.") as server,
         killed_at("client_call", tmp_path, server, "Open calc.py") as (session, call),
-        stack(tmp_path, server.url) as here,
+        stack(tmp_path, server.url, MemoryApprovals()) as here,
     ):
         (waiting,) = await here.conversations.waiting(session)
         assert (waiting.call, waiting.tool, waiting.arguments) == (call, "open_tab", {"path": "calc.py"})
@@ -69,7 +69,7 @@ async def test_answer_that_was_being_spoken_is_asked_for_once_more(tmp_path):
     async with (
         simulator(words, time_scale=1.0, decode_tokens_per_second=300) as server,
         killed_at("text", tmp_path, server, "Say much") as (session, _),
-        stack(tmp_path, server.url) as here,  # goes on with the turn when it opens
+        stack(tmp_path, server.url, MemoryApprovals()) as here,  # goes on with the turn when it opens
     ):
         await talk(here.conversations.follow(session))
         await here.sessions.load(session)

@@ -11,6 +11,7 @@ from agents.conversation.chunks import StreamChunk
 from infrastructure.conversation.ports import Decided
 from infrastructure.events.catalogue import AgentSwitched
 from infrastructure.ids import RunId
+from infrastructure.sessions.approvals import Edit
 from tests.conversation.stack import OPEN_TAB, called, simulator, stack
 from tests.conversation.world import MemoryApprovals, kinds, talk
 
@@ -32,16 +33,18 @@ async def test_question_is_handed_over_a_file_is_read_mended_after_a_yes_and_the
     folder = workspace(tmp_path / "work")
     async with (
         simulator(*turns) as server,
-        stack(tmp_path, server.url, MemoryApprovals("apply_edit")) as here,
+        stack(tmp_path, server.url) as here,
     ):
         session = await here.session(folder)
-        here.approvals.session = session
         first = await talk(here.conversations.process_message(session, "Mend calc.py", ends_when_waiting=True))
         assert kinds(first) == [
             "tool_call", "switch", "tool_result", "text", "tool_call", "tool_result", "tool_call", "approval",
         ]  # fmt: skip
         assert "return a - b" in (folder / "calc.py").read_text()
-        await here.conversations.decide(first[-1].approval, Decided(kind="approve"))
+        (asked,) = await here.approvals.pending(session)
+        assert asked.id == first[-1].approval
+        assert "+    return" in asked.action.description or "+a + b" in asked.action.description
+        await here.conversations.decide(asked.id, Decided(kind="approve"), "test")
         rest = await talk(here.conversations.follow(session))
         assert rest[-1].kind == "done"
         assert "return a + b" in (folder / "calc.py").read_text()
@@ -89,11 +92,42 @@ async def test_model_without_tools_is_told_of_them_in_its_prompt(tmp_path):
         assert len(failed) == 1, "it is found out once"
 
 
+async def test_answer_of_the_manager_itself_is_looked_at_again_and_an_edit_is_what_is_done(tmp_path):
+    write = called("write_file", '{"path": "new.py", "content": "x = 1"}')
+    folder = workspace(tmp_path / "work")
+    async with simulator(write, "Written.") as server, stack(tmp_path, server.url) as here:
+        session = await here.session(folder)
+        await talk(here.conversations.process_message(session, "Write it", "coder", ends_when_waiting=True))
+        (asked,) = await here.approvals.pending(session)
+        edit = Edit({"path": "new.py", "content": "x = 2\n"})
+        await here.approvals.decide(asked.id, edit, by="door", nonce=asked.nonce)
+        await here.conversations.resume(session)
+        assert (await talk(here.conversations.follow(session)))[-1].kind == "done"
+        assert (folder / "new.py").read_text() == "x = 2\n"
+        assert (await here.approvals.get(asked.id)).state == "used"
+
+
+async def test_unattended_turn_is_offered_nothing_that_would_ask(tmp_path):
+    run = called("run_command", '{"command": "rm -rf ."}')
+    folder = workspace(tmp_path / "work")
+    async with simulator(run, "I could not.") as server, stack(tmp_path, server.url) as here:
+        session = await here.session(folder)
+        chunks = await talk(here.conversations.process_message(session, "Clean up", "coder", unattended=True))
+        assert [chunk.ok for chunk in chunks if chunk.kind == "tool_result"] == [False]
+        assert (folder / "calc.py").exists()
+        assert await here.approvals.pending(session) == ()
+        closing = here.said(session)[-1][1]
+        for tool in ("apply_edit", "write_file", "run_command"):
+            assert tool in closing
+        assert "run_tests" not in closing
+
+
 async def test_architect_cannot_write_code(tmp_path):
     write = called("write_file", '{"path": "new.py", "content": "x = 1"}')
     notes = called("write_file", '{"path": "notes.md", "content": "A plan."}')
     folder = workspace(tmp_path / "work")
-    async with simulator(write, notes, "Planned.") as server, stack(tmp_path, server.url) as here:
+    people = MemoryApprovals()
+    async with simulator(write, notes, "Planned.") as server, stack(tmp_path, server.url, people) as here:
         session = await here.session(folder)
         chunks = await talk(here.conversations.process_message(session, "Plan it", "architect"))
         assert [chunk.ok for chunk in chunks if chunk.kind == "tool_result"] == [False, True]
@@ -146,7 +180,7 @@ async def test_summaries_go_by_the_numbers_of_the_store_twice_in_a_session(tmp_p
 
 async def test_client_declares_its_tools_and_does_its_calls(tmp_path):
     turns = (called("open_tab", '{"path": "calc.py"}'), "It is open.")
-    async with simulator(*turns) as server, stack(tmp_path, server.url) as here:
+    async with simulator(*turns) as server, stack(tmp_path, server.url, MemoryApprovals()) as here:
         session = await here.session(workspace(tmp_path / "work"), [OPEN_TAB])
         chunks = await talk(here.conversations.process_message(session, "Open it", "coder", ends_when_waiting=True))
         assert (chunks[-1].kind, chunks[-1].tool) == ("client_call", "open_tab")

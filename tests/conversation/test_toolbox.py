@@ -21,7 +21,7 @@ def box(sessions, *served: RegisteredTool) -> SessionTools:
         raise AssertionError
 
     return SessionTools(
-        sessions, local_tools(), outside=outside, todos=sessions, journal=None, sandbox=no_sandbox, limits=Limits()
+        sessions, local_tools(), outside=outside, todos=None, journal=None, sandbox=no_sandbox, limits=Limits()
     )
 
 

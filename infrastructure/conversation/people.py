@@ -1,0 +1,124 @@
+"""People who are asked, over the manager of approvals: danger judged by code, an answer taken once, for one call.
+
+Owns what a person reads of a call, and the passage between a turn's words for an answer and the manager's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+from typing import assert_never
+
+from agents.model import ToolCall
+from infrastructure.conversation.errors import ApprovalRefused
+from infrastructure.conversation.ports import Approvals, Asked, Decided, ToolPlace, ToolSheet, Verdict
+from infrastructure.sessions.approvals import (
+    ActionRequest,
+    Approval,
+    ApprovalError,
+    ApprovalState,
+    Approve,
+    Decision,
+    Edit,
+    Reject,
+    Respond,
+    call_sha,
+)
+from infrastructure.sessions.danger import classify
+from infrastructure.sessions.hitl import HITLManager
+from infrastructure.sessions.levels import Danger
+
+_SHOWN = 4_000
+
+
+class AskedPeople(Approvals):
+    """Asks through `HITLManager`: the session is the owner, the call's id the key."""
+
+    def __init__(self, manager: HITLManager) -> None:
+        self._manager = manager
+
+    async def judge(self, call: ToolCall, sheet: ToolSheet, place: ToolPlace) -> Verdict:
+        """Whether the call may be made at once, or a person is asked."""
+        declared = Danger.ASKS if sheet.asks else Danger.SAFE
+        found = await asyncio.to_thread(classify, call.name, call.arguments, place.workspace or None, declared=declared)
+        if found.level is Danger.SAFE:
+            return Verdict(kind="run")
+        return Verdict(kind="ask", why=found.why, danger=found.level)
+
+    async def request(self, turn: str, call: ToolCall, place: ToolPlace, verdict: Verdict) -> Asked:
+        """Ask for this call; a rule that covers it answers at once."""
+        action = ActionRequest(
+            tool=call.name,
+            arguments=call.arguments,
+            description=described(call),
+            danger=Danger(verdict.danger or Danger.ASKS),
+            why=verdict.why,
+        )
+        approval = await self._manager.request(place.session, call.id or "", action, workspace=place.workspace)
+        return Asked(approval=approval.id, decided=decided_of(approval))
+
+    async def use(self, approval: str, call: ToolCall) -> None:
+        """Spend the yes on this call."""
+        try:
+            await self._manager.use(approval, call_sha(call.name, call.arguments))
+        except ApprovalError as error:
+            raise ApprovalRefused(str(error)) from error
+
+    async def decide(self, approval: str, decision: Decided, by: str) -> str:
+        """Answer the question as it is now; its session."""
+        asked = await self._manager.get(approval)
+        told = await self._manager.decide(approval, decision_of(decision), by=by, nonce=asked.nonce)
+        return told.owner
+
+    async def withdraw(self, session: str) -> None:
+        """Take back what the session asked."""
+        await self._manager.withdraw(session)
+
+
+def decided_of(approval: Approval) -> Decided | None:
+    """What was said; None while nothing was."""
+    if approval.state is ApprovalState.PENDING:
+        return None
+    if approval.state in (ApprovalState.EXPIRED, ApprovalState.WITHDRAWN) or approval.decision is None:
+        return Decided(kind="expired")
+    match approval.decision:
+        case Approve(reason):
+            return Decided(kind="approve", text=reason)
+        case Edit(arguments):
+            return Decided(kind="edit", arguments=arguments)
+        case Reject(reason):
+            return Decided(kind="reject", text=reason)
+        case Respond(text):
+            return Decided(kind="respond", text=text)
+        case _:
+            assert_never(approval.decision)
+
+
+def decision_of(decided: Decided) -> Decision:
+    """An answer in the manager's words; what is no yes is a no."""
+    match decided.kind:
+        case "approve":
+            return Approve(decided.text)
+        case "edit":
+            return Edit(decided.arguments or {})
+        case "respond":
+            return Respond(decided.text)
+        case "reject" | "expired":
+            return Reject(decided.text)
+
+
+def described(call: ToolCall) -> str:
+    """What a person reads: a command, a diff, a file's text, or the arguments."""
+    arguments = call.arguments
+    if call.name == "apply_edit":
+        before, after = (str(arguments.get(name, "")).splitlines() for name in ("search", "replace"))
+        path = str(arguments.get("path", ""))
+        text = "\n".join(difflib.unified_diff(before, after, path, path, lineterm="", n=3))
+    elif call.name == "write_file":
+        text = f"{arguments.get('path', '')}\n{arguments.get('content', '')}"
+    elif isinstance(arguments.get("command"), str):
+        text = str(arguments["command"])
+    else:
+        text = json.dumps(arguments, ensure_ascii=False, indent=1, default=dict)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n[… {len(text) - _SHOWN:,} characters more …]"
