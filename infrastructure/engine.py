@@ -17,6 +17,7 @@ from typing import Self
 from langgraph.types import Command
 
 from infrastructure.events.catalogue import RunCreated
+from infrastructure.events.causes import caused_by, correlated
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId, new_run_id
 from infrastructure.pool.snapshot import PoolSnapshot
@@ -77,8 +78,9 @@ class TaskOrchestrator:
 
     async def __aenter__(self) -> Self:
         try:
-            for run, spec in await recover(self._outcomes):
-                await self._launch(run, spec)
+            with correlated(""):  # what goes on by itself goes on for whoever began it
+                for run, spec in await recover(self._outcomes):
+                    await self._launch(run, spec)
         except BaseException:
             await self.drain(SHUT_DOWN)
             raise
@@ -209,8 +211,9 @@ class TaskOrchestrator:
         asked, repo = spec.model_dump_json(), str(spec.repo)
         record = await runs.create(run=run, thread=run, task=spec.task, repo=repo, request_json=asked, request=request)
         if record.run == run:
-            await self._parts.log.append(run, 0, RunCreated(task=spec.task, repo=repo, simulated=admitted.simulated))
-            await self._launch(run, spec)
+            created = RunCreated(task=spec.task, repo=repo, simulated=admitted.simulated)
+            with caused_by(await self._parts.log.append(run, 0, created)):
+                await self._launch(run, spec)
         return record.run
 
     async def _begin_left(self, run: RunId) -> None:

@@ -68,6 +68,7 @@ for _quiet in (
     events.NodeCompleted,
     events.NodeWaiting,
     events.CallPlaced,
+    events.CallBegan,
     events.CallFailed,  # the step that asked fails of it
     events.TextStreamed,
 ):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pydantic_core import PydanticSerializationError
 
 from infrastructure.events.bells import Bells
 from infrastructure.events.catalogue import ANY_EVENT, AnyEvent
+from infrastructure.events.causes import Cause, Place, cause, whole_causation
 from infrastructure.ids import RunId
 from infrastructure.storage.times import Now, from_text, to_text, utc_now
 
@@ -34,7 +36,7 @@ _TURNS = "kind IN ('run.started', 'run.interrupted', 'run.finished')"  # the wor
 POLL_SECONDS = 0.1
 """How often another process looks for more."""
 
-_Row = tuple[str, int, str, int, str, str]
+_Row = tuple[str, int, str, int, str, str, str, str]
 _Work = Callable[[sqlite3.Connection], "Stored"]
 _E = TypeVar("_E", bound=BaseException)
 
@@ -51,6 +53,10 @@ class Stored:
     event: AnyEvent
     body: str = field(default="", compare=False, repr=False)
     """The event as the table has it, in JSON, so that a door need not write it again; empty where there is no table."""
+    correlation: str = ""
+    """What began it all: a request, a command, a job; empty where nobody asked, and in events of before."""
+    causation: str = ""
+    """The event that led to this one, as `run/number`; empty for the first, and in events of before."""
 
 
 class UnreadableEvent(Exception):
@@ -61,11 +67,15 @@ class UnreadableEvent(Exception):
         super().__init__(f"event {seq} of run {run} is of kind {kind!r}, which this version of Corral cannot read")
 
 
+OnCommit = Callable[[Stored, float], None]
+"""Told of an event that is on disk, and of the seconds from handing it over until then. Must neither block nor raise."""
+
+
 class EventLog(Protocol):
     """What happened, in order, for whoever asks.
 
-    An event that a reader or follower has seen is on disk. A cancelled `append` does not take its event back.
-    Failures are StorageErrors.
+    An event that a reader or follower has seen is on disk. A cancelled `append` does not take its event back. What led
+    to an event is taken from the context of whoever hands it over (`causes`). Failures are StorageErrors.
     """
 
     async def append(self, run: RunId, execution: int, event: AnyEvent) -> Stored:
@@ -76,8 +86,11 @@ class EventLog(Protocol):
         """
         ...
 
-    def post(self, run: RunId, execution: int, event: AnyEvent) -> None:
-        """Keep an event without waiting. It keeps its place in the order; a failure is told by the next call."""
+    def post(self, run: RunId, execution: int, event: AnyEvent) -> Place:
+        """Keep an event without waiting. It keeps its place in the order; a failure is told by the next call.
+
+        What is returned has the event's number as soon as there is one, and may be named as a cause before that.
+        """
         ...
 
     async def read(self, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
@@ -104,9 +117,12 @@ class EventLog(Protocol):
 class SqliteEventLog:
     """The log in the holder's database. One event loop uses it. A run may have as many followers as it likes."""
 
-    def __init__(self, database: Database, now: Now = utc_now) -> None:
+    def __init__(
+        self, database: Database, now: Now = utc_now, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._database = database
-        self._now = now
+        self._now, self._clock = now, clock
+        self._observers: list[OnCommit] = []
         self._posted: dict[asyncio.Future[Stored], RunId] = {}
         self._lost: dict[RunId, BaseException] = {}
         self._bells = Bells()
@@ -115,13 +131,19 @@ class SqliteEventLog:
         """Keep an event; it is on disk when this returns."""
         if (lost := self._lost.pop(run, None)) is not None:
             raise lost
-        return await asyncio.shield(self._submit(run, execution, event))
+        return await asyncio.shield(self._submit(Place(run), execution, event))
 
-    def post(self, run: RunId, execution: int, event: AnyEvent) -> None:
+    def post(self, run: RunId, execution: int, event: AnyEvent) -> Place:
         """Keep an event without waiting."""
-        future = self._submit(run, execution, event)
+        place = Place(run)
+        future = self._submit(place, execution, event)
         self._posted[future] = run
         future.add_done_callback(lambda done: self._after_post(run, done))
+        return place
+
+    def observe(self, observer: OnCommit) -> None:
+        """Tell this one of every event from now on, in the order of their commits, when it is on disk."""
+        self._observers.append(observer)
 
     async def read(self, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
         """The run's events with a greater number."""
@@ -158,10 +180,22 @@ class SqliteEventLog:
             gone += await self._database.write(lambda connection, run=run: _prune(connection, run))
         return gone
 
-    def _submit(self, run: RunId, execution: int, event: AnyEvent) -> asyncio.Future[Stored]:
-        future = self._database.submit(_insertion(run, self._now(), execution, event))
-        future.add_done_callback(lambda done: self._bells.ring(run))
+    def _submit(self, place: Place, execution: int, event: AnyEvent) -> asyncio.Future[Stored]:
+        began = self._clock()
+        future = self._database.submit(_insertion(place, self._now(), execution, event, cause()))
+        future.add_done_callback(lambda done: self._settled(place, began, done))
         return future
+
+    def _settled(self, place: Place, began: float, future: asyncio.Future[Stored]) -> None:
+        self._bells.ring(place.run)
+        if future.cancelled() or future.exception() is not None:
+            place.seq = 0  # its transaction may have been lost after it had a number
+            return
+        if not self._observers:
+            return
+        seconds = self._clock() - began
+        for observer in self._observers:
+            observer(future.result(), seconds)
 
     def _after_post(self, run: RunId, future: asyncio.Future[Stored]) -> None:
         self._posted.pop(future, None)
@@ -226,17 +260,31 @@ async def _cursor(
         last = not await more()
 
 
-def _insertion(run: RunId, at: datetime, execution: int, event: AnyEvent) -> _Work:
+_PLACED = (
+    "INSERT INTO events (run, seq, at, execution, kind, body, causation, correlation) VALUES"
+    " (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, "
+)
+_ASKED = _PLACED + "?7) RETURNING seq, correlation"
+_UNASKED = (  # nobody asks just now: the run goes on for whoever began it
+    _PLACED + "COALESCE((SELECT correlation FROM events WHERE run = ?1 ORDER BY seq LIMIT 1), ''))"
+    " RETURNING seq, correlation"
+)
+
+
+def _insertion(place: Place, at: datetime, execution: int, event: AnyEvent, led: Cause) -> _Work:
     body, event = _body(event)
-    instant = to_text(at)
+    run, instant, asked = place.run, to_text(at), led.correlation
 
     def work(connection: sqlite3.Connection) -> Stored:
-        row: tuple[int] = connection.execute(
-            "INSERT INTO events (run, seq, at, execution, kind, body) VALUES"
-            " (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5) RETURNING seq",
-            (run, instant, execution, event.kind, body),
+        causation = led.causation(run)
+        values = (run, instant, execution, event.kind, body, causation)
+        row: tuple[int, str] = connection.execute(
+            _ASKED if asked else _UNASKED, (*values, asked) if asked else values
         ).fetchone()
-        return Stored(run, row[0], from_text(instant), execution, event, body)
+        place.seq = row[0]  # jobs are done in their order, so whoever names this one as its cause finds the number
+        return Stored(
+            run, row[0], from_text(instant), execution, event, body, row[1], whole_causation(causation, run)
+        )
 
     return work
 
@@ -257,7 +305,10 @@ def _body(event: AnyEvent) -> tuple[str, AnyEvent]:
 
 
 def _read(connection: sqlite3.Connection, run: RunId, after: int, limit: int) -> tuple[Stored, ...]:
-    sql = "SELECT run, seq, at, execution, kind, body FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+    sql = (
+        "SELECT run, seq, at, execution, kind, body, correlation, causation FROM events"
+        " WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+    )
     return tuple(map(_stored, connection.execute(sql, (run, after, limit))))
 
 
@@ -274,12 +325,13 @@ def _page(connection: sqlite3.Connection, run: RunId, after: int) -> tuple[tuple
 
 
 def _stored(row: _Row) -> Stored:
-    run, seq, at, execution, kind, body = row
+    run, seq, at, execution, kind, body, correlation, causation = row
     try:
         event = ANY_EVENT.validate_json(body)
     except ValidationError as error:
         raise UnreadableEvent(run, seq, kind) from error
-    return Stored(RunId(run), seq, from_text(at), execution, event, body)
+    led = whole_causation(causation, run)
+    return Stored(RunId(run), seq, from_text(at), execution, event, body, correlation, led)
 
 
 def _finished_before(connection: sqlite3.Connection, limit: str) -> list[str]:

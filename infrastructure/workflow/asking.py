@@ -22,6 +22,7 @@ from infrastructure.events.catalogue import (
     CallCompleted,
     CallDoubted,
     CallFailed,
+    CallBegan,
     CallPlaced,
     CallQueued,
     CallReplayed,
@@ -254,6 +255,8 @@ def _tell(call_id: str, role: str, model: str, emit: Emit, update: CallUpdate) -
             emit(CallPlaced(call=call_id, role=role, server=update.server or ""))
         case CallState.WAITING:
             emit(CallWaiting(call=call_id, role=role, server=update.server or "", loading=update.loaded is False))
+        case CallState.STREAMING:
+            emit(CallBegan(call=call_id, role=role, server=update.server or "", seconds=round(update.seconds, 3)))
         case _:
             return
 

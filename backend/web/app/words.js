@@ -45,6 +45,7 @@ const LINES = {
   "call.queued": nothing,
   "call.placed": nothing,
   "call.waiting": nothing,
+  "call.began": nothing,
   "call.text": nothing,
   "call.restarted": (e) => [line(`${e.role}: ${shortened(e.reason)}`, "warn")],
   "call.trimmed": (e) => [line(`${e.role}: shown less, to fit the window: ${shortened(e.cuts.join("; "))}`)],
