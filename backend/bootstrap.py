@@ -7,32 +7,45 @@ that names concrete parts.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
 
 from infrastructure.checkpoints import CheckpointStore, open_checkpointer
 from infrastructure.config.settings import Settings
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.engine import EngineParts, TaskOrchestrator
+from infrastructure.events.audit import AUDITED, Audit
+from infrastructure.events.bus import EventBus
+from infrastructure.events.causes import Cause, correlation, led_here
 from infrastructure.events.log import EventLog, SqliteEventLog
+from infrastructure.events.system import SystemEvents
+from infrastructure.ids import new_id
 from infrastructure.sandbox import Level, Sandbox, open_sandbox
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
 from infrastructure.storage.database import Database
 from infrastructure.storage.directory import DataDirectory
+from infrastructure.storage.errors import StorageError
 from infrastructure.storage.lock import EngineLock, Holder
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
 from infrastructure.telemetry.calls import CallMetrics
+from infrastructure.telemetry.events import EventMetrics
+from infrastructure.telemetry.gauges import Gauges
+from infrastructure.telemetry.loop import LoopWatch
 from infrastructure.workflow.graph import compile_codegen_graph
 from infrastructure.workflow.values import STORED_TYPES
 
 OpenSandbox = Callable[[], Awaitable[Sandbox]]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +57,8 @@ class Application:
     pool: OllamaConnectionPool
     engine: TaskOrchestrator
     log: EventLog
+    bus: EventBus
+    """Hands on what the log has committed; subscribe before the engine is entered."""
     runs: RunStore
     calls: CallStore
     blobs: BlobStore
@@ -52,6 +67,10 @@ class Application:
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
     call_metrics: CallMetrics
+    event_metrics: EventMetrics
+    loop_watch: LoopWatch
+    gauges: Gauges
+    """Asked when metrics are read: what has a number adds itself."""
     lock: EngineLock
     epoch: str
     """Which engine this is, of those that have held the data directory: when it took the lock."""
@@ -84,14 +103,23 @@ async def open_application(
     Raises:
         StorageError: the data directory cannot be used.
     """
+    if not correlation():
+        led_here(Cause(new_id()))  # a command is what began all that it does, but for what it does for others
     directory = DataDirectory(settings.paths.data)
     await asyncio.to_thread(directory.prepare)
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(lock or EngineLock(directory.lock, verb=verb))
         await lock.wait(on_wait=on_wait)
         database = await stack.enter_async_context(Database(directory.database))
+        asyncio.get_running_loop().set_debug(settings.debug.asyncio or asyncio.get_running_loop().get_debug())
+        loop_watch = await stack.enter_async_context(LoopWatch())
         log = SqliteEventLog(database)
         stack.push_async_callback(log.aclose)
+        bus = await stack.enter_async_context(EventBus(log))
+        event_metrics = await _subscribe(bus, log, database)
+        system = SystemEvents(log)
+        await system.started(_version(), verb)
+        stack.push_async_exit(system.left)
         checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
         runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
         control, recordings = ControlStore(directory.control), RecordingStore(database)
@@ -100,6 +128,7 @@ async def open_application(
         )
         call_metrics = CallMetrics({server.label: urlsplit(server.url).netloc for server in settings.servers})
         pool.observe(call_metrics)
+        pool.observe_servers(system)
         opener = sandbox or sandbox_opener(settings)
         parts = EngineParts(
             settings=settings,
@@ -123,6 +152,7 @@ async def open_application(
             pool=pool,
             engine=engine,
             log=log,
+            bus=bus,
             runs=runs,
             calls=calls,
             blobs=blobs,
@@ -131,9 +161,33 @@ async def open_application(
             checkpoints=checkpoints,
             open_sandbox=opener,
             call_metrics=call_metrics,
+            event_metrics=event_metrics,
+            loop_watch=loop_watch,
+            gauges=Gauges(),
             lock=lock,
             epoch=lock.epoch,
         )
+
+
+async def _subscribe(bus: EventBus, log: SqliteEventLog, database: Database) -> EventMetrics:
+    """Let metrics and the audit hear of everything from now on; the audit first takes over what a kill kept from it."""
+    metrics, audit = EventMetrics(), Audit(database)
+    try:
+        await audit.catch_up()
+    except StorageError as error:
+        _logger.warning("the audit is taken up at the next start: %s", error)
+    bus.subscribe("metrics", metrics.hear)
+    bus.subscribe("audit", audit.hear, kinds=AUDITED)
+    log.observe(metrics.committed)
+    log.observe(bus.publish)
+    return metrics
+
+
+def _version() -> str:
+    try:
+        return version("corral")
+    except PackageNotFoundError:
+        return "0+unknown"
 
 
 def _loaded_ahead(settings: Settings, verb: str) -> tuple[str, ...]:

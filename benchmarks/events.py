@@ -79,7 +79,10 @@ async def _with_bus(log: SqliteEventLog, subscribers: int, waits: list[float]) -
 
 def main(subscribers: tuple[int, ...] = (0, 4)) -> str:
     """The table."""
-    lines = ["| subscribers | events/s | µs CPU an event | commit p50 ms | p99 ms | worst lag ms |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| subscribers | events/s | µs CPU an event | commit p50 ms | p99 ms | worst lag ms |",
+        "|---|---|---|---|---|---|",
+    ]
     for number in subscribers:
         asyncio.run(measure(number))  # warm-up
         lines += [asyncio.run(measure(number)) for _ in range(3)]

@@ -247,6 +247,23 @@ class RetentionSettings(Frozen):
     """The run itself, its events and its patch; and the standing of batches."""
 
 
+class LogSettings(Frozen):
+    """What the program says of itself on stderr."""
+
+    format: Literal["text", "json"] = "text"
+    """Lines for people, or a JSON object a line; each of those has the correlation id of what it is about."""
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+    """The least serious that is said."""
+
+
+class DebugSettings(Frozen):
+    """For finding faults of Corral's own."""
+
+    asyncio: bool = False
+    """Python's own checks of the event loop: slow steps and coroutines that nobody awaited are told. Slows everything
+    down."""
+
+
 class Settings(Frozen):
     """All of it."""
 
@@ -265,6 +282,8 @@ class Settings(Frozen):
     paths: Paths = Field(default_factory=Paths)
     retention: RetentionSettings = RetentionSettings()
     serve: ServeSettings = ServeSettings()
+    log: LogSettings = LogSettings()
+    debug: DebugSettings = DebugSettings()
 
     def lane_of(self, name: str) -> LaneSettings:
         """The lane a name stands for: an entry of `lanes`, else the model of that name as the server has it."""

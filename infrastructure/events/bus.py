@@ -134,6 +134,8 @@ class EventBus:
 
     def publish(self, stored: Stored, seconds: float = 0.0) -> None:
         """Hand on an event that is committed; see `OnCommit`."""
+        if self._closed:
+            return
         kind = stored.event.kind
         listeners = self._by_kind.get(kind)
         if listeners is None:
@@ -181,9 +183,11 @@ class EventBus:
         for pause in self._pauses:
             await self._sleep(pause)
             try:
-                return await subscriber.handler(stored)
-            except Exception as error:
+                await subscriber.handler(stored)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and counted, and harms nobody
                 subscriber.failed(stored, error)
+            else:
+                return
         subscriber.skipped += 1
 
     async def read(self, run: RunId, after: int) -> tuple[Stored, ...]:
@@ -277,7 +281,7 @@ class _Subscriber:
         led_here(Cause(stored.correlation, stored))
         try:
             await self.handler(stored)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self.failed(stored, error)
             await self.bus.again(self, stored)
         self.busy_since = None

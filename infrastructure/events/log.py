@@ -68,7 +68,7 @@ class UnreadableEvent(Exception):
 
 
 OnCommit = Callable[[Stored, float], None]
-"""Told of an event that is on disk, and of the seconds from handing it over until then. Must neither block nor raise."""
+"""Told of an event that is on disk, and of the seconds it took from handing it over. Must neither block nor raise."""
 
 
 class EventLog(Protocol):
@@ -117,9 +117,7 @@ class EventLog(Protocol):
 class SqliteEventLog:
     """The log in the holder's database. One event loop uses it. A run may have as many followers as it likes."""
 
-    def __init__(
-        self, database: Database, now: Now = utc_now, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, database: Database, now: Now = utc_now, clock: Callable[[], float] = time.perf_counter) -> None:
         self._database = database
         self._now, self._clock = now, clock
         self._observers: list[OnCommit] = []
@@ -282,9 +280,7 @@ def _insertion(place: Place, at: datetime, execution: int, event: AnyEvent, led:
             _ASKED if asked else _UNASKED, (*values, asked) if asked else values
         ).fetchone()
         place.seq = row[0]  # jobs are done in their order, so whoever names this one as its cause finds the number
-        return Stored(
-            run, row[0], from_text(instant), execution, event, body, row[1], whole_causation(causation, run)
-        )
+        return Stored(run, row[0], from_text(instant), execution, event, body, row[1], whole_causation(causation, run))
 
     return work
 

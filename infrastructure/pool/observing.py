@@ -1,4 +1,4 @@
-"""Who is told of every call that ends and of servers that come and go: whoever counts, measures or traces, outside the pool.
+"""Who is told of calls that end and servers that come and go: whoever counts, measures or traces, outside the pool.
 
 Owns `CallObserver` and `ServerObserver`, and what they are told. The pool knows no metrics library.
 """

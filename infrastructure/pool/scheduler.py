@@ -10,8 +10,8 @@ import math
 from typing import TYPE_CHECKING
 
 from infrastructure.pool import placement
-from infrastructure.pool.attendance import Attendance
 from infrastructure.pool.affinity import PrefixOwners
+from infrastructure.pool.attendance import Attendance
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.queue import CallQueue

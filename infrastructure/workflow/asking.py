@@ -19,10 +19,10 @@ from agents.fitting import Draft, Fitted, Room, Section, plain
 from agents.model import Completion, LanguageModel, Question
 from agents.trimming import said
 from infrastructure.events.catalogue import (
+    CallBegan,
     CallCompleted,
     CallDoubted,
     CallFailed,
-    CallBegan,
     CallPlaced,
     CallQueued,
     CallReplayed,

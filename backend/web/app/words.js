@@ -96,6 +96,28 @@ const LINES = {
   "work.answer_given": nothing,
   "approval.asked": (e) => [line(e.gate === "behaviour" ? `a person is asked: ${shortened(e.question)}` : `a person is asked about the ${e.gate}`, "warn")],
   "approval.given": (e) => [line(`answered ${e.approved ? "yes" : "no"}${e.reason ? `: ${shortened(e.reason)}` : ""}`)],
+  "approval.decided": (e) => [
+    line(`decided: ${e.decision}${e.by ? ` by ${e.by}` : ""}${e.reason ? `: ${shortened(e.reason)}` : ""}`),
+  ],
+  "message.added": nothing,
+  "session.created": nothing,
+  "session.updated": nothing,
+  "session.deleted": () => [line("deleted", "dim")],
+  "agent.started": nothing,
+  "agent.completed": nothing,
+  "agent.failed": (e) => [line(`${e.agent}: ${e.error_class}: ${shortened(e.error_message)}`, "bad")],
+  "agent.switched": (e) => [line(`${e.agent} goes on for ${e.previous}${e.reason ? `: ${shortened(e.reason)}` : ""}`)],
+  "tool.requested": (e) => [line(`${e.tool} is wanted${e.danger ? `: ${e.danger}` : ""}`)],
+  "tool.approval_required": (e) => [line(`${e.tool} waits for a yes${e.why ? `: ${shortened(e.why)}` : ""}`, "warn")],
+  "tool.started": nothing,
+  "tool.completed": (e) => [line(`${e.tool}: done in ${e.seconds.toFixed(1)} s`, "dim")],
+  "tool.failed": (e) => [line(`${e.tool}: ${e.error_class}: ${shortened(e.error_message)}`, "bad")],
+  "system.started": (e) => [line(`Corral ${e.version} began: ${e.verb}`, "dim")],
+  "system.stopped": (e) => [line(`stopped${e.reason ? `: ${e.reason}` : ""}`, e.reason ? "warn" : "dim")],
+  "config.reloaded": (e) => [line(`other settings hold: ${named(e.changed)}`)],
+  "config.refused": (e) => [line(`the settings file cannot be used: ${shortened(e.problems.join("; "))}`, "bad")],
+  "server.ejected": (e) => [line(`${e.server} gets no more calls: ${shortened(e.reason)}`, "warn")],
+  "server.returned": (e) => [line(`${e.server} gets calls again`, "good")],
 };
 
 /** @param {RunEvent} event @returns {Line[]} */
