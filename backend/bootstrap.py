@@ -118,7 +118,7 @@ async def open_application(
         bus = await stack.enter_async_context(EventBus(log))
         event_metrics = await _subscribe(bus, log, database)
         system = SystemEvents(log)
-        await system.started(_version(), verb)
+        await system.started(await asyncio.to_thread(_version), verb)
         stack.push_async_exit(system.left)
         checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
         runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
