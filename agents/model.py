@@ -34,7 +34,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation. A `tool` message names the tool it answers for."""
+    """One turn of a conversation. A `tool` message names the tool it answers for; images are in base64."""
 
     role: MessageRole
     content: str
@@ -42,6 +42,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_name: str | None = None
     tool_call_id: str | None = None
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ from infrastructure.events.log import EventLog, SqliteEventLog
 from infrastructure.events.system import SystemEvents
 from infrastructure.ids import new_id
 from infrastructure.sandbox import Level, Sandbox, open_sandbox
+from infrastructure.sessions.contexts import AsyncAgentContextManager
+from infrastructure.sessions.delivery import DirectDelivery
+from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
@@ -64,6 +67,8 @@ class Application:
     blobs: BlobStore
     control: ControlStore
     recordings: RecordingStore
+    sessions: AsyncSessionManager
+    agent_contexts: AsyncAgentContextManager
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
     call_metrics: CallMetrics
@@ -123,6 +128,9 @@ async def open_application(
         checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
         runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
         control, recordings = ControlStore(directory.control), RecordingStore(database)
+        delivery = await stack.enter_async_context(DirectDelivery(log))
+        sessions = await stack.enter_async_context(AsyncSessionManager(database, delivery, settings.sessions))
+        agent_contexts = AsyncAgentContextManager(sessions, database, delivery, delivery)
         pool = await stack.enter_async_context(
             pool or OllamaConnectionPool(settings.servers, lanes=settings.lanes, settings=settings.pool)
         )
@@ -158,6 +166,8 @@ async def open_application(
             blobs=blobs,
             control=control,
             recordings=recordings,
+            sessions=sessions,
+            agent_contexts=agent_contexts,
             checkpoints=checkpoints,
             open_sandbox=opener,
             call_metrics=call_metrics,

@@ -16,6 +16,8 @@ from backend.security.guard import Guard
 from backend.stopping import Stopping
 from infrastructure.engine import TaskOrchestrator
 from infrastructure.running.errors import RunIsOver, TaskRefused
+from infrastructure.sessions.contexts import AsyncAgentContextManager
+from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.storage.runs import RequestKey, RunRecord, RunState
 from infrastructure.tasks import TaskSpec, request_of
 
@@ -56,6 +58,20 @@ def engine_of(application: App) -> TaskOrchestrator:
 
 
 Engine = Annotated[TaskOrchestrator, Depends(engine_of)]
+
+
+def sessions_of(application: App) -> AsyncSessionManager:
+    """The sessions."""
+    return application.sessions
+
+
+def agent_contexts_of(application: App) -> AsyncAgentContextManager:
+    """Who speaks in each session."""
+    return application.agent_contexts
+
+
+SessionManagerDep = Annotated[AsyncSessionManager, Depends(sessions_of)]
+AgentContextManagerDep = Annotated[AsyncAgentContextManager, Depends(agent_contexts_of)]
 
 
 async def run_of(

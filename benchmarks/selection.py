@@ -16,7 +16,7 @@ from itertools import product
 from infrastructure.judge.agreement import Contender, agree
 from infrastructure.judge.likelihood import WORLDS, World
 
-COUNTS, TESTS = (1, 2, 4, 8), (3, 6, 10)
+COUNTS, TESTS = (1, 2, 4, 8), (3, 6, 10, 16)
 HIDDEN = 0.1
 """Of mistakes, those that none of the examiner's inputs shows."""
 TRUE_WORLDS: Mapping[str, World] = {

@@ -7,17 +7,26 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # The same examples in every run: a change is what breaks a test, not the day. `make fuzz` looks for new ones.
-settings.register_profile("same", derandomize=True)
+# No clock has a say: a loaded machine is no mistake.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)
 def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("home")
-    for name in ("OLLAMA_HOST", "CORRAL_CONFIG", "CORRAL_MODEL", "CORRAL_SERVERS", "VIRTUAL_ENV", "LANGSMITH_TRACING"):
+    for name in (
+        "OLLAMA_HOST",
+        "CORRAL_CONFIG",
+        "CORRAL_MODEL",
+        "CORRAL_SERVERS",
+        "VIRTUAL_ENV",
+        "LANGSMITH_TRACING",
+        "USE_EVENT_DRIVEN_PERSISTENCE",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(home / name))

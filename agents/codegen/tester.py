@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from agents.codegen.material import SourceFile, TestFramework
     from agents.codegen.planner import Plan
 
+TO_COMPARE = 16
+"""Tests that are asked for where several solutions are told apart by nothing else. With two of five tests wrong, the
+best of four is then taken within 3 points of an oracle's choice, by six tests within 14: `python -m
+benchmarks.selection`."""
 _TEST_FOLDERS = frozenset({"test", "tests", "__tests__", "spec", "specs"})
 
 
@@ -30,6 +34,7 @@ class TesterQuestion:
         interfaces: The files as they are before the change, whole or in excerpts; never a candidate's code.
         framework: What the tests are run with.
         existing_tests: Paths of test files that are there already, so that no name is taken twice.
+        at_least: How many tests are wanted at least; 0 leaves it to the tester.
     """
 
     __test__ = False  # pytest takes every imported class called Test… for tests
@@ -39,6 +44,7 @@ class TesterQuestion:
     interfaces: tuple[SourceFile, ...] = ()
     framework: TestFramework = "pytest"
     existing_tests: tuple[str, ...] = ()
+    at_least: int = 0
 
 
 def is_test_path(path: str) -> bool:

@@ -40,6 +40,10 @@ _NOT_SETTINGS = re.compile(
     r"CORRAL_(CONFIG|DEBUG|HUMANEVAL|TEST_.*"
     r"|SERVICE_(HOST|PORT.*)|PORT|PORT_\d+_.*)"  # Kubernetes sets these for a service named corral
 )
+EVENT_DRIVEN = "USE_EVENT_DRIVEN_PERSISTENCE"
+"""Another name, in the environment, for one value of `sessions.persistence`; counts where nothing else says one."""
+_PERSISTENCE = ("sessions", "persistence")
+_NO = {"", "0", "false", "no", "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ def load_settings(
 
     Args:
         config_file: the TOML file; None reads none. It must exist, unless it is the default place.
-        environ: the environment. Empty values count as unset. OLLAMA_HOST names the server when nothing else does.
+        environ: the environment. Empty values count as unset. OLLAMA_HOST names the server when nothing else does,
+            and USE_EVENT_DRIVEN_PERSISTENCE=1 the persistence of sessions.
         flags: values by dotted name; None counts as not given. A text is read like one of the environment.
 
     Raises:
@@ -87,6 +92,8 @@ def load_settings(
     ]
     if not any(assignment.name[0] == "servers" for assignment in given) and environ.get("OLLAMA_HOST", "").strip():
         given.append(Assignment(("servers",), [{"url": environ["OLLAMA_HOST"]}], "environment OLLAMA_HOST"))
+    if _event_driven(environ) and not any(assignment.name == _PERSISTENCE for assignment in given):
+        given.append(Assignment(_PERSISTENCE, "event_driven", f"environment {EVENT_DRIVEN}"))
     settings = validate(given, environ, config_file)
     origins = {assignment.name: assignment.origin for assignment in given}
     named = {dotted(name): origins.get(name, "default") for name in _names(settings, ())}
@@ -153,6 +160,10 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[Assignment]:
             continue
         name = tuple(key.lower() for key in variable.removeprefix(PREFIX).split("__"))
         yield from _read(name, text, f"environment {variable}")
+
+
+def _event_driven(environ: Mapping[str, str]) -> bool:
+    return environ.get(EVENT_DRIVEN, "").strip().lower() not in _NO
 
 
 def _from_flags(flags: Mapping[str, object]) -> Iterator[Assignment]:

@@ -264,6 +264,26 @@ class DebugSettings(Frozen):
     down."""
 
 
+class SessionSettings(Frozen):
+    """How conversations are kept. The three numbers of the persistence matter in its other modes than `strict`."""
+
+    persistence: Literal["strict", "event_driven", "timer"] = "strict"
+    """When a message is on disk: `strict` before it is acknowledged; `event_driven` when none came for a while, and
+    `timer` every so often. A crash takes what is not on disk yet."""
+    debounce_seconds: PositiveSeconds = 2
+    """How long `event_driven` waits for another message before it writes."""
+    interval_seconds: PositiveSeconds = 5
+    """How often `timer` writes, and how long a message waits at most with `event_driven`."""
+    batch: Annotated[int, Unit("messages")] = Field(default=50, ge=1, le=10_000)
+    """The most of one session that are written as one."""
+    waiting: Annotated[int, Unit("messages")] = Field(default=10_000, ge=1)
+    """The most that are only in memory; then the next one waits for a write."""
+    loaded: Annotated[int, Unit("sessions")] = Field(default=500, ge=8)
+    """How many sessions are in memory with their messages, besides those in use."""
+    message_bytes: Bytes = Field(default=4 << 20, ge=1024)
+    """The longest message."""
+
+
 class Settings(Frozen):
     """All of it."""
 
@@ -284,6 +304,7 @@ class Settings(Frozen):
     serve: ServeSettings = ServeSettings()
     log: LogSettings = LogSettings()
     debug: DebugSettings = DebugSettings()
+    sessions: SessionSettings = SessionSettings()
 
     def lane_of(self, name: str) -> LaneSettings:
         """The lane a name stands for: an entry of `lanes`, else the model of that name as the server has it."""

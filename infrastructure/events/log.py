@@ -10,7 +10,7 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,6 +39,8 @@ POLL_SECONDS = 0.1
 _Row = tuple[str, int, str, int, str, str, str, str]
 _Work = Callable[[sqlite3.Connection], "Stored"]
 _E = TypeVar("_E", bound=BaseException)
+Kept = Callable[[sqlite3.Connection, tuple["Stored", ...]], None]
+"""What is stored together with events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,27 @@ class SqliteEventLog:
             raise lost
         return await asyncio.shield(self._submit(Place(run), execution, event))
 
+    def keep(self, events: Sequence[tuple[RunId, AnyEvent]], work: Kept) -> asyncio.Future[tuple[Stored, ...]]:
+        """Keep events and what they tell of in one transaction: all of it or nothing.
+
+        Takes its place in the order now. `work` is given the events with their numbers; as any work of the database it
+        may run twice, and what it raises is the future's error.
+        """
+        now, began, led = self._now(), self._clock(), cause()
+        places = [Place(run) for run, _ in events]
+        insertions = [
+            _insertion(place, now, 0, event, led) for place, (_, event) in zip(places, events, strict=True)
+        ]
+
+        def together(connection: sqlite3.Connection) -> tuple[Stored, ...]:
+            stored = tuple(insert(connection) for insert in insertions)
+            work(connection, stored)
+            return stored
+
+        future = self._database.submit(together)
+        future.add_done_callback(lambda done: self._settled(places, began, done))
+        return future
+
     def post(self, run: RunId, execution: int, event: AnyEvent) -> Place:
         """Keep an event without waiting."""
         place = Place(run)
@@ -181,19 +204,24 @@ class SqliteEventLog:
     def _submit(self, place: Place, execution: int, event: AnyEvent) -> asyncio.Future[Stored]:
         began = self._clock()
         future = self._database.submit(_insertion(place, self._now(), execution, event, cause()))
-        future.add_done_callback(lambda done: self._settled(place, began, done))
+        future.add_done_callback(lambda done: self._settled((place,), began, done))
         return future
 
-    def _settled(self, place: Place, began: float, future: asyncio.Future[Stored]) -> None:
-        self._bells.ring(place.run)
+    def _settled(
+        self, places: Sequence[Place], began: float, future: asyncio.Future[Stored] | asyncio.Future[tuple[Stored, ...]]
+    ) -> None:
+        for place in places:
+            self._bells.ring(place.run)
         if future.cancelled() or future.exception() is not None:
-            place.seq = 0  # its transaction may have been lost after it had a number
+            for place in places:
+                place.seq = 0  # its transaction may have been lost after it had a number
             return
         if not self._observers:
             return
-        seconds = self._clock() - began
-        for observer in self._observers:
-            observer(future.result(), seconds)
+        kept, seconds = future.result(), self._clock() - began
+        for stored in (kept,) if isinstance(kept, Stored) else kept:
+            for observer in self._observers:
+                observer(stored, seconds)
 
     def _after_post(self, run: RunId, future: asyncio.Future[Stored]) -> None:
         self._posted.pop(future, None)

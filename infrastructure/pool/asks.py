@@ -98,7 +98,12 @@ class ChatAsk:
 
     @property
     def size(self) -> int:
-        """Messages and tools. The format is a grammar for the answer, which no prompt has in it."""
+        """Messages and tools. The format is a grammar for the answer, which no prompt has in it.
+
+        0 with images: how many tokens one takes only its model knows, so such a prompt is not weighed.
+        """
+        if any(message.images for message in self.request.messages):
+            return 0
         whole = estimate_tokens(messages=self.request.messages, tools=self.request.tools, ratio=1)
         return whole - MESSAGE_TOKENS * self.turns
 

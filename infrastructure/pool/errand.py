@@ -47,9 +47,9 @@ class Errand:
 def request_options(errand: Errand, pool: Dispatcher, server: str) -> Options:
     """The options to send: the lane's, the call's, and a bound of the answer that fits the window there."""
     options = {**errand.lane.options, **errand.options}
-    if not errand.size:
-        return options
     longest, wanted = pool.settings.num_predict, options.get("num_predict")
+    if not errand.size:
+        return options if wanted is not None or errand.ask.embeds else {**options, "num_predict": longest}
     estimate, window = estimated_tokens(errand, pool), pool.inventory.window(server, errand.lane)
     if wanted is None:
         options["num_predict"] = default_bound(estimate, window, longest)

@@ -40,13 +40,22 @@ class Elsewhere(Protocol[R_co]):
         """Block until the future is done; if the wait is interrupted, cancel it."""
         ...
 
+    def refuse_own_loop(self) -> None:
+        """Raise `WouldBlock` where this is called in that very loop."""
+        ...
+
     def close(self) -> None:
         """End what was begun by this object, and wait for it."""
         ...
 
 
 def iterate(there: Elsewhere[R], items: Callable[[R], AsyncGenerator[T, None]]) -> Iterator[T]:
-    """What is generated there, item by item here; closing the iterator ends the generator."""
+    """What is generated there, item by item here; closing the iterator ends the generator.
+
+    Raises:
+        WouldBlock: at the first item, in the loop that would have to make it.
+    """
+    there.refuse_own_loop()
     came: queue.SimpleQueue[tuple[T] | None] = queue.SimpleQueue()
 
     async def pump(resource: R) -> None:
@@ -81,6 +90,10 @@ class BorrowedLoop(Generic[R]):
         """Block until it is done."""
         return _wait(future, self._loop)
 
+    def refuse_own_loop(self) -> None:
+        """Raise where this is called in the borrowed loop."""
+        _refuse(self._loop)
+
     def close(self) -> None:
         """Nothing: it is not ours."""
 
@@ -111,6 +124,10 @@ class LoopThread(Generic[R]):
     def wait(self, future: Future[T]) -> T:
         """Block until it is done."""
         return _wait(future, self._begun[0] if self._begun else None)
+
+    def refuse_own_loop(self) -> None:
+        """Raise where this is called in the loop of the thread."""
+        _refuse(self._begun[0] if self._begun else None)
 
     def close(self) -> None:
         """Close the resource, which ends all work, then the loop and the thread. Safe to repeat."""
@@ -150,11 +167,14 @@ class LoopThread(Generic[R]):
 
 
 def _wait(future: Future[T], loop: asyncio.AbstractEventLoop | None) -> T:
-    if loop is not None and asyncio._get_running_loop() is loop:
-        future.cancel()
-        raise WouldBlock
     try:
+        _refuse(loop)
         return future.result()
     except BaseException:  # also KeyboardInterrupt: who no longer waits wants no answer
         future.cancel()
         raise
+
+
+def _refuse(loop: asyncio.AbstractEventLoop | None) -> None:
+    if loop is not None and asyncio._get_running_loop() is loop:
+        raise WouldBlock

@@ -37,7 +37,7 @@ class _Call(BaseModel):
 
 
 class _Message(BaseModel):
-    # A field we would drop (`images`) is an error: a model that does not see what was sent must not answer.
+    # A field we would drop is an error: a model that does not see what was sent must not answer.
     model_config = ConfigDict(extra="forbid", strict=True)
 
     role: MessageRole
@@ -46,6 +46,7 @@ class _Message(BaseModel):
     tool_calls: list[_Call] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
+    images: list[str] | None = None
 
 
 class _Tool(BaseModel):
@@ -87,6 +88,7 @@ def _message(raw: Mapping[str, JsonValue]) -> Message:
         ),
         tool_name=read.tool_name,
         tool_call_id=read.tool_call_id,
+        images=tuple(read.images or ()),
     )
 
 

@@ -57,7 +57,8 @@ class Database:
         group_size: int = GROUP_SIZE,
     ) -> None:
         self.path = path
-        self._writer = ConnectionThread(path, _Writer(path, migrations), window=window, most=group_size)
+        self._writing = _Writer(path, migrations)
+        self._writer = ConnectionThread(path, self._writing, window=window, most=group_size)
         self._reader = ConnectionThread(path, _Reader(path, migrations))
 
     async def __aenter__(self) -> Self:
@@ -73,6 +74,11 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    @property
+    def commits(self) -> int:
+        """Transactions written so far, each one wait for the disk."""
+        return self._writing.commits
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction and return its value once that is on disk.
@@ -138,6 +144,7 @@ class _Writer:
 
     def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
         self._path, self._migrations = path, migrations
+        self.commits = 0
 
     def connect(self) -> sqlite3.Connection:
         try:
@@ -184,6 +191,7 @@ class _Writer:
             return
         lost = _commit(connection, jobs, self._path)
         if lost is None:
+            self.commits += 1
             return
         if len(jobs) == 1:
             jobs[0].error = from_sqlite(lost, self._path)

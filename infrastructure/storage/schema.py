@@ -96,9 +96,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         CREATE TABLE messages (
             session TEXT NOT NULL, number INTEGER NOT NULL, at TEXT NOT NULL, role TEXT NOT NULL,
             agent TEXT NOT NULL DEFAULT '', key TEXT NOT NULL DEFAULT '', call TEXT NOT NULL DEFAULT '',
-            body TEXT NOT NULL, PRIMARY KEY (session, number)
+            upto INTEGER NOT NULL DEFAULT 0, text TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (session, number)
         ) STRICT, WITHOUT ROWID
         """,
+        # A summary stands for the messages up to `upto`.
+        "CREATE INDEX messages_summaries ON messages (session, number) WHERE upto > 0",
         "CREATE UNIQUE INDEX messages_keys ON messages (session, key) WHERE key <> ''",
         # A call has one result.
         "CREATE UNIQUE INDEX messages_results ON messages (session, call) WHERE call <> ''",
@@ -154,6 +156,14 @@ MIGRATIONS: tuple[Migration, ...] = (
         """
         CREATE INDEX events_audited ON events (at) WHERE kind IN ('approval.asked', 'approval.given',
             'approval.decided', 'work.patch_applied', 'config.reloaded', 'config.refused')
+        """,
+        # Files that the tools of sessions have written; the contents before lie among the blobs.
+        """
+        CREATE TABLE writes (
+            session TEXT NOT NULL, call TEXT NOT NULL, number INTEGER NOT NULL, workspace TEXT NOT NULL,
+            path TEXT NOT NULL, before_sha TEXT NOT NULL, after_sha TEXT NOT NULL, state TEXT NOT NULL,
+            at TEXT NOT NULL, PRIMARY KEY (session, call), UNIQUE (session, number)
+        ) STRICT, WITHOUT ROWID
         """,
     ),
 )

@@ -91,6 +91,8 @@ def message_json(message: Message) -> JsonBody:
         body["tool_name"] = message.tool_name
     if message.tool_call_id is not None:
         body["tool_call_id"] = message.tool_call_id
+    if message.images:
+        body["images"] = message.images
     return body
 
 

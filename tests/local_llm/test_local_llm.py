@@ -73,6 +73,8 @@ async def test_the_synchronous_call_from_the_loop_of_a_borrowed_pool_is_refused_
         llm = LocalLLM("words", pool=pool, loop=asyncio.get_running_loop())
         with pytest.raises(WouldBlock):
             llm.generate("hi")
+        with pytest.raises(WouldBlock):
+            next(iter(llm.stream("hi")))
 
         assert await llm.generate_async("hi")
         llm.close()

@@ -65,7 +65,8 @@ async def test_messages_and_tools_may_be_of_ollamas_shape():
     "message",
     [
         {"role": "wizard", "content": "hi"},
-        {"role": "user", "content": "hi", "images": ["aGk="]},
+        {"role": "user", "content": "hi", "images": "aGk="},
+        {"role": "user", "content": "hi", "audio": ["aGk="]},
         {"role": "user", "content": 3},
         {"content": "hi"},
     ],

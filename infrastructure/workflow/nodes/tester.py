@@ -8,8 +8,9 @@ from typing import Required
 from typing_extensions import TypedDict
 
 from agents.codegen import TESTER, Intent, Plan, Research, TesterQuestion, TestFramework
-from agents.codegen.tester import is_test_path
+from agents.codegen.tester import TO_COMPARE, is_test_path
 from agents.errors import UnusableAnswer
+from infrastructure.config.settings import Candidates
 from infrastructure.events.catalogue import TestsWritten
 from infrastructure.judge.discovery import judge_files
 from infrastructure.workflow.evidence import contents_of, keep_plan, keep_report, load_plan
@@ -28,6 +29,7 @@ class TesterReads(TypedDict, total=False):
     run: str
     round: int
     intent: Intent
+    candidates: Candidates
     research: Research
     plan: Required[Plan]
     baseline: Baseline
@@ -89,7 +91,13 @@ async def _question(state: TesterReads, step: Step, snapshot: Snapshot) -> Teste
         interfaces=await source_files(snapshot, [path for path in chosen if not is_test_path(path)], step.note),
         framework=await _framework(state, step),
         existing_tests=tuple(path for path in snapshot.files if is_test_path(path))[:100],
+        at_least=0 if _is_judged(state) or state.get("candidates", 1) == 1 else TO_COMPARE,
     )
+
+
+def _is_judged(state: TesterReads) -> bool:
+    """Whether tests that were given tell solutions apart."""
+    return "baseline" in state and bool(state["baseline"].plan)
 
 
 async def _framework(state: TesterReads, step: Step) -> TestFramework:

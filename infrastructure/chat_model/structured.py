@@ -1,0 +1,94 @@
+"""Answers of one shape: which format is asked for, and who reads the answer.
+
+Owns the three methods of LangChain's `with_structured_output`. What cannot be read is LangChain's own error
+(`OutputParserException`, pydantic's), since that is what chains and graphs look for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import Any, Literal, TypeAlias, cast
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import (
+    JsonOutputKeyToolsParser,
+    JsonOutputParser,
+    PydanticOutputParser,
+    PydanticToolsParser,
+)
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel
+
+Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
+Schema: TypeAlias = dict[str, Any] | type[Any]
+Answer: TypeAlias = dict[str, Any] | BaseModel
+
+
+def structured(
+    model: BaseChatModel, schema: Schema | None, method: Method, *, include_raw: bool, **kwargs: Any
+) -> Runnable[LanguageModelInput, Answer]:
+    """The model with answers of one shape; see `ChatOllamaPool.with_structured_output`."""
+    if method == "json_mode":
+        asking = model.bind(format="json", **_traced(schema, method), **kwargs)
+        return _read(asking, _text_reader(schema), include_raw=include_raw)
+    if schema is None:
+        raise ValueError(f"a schema is needed for {method!r}; only 'json_mode' does without")
+    if method == "json_schema":
+        asking = model.bind(format=_json_schema(schema), **_traced(schema, method), **kwargs)
+        return _read(asking, _text_reader(schema), include_raw=include_raw)
+    if method == "function_calling":
+        name = convert_to_openai_tool(schema)["function"]["name"]
+        asking = model.bind_tools([schema], tool_choice=name, **_traced(schema, method), **kwargs)
+        return _read(asking, _call_reader(schema, name), include_raw=include_raw)
+    raise ValueError(f"method is 'json_schema', 'function_calling' or 'json_mode', not {method!r}")
+
+
+def _json_schema(schema: Schema) -> dict[str, Any]:
+    """The grammar. A dict that is a JSON schema already is taken as it is."""
+    if isinstance(schema, Mapping) and "parameters" not in schema and ("properties" in schema or "type" in schema):
+        return dict(schema)
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return schema.model_json_schema()
+    return convert_to_json_schema(schema)
+
+
+def _traced(schema: Schema | None, method: Method) -> dict[str, Any]:
+    """What callbacks are told of it."""
+    if schema is None:
+        return {}
+    return {"ls_structured_output_format": {"kwargs": {"method": method}, "schema": schema}}
+
+
+def _text_reader(schema: Schema | None) -> Runnable[Any, Any]:
+    if _is_model(schema):
+        return PydanticOutputParser[Any](pydantic_object=cast("type[BaseModel]", schema))
+    return JsonOutputParser()
+
+
+def _call_reader(schema: Schema, name: str) -> Runnable[Any, Any]:
+    if _is_model(schema):
+        return PydanticToolsParser(tools=[cast("type[BaseModel]", schema)], first_tool_only=True)
+    return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+
+
+def _is_model(schema: object) -> bool:
+    return isinstance(schema, type) and is_basemodel_subclass(schema)
+
+
+def _read(
+    asking: Runnable[LanguageModelInput, AIMessage], reader: Runnable[Any, Any], *, include_raw: bool
+) -> Runnable[LanguageModelInput, Answer]:
+    if not include_raw:
+        return asking | reader
+    nothing: Runnable[Any, Any] = RunnableLambda(_nothing)
+    parsed = RunnablePassthrough[Any].assign(parsed=itemgetter("raw") | reader, parsing_error=nothing)
+    unparsed = RunnablePassthrough[Any].assign(parsed=nothing)
+    return RunnableMap(raw=asking) | parsed.with_fallbacks([unparsed], exception_key="parsing_error")
+
+
+def _nothing(_: object) -> None:
+    """The value of a field that has none."""

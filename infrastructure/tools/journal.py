@@ -1,0 +1,160 @@
+"""Writing the user's files so that it can be taken back.
+
+Owns the order of a write: the old content among the blobs, a receipt, the file, the receipt settled. So whenever the
+process dies, the file is either old or new, and the receipt says which two those are: doing the same call again, or
+taking it back again, ends the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from infrastructure.storage.blobs import Blobs
+from infrastructure.storage.writes import WriteReceipt, WriteStore
+from infrastructure.tools.paths import workspace_of
+from infrastructure.tools.tool import ToolPlace
+from infrastructure.workspace.beneath import read_file, sha_of
+from infrastructure.workspace.errors import PathMissing, PathRefused, WorkspaceError
+from infrastructure.workspace.replacing import Replacement, replace_all
+from infrastructure.workspace.threads import in_thread
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What came of taking a write back: the file, whether it is as before, and a sentence for a person."""
+
+    path: str
+    ok: bool
+    text: str
+
+
+class _Changed(Exception):
+    """The file is not what it was when it was read."""
+
+
+class WriteJournal:
+    """Writes with receipts. Has no state but its stores'."""
+
+    def __init__(self, writes: WriteStore, blobs: Blobs) -> None:
+        self._writes, self._blobs = writes, blobs
+
+    async def written(self, place: ToolPlace, path: str) -> bool:
+        """Whether this very call has written this file already, and it is still so."""
+        receipt = await self._writes.find(place.session, place.call)
+        if receipt is None or receipt.path != path or receipt.state == "undone":
+            return False
+        if await _sha(workspace_of(place), path) != receipt.after:
+            return False
+        await self._writes.settle(place.session, place.call, "done")
+        return True
+
+    async def write(self, place: ToolPlace, path: str, before: bytes | None, after: bytes) -> str:
+        """Replace a file's content, or make the file; see `tool.WritePort`."""
+        workspace = workspace_of(place)
+        if before is not None:
+            await self._blobs.put(before)
+        receipt = await self._writes.intend(
+            session=place.session,
+            call=place.call,
+            workspace=str(workspace),
+            path=path,
+            before="" if before is None else sha_of(before),
+            after=sha_of(after),
+        )
+        if (receipt.path, receipt.before, receipt.after) != (path, _sha_or_none(before), sha_of(after)):
+            return "this call was done before, and the file was changed since: read it again"
+        if receipt.state == "undone":
+            return "this call was done before, and taken back"
+        try:
+            await in_thread(lambda _: _replace(workspace, path, before, after))
+        except _Changed:
+            await self._writes.settle(place.session, place.call, "undone")
+            return f"{path} was changed by somebody else in the meantime: read it again"
+        except WorkspaceError:
+            await self._writes.settle(place.session, place.call, "undone")
+            raise
+        await self._writes.settle(place.session, place.call, "done")
+        return ""
+
+    async def undo(self, session: str) -> Undone:
+        """Take back the session's last write that was not, unless the file was changed since. Safe to repeat.
+
+        Raises:
+            StorageError: The receipts or the old content cannot be read.
+        """
+        for receipt in reversed(await self._writes.of_session(session)):
+            if receipt.state == "undone":
+                continue
+            now = await self._now(receipt)
+            if now == receipt.before and receipt.before != receipt.after:
+                # Never written, or taken back when the process died: only the latter is what was asked for.
+                await self._writes.settle(session, receipt.call, "undone")
+                if receipt.state == "intended":
+                    continue
+                return Undone(receipt.path, True, f"{receipt.path} is as it was before")
+            return await self._take_back(receipt, now)
+        return Undone("", False, "there is nothing left to take back")
+
+    async def forget(self, session: str) -> None:
+        """Forget a session's writes, when the session is deleted."""
+        await self._writes.forget(session)
+
+    async def _now(self, receipt: WriteReceipt) -> str | None:
+        try:
+            return await _sha(Path(receipt.workspace), receipt.path)
+        except (WorkspaceError, FileNotFoundError):
+            return None
+
+    async def _take_back(self, receipt: WriteReceipt, now: str | None) -> Undone:
+        path = receipt.path
+        if now != receipt.after:
+            return Undone(path, False, f"{path} was changed since it was written: nothing was taken back")
+        before = await self._blobs.get(receipt.before) if receipt.before else None
+        try:
+            await in_thread(lambda _: _restore(receipt, before))
+        except _Changed:
+            return Undone(path, False, f"{path} was changed since it was written: nothing was taken back")
+        except WorkspaceError as error:
+            return Undone(path, False, f"{path} could not be taken back: {error}")
+        await self._writes.settle(receipt.session, receipt.call, "undone")
+        what = "is as it was before" if receipt.before else "is removed: it was not there before"
+        return Undone(path, True, f"{path} {what}")
+
+
+def _sha_or_none(content: bytes | None) -> str:
+    return "" if content is None else sha_of(content)
+
+
+async def _sha(workspace: Path, path: str) -> str:
+    """Of the file as it is; empty where there is none."""
+    return await in_thread(lambda _: _read_sha(workspace, path))
+
+
+def _read_sha(workspace: Path, path: str) -> str:
+    try:
+        return sha_of(read_file(workspace, path))
+    except PathMissing:
+        return ""
+
+
+def _replace(workspace: Path, path: str, before: bytes | None, after: bytes) -> None:
+    def must_be_before() -> None:
+        if _read_sha(workspace, path) != _sha_or_none(before):
+            raise _Changed
+
+    replace_all(workspace, [Replacement(path, after)], confirm=must_be_before)
+
+
+def _restore(receipt: WriteReceipt, before: bytes | None) -> None:
+    workspace = Path(receipt.workspace)
+
+    def must_be_after() -> None:
+        try:
+            found = _read_sha(workspace, receipt.path)
+        except PathRefused:
+            found = ""
+        if found != receipt.after:
+            raise _Changed
+
+    replace_all(workspace, [Replacement(receipt.path, before)], confirm=must_be_after)

@@ -1,0 +1,201 @@
+"""Running programs: `run_command` and `run_tests`, in the sandbox and on a copy of the workspace.
+
+Owns the copy, what a command may see besides, and what is told of its end. Nothing that runs here changes the
+workspace: what a command would have changed is named, and the copy thrown away.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import Field
+
+from agents.model import JsonObject
+from infrastructure.judge import TestCommandNotStarted, failing_text, judge_files, plan_tests, run_tests
+from infrastructure.judge.commands import program_paths
+from infrastructure.judge.discovery import TestPlan, plan_probe
+from infrastructure.processes import scratch
+from infrastructure.sandbox import Command, Execution, Sandbox
+from infrastructure.tools.arguments import Arguments
+from infrastructure.tools.paths import folder_path, workspace_of
+from infrastructure.tools.texts import bounded, counted, plain
+from infrastructure.tools.tool import ToolError, ToolPlace, ToolResult
+from infrastructure.workspace import Change, Snapshot, Tree, changed, take_snapshot
+from infrastructure.workspace.threads import in_thread
+
+_OUTPUT_CHARACTERS = 10_000
+_FAILURE_CHARACTERS = 8_000
+_MOST_CHANGES = 30
+_MOST_WORDS = 100
+_SHELLS = (Path("/usr/bin/bash"), Path("/bin/bash"), Path("/bin/sh"))
+_WORD = re.compile(r"[\w.+-]{1,64}")
+_SIGNS = {"added": "A", "modified": "M", "deleted": "D", "mode": "M"}
+
+
+class RunCommand(Arguments):
+    """Run a shell command in a sandboxed copy of the workspace: no network, and no file of the workspace changes."""
+
+    command: str = Field(min_length=1, max_length=8_000, description="as typed in bash")
+    cwd: str = Field(default="", description="a folder of the workspace to run it in")
+
+
+class RunTests(Arguments):
+    """Run the workspace's tests and show what fails."""
+
+    command: str = Field(
+        default="", max_length=8_000, description="such as pytest -q tests/test_app.py; found when left out"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A throw-away copy of the workspace, and what runs on it."""
+
+    snapshot: Snapshot
+    folder: Path
+    sandbox: Sandbox
+
+
+async def run_command(arguments: JsonObject, place: ToolPlace) -> ToolResult:
+    """Run a shell command."""
+    wanted = RunCommand.model_validate(arguments)
+    cwd = folder_path(place, wanted.cwd)
+    async with _copied(place) as copy:
+        tree = copy.snapshot.root
+        if cwd and not await in_thread(lambda _: (tree / cwd).is_dir()):
+            raise ToolError("PathMissing", f"there is no folder {cwd!r} in the copy of the workspace")
+        plan = await plan_probe(copy.snapshot)
+        links = await in_thread(lambda _: _linked(tree, plan))
+        command = await in_thread(lambda _: _command(wanted.command, tree, cwd, plan, place))
+        execution = await copy.sandbox.run(command)
+        changes = [each for each in await changed(Tree(tree), copy.snapshot) if each.path not in links]
+        return _told(execution, changes, tree)
+
+
+async def run_workspace_tests(arguments: JsonObject, place: ToolPlace) -> ToolResult:
+    """Run tests: the workspace's own, or by a command."""
+    wanted = RunTests.model_validate(arguments)
+    async with _copied(place) as copy:
+        try:
+            plan = await plan_tests(copy.snapshot, test_command=wanted.command)
+        except ValueError as error:
+            raise ToolError("BadArguments", f"the test command cannot be read: {error}") from error
+        except TestCommandNotStarted as error:
+            raise ToolError("NotStarted", f"{error}. {error.hint}") from error
+        if plan is None:
+            raise ToolError("NoTests", "no tests were found: give a command, or write tests first")
+        files = await judge_files(copy.snapshot, None, wanted.command)
+        try:
+            report = await run_tests(
+                copy.sandbox, Tree(copy.snapshot.root), plan, files, limits=place.limits, scratch=copy.folder
+            )
+        except TestCommandNotStarted as error:
+            raise ToolError("NotStarted", f"{error}. {error.hint}") from error
+    counts = report.counts
+    head = (
+        f"{report.command or plan.command}: {counts.passed} passed, {counts.failed} failed, {counts.error} errors,"
+        f" {counts.skipped} skipped in {report.seconds:.1f} s"
+    )
+    lines = [head, *([f"note: {plan.note}"] if plan.note else []), plain(failing_text(report, _FAILURE_CHARACTERS))]
+    # Tests that are red are an answer; a run that did not come to its end is none.
+    failed = report.crashed is not None and not report.outcomes
+    return ToolResult("\n".join(filter(None, lines)), ok=not failed, error_class="Crashed" if failed else "")
+
+
+@asynccontextmanager
+async def _copied(place: ToolPlace) -> AsyncGenerator[_Place]:
+    """A copy of the workspace for the time of the block.
+
+    Raises:
+        ToolError: Nothing is run in this session.
+        NoSandbox: There is no sandbox that holds.
+        WorkspaceError: It is too large, or cannot be read.
+    """
+    workspace, sandbox = workspace_of(place), await _sandbox(place.sandbox)
+    if place.scratch is not None:
+        await in_thread(lambda _: place.scratch and place.scratch.mkdir(parents=True, exist_ok=True))
+    async with scratch("tools", place.scratch) as folder:
+        real = await in_thread(lambda _: folder.resolve())
+        yield _Place(await take_snapshot(workspace, real / "copy"), real, sandbox)
+
+
+async def _sandbox(opener: Callable[[], Awaitable[Sandbox]] | None) -> Sandbox:
+    if opener is None:
+        raise ToolError("NotAllowed", "nothing can be run in this session")
+    return await opener()
+
+
+def _linked(tree: Path, plan: TestPlan) -> frozenset[str]:
+    """Give the copy a link to each dependency folder; returns their names."""
+    made: set[str] = set()
+    for name, target in plan.links:
+        if not os.path.lexists(tree / name):
+            (tree / name).symlink_to(target)
+            made.add(name)
+    return frozenset(made)
+
+
+def _command(line: str, tree: Path, cwd: str, plan: TestPlan, place: ToolPlace) -> Command:
+    shell = next(each for each in _SHELLS if each.exists() or each == _SHELLS[-1])
+    read = tuple(dict.fromkeys((*plan.read, *_programs(line))))
+    folders = [str(plan.interpreter.parent), *(f"{path}/bin" for path in read), "/usr/local/bin", "/usr/bin", "/bin"]
+    env = {"PATH": ":".join(dict.fromkeys(folders)), "CI": "1"}
+    if (plan.interpreter.parent.parent / "pyvenv.cfg").is_file():
+        env["VIRTUAL_ENV"] = str(plan.interpreter.parent.parent)
+    return Command(
+        argv=(str(shell), "-c", line),
+        tree=tree,
+        read=read,
+        env=env,
+        cwd=PurePosixPath(cwd) if cwd else None,
+        limits=place.limits,
+    )
+
+
+def _programs(line: str) -> tuple[Path, ...]:
+    """The installations of programs that the line names and that the user's shell would find.
+
+    Of one that lies in a folder of the user's home itself, such as ~/.cargo, only `bin` is shown: beside it may lie
+    what opens other doors.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        words = line.split()
+    home = Path.home()
+    found: dict[Path, None] = {}
+    for word in dict.fromkeys(words[:_MOST_WORDS]):
+        if _WORD.fullmatch(word):
+            for path in program_paths((word,)):
+                narrow = path / "bin" if path.parent == home else path
+                found.update({narrow: None} if narrow != home and narrow.is_dir() else {})
+    return tuple(found)
+
+
+def _told(execution: Execution, changes: Sequence[Change], tree: Path) -> ToolResult:
+    if execution.stopped is None:
+        head = f"exit code {execution.exit_code} after {execution.seconds:.1f} s"
+    else:
+        head = f"stopped after {execution.seconds:.1f} s: it met the limit of {execution.stopped}"
+    lines = [head]
+    for name, text in (("stdout", execution.stdout), ("stderr", execution.stderr)):
+        said = plain(text.replace(f"{tree}/", "").replace(str(tree), ".")).strip("\n")
+        if said:
+            lines += [f"--- {name}", bounded(said, _OUTPUT_CHARACTERS if name == "stdout" else _OUTPUT_CHARACTERS // 2)]
+    if changes:
+        lines.append(f"--- in the workspace nothing changed; the command would have changed {_named(changes)}")
+        lines.append("To keep a change make it with write_file or apply_edit.")
+    failed = execution.stopped is not None
+    return ToolResult("\n".join(lines), ok=not failed, error_class="Stopped" if failed else "")
+
+
+def _named(changes: Sequence[Change]) -> str:
+    shown = [f"{_SIGNS[each.kind]} {plain(each.path)}" for each in changes[:_MOST_CHANGES]]
+    more = len(changes) - len(shown)
+    return ", ".join(shown) + (f" and {counted(more, 'file')} more" if more else "")

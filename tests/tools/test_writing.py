@@ -1,0 +1,212 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from infrastructure.tools.tool import ToolPolicy
+from infrastructure.workspace import sha_of
+from tests.tools.conftest import Bench
+
+MARKDOWN = ToolPolicy(writes_only=("**/*.md",))
+CODE = "def one():\n    return 1\n\n\ndef two():\n    return 2\n"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../out", "/tmp/out", "a/../../out", ".git/hooks/pre-commit", ".GIT/config", "sub/.git/config", "git~1/config",
+        "link", "linked/out", "con", "a\nb", "-rf", "a:b", "", "x" * 300, "a\0b", "‮.txt",
+    ],
+)  # fmt: skip
+async def test_nothing_is_written_where_it_must_not_be(bench: Bench, path: str, tmp_path: Path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    bench.file(".git/config", "[core]")
+    (bench.workspace / "link").symlink_to(outside / "kept")
+    (bench.workspace / "linked").symlink_to(outside)
+    before = {
+        each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file() and "corral.db" not in each.name
+    }
+    for tool, arguments in (("write_file", {"content": "evil"}), ("apply_edit", {"search": "kept", "replace": "evil"})):
+        result = await bench.run(tool, path=path, **arguments)
+        assert not result.ok, result
+    after = {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file() and "corral.db" not in each.name}
+    assert after == before
+    assert await bench.writes.of_session("s1") == () or all(
+        each.state == "undone" for each in await bench.writes.of_session("s1")
+    )
+
+
+async def test_a_file_is_written_and_its_syntax_told(bench: Bench):
+    result = await bench.run("write_file", path="src/a.py", content="def f():\n    return 1")
+    assert result.text == "src/a.py is written: it has 2 lines.\nIts syntax is in order."
+    assert bench.text("src/a.py") == "def f():\n    return 1\n"
+    result = await bench.run("write_file", path="src/a.py", content="def f(:\n")
+    assert result.ok
+    assert "Check: src/a.py:1:" in result.text
+    assert "Check: it cannot be read" in (await bench.run("write_file", path="a.json", content="{")).text
+    assert "in order" in (await bench.run("write_file", path="a.toml", content="a = 1")).text
+    assert "no syntax check" in (await bench.run("write_file", path="a.txt", content="hello")).text
+    assert "nothing was written" in (await bench.run("write_file", path="a.txt", content="hello\n")).text
+
+
+async def test_line_ends_and_mode_of_a_file_stay(bench: Bench):
+    script = bench.file("run.sh", "echo 1\r\necho 2\r\n")
+    script.chmod(0o755)
+    await bench.run("write_file", path="run.sh", content="echo 1\necho 3\n")
+    assert script.read_bytes() == b"echo 1\r\necho 3\r\n"
+    assert script.stat().st_mode & 0o777 == 0o755
+
+
+async def test_a_file_that_is_given_in_part_is_not_written(bench: Bench):
+    bench.file("a.py", CODE)
+    result = await bench.run(
+        "write_file", path="a.py", content="def one():\n    return 3\n\n# ... rest of the file unchanged\n"
+    )
+    assert result.error_class == "DoesNotFit"
+    assert bench.text("a.py") == CODE
+
+
+async def test_what_is_no_text_is_neither_written_nor_written_over(bench: Bench):
+    bench.file("a.bin", b"\0\1")
+    assert (await bench.run("write_file", path="a.bin", content="x")).error_class == "NotText"
+    assert (await bench.run("write_file", path="b", content="x\0y")).error_class == "NotText"
+    assert (await bench.run("write_file", path="b", content="x\ud800")).error_class == "NotText"
+    assert (await bench.run("write_file", path="b", content="x" * (3 << 20))).error_class == "TooLarge"
+    bench.file("big", "x" * (3 << 20))
+    assert (await bench.run("apply_edit", path="big", search="x", replace="y")).error_class == "TooLarge"
+
+
+async def test_an_edit_replaces_lines_or_the_only_such_characters(bench: Bench):
+    bench.file("a.py", CODE)
+    assert (await bench.run("apply_edit", path="a.py", search="    return 2", replace="    return 22")).ok
+    assert (await bench.run("apply_edit", path="a.py", search="one", replace="uno")).ok
+    assert bench.text("a.py") == CODE.replace("return 2", "return 22").replace("one", "uno")
+    assert (await bench.run("apply_edit", path="a.py", search="def uno():\n    return 1\n\n\n", replace="")).ok
+    assert bench.text("a.py") == "def two():\n    return 22\n"
+
+
+async def test_an_edit_that_does_not_fit_shows_the_nearest_lines(bench: Bench):
+    bench.file("a.py", CODE)
+    result = await bench.run("apply_edit", path="a.py", search="def twoo():\n    return 3", replace="x = 1")
+    assert result.error_class == "DoesNotFit"
+    assert "def two():" in result.text
+    assert (await bench.run("apply_edit", path="a.py", search="return", replace="x")).error_class == "DoesNotFit"
+    assert (await bench.run("apply_edit", path="b.py", search="x", replace="y")).error_class == "PathMissing"
+    assert bench.text("a.py") == CODE
+
+
+async def test_an_agent_that_writes_markdown_writes_nothing_else(bench: Bench):
+    assert (await bench.run("write_file", policy=MARKDOWN, path="docs/plan.md", content="# Plan")).ok
+    for path in ("a.py", "docs/plan.md.py", "md"):
+        result = await bench.run("write_file", policy=MARKDOWN, path=path, content="x")
+        assert result.error_class == "NotAllowed"
+        assert "**/*.md" in result.text
+    assert not (bench.workspace / "a.py").exists()
+
+
+# ------------------------------------------------------------------------------------------------------ undo
+async def test_the_last_write_is_taken_back_and_then_the_one_before(bench: Bench):
+    bench.file("a.py", CODE)
+    await bench.run("apply_edit", path="a.py", search="    return 2", replace="    return 3")
+    await bench.run("write_file", path="new/b.py", content="x = 1\n")
+    undone = await bench.journal.undo("s1")
+    assert undone.ok
+    assert undone.text == "new/b.py is removed: it was not there before"
+    assert not (bench.workspace / "new/b.py").exists()
+    assert (await bench.journal.undo("s1")).text == "a.py is as it was before"
+    assert bench.text("a.py") == CODE
+    assert not (await bench.journal.undo("s1")).ok
+    assert not (await bench.journal.undo("another")).ok
+
+
+async def test_a_file_that_a_person_changed_since_is_left_alone(bench: Bench):
+    bench.file("a.py", CODE)
+    await bench.run("write_file", path="a.py", content="x = 1\n")
+    bench.file("a.py", "mine = 1\n")
+    undone = await bench.journal.undo("s1")
+    assert not undone.ok
+    assert "changed since" in undone.text
+    assert bench.text("a.py") == "mine = 1\n"
+    (bench.workspace / "a.py").unlink()
+    (bench.workspace / "a.py").symlink_to("elsewhere")
+    assert not (await bench.journal.undo("s1")).ok
+
+
+async def test_a_write_that_runs_again_after_a_crash_is_done_once(bench: Bench):
+    bench.file("a.py", CODE)
+    first = await bench.run("apply_edit", call="c", path="a.py", search="    return 2", replace="    return 3")
+    again = await bench.run("apply_edit", call="c", path="a.py", search="    return 2", replace="    return 3")
+    assert first.ok
+    assert again.ok
+    assert "done before" in again.text
+    assert len(await bench.writes.of_session("s1")) == 1
+    bench.file("a.py", "mine = 1\n")
+    late = await bench.run("write_file", call="c", path="a.py", content="x = 1\n")
+    assert late.error_class == "Changed"
+    assert bench.text("a.py") == "mine = 1\n"
+
+
+@pytest.mark.parametrize("died", ["before the file", "after the file"])
+async def test_whenever_a_write_dies_doing_it_again_and_taking_it_back_end_the_same(bench: Bench, died: str):
+    bench.file("a.txt", "old\n")
+    await bench.blobs.put(b"old\n")
+    await bench.writes.intend(
+        session="s1",
+        call="c",
+        workspace=str(bench.workspace),
+        path="a.txt",
+        before=sha_of(b"old\n"),
+        after=sha_of(b"new\n"),
+    )
+    if died == "after the file":
+        bench.file("a.txt", "new\n")
+    assert (await bench.run("write_file", call="c", path="a.txt", content="new\n")).ok
+    assert bench.text("a.txt") == "new\n"
+    [receipt] = await bench.writes.of_session("s1")
+    assert receipt.state == "done"
+    assert (await bench.journal.undo("s1")).ok
+    assert bench.text("a.txt") == "old\n"
+
+
+async def test_a_write_that_never_happened_is_passed_over_when_taking_back(bench: Bench):
+    await bench.run("write_file", path="a.txt", content="first\n")
+    bench.file("b.txt", "old\n")
+    await bench.writes.intend(
+        session="s1",
+        call="x",
+        workspace=str(bench.workspace),
+        path="b.txt",
+        before=sha_of(b"old\n"),
+        after=sha_of(b"new\n"),
+    )
+    assert (await bench.journal.undo("s1")).path == "a.txt"
+    assert bench.text("b.txt") == "old\n"
+
+
+async def test_contents_that_an_undo_needs_are_named_until_it_is_done(bench: Bench):
+    bench.file("a.txt", "old\n")
+    await bench.run("write_file", path="a.txt", content="new\n")
+    assert await bench.writes.blobs() == {sha_of(b"old\n")}
+    await bench.journal.undo("s1")
+    assert await bench.writes.blobs() == frozenset()
+    await bench.journal.forget("s1")
+    assert await bench.writes.of_session("s1") == ()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+async def test_a_folder_that_may_not_be_written_is_told(bench: Bench):
+    bench.file("closed/a.txt", "old\n")
+    (bench.workspace / "closed").chmod(0o555)
+    result = await bench.run("write_file", path="closed/a.txt", content="new\n")
+    (bench.workspace / "closed").chmod(0o755)
+    assert result.error_class == "WriteFailed"
+    assert not (await bench.journal.undo("s1")).ok
+
+
+async def test_a_list_of_things_to_do_is_kept_in_one_form(bench: Bench):
+    result = await bench.run("todo_write", todos=["[x] read", "- [ ] write  it", "[~] test", "plain", "[ ]"])
+    assert bench.todos.lists["s1"] == ("[x] read", "[ ] write it", "[~] test", "[ ] plain")
+    assert result.text == "the list has 4 things, 3 still to do"
+    assert (await bench.run("todo_write", todos=["x"] * 31)).error_class == "BadArguments"
