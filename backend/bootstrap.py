@@ -28,7 +28,6 @@ from infrastructure.events.system import SystemEvents
 from infrastructure.ids import new_id
 from infrastructure.sandbox import Level, Sandbox, open_sandbox
 from infrastructure.sessions.contexts import AsyncAgentContextManager
-from infrastructure.sessions.delivery import DirectDelivery
 from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.storage.calls import CallStore
@@ -39,6 +38,7 @@ from infrastructure.storage.errors import StorageError
 from infrastructure.storage.lock import EngineLock, Holder
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
+from infrastructure.telemetry import names
 from infrastructure.telemetry.calls import CallMetrics
 from infrastructure.telemetry.events import EventMetrics
 from infrastructure.telemetry.gauges import Gauges
@@ -128,15 +128,16 @@ async def open_application(
         checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
         runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
         control, recordings = ControlStore(directory.control), RecordingStore(database)
-        delivery = await stack.enter_async_context(DirectDelivery(log))
-        sessions = await stack.enter_async_context(AsyncSessionManager(database, delivery, settings.sessions))
-        agent_contexts = AsyncAgentContextManager(sessions, database, delivery, delivery)
+        sessions = await stack.enter_async_context(AsyncSessionManager(database, log, settings.sessions))
+        agent_contexts = AsyncAgentContextManager(sessions, database, log, bus)
         pool = await stack.enter_async_context(
             pool or OllamaConnectionPool(settings.servers, lanes=settings.lanes, settings=settings.pool)
         )
         call_metrics = CallMetrics({server.label: urlsplit(server.url).netloc for server in settings.servers})
         pool.observe(call_metrics)
         pool.observe_servers(system)
+        gauges = Gauges()
+        gauges.add(names.SESSIONS, lambda: len(sessions))
         opener = sandbox or sandbox_opener(settings)
         parts = EngineParts(
             settings=settings,
@@ -173,7 +174,7 @@ async def open_application(
             call_metrics=call_metrics,
             event_metrics=event_metrics,
             loop_watch=loop_watch,
-            gauges=Gauges(),
+            gauges=gauges,
             lock=lock,
             epoch=lock.epoch,
         )

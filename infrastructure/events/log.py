@@ -141,9 +141,7 @@ class SqliteEventLog:
         """
         now, began, led = self._now(), self._clock(), cause()
         places = [Place(run) for run, _ in events]
-        insertions = [
-            _insertion(place, now, 0, event, led) for place, (_, event) in zip(places, events, strict=True)
-        ]
+        insertions = [_insertion(place, now, 0, event, led) for place, (_, event) in zip(places, events, strict=True)]
 
         def together(connection: sqlite3.Connection) -> tuple[Stored, ...]:
             stored = tuple(insert(connection) for insert in insertions)
