@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infrastructure.events.catalogue import CallBegan, CallCompleted, NodeStarted, RunCreated, RunFinished
+from infrastructure.events.catalogue import (
+    CallBegan,
+    CallCompleted,
+    FilesChosen,
+    IntentRead,
+    LessonDrawn,
+    NodeStarted,
+    PatchChosen,
+    RunCreated,
+    RunFinished,
+    TestsWritten,
+)
 from infrastructure.events.causes import correlated
-from tests.engine.world import simulator, world
+from tests.engine.world import simulator, task, world
 
 
 async def test_every_event_of_a_run_leads_back_to_the_task(tmp_path: Path) -> None:
@@ -38,3 +49,15 @@ async def test_the_first_byte_of_each_answer_is_told_before_its_text(tmp_path: P
     texts = [(event.call, number) for number, event in enumerate(events) if event.kind == "call.text"]
     assert texts
     assert all(began[call] < number for call, number in texts)
+
+
+async def test_each_step_tells_what_came_of_it(tmp_path: Path) -> None:
+    server = simulator(tmp_path, task(always_broken=True))
+    async with world(tmp_path, server, repairs=0, rounds=2) as ours:
+        await ours.run()
+        told = {type(stored.event): stored.event for stored in ours.seen}
+    assert told[IntentRead].intent == "code"
+    assert "calc.py" in told[FilesChosen].files
+    assert told[TestsWritten].node == "tester"
+    assert told[LessonDrawn].lesson
+    assert told[PatchChosen].status == "failed"
