@@ -1,6 +1,7 @@
 """The application as FastAPI has it: routes, guards, the lifespan.
 
-Owns their order. Outermost first: the request's id, security headers, problems, the guard, the refusal while shutting down.
+Owns their order. Outermost first: the request's id, security headers, problems, the guard, the refusal while shutting
+down.
 """
 
 from __future__ import annotations

@@ -32,8 +32,9 @@ class Pauses:
 class Ear:
     """A subscriber that hears what it is let hear."""
 
-    def __init__(self, *, shut=False):
+    def __init__(self, *, shut=False, most=0):
         self.heard = []
+        self.most, self.full = most, asyncio.Event()
         self.gate = asyncio.Event()
         self.waiting = asyncio.Event()
         if not shut:
@@ -43,6 +44,8 @@ class Ear:
         self.waiting.set()
         await self.gate.wait()
         self.heard.append((stored.run, stored.seq))
+        if len(self.heard) == self.most:
+            self.full.set()
 
 
 @pytest.fixture
@@ -88,12 +91,11 @@ async def test_what_a_subscriber_hears_is_on_disk(tmp_path):
 
 
 async def test_one_that_hangs_harms_neither_the_log_nor_the_others(log, bus):
-    stuck, well = Ear(shut=True), Ear()
+    stuck, well = Ear(shut=True), Ear(most=50)
     bus.subscribe("stuck", stuck, queue=3)
     bus.subscribe("well", well)
     await write(log, 50)
-    while len(well.heard) < 50:
-        await asyncio.sleep(0)
+    await well.full.wait()
     assert stuck.heard == []
     standing = {each.name: each for each in bus.standing()}
     assert (standing["stuck"].queued, standing["stuck"].behind) == (2, 1)  # and one in hand
