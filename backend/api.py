@@ -1,6 +1,7 @@
 """The application as FastAPI has it: routes, guards, the lifespan.
 
-Owns their order. Outermost first: security headers, problems, the guard, the refusal while shutting down.
+Owns their order. Outermost first: the request's id, security headers, problems, the guard, the refusal while shutting
+down.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 
 from backend.bootstrap import Application
+from backend.correlating import Correlation
 from backend.dependencies import Doorway
 from backend.problems import Problem, Problems, add_problems
 from backend.routers import batches, config, health, metrics, page, pool, runs, signin
@@ -56,6 +58,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
+            Middleware(Correlation),
             Middleware(SecurityHeaders),
             Middleware(Problems),
             Middleware(GuardMiddleware, guard=doorway.guard),

@@ -7,11 +7,13 @@ that names concrete parts.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
 from backend.reconfiguring import Reconfiguring, addresses_of, loaded_ahead
 from infrastructure.checkpoints import CheckpointStore, open_checkpointer
@@ -22,10 +24,14 @@ from infrastructure.conversation.opening import Foundation, open_conversations
 from infrastructure.conversation.orchestrator import HEARD, MultiAgentOrchestrator
 from infrastructure.conversation.people import AskedPeople
 from infrastructure.engine import EngineParts, TaskOrchestrator
+from infrastructure.events.audit import AUDITED, Audit
+from infrastructure.events.bus import EventBus
+from infrastructure.events.causes import Cause, correlation, led_here
 from infrastructure.events.log import EventLog, SqliteEventLog
+from infrastructure.events.system import SystemEvents
+from infrastructure.ids import new_id
 from infrastructure.sandbox import Level, Sandbox, open_sandbox
 from infrastructure.sessions.contexts import AsyncAgentContextManager
-from infrastructure.sessions.delivery import DirectDelivery
 from infrastructure.sessions.hitl import HITLManager
 from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.storage.blobs import BlobStore
@@ -33,10 +39,15 @@ from infrastructure.storage.calls import CallStore
 from infrastructure.storage.control import ControlStore
 from infrastructure.storage.database import Database
 from infrastructure.storage.directory import DataDirectory
+from infrastructure.storage.errors import StorageError
 from infrastructure.storage.lock import EngineLock, Holder
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
+from infrastructure.telemetry import names
 from infrastructure.telemetry.calls import CallMetrics
+from infrastructure.telemetry.events import EventMetrics
+from infrastructure.telemetry.gauges import Gauges
+from infrastructure.telemetry.loop import LoopWatch
 from infrastructure.tools.local import local_tools
 from infrastructure.tools.mcp import McpServers
 from infrastructure.workflow.graph import compile_codegen_graph
@@ -45,6 +56,8 @@ from infrastructure.workflow.values import STORED_TYPES
 OpenSandbox = Callable[[], Awaitable[Sandbox]]
 TALKING = ("serve", "chat")
 """Verbs that go on with the turns of sessions which a killed process left; others leave them as they are."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,8 @@ class Application:
     pool: OllamaConnectionPool
     engine: TaskOrchestrator
     log: EventLog
+    bus: EventBus
+    """Hands on what the log has committed; subscribe before the engine is entered."""
     runs: RunStore
     calls: CallStore
     blobs: BlobStore
@@ -68,6 +83,10 @@ class Application:
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
     call_metrics: CallMetrics
+    event_metrics: EventMetrics
+    loop_watch: LoopWatch
+    gauges: Gauges
+    """Asked when metrics are read: what has a number adds itself."""
     lock: EngineLock
     epoch: str
     """Which engine this is, of those that have held the data directory: when it took the lock."""
@@ -108,6 +127,8 @@ async def open_application(
         StorageError: the data directory cannot be used.
     """
     config = config or ConfigurationManager.fixed(settings)
+    if not correlation():
+        led_here(Cause(new_id()))  # a command is what began all that it does, but for what it does for others
     directory = DataDirectory(settings.paths.data)
     await asyncio.to_thread(directory.prepare)
     async with AsyncExitStack() as stack:
@@ -115,21 +136,30 @@ async def open_application(
         await lock.wait(on_wait=on_wait)
         settings = config.current  # others may hold by now
         database = await stack.enter_async_context(Database(directory.database))
+        asyncio.get_running_loop().set_debug(settings.debug.asyncio or asyncio.get_running_loop().get_debug())
+        loop_watch = await stack.enter_async_context(LoopWatch())
         log = SqliteEventLog(database)
         stack.push_async_callback(log.aclose)
+        bus = await stack.enter_async_context(EventBus(log))
+        event_metrics = await _subscribe(bus, log, database)
+        system = SystemEvents(log)
+        await system.started(await asyncio.to_thread(_version), verb)
+        stack.push_async_exit(system.left)
         checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
         runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
         approvals = await stack.enter_async_context(HITLManager(database, log))
         control, recordings = ControlStore(directory.control), RecordingStore(database)
-        delivery = await stack.enter_async_context(DirectDelivery(log))
-        sessions = await stack.enter_async_context(AsyncSessionManager(database, delivery, settings.sessions))
-        agent_contexts = AsyncAgentContextManager(sessions, database, delivery, delivery)
+        sessions = await stack.enter_async_context(AsyncSessionManager(database, log, settings.sessions))
+        agent_contexts = AsyncAgentContextManager(sessions, database, log, bus)
         pool = await stack.enter_async_context(
             pool or OllamaConnectionPool(settings.servers, lanes=settings.lanes, settings=settings.pool)
         )
         addresses = {**addresses_of(settings)}
         call_metrics = CallMetrics(addresses)
         pool.observe(call_metrics)
+        pool.observe_servers(system)
+        gauges = Gauges()
+        gauges.add(names.SESSIONS, lambda: len(sessions))
         following = Reconfiguring(pool=pool, addresses=addresses, log=log, verb=verb)
         stack.callback(config.subscribe(following))
         opener = sandbox or sandbox_opener(config)
@@ -164,7 +194,7 @@ async def open_application(
             outside_tools=servers.tools,
         )
         conversations = await stack.enter_async_context(open_conversations(foundation, recover=verb in TALKING))
-        delivery.subscribe("conversations", conversations.hear, kinds=HEARD)
+        bus.subscribe("conversations", conversations.hear, kinds=HEARD)
         if ahead := loaded_ahead(settings, verb):
             pool.preload(ahead)
         yield Application(
@@ -173,6 +203,7 @@ async def open_application(
             pool=pool,
             engine=engine,
             log=log,
+            bus=bus,
             runs=runs,
             calls=calls,
             blobs=blobs,
@@ -185,9 +216,33 @@ async def open_application(
             checkpoints=checkpoints,
             open_sandbox=opener,
             call_metrics=call_metrics,
+            event_metrics=event_metrics,
+            loop_watch=loop_watch,
+            gauges=gauges,
             lock=lock,
             epoch=lock.epoch,
         )
+
+
+async def _subscribe(bus: EventBus, log: SqliteEventLog, database: Database) -> EventMetrics:
+    """Let metrics and the audit hear of everything from now on; the audit first takes over what a kill kept from it."""
+    metrics, audit = EventMetrics(), Audit(database)
+    try:
+        await audit.catch_up()
+    except StorageError as error:
+        _logger.warning("the audit is taken up at the next start: %s", error)
+    bus.subscribe("metrics", metrics.hear)
+    bus.subscribe("audit", audit.hear, kinds=AUDITED)
+    log.observe(metrics.committed)
+    log.observe(bus.publish)
+    return metrics
+
+
+def _version() -> str:
+    try:
+        return version("corral")
+    except PackageNotFoundError:
+        return "0+unknown"
 
 
 def sandbox_opener(config: SettingsSource) -> OpenSandbox:

@@ -67,7 +67,8 @@ def event_json(stored: Stored) -> bytes:
     if "\n" in body or "\r" in body:  # JSON has none, but the table may have been written by another hand
         body = orjson.dumps(orjson.loads(body)).decode()
     at = stored.at.isoformat(timespec="microseconds").replace("+00:00", "Z")  # as the other routes write it
-    place = f'{{"run":"{stored.run}","seq":{stored.seq},"at":"{at}","execution":{stored.execution},'
+    led = f'"correlation":"{stored.correlation}","causation":"{stored.causation}",'
+    place = f'{{"run":"{stored.run}","seq":{stored.seq},"at":"{at}","execution":{stored.execution},{led}'
     return (place + body.lstrip()[1:]).encode()
 
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from agents.model import Options, Think
-    from infrastructure.pool.observing import CallObserver
+    from infrastructure.pool.observing import CallObserver, ServerObserver
     from infrastructure.pool.plan import Plan
 
 __all__ = [
@@ -383,6 +383,20 @@ class OllamaConnectionPool:
     def observe(self, observer: CallObserver) -> None:
         """Tell this one of every call that ends from now on."""
         self._dispatcher.observers.append(observer)
+
+    def observe_servers(self, observer: ServerObserver) -> None:
+        """Tell this one of every server that stops or begins to get calls from now on."""
+        servers = self._dispatcher.servers
+
+        def told(name: str, why: str) -> None:
+            settings = servers.get(name)
+            label = name if settings is None else settings.label  # one that is being removed is out of the list
+            if why:
+                observer.ejected(label, why)
+            else:
+                observer.returned(label)
+
+        self._dispatcher.scheduler.attendance.listeners.append(told)
 
     async def drain(self) -> None:
         """Refuse new calls with `PoolDraining`, and wait until those in hand are over."""

@@ -18,6 +18,7 @@ from langgraph.types import Command
 
 from infrastructure.config.settings import Settings
 from infrastructure.events.catalogue import RunCreated
+from infrastructure.events.causes import caused_by, correlated
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId, new_run_id
 from infrastructure.pool.snapshot import PoolSnapshot
@@ -80,8 +81,9 @@ class TaskOrchestrator:
 
     async def __aenter__(self) -> Self:
         try:
-            for run, spec in await recover(self._outcomes):
-                await self._launch(run, spec)
+            with correlated(""):  # what goes on by itself goes on for whoever began it
+                for run, spec in await recover(self._outcomes):
+                    await self._launch(run, spec)
         except BaseException:
             await self.drain(SHUT_DOWN)
             raise
@@ -222,8 +224,9 @@ class TaskOrchestrator:
         asked, repo = spec.model_dump_json(), str(spec.repo)
         record = await runs.create(run=run, thread=run, task=spec.task, repo=repo, request_json=asked, request=request)
         if record.run == run:
-            await self._parts.log.append(run, 0, RunCreated(task=spec.task, repo=repo, simulated=admitted.simulated))
-            await self._launch(run, spec, settings=settings)
+            created = RunCreated(task=spec.task, repo=repo, simulated=admitted.simulated)
+            with caused_by(await self._parts.log.append(run, 0, created)):
+                await self._launch(run, spec, settings=settings)
         return record.run
 
     async def _begin_left(self, run: RunId) -> None:

@@ -6,14 +6,15 @@ both share: so a guest sees the same events, in the same order, whoever holds th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, cast
 
 import httpx
 from pydantic import TypeAdapter
 
-from infrastructure.ids import RunId
+from infrastructure.events.causes import correlation
+from infrastructure.ids import RunId, new_id
 from infrastructure.pool.errors import ModelNowhere, NoServerAvailable
 from infrastructure.pool.snapshot import PoolSnapshot
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
@@ -50,6 +51,8 @@ class Guest:
 
     address: str
     token: str
+    invocation: str = field(default_factory=new_id, compare=False)
+    """What begins all that is asked here, but for what has an id of its own, as a job of a batch has."""
 
     async def start(self, spec: TaskSpec, key: str) -> RunId:
         """Hand a task over. The same key and task give the same run, so asking again is harmless."""
@@ -103,7 +106,11 @@ class Guest:
                     method,
                     f"{self.address}{path}",
                     json=body,
-                    headers={"Authorization": f"Bearer {self.token}", **headers},
+                    headers={
+                        "Authorization": f"Bearer {self.token}",
+                        "X-Request-ID": correlation() or self.invocation,
+                        **headers,
+                    },
                 )
             except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError) as error:
                 raise HolderGone(str(error)) from error

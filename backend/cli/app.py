@@ -34,6 +34,7 @@ VERBS: tuple[tuple[str, str, Group], ...] = (
     ("map", "See what the model sees of a repository.", _WORK),
     ("demo", "Watch sample tasks being solved, without a model.", _WORK),
     ("runs", "List the runs.", _RUNS),
+    ("audit", "List decisions: approvals, applied patches, changed settings.", _RUNS),
     ("show", "Show one run: its task, steps, tests and patch.", _RUNS),
     ("xray", "Show what the model got in each call of a run, and what was cut of it.", _RUNS),
     ("follow", "Follow a run's events, from the first or from a given one.", _RUNS),

@@ -69,6 +69,11 @@ class Terminal:
         """A warning on stderr."""
         self.say(f"warning: {text}", "yellow")
 
+    def log_line(self, line: str) -> None:
+        """One line of the log on stderr, as it is; it is ASCII."""
+        self.err.file.write(f"{line}\n")
+        self.err.file.flush()
+
     def problem(self, message: str, hint: str = "") -> None:
         """What went wrong, and what to do next, on stderr."""
         self.say(f"error: {message}", "red")
@@ -112,30 +117,44 @@ def visible(text: str) -> str:
 
 @contextmanager
 def log_shown(terminal: Terminal, *, debug: bool) -> Generator[None]:
-    """Let warnings of the log reach the person meanwhile: a line each, the traceback only when debugging."""
-    root, handler = logging.getLogger(), _LogHandler(terminal, debug=debug)
+    """Let warnings of the log reach the person meanwhile: a line each, the traceback only when debugging.
+
+    What the settings say of it holds as soon as they are read (`logs.write_log_as`).
+    """
+    root, handler = logging.getLogger(), LogHandler(terminal, debug=debug)
     root.addHandler(handler)
     try:
         yield
     finally:
         root.removeHandler(handler)
+        for name, level in handler.levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
-class _LogHandler(logging.Handler):
-    """Writes log records as the rest of the terminal's lines."""
+class LogHandler(logging.Handler):
+    """Writes log records as the rest of the terminal's lines; with `lines`, as that formats them."""
 
     def __init__(self, terminal: Terminal, *, debug: bool) -> None:
         super().__init__(logging.WARNING)
         self._terminal, self._debug = terminal, debug
+        self.lines: logging.Formatter | None = None
+        self.levels: dict[str, int] = {}
+        """Of loggers whose level was changed: what it was before."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line; what raised it, by its name."""
+        if self.lines is not None:
+            return self._terminal.log_line(self.lines.format(record))
         said = record.getMessage()
         if self._debug:
             said = self.format(record)
         elif record.exc_info and record.exc_info[1] is not None:
             said += f" ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
-        self._terminal.warn(said)
+        if record.levelno >= logging.WARNING:
+            self._terminal.warn(said)
+        else:
+            self._terminal.say(f"{record.levelname.lower()}: {said}", "dim")
+        return None
 
 
 def silence_stdout() -> None:

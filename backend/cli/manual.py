@@ -51,6 +51,7 @@ EXITS: Mapping[str, Exits] = {
     ),
     "demo": ((0, "every task is done"), (1, "one is not"), (3, "no sandbox")),
     "runs": ((0, "listed, also where there are none"),),
+    "audit": ((0, "listed, also where there are none"),),
     "show": _READ,
     "xray": _READ,
     "follow": (

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from backend.cli.logs import write_log_as
 from backend.cli.tokens import Output
 from infrastructure.config.load import Loaded, default_config_file, load_settings
 from infrastructure.config.settings import ServerSettings, Settings
@@ -60,6 +61,7 @@ def load(common: Common, flags: Mapping[str, object] | None = None, *, file: boo
         **(flags or {}),
     }
     loaded = load_settings(config_file(common) if file else None, environ, said)
+    write_log_as(loaded.settings.log)
     if loaded.settings.servers:
         return loaded
     # Nobody named a server: the one that Ollama starts by default.

@@ -47,6 +47,8 @@ def document_of(stored: Stored) -> dict[str, object]:
         "seq": stored.seq,
         "at": stored.at.isoformat(),
         "execution": stored.execution,
+        "correlation": stored.correlation,
+        "causation": stored.causation,
         **stored.event.model_dump(mode="json"),
     }
 

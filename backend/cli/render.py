@@ -68,7 +68,14 @@ for _quiet in (
     events.NodeCompleted,
     events.NodeWaiting,
     events.CallPlaced,
+    events.CallBegan,
     events.CallFailed,  # the step that asked fails of it
+    events.MessageAdded,
+    events.SessionCreated,
+    events.SessionUpdated,
+    events.AgentStarted,
+    events.AgentCompleted,
+    events.ToolStarted,
     events.TextStreamed,
 ):
     _lines.register(_quiet, _nothing)
@@ -286,6 +293,78 @@ def _(event: events.ApprovalGiven) -> Sequence[Line]:
     return [Line(f"answered {'yes' if event.approved else 'no'}{why}")]
 
 
+# ------------------------------------------------------------------------- conversations, and the program itself
+
+
 @_lines.register
 def _(event: events.ApprovalDecided) -> Sequence[Line]:
-    return [Line("nobody answered in time", WARN)] if event.decision == "expired" else ()
+    if event.decision == "expired":
+        return [Line("nobody answered in time", WARN)]
+    by = f" by {event.by}" if event.by else ""
+    return [Line(f"decided: {event.decision}{by}" + (f": {shortened(event.reason)}" if event.reason else ""))]
+
+
+@_lines.register
+def _(event: events.SessionDeleted) -> Sequence[Line]:
+    return [Line("the conversation was deleted", DIM)]
+
+
+@_lines.register
+def _(event: events.AgentFailed) -> Sequence[Line]:
+    return [Line(f"{event.agent}: {event.error_class}: {shortened(event.error_message)}", BAD)]
+
+
+@_lines.register
+def _(event: events.AgentSwitched) -> Sequence[Line]:
+    why = f": {shortened(event.reason)}" if event.reason else ""
+    return [Line(f"{event.agent} goes on for {event.previous}{why}")]
+
+
+@_lines.register
+def _(event: events.ToolRequested) -> Sequence[Line]:
+    return [Line(f"{event.tool} is wanted" + (f": {event.danger}" if event.danger else ""))]
+
+
+@_lines.register
+def _(event: events.ToolApprovalRequired) -> Sequence[Line]:
+    return [Line(f"{event.tool} waits for a yes" + (f": {shortened(event.why)}" if event.why else ""), WARN)]
+
+
+@_lines.register
+def _(event: events.ToolCompleted) -> Sequence[Line]:
+    return [Line(f"{event.tool}: done in {event.seconds:.1f} s", DIM)]
+
+
+@_lines.register
+def _(event: events.ToolFailed) -> Sequence[Line]:
+    return [Line(f"{event.tool}: {event.error_class}: {shortened(event.error_message)}", BAD)]
+
+
+@_lines.register
+def _(event: events.SystemStarted) -> Sequence[Line]:
+    return [Line(f"Corral {event.version} began: {event.verb}", DIM)]
+
+
+@_lines.register
+def _(event: events.SystemStopped) -> Sequence[Line]:
+    return [Line(f"stopped: {event.reason}", WARN) if event.reason else Line("stopped", DIM)]
+
+
+@_lines.register
+def _(event: events.ConfigReloaded) -> Sequence[Line]:
+    return [Line(f"other settings hold: {named(event.changed)}")]
+
+
+@_lines.register
+def _(event: events.ConfigRefused) -> Sequence[Line]:
+    return [Line(f"the settings file cannot be used: {shortened('; '.join(event.problems))}", BAD)]
+
+
+@_lines.register
+def _(event: events.ServerEjected) -> Sequence[Line]:
+    return [Line(f"{event.server} gets no more calls: {shortened(event.reason)}", WARN)]
+
+
+@_lines.register
+def _(event: events.ServerReturned) -> Sequence[Line]:
+    return [Line(f"{event.server} gets calls again", GOOD)]

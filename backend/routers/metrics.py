@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from fastapi import APIRouter, Response
 
@@ -13,6 +14,7 @@ from infrastructure.pool.snapshot import PoolSnapshot, ServerSnapshot
 from infrastructure.pool.states import Health
 from infrastructure.storage.runs import RunState
 from infrastructure.telemetry import names
+from infrastructure.telemetry.events import bus_samples
 from infrastructure.telemetry.metrics import CONTENT_TYPE, MetricsCollector, Sample
 
 router = APIRouter(tags=["metrics"])
@@ -34,7 +36,9 @@ async def read_metrics(app: App, door: Door) -> Response:
     """Read the metrics."""
     samples = (*pool_samples(app.pool.snapshot()), *run_samples(await app.runs.counts()))
     streams = Sample(names.SSE_CLIENTS, door.stopping.streams)
-    return Response(MetricsCollector((*samples, streams), app.call_metrics.families()).text(), media_type=CONTENT_TYPE)
+    inside = (*bus_samples(app.bus.standing()), *app.loop_watch.samples(), *app.gauges.samples())
+    counted = chain(app.call_metrics.families(), app.event_metrics.families(), app.loop_watch.families())
+    return Response(MetricsCollector((*samples, streams, *inside), counted).text(), media_type=CONTENT_TYPE)
 
 
 def run_samples(counts: Mapping[tuple[RunState, str], int]) -> Iterator[Sample]:

@@ -16,6 +16,7 @@ from infrastructure.batch.jobs import Entry
 from infrastructure.batch.ledger import Intent, Ledger
 from infrastructure.batch.records import Record
 from infrastructure.batch.runs import FINAL, RunOutcome, Runs, after_result
+from infrastructure.events.causes import correlated
 from infrastructure.ids import RunId, new_run_id
 from infrastructure.pool.errors import NoServerAvailable
 from infrastructure.running.errors import ENVIRONMENT_EXIT, USAGE_EXIT, TaskRefused, error_info
@@ -206,7 +207,8 @@ class BatchRunner:
         """Begin a run, waiting for a server as long as it takes; None when stopped meanwhile."""
         while not self._stopping.is_set():
             try:
-                run = await self._desk.runs.ensure(key, spec)
+                with correlated(key.key):  # the job is what began the run
+                    run = await self._desk.runs.ensure(key, spec)
             except NoServerAvailable as error:
                 if not self._waiting:
                     self._waiting = True

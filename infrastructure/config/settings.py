@@ -292,6 +292,23 @@ class RetentionSettings(Frozen):
     """The run itself, its events and its patch; and the standing of batches."""
 
 
+class LogSettings(Frozen):
+    """What the program says of itself on stderr."""
+
+    format: Literal["text", "json"] = "text"
+    """Lines for people, or a JSON object a line; each of those has the correlation id of what it is about."""
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+    """The least serious that is said."""
+
+
+class DebugSettings(Frozen):
+    """For finding faults of Corral's own."""
+
+    asyncio: bool = False
+    """Python's own checks of the event loop: slow steps and coroutines that nobody awaited are told. Slows everything
+    down."""
+
+
 class SessionSettings(Frozen):
     """How conversations are kept. The three numbers of the persistence matter in its other modes than `strict`."""
 
@@ -340,6 +357,8 @@ class Settings(Frozen):
     paths: Paths = Field(default_factory=Paths)
     retention: RetentionSettings = RetentionSettings()
     serve: ServeSettings = ServeSettings()
+    log: LogSettings = LogSettings()
+    debug: DebugSettings = DebugSettings()
     sessions: SessionSettings = SessionSettings()
     conversation: ConversationSettings = ConversationSettings()
 

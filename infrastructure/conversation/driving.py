@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -202,6 +201,10 @@ class Driver:
 
     def _scope(self, live: LiveTurn, router: AgentRouter) -> TurnScope:
         parts, session = self._parts, RunId(live.record.session)
+
+        def announce(event: AnyEvent) -> None:
+            parts.log.post(session, 0, event)
+
         return TurnScope(
             session=live.record.session,
             turn=live.record.turn,
@@ -214,7 +217,7 @@ class Driver:
             approvals=parts.approvals,
             calls=parts.calls,
             limits=parts.limits,
-            announce=partial(parts.log.post, session, 0),
+            announce=announce,
             told=live.told,
         )
 

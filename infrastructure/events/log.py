@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pydantic_core import PydanticSerializationError
 
 from infrastructure.events.bells import Bells
 from infrastructure.events.catalogue import ANY_EVENT, AnyEvent
+from infrastructure.events.causes import Cause, Place, cause, whole_causation
 from infrastructure.ids import RunId
 from infrastructure.storage.times import Now, from_text, to_text, utc_now
 
@@ -34,7 +36,7 @@ _TURNS = "kind IN ('run.started', 'run.interrupted', 'run.finished')"  # the wor
 POLL_SECONDS = 0.1
 """How often another process looks for more."""
 
-_Row = tuple[str, int, str, int, str, str]
+_Row = tuple[str, int, str, int, str, str, str, str]
 _Work = Callable[[sqlite3.Connection], "Stored"]
 _E = TypeVar("_E", bound=BaseException)
 Kept = Callable[[sqlite3.Connection, tuple["Stored", ...]], None]
@@ -54,6 +56,10 @@ class Stored:
     event: AnyEvent
     body: str = field(default="", compare=False, repr=False)
     """The event as the table has it, in JSON, so that a door need not write it again; empty where there is no table."""
+    correlation: str = ""
+    """What began it all: a request, a command, a job; empty where nobody asked, and in events of before."""
+    causation: str = ""
+    """The event that led to this one, as `run/number`; empty for the first, and in events of before."""
 
 
 class UnreadableEvent(Exception):
@@ -64,11 +70,15 @@ class UnreadableEvent(Exception):
         super().__init__(f"event {seq} of run {run} is of kind {kind!r}, which this version of Corral cannot read")
 
 
+OnCommit = Callable[[Stored, float], None]
+"""Told of an event that is on disk, and of the seconds it took from handing it over. Must neither block nor raise."""
+
+
 class EventLog(Protocol):
     """What happened, in order, for whoever asks.
 
-    An event that a reader or follower has seen is on disk. A cancelled `append` does not take its event back.
-    Failures are StorageErrors.
+    An event that a reader or follower has seen is on disk. A cancelled `append` does not take its event back. What led
+    to an event is taken from the context of whoever hands it over (`causes`). Failures are StorageErrors.
     """
 
     async def append(self, run: RunId, execution: int, event: AnyEvent) -> Stored:
@@ -79,8 +89,11 @@ class EventLog(Protocol):
         """
         ...
 
-    def post(self, run: RunId, execution: int, event: AnyEvent) -> None:
-        """Keep an event without waiting. It keeps its place in the order; a failure is told by the next call."""
+    def post(self, run: RunId, execution: int, event: AnyEvent) -> Place:
+        """Keep an event without waiting. It keeps its place in the order; a failure is told by the next call.
+
+        What is returned has the event's number as soon as there is one, and may be named as a cause before that.
+        """
         ...
 
     async def read(self, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
@@ -107,9 +120,10 @@ class EventLog(Protocol):
 class SqliteEventLog:
     """The log in the holder's database. One event loop uses it. A run may have as many followers as it likes."""
 
-    def __init__(self, database: Database, now: Now = utc_now) -> None:
+    def __init__(self, database: Database, now: Now = utc_now, clock: Callable[[], float] = time.perf_counter) -> None:
         self._database = database
-        self._now = now
+        self._now, self._clock = now, clock
+        self._observers: list[OnCommit] = []
         self._posted: dict[asyncio.Future[Stored], RunId] = {}
         self._lost: dict[RunId, BaseException] = {}
         self._bells = Bells()
@@ -118,7 +132,7 @@ class SqliteEventLog:
         """Keep an event; it is on disk when this returns."""
         if (lost := self._lost.pop(run, None)) is not None:
             raise lost
-        return await asyncio.shield(self._submit(run, execution, event))
+        return await asyncio.shield(self._submit(Place(run), execution, event))
 
     def keep(self, events: Sequence[tuple[RunId, AnyEvent]], work: Kept) -> asyncio.Future[tuple[Stored, ...]]:
         """Keep events and what they tell of in one transaction: all of it or nothing.
@@ -126,8 +140,9 @@ class SqliteEventLog:
         Takes its place in the order now. `work` is given the events with their numbers; as any work of the database it
         may run twice, and what it raises is the future's error.
         """
-        now = self._now()
-        insertions = [_insertion(run, now, 0, event) for run, event in events]
+        now, began, led = self._now(), self._clock(), cause()
+        places = [Place(run) for run, _ in events]
+        insertions = [_insertion(place, now, 0, event, led) for place, (_, event) in zip(places, events, strict=True)]
 
         def together(connection: sqlite3.Connection) -> tuple[Stored, ...]:
             stored = tuple(insert(connection) for insert in insertions)
@@ -135,15 +150,20 @@ class SqliteEventLog:
             return stored
 
         future = self._database.submit(together)
-        for run in {run for run, _ in events}:
-            future.add_done_callback(lambda done, run=run: self._bells.ring(run))
+        future.add_done_callback(lambda done: self._settled(places, began, done, done.result))
         return future
 
-    def post(self, run: RunId, execution: int, event: AnyEvent) -> None:
+    def post(self, run: RunId, execution: int, event: AnyEvent) -> Place:
         """Keep an event without waiting."""
-        future = self._submit(run, execution, event)
+        place = Place(run)
+        future = self._submit(place, execution, event)
         self._posted[future] = run
         future.add_done_callback(lambda done: self._after_post(run, done))
+        return place
+
+    def observe(self, observer: OnCommit) -> None:
+        """Tell this one of every event from now on, in the order of their commits, when it is on disk."""
+        self._observers.append(observer)
 
     async def append_with(
         self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[_T, AnyEvent | None]]
@@ -151,17 +171,15 @@ class SqliteEventLog:
         """Do a work and keep the event it gives, in one transaction: neither is there without the other."""
         if (lost := self._lost.pop(run, None)) is not None:
             raise lost
-        at = self._now()
+        at, began, led, place = self._now(), self._clock(), cause(), Place(run)
 
-        def both(connection: sqlite3.Connection) -> _T:
+        def both(connection: sqlite3.Connection) -> tuple[_T, tuple[Stored, ...]]:
             value, event = work(connection)
-            if event is not None:
-                _insertion(run, at, execution, event)(connection)
-            return value
+            return value, () if event is None else (_insertion(place, at, execution, event, led)(connection),)
 
         future = self._database.submit(both)
-        future.add_done_callback(lambda done: self._bells.ring(run))
-        return await asyncio.shield(future)
+        future.add_done_callback(lambda done: self._settled((place,), began, done, lambda: done.result()[1]))
+        return (await asyncio.shield(future))[0]
 
     async def read(self, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
         """The run's events with a greater number."""
@@ -198,10 +216,31 @@ class SqliteEventLog:
             gone += await self._database.write(lambda connection, run=run: _prune(connection, run))
         return gone
 
-    def _submit(self, run: RunId, execution: int, event: AnyEvent) -> asyncio.Future[Stored]:
-        future = self._database.submit(_insertion(run, self._now(), execution, event))
-        future.add_done_callback(lambda done: self._bells.ring(run))
+    def _submit(self, place: Place, execution: int, event: AnyEvent) -> asyncio.Future[Stored]:
+        began = self._clock()
+        future = self._database.submit(_insertion(place, self._now(), execution, event, cause()))
+        future.add_done_callback(lambda done: self._settled((place,), began, done, lambda: (done.result(),)))
         return future
+
+    def _settled(
+        self,
+        places: Sequence[Place],
+        began: float,
+        future: asyncio.Future[_T],
+        kept: Callable[[], tuple[Stored, ...]],
+    ) -> None:
+        for place in places:
+            self._bells.ring(place.run)
+        if future.cancelled() or future.exception() is not None:
+            for place in places:
+                place.seq = 0  # its transaction may have been lost after it had a number
+            return
+        if not self._observers:
+            return
+        seconds = self._clock() - began
+        for stored in kept():
+            for observer in self._observers:
+                observer(stored, seconds)
 
     def _after_post(self, run: RunId, future: asyncio.Future[Stored]) -> None:
         self._posted.pop(future, None)
@@ -266,17 +305,29 @@ async def _cursor(
         last = not await more()
 
 
-def _insertion(run: RunId, at: datetime, execution: int, event: AnyEvent) -> _Work:
+_PLACED = (
+    "INSERT INTO events (run, seq, at, execution, kind, body, causation, correlation) VALUES"
+    " (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, "
+)
+_ASKED = _PLACED + "?7) RETURNING seq, correlation"
+_UNASKED = (  # nobody asks just now: the run goes on for whoever began it
+    _PLACED + "COALESCE((SELECT correlation FROM events WHERE run = ?1 ORDER BY seq LIMIT 1), ''))"
+    " RETURNING seq, correlation"
+)
+
+
+def _insertion(place: Place, at: datetime, execution: int, event: AnyEvent, led: Cause) -> _Work:
     body, event = _body(event)
-    instant = to_text(at)
+    run, instant, asked = place.run, to_text(at), led.correlation
 
     def work(connection: sqlite3.Connection) -> Stored:
-        row: tuple[int] = connection.execute(
-            "INSERT INTO events (run, seq, at, execution, kind, body) VALUES"
-            " (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5) RETURNING seq",
-            (run, instant, execution, event.kind, body),
+        causation = led.causation(run)
+        values = (run, instant, execution, event.kind, body, causation)
+        row: tuple[int, str] = connection.execute(
+            _ASKED if asked else _UNASKED, (*values, asked) if asked else values
         ).fetchone()
-        return Stored(run, row[0], from_text(instant), execution, event, body)
+        place.seq = row[0]  # jobs are done in their order, so whoever names this one as its cause finds the number
+        return Stored(run, row[0], from_text(instant), execution, event, body, row[1], whole_causation(causation, run))
 
     return work
 
@@ -297,7 +348,10 @@ def _body(event: AnyEvent) -> tuple[str, AnyEvent]:
 
 
 def _read(connection: sqlite3.Connection, run: RunId, after: int, limit: int) -> tuple[Stored, ...]:
-    sql = "SELECT run, seq, at, execution, kind, body FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+    sql = (
+        "SELECT run, seq, at, execution, kind, body, correlation, causation FROM events"
+        " WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+    )
     return tuple(map(_stored, connection.execute(sql, (run, after, limit))))
 
 
@@ -314,12 +368,13 @@ def _page(connection: sqlite3.Connection, run: RunId, after: int) -> tuple[tuple
 
 
 def _stored(row: _Row) -> Stored:
-    run, seq, at, execution, kind, body = row
+    run, seq, at, execution, kind, body, correlation, causation = row
     try:
         event = ANY_EVENT.validate_json(body)
     except ValidationError as error:
         raise UnreadableEvent(run, seq, kind) from error
-    return Stored(RunId(run), seq, from_text(at), execution, event, body)
+    led = whole_causation(causation, run)
+    return Stored(RunId(run), seq, from_text(at), execution, event, body, correlation, led)
 
 
 def _finished_before(connection: sqlite3.Connection, limit: str) -> list[str]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from infrastructure.events.bells import Bells
 from infrastructure.events.catalogue import AnyEvent, RunFinished, RunInterrupted, RunStarted, TextStreamed
-from infrastructure.events.log import PAGE, Stored, take_lost
+from infrastructure.events.causes import Place, cause, whole_causation
+from infrastructure.events.log import PAGE, OnCommit, Stored, take_lost
 from infrastructure.storage.errors import StorageError
 from infrastructure.storage.times import Now, utc_now
 
@@ -26,6 +27,7 @@ class MemoryEventLog:
         self._lost: dict[RunId, StorageError] = {}
         self._bells = Bells()
         self._failure: StorageError | None = None
+        self._observers: list[OnCommit] = []
 
     def fail_next(self, error: StorageError) -> None:
         """Make the next event fail with this error."""
@@ -37,12 +39,18 @@ class MemoryEventLog:
             raise lost
         return self._keep(run, execution, event)
 
-    def post(self, run: RunId, execution: int, event: AnyEvent) -> None:
+    def post(self, run: RunId, execution: int, event: AnyEvent) -> Place:
         """Keep an event; a failure is told by the next call."""
+        place = Place(run)
         try:
-            self._keep(run, execution, event)
+            place.seq = self._keep(run, execution, event).seq
         except StorageError as error:
             self._lost.setdefault(run, error)
+        return place
+
+    def observe(self, observer: OnCommit) -> None:
+        """Tell this one of every event from now on."""
+        self._observers.append(observer)
 
     async def read(self, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
         """The run's events with a greater number."""
@@ -88,9 +96,20 @@ class MemoryEventLog:
             failure, self._failure = self._failure, None
             raise failure
         events = self._events.setdefault(run, [])
-        stored = Stored(run, events[-1].seq + 1 if events else 1, self._now(), execution, event)
+        led = cause()
+        stored = Stored(
+            run,
+            events[-1].seq + 1 if events else 1,
+            self._now(),
+            execution,
+            event,
+            correlation=led.correlation or (events[0].correlation if events else ""),
+            causation=whole_causation(led.causation(run), run),
+        )
         events.append(stored)
         self._bells.ring(run)
+        for observer in self._observers:
+            observer(stored, 0.0)
         return stored
 
     def _turn(self, run: RunId) -> AnyEvent | None:

@@ -1,6 +1,6 @@
-"""Who is told of every call that ends: whoever counts, measures or traces, outside the pool.
+"""Who is told of calls that end and servers that come and go: whoever counts, measures or traces, outside the pool.
 
-Owns `CallObserver` and what it is told. The pool knows no metrics library.
+Owns `CallObserver` and `ServerObserver`, and what they are told. The pool knows no metrics library.
 """
 
 from __future__ import annotations
@@ -47,6 +47,18 @@ class CallObserver(Protocol):
 
     def ended(self, end: CallEnd) -> None:
         """A call is over."""
+        ...
+
+
+class ServerObserver(Protocol):
+    """Told when a server stops or begins to get calls, in the event loop; must neither block nor raise."""
+
+    def ejected(self, server: str, reason: str) -> None:
+        """A server (by label) gets no more calls: it could not be reached, or somebody drained it."""
+        ...
+
+    def returned(self, server: str) -> None:
+        """One that got none gets calls again."""
         ...
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool import placement
 from infrastructure.pool.affinity import PrefixOwners
+from infrastructure.pool.attendance import Attendance
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.queue import CallQueue
@@ -54,6 +55,7 @@ class Scheduler:
         self.queue = CallQueue()
         self.estimates = Estimates()
         self.owners = PrefixOwners()
+        self.attendance = Attendance()
         self.in_flight: dict[Band, int] = dict.fromkeys(Band, 0)
         self.reloads = 0
         """Times a server had to load a model that we took for loaded: somebody else's doing, or a full memory."""
@@ -272,6 +274,7 @@ class Scheduler:
         else:
             self.residency.looks.add(name)
         server.looked(now, self._last_number)
+        self.attendance.note(server)
         self._reopen()
 
     def down(self, name: str, reason: str, now: float, *, by_call: bool = False) -> None:
@@ -284,6 +287,7 @@ class Scheduler:
         server.health, server.reason = Health.DOWN, reason
         self.residency.lost(server)
         server.looked(now, self._last_number, seen=not by_call)
+        self.attendance.note(server)
         self._reopen()
 
     def add_server(self, name: str, slots: int | None, places: int | None) -> None:
@@ -307,6 +311,7 @@ class Scheduler:
         if server.in_flight:
             raise LookupError(f"{name} has {server.in_flight} calls in flight")
         del self.servers[name]
+        self.attendance.forget(name)
         self._order.remove(server)
         self.residency.lost(server)
         self._freed = {place: None for place in self._freed if place[0] != name}
@@ -317,6 +322,7 @@ class Scheduler:
         """Give a server no new calls, or calls again. What is in flight there goes on."""
         server = self.servers[name]
         server.draining = draining
+        self.attendance.note(server)
         if draining and server.move is not None and server.move.ticket is None:
             server.move = None
         self._reopen()

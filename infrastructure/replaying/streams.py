@@ -38,6 +38,7 @@ _PASSING = frozenset(
         "call.queued",
         "call.placed",
         "call.waiting",
+        "call.began",
         "call.text",
         "call.restarted",
         "call.trimmed",

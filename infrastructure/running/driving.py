@@ -16,8 +16,10 @@ from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableTy
 
 from infrastructure.config.settings import Settings
 from infrastructure.events.catalogue import AnyEvent, ApprovalAsked, Event
+from infrastructure.events.causes import cause, caused_by
 from infrastructure.events.log import EventLog
 from infrastructure.ids import RunId
+from infrastructure.running.lineage import Lineage
 from infrastructure.tasks import TaskSpec
 from infrastructure.workflow.graph import CodegenGraph
 from infrastructure.workflow.scope import RunScope
@@ -62,6 +64,7 @@ async def drive(
     """
     asked: ApprovalAsked | None = None
     waiting = False
+    lineage = Lineage(cause().event)
     # Tracing to an outside service is off whatever the environment says: the task's text would leave the machine.
     with tracing_context(enabled=False):
         stream = cast("Any", graph).astream(
@@ -76,7 +79,8 @@ async def drive(
             if mode == "custom" and isinstance(part, ApprovalAsked):
                 asked = part
             elif mode == "custom" and isinstance(part, Event):
-                log.post(run, execution, cast("AnyEvent", part))
+                with caused_by(lineage.of(part)):
+                    lineage.add(part, log.post(run, execution, cast("AnyEvent", part)))
             elif mode == "updates" and "__interrupt__" in part:
                 waiting = True
     await log.flush(run)

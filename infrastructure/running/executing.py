@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from infrastructure.config.manager import SettingsSource
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunStarted
+from infrastructure.events.causes import Cause, correlation, led_here
 from infrastructure.events.log import EventLog, UnreadableEvent
 from infrastructure.ids import RunId
 from infrastructure.pool.errors import NoServerAvailable
@@ -131,7 +132,8 @@ class Executor:
             simulated = is_simulated(await parts.pool.models())
             created = RunCreated(task=live.spec.task, repo=str(live.spec.repo), simulated=simulated)
             await parts.log.append(live.run, 0, created)
-        await parts.log.append(live.run, live.execution, RunStarted(resumed=live.execution > 1))
+        started = await parts.log.append(live.run, live.execution, RunStarted(resumed=live.execution > 1))
+        led_here(Cause(correlation(), started))  # to all of this execution, whose task this is
         live.has_begun()
 
     async def _drive(self, live: LiveRun, given: GraphInput) -> ApprovalAsked | None:

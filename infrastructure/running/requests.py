@@ -15,6 +15,7 @@ from typing import Protocol
 
 import aiofiles.os
 
+from infrastructure.events.causes import correlated
 from infrastructure.ids import RunId
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
 from infrastructure.storage.control import ControlStore, Request, RequestKind
@@ -111,10 +112,11 @@ class Requests:
 
     async def _handle(self, request: Request) -> str:
         try:
-            if request.kind is RequestKind.CANCEL:
-                await self._cancel(request.run)
-            else:
-                await self._answer(request.run, request.approval, request.approved, request.reason)
+            with correlated(""):  # who asked is not written there, so it counts as what the run began with
+                if request.kind is RequestKind.CANCEL:
+                    await self._cancel(request.run)
+                else:
+                    await self._answer(request.run, request.approval, request.approved, request.reason)
         except (RunError, RunIsOver, RunNotWaiting, TaskRefused) as error:
             return f"refused: {error}"
         except StorageError:

@@ -145,6 +145,21 @@ MIGRATIONS: tuple[Migration, ...] = (
             pattern TEXT NOT NULL, made TEXT NOT NULL, by TEXT NOT NULL DEFAULT '', approval TEXT NOT NULL DEFAULT ''
         ) STRICT, WITHOUT ROWID
         """,
+        # What began an event, and the event that led to it: its number, after `run/` where it is another run's.
+        "ALTER TABLE events ADD COLUMN correlation TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE events ADD COLUMN causation TEXT NOT NULL DEFAULT ''",
+        # What is kept of decisions after their run or session is gone; the index finds what a kill left out.
+        """
+        CREATE TABLE audit (
+            at TEXT NOT NULL, run TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, by TEXT NOT NULL DEFAULT '',
+            correlation TEXT NOT NULL DEFAULT '', body TEXT NOT NULL, PRIMARY KEY (run, seq)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX audit_times ON audit (at, run, seq)",
+        """
+        CREATE INDEX events_audited ON events (at) WHERE kind IN ('approval.asked', 'approval.given',
+            'approval.decided', 'work.patch_applied', 'config.reloaded', 'config.refused')
+        """,
         # Files that the tools of sessions have written; the contents before lie among the blobs.
         """
         CREATE TABLE writes (

@@ -108,7 +108,7 @@ class CallMetrics:
             self._cached, self._doubted,
         ):  # fmt: skip
             for family in each.collect():
-                yield _without_birthday(family)
+                yield without_birthday(family)
 
     def _answered(self, end: CallEnd, reply: Reply, call: tuple[str, str, str, str]) -> None:
         metrics, model = reply.metrics, call[2]
@@ -137,7 +137,7 @@ def _histogram(name: str, told: str, labels: Sequence[str], buckets: Sequence[fl
     return Histogram(name, told, labels, registry=None, buckets=buckets)
 
 
-def _without_birthday(family: Metric) -> Metric:
+def without_birthday(family: Metric) -> Metric:
     """Without the series that tell when each was made: they double the page and nobody asks for them."""
     family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
     return family

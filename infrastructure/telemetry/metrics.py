@@ -27,6 +27,8 @@ class Family:
     counter: bool = False
 
 
+_SUBSCRIBER = ("subscriber",)
+
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         names.QUEUE_DEPTH: Family("Calls that wait for a slot.", ("band",)),
@@ -48,6 +50,21 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         names.MODEL_MEMORY: Family("A loaded model, by where it lies.", ("endpoint", "model", "where")),
         names.RUNS: Family("Runs, by state and, once finished, status.", ("state", "status")),
         names.SSE_CLIENTS: Family("Open event streams."),
+        names.BUS_LAG: Family("How long the oldest event has waited that a subscriber has not heard.", _SUBSCRIBER),
+        names.BUS_WORST_LAG: Family("The longest that an event has waited for it since the start.", _SUBSCRIBER),
+        names.BUS_QUEUED: Family("Events in a subscriber's queue.", _SUBSCRIBER),
+        names.BUS_BEHIND: Family("Runs that it reads from the log, because its queue was full.", _SUBSCRIBER),
+        names.BUS_DELIVERED: Family("Events that it was told of.", _SUBSCRIBER, counter=True),
+        names.BUS_FAILURES: Family("Times that it failed on an event.", _SUBSCRIBER, counter=True),
+        names.BUS_SKIPPED: Family(
+            "Events that it failed on each time, and went on without.", _SUBSCRIBER, counter=True
+        ),
+        names.BUS_CAUGHT_UP: Family("Events that it was told of from the log.", _SUBSCRIBER, counter=True),
+        names.TASKS: Family("Tasks in the event loop."),
+        names.TASK_FAILURES: Family("Errors of tasks that nobody waited for, and of callbacks.", counter=True),
+        names.LOOP_WORST_LAG: Family("The latest that the event loop has woken a sleeper since the start."),
+        names.SESSIONS: Family("Conversations that are kept."),
+        names.APPROVALS_PENDING: Family("Questions to a person that are not answered."),
     }
 )
 

@@ -36,6 +36,26 @@ MODEL_MEMORY = "corral_model_memory_bytes"
 RUNS = "corral_runs"
 SSE_CLIENTS = "corral_sse_clients"
 
+# ------------------------------------------------------------------------------- events, the bus and the loop
+EVENTS = "corral_events_total"
+EVENT_COMMIT = "corral_event_commit_seconds"
+BUS_LAG = "corral_bus_lag_seconds"
+BUS_WORST_LAG = "corral_bus_worst_lag_seconds"
+BUS_QUEUED = "corral_bus_queued"
+BUS_BEHIND = "corral_bus_behind"
+BUS_DELIVERED = "corral_bus_delivered_total"
+BUS_FAILURES = "corral_bus_failures_total"
+BUS_SKIPPED = "corral_bus_skipped_total"
+BUS_CAUGHT_UP = "corral_bus_caught_up_total"
+LOOP_LAG = "corral_loop_lag_seconds"
+LOOP_WORST_LAG = "corral_loop_worst_lag_seconds"
+TASKS = "corral_tasks"
+TASK_FAILURES = "corral_task_failures_total"
+
+# --------------------------------------------------------------------------------------------- conversations
+SESSIONS = "corral_sessions"
+APPROVALS_PENDING = "corral_approvals_pending"
+
 # --------------------------------------------------------------------------------- OpenTelemetry: instruments
 OPERATION_DURATION = "gen_ai.client.operation.duration"
 TOKEN_USAGE = "gen_ai.client.token.usage"
@@ -64,6 +84,8 @@ PROVIDER = "ollama"
 # -------------------------------------------------------------------------------------------------- the scales
 DURATION_BUCKETS = tuple(0.01 * 2**step for step in range(18))
 """Seconds: those that the conventions advise, and further, to 22 minutes: a call to a local model may take that."""
+COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds of a commit, and of a loop that is held up."""
 CHUNK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 """Seconds a token."""
 TOKEN_BUCKETS = tuple(float(4**step) for step in range(11))

@@ -19,6 +19,7 @@ from agents.fitting import Draft, Fitted, Room, Section, plain
 from agents.model import Completion, LanguageModel, Question
 from agents.trimming import said
 from infrastructure.events.catalogue import (
+    CallBegan,
     CallCompleted,
     CallDoubted,
     CallFailed,
@@ -258,6 +259,8 @@ def _tell(call_id: str, role: str, model: str, emit: Emit, update: CallUpdate) -
             emit(CallPlaced(call=call_id, role=role, server=update.server or ""))
         case CallState.WAITING:
             emit(CallWaiting(call=call_id, role=role, server=update.server or "", loading=update.loaded is False))
+        case CallState.STREAMING:
+            emit(CallBegan(call=call_id, role=role, server=update.server or "", seconds=round(update.seconds, 3)))
         case _:
             return
 

@@ -226,8 +226,8 @@ async def test_question_open_when_the_holder_goes_is_asked_again_by_the_next(tmp
             while not ending.done():  # following anew starts over
                 async for stored in guest.follow(run):
                     again = stored.event.kind == "approval.asked" and stored.execution == 2
-                    if again and stored.position not in asked_again:
-                        asked_again.add(stored.position)
+                    if again and stored.seq not in asked_again:
+                        asked_again.add(stored.seq)
                         await guest.answer(run, "plan:1", approved=True)
                 await asyncio.wait([ending], timeout=LOOK)
             assert len(asked_again) == 1

@@ -223,7 +223,8 @@ def test_an_event_is_one_line_whatever_it_holds(text: str) -> None:
 def test_a_body_with_line_ends_in_its_layout_is_written_anew() -> None:
     body = '{\n "kind": "run.noted",\r\n "text": "a\\nb"\n}'
     assert json.loads(event_json(stored("a\nb", body))) == {
-        "run": "r", "seq": 7, "at": "2026-01-05T00:00:00.000000Z", "execution": 1, "kind": "run.noted", "text": "a\nb",
+        "run": "r", "seq": 7, "at": "2026-01-05T00:00:00.000000Z", "execution": 1, "correlation": "", "causation": "",
+        "kind": "run.noted", "text": "a\nb",
     }  # fmt: skip
     assert event_frame(stored("a\nb", body)).count(b"\n") == 4
 

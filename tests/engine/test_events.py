@@ -80,7 +80,7 @@ async def test_every_call_is_told_from_the_queue_to_its_completion(tmp_path):
         assert len(calls) == result.model_calls
         for name, kinds in calls.items():
             assert list(dict.fromkeys(kinds)) == [
-                "call.queued", "call.placed", "call.waiting", "call.text", "call.completed",
+                "call.queued", "call.placed", "call.waiting", "call.began", "call.text", "call.completed",
             ], name  # fmt: skip
         assert {"intent#0", "planner:1#0", "tester:1#0", "write:1:1#0", "debugger:1:1#0", "write:1:2#0"} <= set(calls)
 

@@ -14,6 +14,7 @@ from infrastructure.events.catalogue.agent import AgentCompleted, AgentFailed, A
 from infrastructure.events.catalogue.approval import ApprovalAsked, ApprovalDecided, ApprovalGiven
 from infrastructure.events.catalogue.base import Event
 from infrastructure.events.catalogue.call import (
+    CallBegan,
     CallCompleted,
     CallDoubted,
     CallFailed,
@@ -86,6 +87,7 @@ AnyEvent: TypeAlias = Annotated[
     | CallQueued
     | CallPlaced
     | CallWaiting
+    | CallBegan
     | TextStreamed
     | CallRestarted
     | CallCompleted
@@ -151,6 +153,7 @@ __all__ = [
     "ApprovalDecided",
     "ApprovalGiven",
     "BudgetSpent",
+    "CallBegan",
     "CallCompleted",
     "CallDoubted",
     "CallFailed",

@@ -38,6 +38,15 @@ class CallWaiting(CallEvent):
     """The model was not in memory there, so most of the wait is the load."""
 
 
+class CallBegan(CallEvent):
+    """The first byte of the answer is here."""
+
+    kind: Literal["call.began"] = "call.began"
+    server: str
+    seconds: float = 0.0
+    """Since the call was made, its wait for a slot included."""
+
+
 class TextStreamed(CallEvent):
     """Text arrived, pieces within 50 ms merged. For display: may be pruned; the completed call is the record."""
 
