@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from backend.bootstrap import Application
 from backend.dependencies import Doorway
 from backend.problems import Problem, Problems, add_problems
-from backend.routers import batches, health, metrics, page, pool, runs, signin
+from backend.routers import batches, config, health, metrics, page, pool, runs, signin
 from backend.security.guard import PUBLIC_PATHS, Guard, GuardMiddleware
 from backend.security.headers import SecurityHeaders
 from backend.security.token import open_keys
@@ -64,7 +64,7 @@ def create_app(
     )
     app.state.doorway = doorway
     add_problems(app)
-    for module in (runs, pool, batches, health, metrics, signin, page):
+    for module in (runs, pool, batches, config, health, metrics, signin, page):
         app.include_router(module.router)
     app.openapi = lambda: _document(app)
     return app

@@ -12,9 +12,10 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from backend.reconfiguring import Reconfiguring, addresses_of, loaded_ahead
 from infrastructure.checkpoints import CheckpointStore, open_checkpointer
+from infrastructure.config.manager import ConfigurationManager, SettingsSource
 from infrastructure.config.settings import Settings
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.conversation.opening import Foundation, open_conversations
@@ -50,7 +51,7 @@ TALKING = ("serve", "chat")
 class Application:
     """Everything that is open."""
 
-    settings: Settings
+    config: ConfigurationManager
     directory: DataDirectory
     pool: OllamaConnectionPool
     engine: TaskOrchestrator
@@ -71,6 +72,11 @@ class Application:
     epoch: str
     """Which engine this is, of those that have held the data directory: when it took the lock."""
 
+    @property
+    def settings(self) -> Settings:
+        """Those that hold now: other ones may hold for the next piece of work."""
+        return self.config.current
+
     async def announce(self, address: str) -> None:
         """Say in the engine's lock where this application listens; an empty address takes that back."""
         await asyncio.to_thread(self.lock.announce, address)
@@ -85,6 +91,7 @@ async def open_application(
     lock: EngineLock | None = None,
     pool: OllamaConnectionPool | None = None,
     sandbox: OpenSandbox | None = None,
+    config: ConfigurationManager | None = None,
 ) -> AsyncGenerator[Application]:
     """Open the whole application on the settings' data directory.
 
@@ -95,15 +102,18 @@ async def open_application(
         lock: The engine's lock, where the caller holds it already; it is let go at the end.
         pool: Instead of one made from the settings; it is closed here all the same.
         sandbox: Instead of the one the settings choose.
+        config: Whose settings these are, where they may change while this is open.
 
     Raises:
         StorageError: the data directory cannot be used.
     """
+    config = config or ConfigurationManager.fixed(settings)
     directory = DataDirectory(settings.paths.data)
     await asyncio.to_thread(directory.prepare)
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(lock or EngineLock(directory.lock, verb=verb))
         await lock.wait(on_wait=on_wait)
+        settings = config.current  # others may hold by now
         database = await stack.enter_async_context(Database(directory.database))
         log = SqliteEventLog(database)
         stack.push_async_callback(log.aclose)
@@ -117,11 +127,14 @@ async def open_application(
         pool = await stack.enter_async_context(
             pool or OllamaConnectionPool(settings.servers, lanes=settings.lanes, settings=settings.pool)
         )
-        call_metrics = CallMetrics({server.label: urlsplit(server.url).netloc for server in settings.servers})
+        addresses = {**addresses_of(settings)}
+        call_metrics = CallMetrics(addresses)
         pool.observe(call_metrics)
-        opener = sandbox or sandbox_opener(settings)
+        following = Reconfiguring(pool=pool, addresses=addresses, log=log, verb=verb)
+        stack.callback(config.subscribe(following))
+        opener = sandbox or sandbox_opener(config)
         parts = EngineParts(
-            settings=settings,
+            config=config,
             pool=pool,
             open_sandbox=opener,
             graph=compile_codegen_graph(checkpointer=checkpoints),
@@ -137,7 +150,7 @@ async def open_application(
         engine = await stack.enter_async_context(TaskOrchestrator(parts))
         servers = await stack.enter_async_context(McpServers(settings.tools.mcp))
         foundation = Foundation(
-            settings=lambda: settings,
+            settings=lambda: config.current,
             pool=pool,
             database=database,
             log=log,
@@ -152,10 +165,10 @@ async def open_application(
         )
         conversations = await stack.enter_async_context(open_conversations(foundation, recover=verb in TALKING))
         delivery.subscribe("conversations", conversations.hear, kinds=HEARD)
-        if ahead := _loaded_ahead(settings, verb):
+        if ahead := loaded_ahead(settings, verb):
             pool.preload(ahead)
         yield Application(
-            settings=settings,
+            config=config,
             directory=directory,
             pool=pool,
             engine=engine,
@@ -177,23 +190,18 @@ async def open_application(
         )
 
 
-def _loaded_ahead(settings: Settings, verb: str) -> tuple[str, ...]:
-    """The lanes to load at the start. One run's own model may be another than the settings', a server's is not."""
-    if settings.pool.preload is not None:
-        return settings.pool.preload
-    named = (settings.model, *settings.roles.values()) if verb == "serve" else ()
-    return tuple(dict.fromkeys(filter(None, named)))
-
-
-def sandbox_opener(settings: Settings) -> OpenSandbox:
-    """The sandbox is chosen and checked when the first run needs it, once."""
-    opened: list[Sandbox] = []
+def sandbox_opener(config: SettingsSource) -> OpenSandbox:
+    """The sandbox is chosen and checked when a run first needs it, and again when the settings choose another."""
+    opened: dict[tuple[object, ...], Sandbox] = {}
 
     async def opener() -> Sandbox:
-        if not opened:
-            wanted = settings.sandbox
+        wanted = config.current.sandbox
+        choice = wanted.level, wanted.at_once, wanted.read
+        if choice not in opened:
             level = "auto" if wanted.level == "auto" else Level(wanted.level)
-            opened.append(await open_sandbox(level, at_once=wanted.at_once, extra_read=wanted.read))
-        return opened[0]
+            found = await open_sandbox(level, at_once=wanted.at_once, extra_read=wanted.read)
+            opened.clear()  # runs that have the last one keep it
+            opened[choice] = found
+        return opened[choice]
 
     return opener

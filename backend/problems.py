@@ -36,6 +36,8 @@ from backend.security.errors import (
 from backend.security.pages import alert, small_page, wants_page
 from backend.stopping import ShuttingDown, TooManyStreams
 from infrastructure.batch.registry import UnknownBatch
+from infrastructure.config.errors import ConfigError
+from infrastructure.config.manager import Fixed
 from infrastructure.conversation.errors import Draining, EmptyMessage, NothingToStop, SessionBusy, UnknownCall
 from infrastructure.events.log import UnreadableEvent
 from infrastructure.pool.errors import PoolSaturated
@@ -105,6 +107,9 @@ STATUSES: Mapping[type[Exception], int] = {
     DecisionRefused: 422,
     ApprovalsClosed: 503,
     ApprovalError: 409,
+    # the settings
+    ConfigError: 422,
+    Fixed: 409,
     # the machine and the servers
     PoolSaturated: 429,
     OllamaError: 503,

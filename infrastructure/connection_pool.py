@@ -7,6 +7,7 @@ decided is in `infrastructure.pool`.
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -99,15 +100,14 @@ class OllamaConnectionPool:
             BadAddress: an address cannot be read.
             ValueError: a server is named twice.
         """
-        self._settings = settings or PoolSettings()
+        settings = settings or PoolSettings()
         self._lanes = LaneBook(lanes or {})
-        self._dispatcher = Dispatcher(by_url(servers), self._settings, clock)
+        self._dispatcher = Dispatcher(by_url(servers), settings, clock)
         self._catalogue = Catalogue(self._dispatcher)
         self._rooms = Rooms(self._dispatcher, self._lanes, self._catalogue)
         self._expectations = Expectations(self._dispatcher, self._lanes)
         self._warming = Warming(self._dispatcher, self._expectations)
-        pinned = self._settings.preload or ()
-        self._renewing = Renewing(self._dispatcher, self._lanes, self._expectations, pinned)
+        self._renewing = Renewing(self._dispatcher, self._lanes, self._expectations, settings.preload or ())
         self._dispatcher.on_call = self._renewing.wake
         self._flights = Flights()
         self._closing: asyncio.Task[None] | None = None
@@ -331,6 +331,46 @@ class OllamaConnectionPool:
         """
         await self._dispatcher.fleet.remove(self._dispatcher.fleet.named(server))
 
+    def reconfigure(
+        self,
+        servers: Sequence[str | ServerSettings],
+        *,
+        lanes: Mapping[str, LaneSettings],
+        settings: PoolSettings,
+    ) -> None:
+        """Other settings from now on, while calls go on; none of them fails by it.
+
+        A server that is no longer named gets no new calls and is forgotten when those it has are over; one that is
+        named again before that stays. One of the same address keeps what it holds: its numbers of slots and models hold
+        at once, what its connections are made from for the calls that are sent later. Limits and what lane names mean
+        hold for calls that begin later.
+
+        Raises:
+            BadAddress: an address cannot be read; nothing is changed.
+            ValueError: a server is named twice; nothing is changed.
+            PoolClosed: there is no pool any more.
+        """
+        wanted = by_url(servers)
+        self._dispatcher.check_open()
+        if self._lanes.replace(lanes):
+            self._flights = Flights()  # an equal question under way may be asked of what a name meant before
+        self._dispatcher.limit(settings)
+        self._renewing.pinned = settings.preload or ()
+        self._rooms.forget()
+        self._dispatcher.fleet.become(wanted)
+
+    def with_lanes(self, lanes: Mapping[str, LaneSettings]) -> OllamaConnectionPool:
+        """This pool, in which lane names mean these from now on, whatever `reconfigure` says: for one piece of work.
+
+        All but the names is shared, closing included.
+        """
+        same = copy.copy(self)
+        same._lanes = LaneBook(lanes, like=self._lanes)
+        same._rooms = Rooms(self._dispatcher, same._lanes, self._catalogue)
+        same._expectations = self._expectations.with_lanes(same._lanes)
+        same._flights = Flights()
+        return same
+
     # ------------------------------------------------------------------------------------------ state
     def snapshot(self) -> PoolSnapshot:
         """Servers, health, models, slots, queue and rates at this moment; asks no server."""
@@ -370,7 +410,7 @@ class OllamaConnectionPool:
     ) -> ChunkStream:
         self._dispatcher.check_open()
         settings = self._lanes.settings(model)
-        if is_cloud(settings.model) and not self._settings.allow_cloud:
+        if is_cloud(settings.model) and not self._dispatcher.settings.allow_cloud:
             raise CloudModelRefused(settings.model)
         lane, rest = self._lanes.split(settings, options)
         lane = self._dispatcher.inventory.aliases.lane(lane)

@@ -16,6 +16,7 @@ from typing import Self
 
 from langgraph.types import Command
 
+from infrastructure.config.settings import Settings
 from infrastructure.events.catalogue import RunCreated
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId, new_run_id
@@ -109,9 +110,10 @@ class TaskOrchestrator:
         self._check()
         run = None if request is None else await self._parts.runs.keyed(request)
         if run is None:
-            admitted = await admit(spec, self._parts.settings, self._parts.pool)
+            settings = self._parts.config.current
+            admitted = await admit(spec, settings, self._parts.pool.with_lanes(settings.lanes))
             new = new_run_id()
-            run = await self._steering.alone(new, lambda: self._take(new, admitted, request))
+            run = await self._steering.alone(new, lambda: self._take(new, admitted, settings, request))
             if run == new:
                 return run
         await self._steering.alone(run, lambda: self._begin_left(run))
@@ -214,14 +216,14 @@ class TaskOrchestrator:
             raise ExceptionGroup("some runs could not be brought to rest", list(failures.values()))
 
     # ------------------------------------------------------------------------- steering, each run's in turn
-    async def _take(self, run: RunId, admitted: Admitted, request: RequestKey | None) -> RunId:
+    async def _take(self, run: RunId, admitted: Admitted, settings: Settings, request: RequestKey | None) -> RunId:
         """Keep a new run and begin it; the run that the same request began meanwhile instead, if there is one."""
         spec, runs = admitted.spec, self._parts.runs
         asked, repo = spec.model_dump_json(), str(spec.repo)
         record = await runs.create(run=run, thread=run, task=spec.task, repo=repo, request_json=asked, request=request)
         if record.run == run:
             await self._parts.log.append(run, 0, RunCreated(task=spec.task, repo=repo, simulated=admitted.simulated))
-            await self._launch(run, spec)
+            await self._launch(run, spec, settings=settings)
         return record.run
 
     async def _begin_left(self, run: RunId) -> None:
@@ -281,13 +283,15 @@ class TaskOrchestrator:
         await self._launch(run, task_of(record).model_copy(update={"no_input": no_input}))
 
     # ----------------------------------------------------------------------------------- executing
-    async def _launch(self, run: RunId, spec: TaskSpec, given: GraphInput = None) -> None:
-        """Begin an execution, and wait until the log says so."""
+    async def _launch(
+        self, run: RunId, spec: TaskSpec, given: GraphInput = None, settings: Settings | None = None
+    ) -> None:
+        """Begin an execution, and wait until the log says so. A run in hand has its settings already."""
         self._unkept.pop(run, None)
         loop = asyncio.get_running_loop()
         live = self._live.get(run)
         if live is None:
-            live = self._live[run] = LiveRun(run, spec, loop.create_future())
+            live = self._live[run] = LiveRun(run, spec, settings or self._parts.config.current, loop.create_future())
         live.begin(spec)
         executing = self._settle(run, lambda: self._executor.execute(live, given))
         live.task = loop.create_task(executing, name=f"run {run}")

@@ -25,6 +25,7 @@ from backend.cli.tokens import Output
 from infrastructure.batch import BatchError, BatchRegistry, EngineRuns, Order, Wishes
 from infrastructure.batch.identity import corral_version, prompts_sha
 from infrastructure.batch.lines import replace_lines
+from infrastructure.config.manager import ConfigurationManager
 from infrastructure.config.settings import Candidates, Settings
 from infrastructure.evaluation import (
     Arm,
@@ -187,7 +188,11 @@ class _Work:
 
     @asynccontextmanager
     async def _judge(self, seat: Seat) -> AsyncGenerator[HiddenJudge]:
-        opener = sandbox_opener(self._settings) if seat.application is None else seat.application.open_sandbox
+        opener = (
+            sandbox_opener(ConfigurationManager.fixed(self._settings))
+            if seat.application is None
+            else seat.application.open_sandbox
+        )
         wanted = self._settings.sandbox
         limits = Limits(
             wall_seconds=wanted.seconds,

@@ -16,11 +16,13 @@ from backend.cli.console import Terminal, open_terminal
 from backend.cli.entrance import entrance_of
 from backend.cli.errors import Refused
 from backend.cli.listening import not_listening
-from backend.cli.options import NO_OPTIONS, Common, load
+from backend.cli.options import NO_OPTIONS, Common, config_file, load
 from backend.cli.reloading import source_changed, start_again
+from backend.cli.rereading import on_hangup
 from backend.cli.run import say_who_holds
 from backend.server import PORTS_TRIED, AsyncServerCore, NoPassword, check_host, listen, loop_name, run_in_loop
 from infrastructure.config.load import Loaded
+from infrastructure.config.manager import ConfigSource, ConfigurationManager, News, NotReloaded
 from infrastructure.config.settings import ServeSettings, Settings
 
 VERB = "serve"
@@ -42,11 +44,19 @@ def serve(
 ) -> int:
     """Serve the page and the API until Ctrl-C. Tasks that came over it go on when it is started again.
 
+    Changes of the settings file hold while it runs (`serve.watch`), also on SIGHUP; what they cannot reach is said.
+
     Where the data directory is served already, it only says where a browser signs in.
     """
     terminal = open_terminal()
-    loaded = load(common, {"serve.host": host, "serve.port": port})
-    settings = _with_password(loaded.settings, password_file)
+    password = None if password_file is None else _password_of(password_file)
+
+    def read() -> Loaded:
+        loaded = load(common, {"serve.host": host, "serve.port": port})
+        return Loaded(_with_password(loaded.settings, password), loaded.origins)
+
+    config = ConfigurationManager.begin(ConfigSource(config_file(common), read))
+    settings = config.current
     if (there := entrance_of(settings, VERB)) is not None:
         terminal.say(f"this data directory is served already, at {there.address} (process {there.pid})")
         terminal.say(f"  → {there.page}    {_BY_PASSWORD if there.by_password else _BY_CODE}")
@@ -55,27 +65,32 @@ def serve(
         check_host(settings.serve.host, settings.serve)
     except NoPassword as error:
         raise Refused(str(error), error.hint) from None
-    listener = _inherited(fd) if fd is not None else _listener(loaded, terminal)
+    listener = _inherited(fd) if fd is not None else _listener(config, terminal)
     kept = os.dup(listener.fileno()) if reload else None
     browser = terminal.interactive and not no_browser
-    changed = run_in_loop(lambda: _serve(settings, listener, terminal, reload=reload, browser=browser))
+    changed = run_in_loop(lambda: _serve(config, listener, terminal, reload=reload, browser=browser))
     if changed and kept is not None:
         start_again(kept)
     return 0
 
 
 async def _serve(
-    settings: Settings, listener: socket.socket, terminal: Terminal, *, reload: bool, browser: bool
+    config: ConfigurationManager, listener: socket.socket, terminal: Terminal, *, reload: bool, browser: bool
 ) -> bool:
     """Serve to the end; whether that came because the source changed."""
+    settings = config.current
     async with AsyncExitStack() as stack:
         core = AsyncServerCore(
-            lambda: open_application(settings, verb=VERB, on_wait=say_who_holds(terminal)),
+            lambda: open_application(settings, verb=VERB, on_wait=say_who_holds(terminal), config=config),
             settings.serve,
             listener=listener,
         )
         await stack.enter_async_context(core)
         stack.enter_context(core.signals())
+        stack.callback(config.subscribe(lambda news: _say_news(news, terminal)))
+        stack.enter_context(on_hangup(config.reload, ended=core.begin_shutdown))
+        if settings.serve.watch:
+            await stack.enter_async_context(config.watching())
         watching = asyncio.ensure_future(source_changed() if reload else asyncio.Event().wait())
         watching.add_done_callback(lambda done: core.begin_shutdown())
         stack.callback(watching.cancel)
@@ -84,6 +99,13 @@ async def _serve(
         terminal.say("shutting down")
         await core.aclose()  # while signals are still ours
         return watching.done()
+
+
+def _say_news(news: News, terminal: Terminal) -> None:
+    if isinstance(news, NotReloaded):
+        terminal.warn(str(news))
+    else:
+        terminal.say(str(news))
 
 
 async def _say_where(address: str, settings: Settings, terminal: Terminal, *, browser: bool) -> None:
@@ -114,9 +136,13 @@ def elsewhere(serve: ServeSettings, address: str) -> tuple[str, ...]:
     )
 
 
-def _with_password(settings: Settings, file: Path | None) -> Settings:
-    if file is None:
+def _with_password(settings: Settings, password: SecretStr | None) -> Settings:
+    if password is None:
         return settings
+    return settings.model_copy(update={"serve": settings.serve.model_copy(update={"password": password})})
+
+
+def _password_of(file: Path) -> SecretStr:
     try:
         password = file.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
@@ -127,8 +153,7 @@ def _with_password(settings: Settings, file: Path | None) -> Settings:
         raise Refused(
             f"--password-file: the password in {file} is shorter than {MIN_PASSWORD} characters", "Choose a longer one."
         )
-    serve = settings.serve.model_copy(update={"password": SecretStr(password)})
-    return settings.model_copy(update={"serve": serve})
+    return SecretStr(password)
 
 
 def _inherited(fd: int) -> socket.socket:
@@ -140,10 +165,10 @@ def _inherited(fd: int) -> socket.socket:
         ) from None
 
 
-def _listener(loaded: Loaded, terminal: Terminal) -> socket.socket:
+def _listener(config: ConfigurationManager, terminal: Terminal) -> socket.socket:
     """A socket where the settings say; at the next free port only where nobody asked for one."""
-    host, port = loaded.settings.serve.host, loaded.settings.serve.port
-    tries = PORTS_TRIED if loaded.origins["serve.port"] == "default" else 1
+    host, port = config.current.serve.host, config.current.serve.port
+    tries = PORTS_TRIED if config.origins["serve.port"] == "default" else 1
     try:
         listener = listen(host, port, tries=tries)
     except OSError as error:

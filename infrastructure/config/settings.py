@@ -276,6 +276,9 @@ class ServeSettings(Frozen):
     """What a browser is asked for instead of a one-time address. At least 8 characters."""
     hosts: tuple[str, ...] = ()
     """Further names it is reached by, as the `Host` header has them: that of a proxy, or of this machine."""
+    watch: bool = True
+    """Whether `corral serve` takes changes of the settings file while it runs. SIGHUP and `POST /api/v1/config/reload`
+    have it read in any case."""
 
 
 class RetentionSettings(Frozen):
@@ -339,6 +342,16 @@ class Settings(Frozen):
     serve: ServeSettings = ServeSettings()
     sessions: SessionSettings = SessionSettings()
     conversation: ConversationSettings = ConversationSettings()
+
+    @field_validator("servers")
+    @classmethod
+    def _are_different(cls, value: tuple[ServerSettings, ...]) -> tuple[ServerSettings, ...]:
+        named: set[str] = set()
+        for server in value:
+            if server.url in named:
+                raise ValueError(f"{server.url} is named twice")
+            named.add(server.url)
+        return value
 
     def lane_of(self, name: str) -> LaneSettings:
         """The lane a name stands for: an entry of `lanes`, else the model of that name as the server has it."""

@@ -78,7 +78,12 @@ def read_humaneval(file: Path, test_command: str | None = None) -> tuple[Problem
     """
     problems: dict[str, Problem] = {}
     wrong: list[str] = []
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+    content = file.read_bytes()
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        raise BadSet(file, ["it is no UTF-8 text"]) from None
+    for number, line in enumerate(content.splitlines(), 1):
         if not line.strip():
             continue
         try:

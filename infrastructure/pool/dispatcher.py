@@ -83,6 +83,12 @@ class Dispatcher:
         self._alarm_at = math.inf
         self._positions: asyncio.TimerHandle | None = None
 
+    def limit(self, settings: PoolSettings) -> None:
+        """Other limits hold for the calls that begin from now on."""
+        self.settings = settings
+        self.scheduler.limit_queue(settings.queue_length)
+        self.inventory.limit(settings)
+
     # ------------------------------------------------------------------------------------------ calls
     def admit(
         self,

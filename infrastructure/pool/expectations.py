@@ -28,10 +28,14 @@ _log = logging.getLogger(__name__)
 class Expectations:
     """Over one pool's servers."""
 
-    def __init__(self, dispatcher: Dispatcher, lanes: LaneBook) -> None:
+    def __init__(self, dispatcher: Dispatcher, lanes: LaneBook, told: set[str] | None = None) -> None:
         self._pool = dispatcher
         self._lanes = lanes
-        self._told: set[str] = set()
+        self._told: set[str] = set() if told is None else told
+
+    def with_lanes(self, lanes: LaneBook) -> Expectations:
+        """The same of other lanes; what was told is not told again."""
+        return Expectations(self._pool, lanes, self._told)
 
     def local(self, names: Iterable[str]) -> dict[str, LaneSettings]:
         """The lanes of these names that a server has to load; of a model's own names the one that its lane has."""

@@ -15,6 +15,8 @@ from infrastructure.pool.refusal import Found, reasons_of, refusal
 from infrastructure.pool.states import CallState, Health
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from infrastructure.config.settings import ServerSettings
     from infrastructure.pool.dispatcher import Dispatcher
     from infrastructure.pool.ticket import Ticket
@@ -30,6 +32,7 @@ class Fleet:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._pool = dispatcher
         self._settle: asyncio.TimerHandle | None = None
+        self._leaving: dict[str, asyncio.Task[None]] = {}
 
     # ------------------------------------------------------------------------------- they come and go
     def add(self, settings: ServerSettings) -> None:
@@ -64,6 +67,53 @@ class Fleet:
         self._pool.scheduler.set_draining(name, draining)
         self._pool.pump()
 
+    def become(self, wanted: Mapping[str, ServerSettings]) -> None:
+        """These are the servers from now on: see `OllamaConnectionPool.reconfigure`."""
+        pool = self._pool
+        for name, settings in wanted.items():
+            if name not in pool.servers:
+                self.add(settings)
+            else:
+                self._stay(name)
+                self._change(name, settings)
+        for name in pool.servers.keys() - wanted.keys():
+            self._leave(name)
+        first = {name: pool.servers[name] for name in wanted}
+        others = {name: each for name, each in pool.servers.items() if name not in wanted}
+        pool.servers.clear()
+        pool.servers.update(first | others)
+        pool.pump()
+
+    def _change(self, name: str, settings: ServerSettings) -> None:
+        """The same server, otherwise: its memory and what is known of it stay; connections only where they may."""
+        pool, before = self._pool, self._pool.servers[name]
+        pool.servers[name] = settings
+        numbers = settings.slots, settings.max_loaded_models
+        if numbers != (before.slots, before.max_loaded_models):
+            pool.scheduler.resize_server(name, *numbers)
+        if _reached(settings) != _reached(before):
+            pool.inventory.reconnect(name)
+
+    def _leave(self, name: str) -> None:
+        """It gets no new calls from this moment on, and is forgotten when those in flight are over."""
+        if name in self._leaving:
+            return
+        self.set_draining(name, True)
+        task = self._pool.background.start(self.remove(name), f"let {self._pool.servers[name].label} go")
+        self._leaving[name] = task
+        task.add_done_callback(lambda done: self._left(name, done))
+
+    def _left(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._leaving.get(name) is task:
+            del self._leaving[name]
+
+    def _stay(self, name: str) -> None:
+        """It was to leave, and is wanted again."""
+        leaving = self._leaving.pop(name, None)
+        if leaving is not None:
+            leaving.cancel()
+            self.set_draining(name, False)
+
     async def remove(self, name: str) -> None:
         """Give a server no new calls, wait until those in flight there are over, and forget it."""
         pool = self._pool
@@ -73,8 +123,8 @@ class Fleet:
         if name in pool.servers:
             del pool.servers[name]
             pool.scheduler.remove_server(name)
+            pool.inventory.forget(name)
             pool.changes.ring()
-            await pool.inventory.forget(name)
 
     # ------------------------------------------------------------------------------ what they have
     def refresh(self) -> None:
@@ -149,3 +199,8 @@ class Fleet:
                 )
             )
         return found
+
+
+def _reached(settings: ServerSettings) -> ServerSettings:
+    """What connections are made from: all but the numbers."""
+    return settings.model_copy(update={"slots": None, "max_loaded_models": None})

@@ -64,6 +64,7 @@ class HungLanes:
 
     def go_round(self, now: float) -> None:
         """Note who was heard; suspect who was not for too long; look after those that hang."""
+        self._silences.longest_answer = self._pool.settings.num_predict
         for place in list(self._hung):
             self._look_after(place, now)
         for place, runs in self._sent().items():
@@ -139,7 +140,7 @@ class HungLanes:
             keep_alive=keep_alive,
             shift=lane.shift,
         )
-        limits = self._pool.settings.phases
+        label, limits = self._pool.servers[name].label, self._pool.settings.phases
         limits = limits.model_copy(update={"first_byte": seconds, "between_tokens": seconds, "total": seconds})
         try:
             async with self._pool.inventory.client(name).generate(request, phases=limits) as chunks:
@@ -148,7 +149,7 @@ class HungLanes:
         except (PhaseTimeout, ServerUnreachable):
             return False
         except OllamaError as error:
-            _log.info("%s on %s answers a probe: %s", lane, self._pool.servers[name].label, error)
+            _log.info("%s on %s answers a probe: %s", lane, label, error)
         return True
 
     def _condemn(self, place: Place, runs: Sequence[Running], limit: float) -> None:

@@ -147,19 +147,32 @@ class Inventory:
         """Why a server is down."""
         return self._errors.get(server)
 
-    async def forget(self, server: str) -> None:
-        """The server is not ours any more."""
-        look = self._looks.get(server)
+    def forget(self, server: str) -> None:
+        """The server is not ours any more. Its connections are closed when nothing is under way on them."""
+        look = self._looks.pop(server, None)
         if look is not None:
             look.cancel()
-            await asyncio.wait([look])
         self._holdings.pop(server, None)
         self.aliases.forget(server)
         self._errors.pop(server, None)
         self._stale.discard(server)
-        client = self._clients.pop(server, None)
-        if client is not None:
-            await client.aclose()
+        for known in (self._windows, self._seen_windows):
+            for place in [place for place in known if place[0] == server]:
+                del known[place]
+        self._asked = {place for place in self._asked if place[0] != server}
+        self._let_go(server, None)
+
+    def reconnect(self, server: str) -> None:
+        """The server is reached otherwise from now on. What is under way ends as it began."""
+        self._let_go(server, self._looks.get(server))
+        self.look_soon(server)
+
+    def limit(self, settings: PoolSettings) -> None:
+        """Other limits hold from now on."""
+        before, self._settings = self._settings, settings
+        if _of_clients(before) != _of_clients(settings):
+            for server in list(self._clients):
+                self.reconnect(server)
 
     async def aclose(self) -> None:
         """Close the clients."""
@@ -167,12 +180,18 @@ class Inventory:
         self._clients.clear()
         await asyncio.gather(*(client.aclose() for client in clients))
 
+    def _let_go(self, server: str, look: asyncio.Task[None] | None) -> None:
+        """Use the client no more, and close it when nothing needs it: a look asks it twice, and waits between."""
+        client = self._clients.pop(server, None)
+        if client is not None:
+            self._background.start(_retire(client, look), f"let go of {client.server.label}")
+
     async def _look(self, server: str) -> None:
         self._scheduler.look_begins(server)
         loads = self._scheduler.servers[server].loads
         client = self.client(server)
         seconds = self._settings.phases.connect
-        known = False
+        known, task = False, asyncio.current_task()
         try:
             async with asyncio.TaskGroup() as group:
                 holds = group.create_task(_outcome(partial(client.tags, seconds=seconds)))
@@ -186,14 +205,14 @@ class Inventory:
             self._seen(server, models, has_loaded.result(), loads)
             known = True
         finally:
-            if not known and server in self._scheduler.servers:
-                # Closed, or a defect of ours: nobody may wait for this look for ever.
-                self._scheduler.down(server, "the look at it failed", self._clock())
-            del self._looks[server]
-            if server in self._stale:
-                self._stale.discard(server)
-                if known:
-                    self.look(server)
+            if self._looks.get(server) is task:  # else the server was removed meanwhile
+                if not known:  # closed, or a defect of ours: nobody may wait for this look for ever
+                    self._scheduler.down(server, "the look at it failed", self._clock())
+                del self._looks[server]
+                if server in self._stale:
+                    self._stale.discard(server)
+                    if known:
+                        self.look(server)
             self.on_look()
 
     def _seen(
@@ -242,6 +261,20 @@ class Inventory:
 
 
 _NOTHING = Holdings()
+
+
+def _of_clients(settings: PoolSettings) -> tuple[object, ...]:
+    """What a client is made with."""
+    return settings.phases, settings.line_bytes, settings.allow_cloud
+
+
+async def _retire(client: OllamaClient, look: asyncio.Task[None] | None) -> None:
+    """Close a client when the look and all else that uses it is over; at once when cancelled."""
+    try:
+        if look is not None:
+            await asyncio.wait([look])
+    finally:
+        await client.retire()
 
 
 async def _outcome(asking: Callable[[], Coroutine[object, object, T]]) -> T | OllamaError:

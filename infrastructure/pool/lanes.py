@@ -133,13 +133,25 @@ def call_options(options: Options) -> Options:
 class LaneBook:
     """Lanes by the name people give them, else by model; a plain model name needs no entry."""
 
-    def __init__(self, lanes: Mapping[str, LaneSettings]) -> None:
-        self._named = dict(lanes)
-        self._told: set[Lane] = set()
-        self._wider: dict[str, int] = {}
+    def __init__(self, lanes: Mapping[str, LaneSettings], like: LaneBook | None = None) -> None:
+        """A book of these lanes, which shares what `like` has learned of models, now and later."""
+        self._named: dict[str, LaneSettings] = {}
+        self._told: set[Lane] = set() if like is None else like._told
+        self._wider: dict[str, int] = {} if like is None else like._wider
         self._configured: dict[str, LaneSettings] = {}
         self._usual: dict[int, tuple[LaneSettings, Lane]] = {}
+        self._by_model: dict[str, LaneSettings] = {}
+        self.replace(lanes)
+
+    def replace(self, lanes: Mapping[str, LaneSettings]) -> bool:
+        """These are the lanes from now on; whether they are others. What was learned of models stays."""
+        if self._named == lanes:
+            return False
+        self._named = dict(lanes)
         self._by_model = {canonical(lane.model): lane for lane in reversed(list(lanes.values()))}
+        self._configured.clear()
+        self._usual.clear()
+        return True
 
     def configured(self, name: str) -> LaneSettings:
         """What a lane name or a model name stands for."""

@@ -63,7 +63,8 @@ class Catalogue:
         async with aclosing(self._pool.inventory.client(name).pull(model)) as progress:
             async for step in progress:
                 yield step
-        await self._look([name])
+        if name in self._pool.servers:  # else it was removed meanwhile
+            await self._look([name])
 
     async def _holder(self, model: str) -> str:
         await self._look(list(self._pool.servers))

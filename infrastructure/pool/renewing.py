@@ -62,7 +62,8 @@ class Renewing:
         self._pool = dispatcher
         self._lanes = lanes
         self._expectations = expectations
-        self._pinned = pinned
+        self.pinned = pinned
+        """As given; others may be set at any time."""
         self._wall = wall
         self._timer: asyncio.TimerHandle | None = None
 
@@ -94,7 +95,7 @@ class Renewing:
     def _kept(self, server: ServerState) -> Iterator[Lane]:
         """The lanes that are to stay on the server now."""
         now = self._pool.clock()
-        pinned = {lane_of(each, {}) for each in self._expectations.local(self._pinned).values()}
+        pinned = {lane_of(each, {}) for each in self._expectations.local(self.pinned).values()}
         for lane in server.resident().values():
             if lane is None or not may_be_kept(server, lane, self._pool.scheduler.queue):
                 continue
@@ -104,6 +105,9 @@ class Renewing:
     async def _renew(self, name: str, lane: Lane) -> None:
         """Ask the server what it has, and start the timer anew if the lane is still to be kept, and there."""
         pool = self._pool
+        if name not in pool.servers:  # removed before this began
+            return
+        label = pool.servers[name].label
         await asyncio.wait([pool.inventory.look(name)])
         server, listed = pool.scheduler.servers.get(name), self._listed(name, lane)
         if pool.closed or server is None or listed is None or lane not in self._kept(server):
@@ -114,7 +118,7 @@ class Renewing:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await pool.inventory.client(name).load(lane.model, lane.options, shift=lane.shift)
         except (OllamaError, TimeoutError) as error:
-            _log.info("%s is not kept on %s: %s", lane, pool.servers[name].label, error)
+            _log.info("%s is not kept on %s: %s", lane, label, error)
 
     def _listed(self, name: str, lane: Lane) -> LoadedModel | None:
         inventory = self._pool.inventory

@@ -62,6 +62,10 @@ class Rooms:
         window, sure = window_of(fixed, self._pool.inventory.seen_windows(lane), trained)
         return ModelRoom(window=window, sure=sure, ratio=self._pool.figures.ratio(lane.model))
 
+    def forget(self) -> None:
+        """Other servers may say otherwise: each model is asked about anew."""
+        self._infos.clear()
+
     async def _info(self, model: str) -> ModelInfo | None:
         """What a server says of the model; None where none would: the call itself says why."""
         if model not in self._infos:

@@ -292,6 +292,15 @@ class Scheduler:
         self._order.append(server)
         self._reopen()
 
+    def resize_server(self, name: str, slots: int | None, places: int | None) -> None:
+        """A server has other numbers of slots and places from now on; see `add_server`."""
+        self.servers[name].resize(slots, places)
+        self._reopen()
+
+    def limit_queue(self, length: int) -> None:
+        """So many calls may wait from now on; those that wait already stay."""
+        self._queue_length = length
+
     def remove_server(self, name: str) -> None:
         """A server is gone for good; none of its slots may be taken."""
         server = self.servers[name]

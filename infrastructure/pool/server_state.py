@@ -196,6 +196,14 @@ class ServerState:
         slot.berth.taken -= 1
         self.in_flight -= 1
 
+    def resize(self, slots: int | None, places: int | None) -> None:
+        """Other numbers hold from now on. Calls in flight keep their slots where there are fewer."""
+        for berth in self.berths.values():
+            if berth.given == self.slots:  # else it is one for vectors, which has its own
+                berth.given = slots
+        self.slots = slots
+        self.places, self.places_given = places, places is not None
+
     # -------------------------------------------------------------------------------------- residency
     def loaded(self, lane: Lane) -> int:
         """2: this very lane is loaded; 1: its model, with other or unknown options; 0: it is not."""

@@ -48,7 +48,8 @@ class Silences:
     def __init__(self, longest_answer: int) -> None:
         """With the tokens of an answer that nobody bounded."""
         self._seen: dict[Place, _Seen] = {}
-        self._longest_answer = longest_answer
+        self.longest_answer = longest_answer
+        """See above; another one may be set at any time."""
 
     def note(self, place: Place, oldest_sent_at: float, now: float, *, heard: bool) -> float:
         """A lane has calls there, the oldest of them sent then; for how long it has been silent.
@@ -102,7 +103,7 @@ class Silences:
 
     def _answer_tokens(self, run: Running) -> int:
         wanted = run.errand.options.get("num_predict")
-        return wanted if isinstance(wanted, int) and wanted > 0 else self._longest_answer
+        return wanted if isinstance(wanted, int) and wanted > 0 else self.longest_answer
 
 
 def _unmeasured(run: Running) -> bool:

@@ -127,7 +127,10 @@ class WarmUp:
 
     async def load(self) -> None:
         """Wait for the turn, load, and give the slot back."""
-        pool, label = self._pool, self._pool.servers[self._server].label
+        pool = self._pool
+        if self._server not in pool.servers:  # removed before this began
+            return
+        label = pool.servers[self._server].label
         self._task = asyncio.current_task()
         try:
             others = frozenset(name for name in pool.servers if name != self._server)
@@ -155,6 +158,7 @@ class WarmUp:
 
     async def _carry_out(self, slot: Slot) -> None:
         pool, ticket, scheduler = self._pool, self.ticket, self._pool.scheduler
+        self._server = slot.server  # one that came since may have been free first
         began = pool.clock()
         scheduler.advance(ticket, CallState.CONNECTING)
         scheduler.advance(ticket, CallState.WAITING)

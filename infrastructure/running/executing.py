@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from infrastructure.config.settings import Settings
+from infrastructure.config.manager import SettingsSource
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunStarted
 from infrastructure.events.log import EventLog, UnreadableEvent
@@ -52,9 +52,12 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineParts:
-    """What the engine works with. `open_sandbox` is called when the first run needs it, and remembers."""
+    """What the engine works with. `open_sandbox` is called when a run first needs it, and remembers.
 
-    settings: Settings
+    A run has the settings that `config` gives when it comes, to its end.
+    """
+
+    config: SettingsSource
     pool: OllamaConnectionPool
     open_sandbox: Callable[[], Awaitable[Sandbox]]
     graph: CodegenGraph
@@ -73,15 +76,16 @@ class Executor:
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
+        directory = DataDirectory(parts.config.current.paths.data)
         self._scopes = ScopeMaker(
-            settings=parts.settings,
+            data=directory.root,
             log=parts.log,
             calls=parts.calls,
             blobs=parts.blobs,
             recordings=parts.recordings,
-            mapper=Mapper(SqliteTags(DataDirectory(parts.settings.paths.data).tags)),
+            mapper=Mapper(SqliteTags(directory.tags)),
         )
-        self._profiles = Profiles(DataDirectory(parts.settings.paths.data).profiles)
+        self._profiles = Profiles(directory.profiles)
         self.outcomes = Outcomes(
             graph=parts.graph, runs=parts.runs, log=parts.log, scopes=self._scopes, gates=RunGates(parts.approvals)
         )
@@ -113,7 +117,7 @@ class Executor:
         try:
             setup = await self._setup(live.run)
             if outcome.kept and setup is not None and setup.model_digest and live.spec.fork is None:
-                model = self._parts.settings.lane_of(setup.lanes["coder"]).model
+                model = live.settings.lane_of(setup.lanes["coder"]).model
                 await learn(self._profiles, self._parts.log, live.run, model, setup.model_digest)
         except (StorageError, UnreadableEvent):
             _logger.warning("run %s: nothing could be learned from it", live.run, exc_info=True)
@@ -133,14 +137,16 @@ class Executor:
     async def _drive(self, live: LiveRun, given: GraphInput) -> ApprovalAsked | None:
         """Drive the graph; the question the run waits with, or None when it came to its end."""
         parts = self._parts
-        lanes = RoleLanes(parts.settings, live.spec.model)
+        lanes = RoleLanes(live.settings, live.spec.model)
         known = await self._known(live, lanes)
-        source, sandbox = PoolModels(parts.pool, lanes), await parts.open_sandbox()
-        scope = await self._scopes.make(live.run, live.spec, source, sandbox, known.measured)
+        source = PoolModels(parts.pool.with_lanes(live.settings.lanes), lanes)
+        if live.sandbox is None:
+            live.sandbox = await parts.open_sandbox()
+        scope = await self._scopes.make(live.run, live.spec, live.settings, source, live.sandbox, known.measured)
         if live.spec.fork is not None:
             scope = await forked(scope, live.spec.fork, self._read)
         if given is None and not await has_begun(parts.graph, live.run):
-            setup = setup_of(live.run, live.spec, parts.settings, known)
+            setup = setup_of(live.run, live.spec, live.settings, known)
             await parts.recordings.keep_setup(live.run, setup.model_dump_json())
             given = setup.given(live.run)
         return await drive(parts.graph, given, scope, parts.log, live.run, live.execution)
@@ -151,11 +157,11 @@ class Executor:
         setup = await self._setup(live.run)
         if setup is not None:
             return setup.known
-        if not parts.settings.run.profiles or await has_begun(parts.graph, live.run):
+        if not live.settings.run.profiles or await has_begun(parts.graph, live.run):
             return NOTHING
         try:
             models = await parts.pool.models()
-            return await known_of(self._profiles, models, parts.settings.lane_of(lanes.of("coder")).model)
+            return await known_of(self._profiles, models, live.settings.lane_of(lanes.of("coder")).model)
         except (NoServerAvailable, StorageError):
             return NOTHING  # a run needs no profile; what is wrong with the servers it will tell itself
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from infrastructure.config.settings import Settings
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId
+from infrastructure.sandbox import Sandbox
 from infrastructure.tasks import RunResult, TaskSpec
 
 
@@ -32,8 +34,12 @@ class LiveRun:
 
     run: RunId
     spec: TaskSpec
+    settings: Settings
+    """Those that held when it came into these hands; they are its own to the end."""
     done: asyncio.Future[RunResult]
     """Resolved when it is finished, interrupted, or ends for want of an answer."""
+    sandbox: Sandbox | None = None
+    """Where its tests run, once it was opened."""
     task: asyncio.Task[None] | None = None
     execution: int = 0
     """The number of the last one, once the table has given it."""

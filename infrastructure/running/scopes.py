@@ -34,7 +34,8 @@ _PAGE = 1000
 class ScopeMaker:
     """What every run's scope is made of."""
 
-    settings: Settings
+    data: Path
+    """The data directory."""
     log: EventLog
     calls: CallStore
     blobs: Blobs
@@ -43,10 +44,16 @@ class ScopeMaker:
 
     def trees_of(self, run: RunId) -> Path:
         """The folder of a run's snapshot and throw-away trees."""
-        return self.settings.paths.data / "trees" / run
+        return self.data / "trees" / run
 
     async def make(
-        self, run: RunId, spec: TaskSpec, source: ModelSource, sandbox: Sandbox, measured: Measured = NOTHING_KNOWN
+        self,
+        run: RunId,
+        spec: TaskSpec,
+        settings: Settings,
+        source: ModelSource,
+        sandbox: Sandbox,
+        measured: Measured = NOTHING_KNOWN,
     ) -> RunScope:
         """A scope that goes on where the run's earlier executions stopped."""
         totals = await self.calls.totals(run)
@@ -57,7 +64,7 @@ class ScopeMaker:
             source=source,
             recorder=StoredRecorder(run, self.calls, self.blobs),
             budget=Budget(
-                limits=spec.budget or self.settings.run.budget,
+                limits=spec.budget or settings.run.budget,
                 now=time.monotonic,
                 started=time.monotonic() - history.seconds,
                 calls=totals.calls,
@@ -69,12 +76,12 @@ class ScopeMaker:
             blobs=self.blobs,
             client=spec.client,
             band=spec.band,
-            sandbox_settings=self.settings.sandbox,
+            sandbox_settings=settings.sandbox,
             may_ask=not spec.no_input,
             seed=spec.seed,
             tools=StoredTools(run, self.recordings, self.blobs),
             mapper=self.mapper,
-            map_tokens=map_tokens(self.settings, RoleLanes(self.settings, spec.model)),
+            map_tokens=map_tokens(settings, RoleLanes(settings, spec.model)),
             measured=measured,
         )
 

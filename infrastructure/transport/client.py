@@ -23,7 +23,7 @@ from infrastructure.transport.errors import (
     StreamBroken,
     UnreadableAnswer,
 )
-from infrastructure.transport.exchange import Exchange
+from infrastructure.transport.exchange import Exchange, UnderWay
 from infrastructure.transport.failures import error_text
 from infrastructure.transport.gathering import most_characters
 
@@ -81,6 +81,7 @@ class OllamaClient:
         self._allow_cloud = allow_cloud
         self._transport = transport
         self._wire: Wire | None = None
+        self._under_way = UnderWay()
         self._closed = False
 
     # -- generating -----------------------------------------------------------------------------------
@@ -179,6 +180,13 @@ class OllamaClient:
             if last != "success":
                 raise PullFailed(model, "the download ended early", server=self._label)
 
+    async def retire(self) -> None:
+        """Close every connection as soon as the calls under way are over; at once when cancelled."""
+        try:
+            await self._under_way.over()
+        finally:
+            await self.aclose()
+
     async def aclose(self) -> None:
         """Close every connection; calls under way fail. Safe to repeat, and finishes even when cancelled."""
         self._closed = True
@@ -246,7 +254,17 @@ class OllamaClient:
         if model and not self._allow_cloud and encoding.is_cloud(model):
             raise CloudModelRefused(model, server=self._label)
         data = None if body is None else encoding.dump(body)
-        return Exchange(self._opened(), method, path, data, limits, server=self._label, model=model, on_phase=on_phase)
+        return Exchange(
+            self._opened(),
+            method,
+            path,
+            data,
+            limits,
+            server=self._label,
+            under_way=self._under_way,
+            model=model,
+            on_phase=on_phase,
+        )
 
     async def _progress(self, reader: LineReader, model: str) -> PullProgress | None:
         try:

@@ -37,6 +37,30 @@ _EARLY = 0.002
 """Timers of some loops fire this much too soon."""
 
 
+class UnderWay:
+    """The exchanges of one client that have begun and not ended."""
+
+    def __init__(self) -> None:
+        self._exchanges: set[Exchange] = set()
+        self._over: asyncio.Event | None = None
+
+    def add(self, exchange: Exchange) -> None:
+        """It begins."""
+        self._exchanges.add(exchange)
+
+    def discard(self, exchange: Exchange) -> None:
+        """It is over, however it ended."""
+        self._exchanges.discard(exchange)
+        if self._over is not None and not self._exchanges:
+            self._over.set()
+
+    async def over(self) -> None:
+        """Wait until there is none."""
+        while self._exchanges:
+            self._over = asyncio.Event()
+            await self._over.wait()
+
+
 class Exchange:
     """A request under way. Entering sends it, `piece` gives the bytes of the answer as they come."""
 
@@ -49,10 +73,12 @@ class Exchange:
         limits: PhaseLimits,
         *,
         server: str,
+        under_way: UnderWay,
         model: str = "",
         on_phase: Callable[[Phase], None] | None = None,
     ) -> None:
         self.server = server
+        self._under_way = under_way
         self._wire = wire
         self._limits = limits
         self._model = model
@@ -68,19 +94,27 @@ class Exchange:
         Raises:
             OllamaError: whatever went wrong, by name.
         """
-        reply = self._reply = await self._first_byte()
-        if not 200 <= reply.status < 300:
-            try:
-                raise await self._failure(reply)
-            finally:
-                await reply.aclose()
+        self._under_way.add(self)
+        try:
+            reply = self._reply = await self._first_byte()
+            if not 200 <= reply.status < 300:
+                try:
+                    raise await self._failure(reply)
+                finally:
+                    await reply.aclose()
+        except BaseException:
+            self._under_way.discard(self)
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._reply is not None:
-            await self._reply.aclose()
+        try:
+            if self._reply is not None:
+                await self._reply.aclose()
+        finally:
+            self._under_way.discard(self)
 
     async def piece(self) -> bytes | None:
         """The next bytes, as the network cut them; None at the end of the answer.

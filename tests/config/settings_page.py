@@ -1,6 +1,7 @@
 """docs/settings.md, made of the settings' own model: `python -m tests.config.settings_page` writes it anew.
 
-A meaning is the docstring below a field, a unit its `Unit`, a range its bounds. What stands above the first heading is
+A meaning is the docstring below a field, a unit its `Unit`, a range its bounds, and when a change holds is
+`infrastructure.config.holding`'s to say. What stands above the first heading is
 written by hand in the page, and stays.
 """
 
@@ -21,6 +22,7 @@ from pydantic_core import PydanticUndefined
 
 from infrastructure.config import settings as model
 from infrastructure.config.fields import members
+from infrastructure.config.holding import HOLDS
 from infrastructure.config.settings import LaneSettings, McpServerSettings, ServerSettings, Settings, Unit
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -162,8 +164,8 @@ def page() -> str:
     for section, listed in sections.items():
         parts.append(f"## {_HEADINGS.get(section, f'`[{section}]`')}\n")
         parts.append(f"{_INTROS.get(section) or _about(section)}\n")
-        parts.append("| Name | TOML | Environment | Flag | Default | Unit and range | Meaning |")
-        parts.append("|---|---|---|---|---|---|---|")
+        parts.append("| Name | TOML | Environment | Flag | Default | Unit and range | Meaning | A change holds |")
+        parts.append("|---|---|---|---|---|---|---|---|")
         parts += [_line(row) for row in listed]
         parts.append("")
     return "\n".join(parts)
@@ -229,6 +231,7 @@ def _line(row: Row) -> str:
         _default(row),
         _holds(row.field),
         row.meaning,
+        HOLDS[row.name],
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infrastructure.config.settings import BudgetSettings, Paths, Settings
+from infrastructure.config.settings import BudgetSettings, Settings
 from infrastructure.events.catalogue import CandidateEnded, NodeCompleted, RunCreated, RunInterrupted, RunStarted
 from infrastructure.events.memory import MemoryEventLog
 from infrastructure.ids import new_run_id
@@ -52,11 +52,11 @@ async def scope_after(tmp_path):
             for execution, event in told:
                 await log.append(run, execution, event)
             maker = ScopeMaker(
-                settings=Settings(paths=Paths(data=tmp_path), model="m"), log=log, calls=CallStore(database),
-                blobs=MemoryBlobs(), recordings=RecordingStore(database),
+                data=tmp_path, log=log, calls=CallStore(database), blobs=MemoryBlobs(),
+                recordings=RecordingStore(database),
             )  # fmt: skip
             spec = TaskSpec(task="t", repo=tmp_path, budget=budget)
-            return await maker.make(run, spec, scripted(), Checked())
+            return await maker.make(run, spec, Settings(model="m"), scripted(), Checked())
 
         yield made
 

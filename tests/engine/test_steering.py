@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from infrastructure.config.settings import Settings
 from infrastructure.events.catalogue import RunCreated
 from infrastructure.running.errors import RunIsOver, RunNotWaiting
 from infrastructure.running.left import SHUT_DOWN
@@ -127,7 +128,7 @@ async def test_run_that_is_interrupted_before_its_first_step_rests_and_nobody_wa
 
 
 async def test_task_of_a_run_is_not_cancelled_before_it_can_say_what_became_of_it():
-    live = LiveRun("run", TaskSpec(task="t", repo="/"), asyncio.get_running_loop().create_future())
+    live = LiveRun("run", TaskSpec(task="t", repo="/"), Settings(), asyncio.get_running_loop().create_future())
     live.begin(live.spec)
 
     async def execution() -> str:

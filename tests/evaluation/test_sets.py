@@ -89,6 +89,14 @@ def test_an_empty_file_is_no_set(tmp_path: Path):
         read_set(set_file(tmp_path))
 
 
+def test_a_binary_file_is_told_once_and_not_line_by_line(tmp_path: Path):
+    file = tmp_path / "weights.bin"
+    file.write_bytes(b"\x80\xff\n" * 50)
+    with pytest.raises(BadSet) as refused:
+        read_set(file)
+    assert str(refused.value).endswith("cannot be used:\n  it is no UTF-8 text")
+
+
 def test_problems_are_chosen_by_what_their_ids_hold_and_then_by_number(tmp_path: Path):
     problems = read_set(set_file(tmp_path, *({**LINE, "task_id": f"Own/{number}"} for number in range(20))))
 

@@ -328,3 +328,10 @@ async def test_transactions_are_counted(path):
     async with Database(path, migrations=NOTES, window=60, group_size=2) as database:
         await asyncio.gather(database.write(note("a")), database.write(note("b")))
         assert database.commits == 1
+
+
+@pytest.mark.parametrize("window", [1e-6, 3e-6, 1e-5])
+async def test_lone_write_is_done_however_short_the_window_and_however_busy_the_processor(path, window):
+    async with Database(path, migrations=NOTES, window=window) as database:
+        for number in range(300):  # a timed wait that is over before it begins waited for ever, now and then
+            assert await database.write(lambda connection, number=number: number) == number

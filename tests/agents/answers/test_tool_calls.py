@@ -123,6 +123,7 @@ def is_sound(leaked: Leaked, text: str) -> bool:
     return all(character == "\n" or character in remaining for character in leaked.text)
 
 
+@pytest.mark.slow
 @given(text=HOSTILE, heard=st.lists(HOSTILE, max_size=2))
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_read_without_an_error_and_calls_only_what_is_offered(text: str, heard: list[str]):
@@ -132,6 +133,7 @@ def test_any_text_is_read_without_an_error_and_calls_only_what_is_offered(text: 
 ARGUMENTS = st.fixed_dictionaries({"path": st.text(max_size=30), "content": st.text(max_size=60)})
 
 
+@pytest.mark.slow
 @given(arguments=ARGUMENTS)
 @settings(max_examples=100, deadline=None)
 def test_json_arguments_come_back_as_they_were_whatever_they_hold(arguments: dict[str, str]):
