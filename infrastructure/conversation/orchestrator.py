@@ -162,13 +162,14 @@ class MultiAgentOrchestrator:
             await self.forget(stored.run)
 
     async def recover(self) -> int:
-        """Go on with the turns that a killed process left; those that wait, wait on. How many go on."""
-        gone_on = 0
-        for record in await self._parts.turns.unfinished():
-            if record.state is TurnState.RUNNING:
-                await self._alone(record.session, lambda record=record: self._take_up(record))
-                gone_on += 1
-        return gone_on
+        """Go on with the turns that another process left; how many of them ran.
+
+        Those that wait look once whether they still have to: what they wait for may have come when nobody could go on.
+        """
+        left = await self._parts.turns.unfinished()
+        for record in left:
+            await self._alone(record.session, lambda record=record: self._take_up(record))
+        return sum(record.state is TurnState.RUNNING for record in left)
 
     async def drain(self, seconds: float = 1.0) -> None:
         """Begin nothing new, wait a little for what runs, stop the rest. The next process goes on with it."""

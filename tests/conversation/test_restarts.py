@@ -52,6 +52,19 @@ async def test_client_call_waits_on_and_is_done_once(tmp_path, checkpoints):
         assert (await here.events()).count("tool.requested") == 1
 
 
+async def test_result_that_came_when_nobody_could_go_on_is_found_at_the_start(tmp_path):
+    scripts = {"coder": [calls(OPEN_TAB), "It is open."]}
+    async with world(tmp_path, scripts, tool("open_tab", where="client")) as here:
+        first = here.orchestrator()
+        told = await talk(first.process_message(SESSION, "Open it", "coder", ends_when_waiting=True))
+        await first.drain()
+        assert await first.submit_tool_result(SESSION, told[-1].call, "opened")
+        second = here.orchestrator()
+        await second.recover()
+        assert (await talk(second.follow(SESSION)))[-1].kind == "done"
+        assert here.said()[-1] == ("assistant", "It is open.")
+
+
 @pytest.mark.parametrize("checkpoints", ["kept", "lost"])
 async def test_approval_waits_on_and_is_used_once(tmp_path, checkpoints):
     scripts = {"coder": [calls(WRITE), "Done."]}
