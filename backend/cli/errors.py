@@ -128,6 +128,7 @@ RULES: Mapping[str, Rule] = {
     "ScriptEndedError": Rule(ENVIRONMENT, _UNEXPECTED),
     # settings
     "ConfigError": Rule(USAGE),
+    "NoSuchAgent": Rule(USAGE),
     "BadAddress": Rule(USAGE),
     "ValidationError": Rule(USAGE, "`corral config show` prints every setting; `corral config where` the file."),
     # the user's files
