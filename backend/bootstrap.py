@@ -43,11 +43,13 @@ from infrastructure.storage.errors import StorageError
 from infrastructure.storage.lock import EngineLock, Holder
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
+from infrastructure.storage.writes import WriteStore
 from infrastructure.telemetry import names
 from infrastructure.telemetry.calls import CallMetrics
 from infrastructure.telemetry.events import EventMetrics
 from infrastructure.telemetry.gauges import Gauges
 from infrastructure.telemetry.loop import LoopWatch
+from infrastructure.tools.journal import WriteJournal
 from infrastructure.tools.local import local_tools
 from infrastructure.tools.mcp import McpServers
 from infrastructure.workflow.graph import compile_codegen_graph
@@ -79,6 +81,7 @@ class Application:
     sessions: AsyncSessionManager
     agent_contexts: AsyncAgentContextManager
     conversations: MultiAgentOrchestrator
+    journal: WriteJournal
     approvals: HITLManager
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
@@ -179,8 +182,11 @@ async def open_application(
         )
         engine = await stack.enter_async_context(TaskOrchestrator(parts))
         servers = await stack.enter_async_context(McpServers(settings.tools.mcp))
+        journal = WriteJournal(WriteStore(database), blobs)
+        bus.subscribe("journal", journal.hear, kinds=("session.deleted",))
         foundation = Foundation(
             settings=lambda: config.current,
+            include=config.include,
             pool=pool,
             database=database,
             log=log,
@@ -188,7 +194,7 @@ async def open_application(
             sessions=sessions,
             contexts=agent_contexts,
             approvals=AskedPeople(approvals),
-            blobs=blobs,
+            journal=journal,
             open_sandbox=opener,
             tools=local_tools(),
             outside_tools=servers.tools,
@@ -212,6 +218,7 @@ async def open_application(
             sessions=sessions,
             agent_contexts=agent_contexts,
             conversations=conversations,
+            journal=journal,
             approvals=approvals,
             checkpoints=checkpoints,
             open_sandbox=opener,
