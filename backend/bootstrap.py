@@ -43,11 +43,13 @@ from infrastructure.storage.errors import StorageError
 from infrastructure.storage.lock import EngineLock, Holder
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
+from infrastructure.storage.writes import WriteStore
 from infrastructure.telemetry import names
 from infrastructure.telemetry.calls import CallMetrics
 from infrastructure.telemetry.events import EventMetrics
 from infrastructure.telemetry.gauges import Gauges
 from infrastructure.telemetry.loop import LoopWatch
+from infrastructure.tools.journal import WriteJournal
 from infrastructure.tools.local import local_tools
 from infrastructure.tools.mcp import McpServers
 from infrastructure.workflow.graph import compile_codegen_graph
@@ -80,6 +82,8 @@ class Application:
     agent_contexts: AsyncAgentContextManager
     conversations: MultiAgentOrchestrator
     approvals: HITLManager
+    journal: WriteJournal
+    """What sessions wrote, and how it is taken back."""
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
     call_metrics: CallMetrics
@@ -213,6 +217,7 @@ async def open_application(
             agent_contexts=agent_contexts,
             conversations=conversations,
             approvals=approvals,
+            journal=WriteJournal(WriteStore(database), blobs),
             checkpoints=checkpoints,
             open_sandbox=opener,
             call_metrics=call_metrics,
