@@ -83,6 +83,8 @@ class Application:
     conversations: MultiAgentOrchestrator
     journal: WriteJournal
     approvals: HITLManager
+    journal: WriteJournal
+    """What sessions wrote, and how it is taken back."""
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
     call_metrics: CallMetrics
@@ -220,6 +222,7 @@ async def open_application(
             conversations=conversations,
             journal=journal,
             approvals=approvals,
+            journal=WriteJournal(WriteStore(database), blobs),
             checkpoints=checkpoints,
             open_sandbox=opener,
             call_metrics=call_metrics,
