@@ -83,7 +83,6 @@ class Application:
     conversations: MultiAgentOrchestrator
     journal: WriteJournal
     approvals: HITLManager
-    journal: WriteJournal
     """What sessions wrote, and how it is taken back."""
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
@@ -222,7 +221,6 @@ async def open_application(
             conversations=conversations,
             journal=journal,
             approvals=approvals,
-            journal=WriteJournal(WriteStore(database), blobs),
             checkpoints=checkpoints,
             open_sandbox=opener,
             call_metrics=call_metrics,

@@ -133,7 +133,6 @@ RULES: Mapping[str, Rule] = {
     "ScriptEndedError": Rule(ENVIRONMENT, _UNEXPECTED),
     # settings
     "ConfigError": Rule(USAGE),
-    "NoSuchAgent": Rule(USAGE),
     "BadAddress": Rule(USAGE),
     "ValidationError": Rule(USAGE, "`corral config show` prints every setting; `corral config where` the file."),
     # the user's files
