@@ -141,7 +141,7 @@ async def _lost(connection: Connection, talk: Talk) -> int:
         status, answer = await connection.ask("GET", f"/api/v1/sessions/{talk.session}/history?limit=200{before}")
         assert status == 200, answer
         page = json.loads(answer)
-        told = [(each["role"], each["content"]) for each in page["messages"]] + told
+        told = [(each["role"], each["content"]) for each in reversed(page["messages"])] + told
         if page["next"] is None:
             break
         before = f"&before={page['next']}"

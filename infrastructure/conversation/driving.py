@@ -39,6 +39,9 @@ _logger = logging.getLogger(__name__)
 
 GraphInput = TurnInput | Command[Any] | None
 
+PRUNED_AFTER = 20
+"""Turns of a session; a commit of its own for each would be the dearest part of a short turn."""
+
 
 class Pruning(Protocol):
     """A checkpointer that can forget. LangGraph's own cannot prune a thread."""
@@ -104,6 +107,7 @@ class Driver:
         self._parts = parts
         self.router = parts.router
         self._graph = compile_conversation_graph(parts.router, parts.checkpointer)
+        self._unpruned: dict[str, int] = {}  # turns by session; what a new process does not know is made up for later
 
     def use_agents(self, router: AgentRouter) -> None:
         """Take other agents, for what is launched from here on."""
@@ -152,13 +156,15 @@ class Driver:
 
     async def forget(self, session: str) -> None:
         """Drop a session's checkpoints."""
+        self._unpruned.pop(session, None)
         await self._parts.checkpointer.adelete_thread(session)
 
     # ------------------------------------------------------------------------------------ one passage
     async def _given(self, record: TurnRecord, graph: ConversationGraph, router: AgentRouter) -> GraphInput:
         """What the graph goes on with. Where its checkpoint is not this turn's, the messages say where that stands."""
         snapshot = await graph.aget_state(config_of(record.session))
-        known = cast("dict[str, object]", snapshot.values).get("turn") == record.turn
+        values = cast("dict[str, object]", snapshot.values)
+        known = values.get("turn") == record.turn and values.get("agent") == self._agent_now(record)
         if known and snapshot.next and all(node in graph.builder.nodes for node in snapshot.next):
             return Command(resume=True) if snapshot.interrupts else None
         agent = self._agent_now(record)
@@ -177,8 +183,9 @@ class Driver:
         waits = False
         # Tracing to an outside service is off whatever the environment says: what is said would leave the machine.
         with tracing_context(enabled=False):
+            # A checkpoint when the turn waits or ends is enough: what was done by then the messages say, and say first.
             stream = cast("Any", graph).astream(
-                given, config_of(session), context=scope, stream_mode=["updates", "custom"], durability="sync"
+                given, config_of(session), context=scope, stream_mode=["updates", "custom"], durability="exit"
             )
             async for mode, part in stream:
                 if mode == "custom" and isinstance(part, StreamChunk):
@@ -235,7 +242,11 @@ class Driver:
             live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
 
     async def _prune(self, session: str) -> None:
-        """Keep one checkpoint of a session: turns that are over need none, and each superstep leaves one."""
+        """Keep few checkpoints of a session: turns that are over need none, and each turn leaves some."""
+        self._unpruned[session] = ended = self._unpruned.pop(session, 0) + 1
+        if ended < PRUNED_AFTER:
+            return
+        del self._unpruned[session]
         prune = getattr(self._parts.checkpointer, "prune_thread", None)
         if prune is not None:
             await cast("Pruning", self._parts.checkpointer).prune_thread(session)
