@@ -191,7 +191,6 @@ async def open_application(
             pool=pool,
             database=database,
             log=log,
-            checkpoints=checkpoints,
             sessions=sessions,
             contexts=agent_contexts,
             approvals=AskedPeople(approvals),

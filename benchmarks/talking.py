@@ -1,6 +1,6 @@
 """A hundred sessions that talk at once, and the routes that ask no model beside them: `python -m benchmarks.talking`.
 
-Three processes on the machine's cores: a simulated Ollama that answers at once, the server with one data directory in
+Three processes on the machine's cores: a simulated Ollama of 20 tokens a second, the server with one data directory in
 `strict`, and a client. Each session sends its next message when it has the answer to the last. Meanwhile the routes
 that ask no model are asked in turn: *closed*, eight callers as fast as they can, then *open*, 200 requests a second at
 random instants, where a latency counts from that instant.
@@ -32,7 +32,8 @@ SESSIONS = 100
 CLOSED_SECONDS = 10.0
 STILL_SECONDS = 30.0
 LAG_SECONDS = 0.02
-ANSWER = "A corral is a pen for animals, or a ring of waggons about a camp."
+ANSWER = " ".join(["A corral is a pen for animals, or a ring of waggons about a camp."] * 4)
+"""Some seventy tokens, which take three to four seconds."""
 
 
 @dataclass
@@ -160,7 +161,8 @@ def _paths(sessions: Sequence[str]) -> Iterator[str]:
 async def _servers(folder: Path) -> AsyncGenerator[Hosted]:
     talker = {"name": "talker", "turns": [ANSWER]}
     simulated = {
-        "models": [talker], "num_parallel": SESSIONS, "num_ctx": 32768, "time_scale": 0.0, "load_seconds": 0.0
+        "models": [talker], "num_parallel": SESSIONS, "num_ctx": 32768, "load_seconds": 0.0,
+        "prefill_tokens_per_second": 1e6, "decode_tokens_per_second": 20, "decode_slowdown": 0,
     }  # fmt: skip
     async with (
         hosted("benchmarks.hosting", json.dumps(simulated)) as ollama,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -38,17 +38,6 @@ from infrastructure.workflow.ports import ModelSource
 _logger = logging.getLogger(__name__)
 
 GraphInput = TurnInput | Command[Any] | None
-
-PRUNED_AFTER = 20
-"""Turns of a session; a commit of its own for each would be the dearest part of a short turn."""
-
-
-class Pruning(Protocol):
-    """A checkpointer that can forget. LangGraph's own cannot prune a thread."""
-
-    async def prune_thread(self, thread: str, keep_latest: int = 1) -> int:
-        """Keep only the newest checkpoints of a thread."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +96,6 @@ class Driver:
         self._parts = parts
         self.router = parts.router
         self._graph = compile_conversation_graph(parts.router, parts.checkpointer)
-        self._unpruned: dict[str, int] = {}  # turns by session; what a new process does not know is made up for later
 
     def use_agents(self, router: AgentRouter) -> None:
         """Take other agents, for what is launched from here on."""
@@ -152,11 +140,10 @@ class Driver:
         kind = "done" if status == "done" else "failed"
         live.feed.tell(StreamChunk(kind=kind, agent=agent, text=reason, ok=kind == "done"))
         live.feed.close()
-        await self._prune(session)
+        await self._parts.checkpointer.adelete_thread(session)
 
     async def forget(self, session: str) -> None:
         """Drop a session's checkpoints."""
-        self._unpruned.pop(session, None)
         await self._parts.checkpointer.adelete_thread(session)
 
     # ------------------------------------------------------------------------------------ one passage
@@ -183,7 +170,6 @@ class Driver:
         waits = False
         # Tracing to an outside service is off whatever the environment says: what is said would leave the machine.
         with tracing_context(enabled=False):
-            # A checkpoint when the turn waits or ends is enough: what was done by then the messages say, and say first.
             stream = cast("Any", graph).astream(
                 given, config_of(session), context=scope, stream_mode=["updates", "custom"], durability="exit"
             )
@@ -232,24 +218,16 @@ class Driver:
     async def _close_calls(self, live: LiveTurn, reason: str) -> None:
         """Give every open call a result that says it was not done."""
         parts, session = self._parts, live.record.session
-        await parts.approvals.withdraw(session)
+        left = open_calls(parts.sessions.get_history(session).messages)
+        if left:  # only they can have been asked about
+            await parts.approvals.withdraw(session)
         outcome = ToolOutcome(f"Not done: {reason}.", ok=False, error_class="TurnEnded")
-        for call in open_calls(parts.sessions.get_history(session).messages):
+        for call in left:
             record, _ = await parts.calls.request(session, live.record.turn, call, "local")
             number = await parts.sessions.append_tool_result(session, call, outcome.text, ok=False)
             await parts.calls.end(session, record.call)
             parts.log.post(RunId(session), 0, cast("AnyEvent", ended_event(record, outcome, number)))
             live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
-
-    async def _prune(self, session: str) -> None:
-        """Keep few checkpoints of a session: turns that are over need none, and each turn leaves some."""
-        self._unpruned[session] = ended = self._unpruned.pop(session, 0) + 1
-        if ended < PRUNED_AFTER:
-            return
-        del self._unpruned[session]
-        prune = getattr(self._parts.checkpointer, "prune_thread", None)
-        if prune is not None:
-            await cast("Pruning", self._parts.checkpointer).prune_thread(session)
 
 
 def config_of(session: str) -> RunnableConfig:
