@@ -51,7 +51,9 @@ async def test_question_tool_approval_client_tool_switch_restart_and_the_history
                 assert (await line.say(done))["taken"] is True
                 assert (await line.chunk("switch"))["agent"] == "ask"
                 await line.chunk("done")
-            again = await here.client.post(f"{SESSIONS}/{session}/tools/{call['call']}/result", json={"content": "shut"})
+            again = await here.client.post(
+                f"{SESSIONS}/{session}/tools/{call['call']}/result", json={"content": "shut"}
+            )
             assert again.json() == {"call": call["call"], "taken": False}
 
         # 5. Another restart, and one more question, by WebSocket, to the agent that has it now.
