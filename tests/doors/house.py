@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -110,6 +111,22 @@ class House:
         """The turn that is open, to its end."""
         async with self.client.stream("GET", f"{SESSIONS}/{session}/stream", headers=STREAM) as answer:
             return [frame async for frame in frames_of(answer)]
+
+    async def watching(self, session: str) -> asyncio.Task[list[Frame]]:
+        """Somebody who watches the turn that is open, and has seen the first of it."""
+        begun = asyncio.Event()
+
+        async def watch() -> list[Frame]:
+            frames: list[Frame] = []
+            async with self.client.stream("GET", f"{SESSIONS}/{session}/stream", headers=STREAM) as answer:
+                async for frame in frames_of(answer):
+                    frames.append(frame)
+                    begun.set()
+            return frames
+
+        task = asyncio.create_task(watch())
+        await begun.wait()
+        return task
 
     async def history(self, session: str) -> list[dict[str, object]]:
         """All messages, oldest first, read in pages of three."""

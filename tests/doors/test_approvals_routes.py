@@ -128,6 +128,7 @@ async def test_a_yes_for_the_project_makes_a_rule_that_is_shown_and_taken_back(t
         assert kinds(await here.say(session, "And once more"))[-1] == "waiting"
 
 
+@pytest.mark.slow
 async def test_a_gate_of_a_run_is_answered_like_any_other_and_the_run_goes_on(tmp_path: Path) -> None:
     async with oracle(tmp_path) as server:
         settings = settings_of(tmp_path, [server])

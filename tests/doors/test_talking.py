@@ -27,7 +27,7 @@ async def test_without_a_stream_the_turn_begins_and_can_be_watched(writer: House
     session = await writer.session(agent="coder")
     answer = await writer.client.post(f"{SESSIONS}/{session}/messages", json={"text": "Write it"})
     assert (answer.status_code, len(answer.json()["turn"])) == (202, 36)
-    watching = asyncio.create_task(writer.watched(session))
+    watching = await writer.watching(session)
     async with writer.line(session) as line:
         asked = await line.chunk("approval")
     nonce = (await writer.application.approvals.get(asked["approval"])).nonce
@@ -57,7 +57,7 @@ async def test_an_approval_wakes_the_turn_and_a_busy_session_says_what_it_waits_
     busy = await writer.client.post(f"{SESSIONS}/{session}/messages", json={"text": "And?"})
     assert problem(busy) == (409, "SessionBusy")
     assert asked["id"] in busy.json()["detail"]
-    watching = asyncio.create_task(writer.watched(session))
+    watching = await writer.watching(session)
     answer = await writer.client.post(
         f"/api/v1/approvals/{asked['id']}", json={"nonce": asked["nonce"], "type": "approve"}
     )
@@ -96,7 +96,7 @@ async def test_a_client_does_its_call_once(tmp_path) -> None:
         (call,) = frames[-1].json["client_calls"]
         assert (call["tool"], call["arguments"]) == ("open_tab", {"path": "a.py"})
         path = f"{SESSIONS}/{session}/tools/{call['call']}/result"
-        watching = asyncio.create_task(here.watched(session))
+        watching = await here.watching(session)
         assert (await here.client.post(path, json={"content": "opened"})).json()["taken"] is True
         assert kinds(await watching)[-2:] == ["done", "end"]
         assert (await here.client.post(path, json={"content": "no", "ok": False})).json()["taken"] is False
@@ -108,7 +108,7 @@ async def test_a_client_does_its_call_once(tmp_path) -> None:
 async def test_a_turn_is_cancelled_once(writer: House) -> None:
     session = await writer.session(agent="coder")
     await writer.say(session, "Write it")
-    watching = asyncio.create_task(writer.watched(session))
+    watching = await writer.watching(session)
     assert (await writer.client.post(f"{SESSIONS}/{session}/cancel")).status_code == 202
     assert kinds(await watching)[-1] == "end"
     assert problem(await writer.client.post(f"{SESSIONS}/{session}/cancel")) == (409, "NothingToStop")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conversation.stack import called, simulator
 from tests.doors.house import OPEN_TAB, SESSIONS, house, kinds
 
@@ -17,6 +19,7 @@ SCRIPT = (
 )
 
 
+@pytest.mark.slow
 async def test_question_tool_approval_client_tool_switch_restart_and_the_history_is_whole(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     calc = tmp_path / "work" / "calc.py"
