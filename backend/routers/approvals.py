@@ -65,7 +65,7 @@ async def list_rules(
     return RulePage(rules=tuple(map(rule_view, await approvals.rulebook.rules(owner, workspace))))
 
 
-@router.delete("/rules/{rule}", status_code=status.HTTP_204_NO_CONTENT, responses=answers(404, 503))
+@router.delete("/rules/{rule}", status_code=status.HTTP_204_NO_CONTENT, responses=answers(404, 422, 503))
 async def delete_rule(approvals: ApprovalsDep, rule: str) -> None:
     """Take a rule back. What it has approved stays approved."""
     await approvals.rulebook.delete(rule)

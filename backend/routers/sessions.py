@@ -92,7 +92,7 @@ async def change_session(
     return session_view(await sessions.load(record.session))
 
 
-@router.delete("/{session}", status_code=status.HTTP_204_NO_CONTENT, responses=answers(404, 503))
+@router.delete("/{session}", status_code=status.HTTP_204_NO_CONTENT, responses=answers(404, 422, 503))
 async def delete_session(sessions: SessionManagerDep, conversations: ConversationsDep, record: Session) -> None:
     """Take a session away, with its messages. A turn that is open ends first."""
     await conversations.forget(record.session)
