@@ -237,19 +237,17 @@ async def _read_messages(talk: Chat, asked: _Asked) -> int:
                 break
             continue
         ending = await talk.say(said)
-        if asked.output == "json" and ending.status == "done":
+        if asked.output != "text":
             terminal.data(_document(talk, ending))
         if ending.status != "done":
-            return _conclude(talk, ending, asked)
-    if asked.output == "json":
-        return 0
-    return _conclude(talk, ending, asked)
+            break
+    return _conclude(talk, ending, asked, told=True)
 
 
-def _conclude(talk: Chat, ending: Ending, asked: _Asked, waits: str = "") -> int:
-    """Say how it ended, and print the document where one is asked for; the exit code."""
+def _conclude(talk: Chat, ending: Ending, asked: _Asked, waits: str = "", *, told: bool = False) -> int:
+    """Say how it ended, and print the document where one is asked for and was not `told`; the exit code."""
     terminal = talk.terminal
-    if asked.output != "text":
+    if asked.output != "text" and not told:
         terminal.data(_document(talk, ending))
     back = f"corral chat {talk.session}{asked.again}"
     if waits:

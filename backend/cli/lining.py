@@ -107,12 +107,12 @@ class AtTerminal(Person):
         """In the editor that `VISUAL` or `EDITOR` names, else here; Ctrl-X Ctrl-E opens an editor from here."""
         session = _session(InMemoryHistory(), leaving=False, suffix=".json")
         if not (os.environ.get("VISUAL") or os.environ.get("EDITOR")):
-            return await _given(session, "", text)
+            return await _given(session, "… ", text)
 
         def open_editor() -> None:
             get_app().current_buffer.open_in_editor(validate_and_handle=True)
 
-        return await _given(session, "", text, open_editor)
+        return await _given(session, "… ", text, open_editor)
 
 
 async def _given(session: PromptSession[str], prompt: str, default: str, pre_run: object = None) -> str:

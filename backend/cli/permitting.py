@@ -122,6 +122,9 @@ class Permission:
     async def _edit(self) -> Answer | None:
         """Other arguments: shown as what they would do, and asked about once more."""
         action = self._asked.action
+        self._say(
+            "change it; Enter takes it, Alt-Enter begins a line, Ctrl-X Ctrl-E opens an editor, Ctrl-C goes back", "dim"
+        )
         text = await self._person.edit(json.dumps(action.arguments, ensure_ascii=False, indent=2, default=dict))
         arguments = read_arguments(text)
         if isinstance(arguments, str):

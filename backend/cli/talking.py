@@ -120,12 +120,15 @@ class Turn:
     # ------------------------------------------------------------------------------------ stopping
     def _stop(self) -> None:
         """The first Ctrl-C: the turn ends, the chat does not."""
-        self._spoken.line("stopping the agent; Ctrl-C again ends this at once", "yellow")
-        if self._question is not None:
-            self._question.cancel()
-        self._stopped = asyncio.ensure_future(self._cancel())
+        question = self._question
+        if question is not None:
+            question.cancel()
+        self._stopped = asyncio.ensure_future(self._cancel(question))
 
-    async def _cancel(self) -> None:
+    async def _cancel(self, question: asyncio.Future[Any] | None) -> None:
+        if question is not None:
+            await asyncio.wait([question])  # it ends its line
+        self._spoken.line("stopping the agent; Ctrl-C again ends this at once", "yellow")
         with suppress(NothingToStop):  # it came to its end by itself
             await self._app.conversations.cancel(self._session, BY_CTRL_C)
 

@@ -1,0 +1,195 @@
+"""Chats over a simulated server, with a person who is a list of answers: everything but those two is real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from agents.conversation.router import NoSuchAgent
+from backend.bootstrap import Application, open_application
+from backend.cli.conversing import Chat
+from backend.cli.person import GivenUp
+from backend.cli.slashes import greet, obey
+from infrastructure.config.settings import Paths, ServerSettings, Settings
+from infrastructure.sessions.approvals import Approve
+from tests.cli.chatting import Answering, Screen, Scripted
+from tests.conversation.stack import called, simulator
+
+WRITE = called("write_file", '{"path": "a.py", "content": "x = 2"}')
+TESTS = called("run_command", '{"command": "pytest -q"}')
+
+
+class Place:
+    """A folder with a file, an application, and chats in it."""
+
+    def __init__(self, app: Application, work: Path) -> None:
+        self.app, self.work, self.screen = app, work, Screen()
+        self.person: Scripted | None = None
+
+    def chat(self, *answers: Answering, session: str = "") -> Chat:
+        self.person = Scripted(list(answers))
+        record = self.app.sessions.get(session) if session else None
+        return Chat(self.app, self.screen.terminal, workspace=str(self.work), session=record, person=self.person)
+
+    @property
+    def file(self) -> str:
+        return (self.work / "a.py").read_text()
+
+
+@asynccontextmanager
+async def place(folder: Path, *turns: str) -> AsyncIterator[Place]:
+    work = folder / "work"
+    await asyncio.to_thread(work.mkdir)
+    (work / "a.py").write_text("x = 1\n")
+    async with simulator(*turns) as server:
+        settings = Settings(
+            servers=(ServerSettings(url=server.url, slots=4),),
+            model="talker",
+            paths=Paths(data=folder / "data", config=folder / "config" / "corral.toml"),
+        )
+        async with open_application(settings, verb="chat") as app:
+            yield Place(app, work)
+
+
+async def test_write_is_shown_as_a_diff_done_after_a_yes_and_undone(tmp_path):
+    async with place(tmp_path, WRITE, "Written.") as here:
+        chat = here.chat("?", "d", "y")
+        await chat.use_agent("coder")
+        ending = await chat.say("Write it")
+        assert (ending.status, ending.text, ending.waits) == ("done", ["", "Written."], [])
+        assert here.screen.out == "Written.\n"
+        assert "  -x = 1\n  +x = 2\n" in here.screen.err
+        assert "✓ write_file: a.py" in here.screen.err
+        assert here.file == "x = 2\n"
+        assert await obey(chat, "/undo")
+        assert here.file == "x = 1\n"
+        assert await obey(chat, "/undo")
+        assert "there is nothing left to take back" in here.screen.err
+
+
+async def test_no_with_a_reason_reaches_the_model_and_changes_nothing(tmp_path):
+    async with place(tmp_path, WRITE, "Then not.") as here:
+        chat = here.chat("r", "", "r", "it is 1 for a reason")
+        await chat.use_agent("coder")
+        assert (await chat.say("Write it")).status == "done"
+        assert here.file == "x = 1\n"
+        said = [each.message.content for each in here.app.sessions.get_messages(chat.session)]
+        assert "The person said no: it is 1 for a reason" in said
+
+
+async def test_edited_arguments_are_what_is_done(tmp_path):
+    edited = '{"path": "b.py", "content": "y = 1"}'
+    async with place(tmp_path, WRITE, "Written.") as here:
+        chat = here.chat("e", "{", "e", edited, "x", "e", None, "e", edited, "y")
+        await chat.use_agent("coder")
+        assert (await chat.say("Write it")).status == "done"
+        assert (here.file, (here.work / "b.py").read_text()) == ("x = 1\n", "y = 1\n")
+        assert "that is no JSON" in here.screen.err
+
+
+async def test_always_makes_the_rule_that_was_edited_and_the_next_call_is_not_asked_about(tmp_path):
+    async with place(tmp_path, WRITE, called("write_file", '{"path": "b.py", "content": "y"}'), "Both.") as here:
+        chat = here.chat("a", "write_file: ../*", "a", "write_file: c.py", "p", "a", "write_file: *.py", "p")
+        await chat.use_agent("coder")
+        assert (await chat.say("Write both")).status == "done"
+        assert here.person is not None
+        assert here.person.answers == []
+        assert here.person.defaults == ["write_file: a.py"] * 3
+        assert "leads out of the workspace" in here.screen.err
+        assert "does not cover this call" in here.screen.err
+        assert await obey(chat, "/rules")
+        assert "1. write_file: *.py  (this folder" in here.screen.out
+        assert await obey(chat, "/rules forget 1")
+        assert await here.app.approvals.rulebook.rules(chat.session, chat.workspace) == ()
+
+
+async def test_dangerous_call_has_no_rule(tmp_path):
+    async with place(tmp_path, called("run_command", '{"command": "rm -rf build"}'), "Then not.") as here:
+        chat = here.chat("a", "n")
+        await chat.use_agent("coder")
+        await chat.say("Remove it")
+        assert "no rule can be made for this" in here.screen.err
+        assert "dangerous" in here.screen.err
+
+
+async def test_answer_from_elsewhere_takes_the_question_back(tmp_path):
+    async with place(tmp_path, WRITE, "Written.") as here:
+
+        async def others() -> str:
+            (asked,) = await here.app.approvals.pending(chat.session)
+            await here.app.approvals.decide(asked.id, Approve(), by="page", nonce=asked.nonce)
+            await asyncio.Event().wait()
+            return "n"
+
+        chat = here.chat(others)
+        await chat.use_agent("coder")
+        assert (await chat.say("Write it")).status == "done"
+        assert "that has its answer from elsewhere" in here.screen.err
+        assert here.file == "x = 2\n"
+
+
+async def test_question_that_was_left_open_is_asked_again_when_the_session_is_opened(tmp_path):
+    async with place(tmp_path, WRITE, "Written.") as here:
+        chat = here.chat(None)
+        await chat.use_agent("coder")
+        ending = await chat.say("Write it")
+        assert (ending.status, [each.tool for each in ending.waits]) == ("left", ["write_file"])
+        again = here.chat("y", session=chat.session)
+        await greet(again)
+        seen = await again.see()
+        assert seen is not None
+        assert (seen.status, here.file) == ("done", "x = 2\n")
+        assert await here.app.conversations.waiting(chat.session) == ()
+
+
+async def test_call_of_a_client_that_is_away_can_be_answered_by_hand(tmp_path):
+    tool = {"name": "open_tab", "description": "Open.", "parameters": {"type": "object"}, "risk": "reads"}
+    async with place(tmp_path, called("open_tab", "{}"), "Seen.") as here:
+        record = await here.app.sessions.create(workspace=str(here.work), settings={"client_tools": [tool]})
+        chat = here.chat("r", GivenUp(), "r", "it is open", session=record.session)
+        await chat.use_agent("coder")
+        assert (await chat.say("Open it")).status == "done"
+        assert any("it is open" in each.message.content for each in here.app.sessions.get_messages(chat.session))
+
+
+async def test_commands_say_who_speaks_what_was_said_and_what_there_is(tmp_path):
+    async with place(tmp_path, "Hello.") as here:
+        chat = here.chat()
+        for command in ("/undo", "/history", "/todos", "/fork", "/title", "/rules"):
+            assert await obey(chat, command)
+        assert here.app.sessions.exists(chat.session) is False
+        assert len(await here.app.sessions.list()) == 0  # looking in leaves no session
+        await obey(chat, "/agent ask")
+        await chat.say("Hi there")
+        await here.app.sessions.set_todos(chat.session, ["tidy up"])
+        for command in ("/agents", "/history 5", "/todos", "/sessions", "/help", "/title", "/title Greeting", "/title"):
+            assert await obey(chat, command)
+        out = here.screen.out
+        for said in (
+            "* ask ",
+            "1 you: Hi there",
+            "2 ask: Hello.",
+            "- tidy up",
+            "/undo ",
+            "\nHi there\n",
+            "\nGreeting\n",
+        ):
+            assert said in out, said
+        first = chat.session
+        await obey(chat, "/fork")
+        assert chat.session != first
+        await obey(chat, f"/open {first}")
+        assert chat.session == first
+        await obey(chat, "/history x")
+        await obey(chat, "/undoo")
+        assert "Did you mean /undo?" in here.screen.err
+        assert "is no number of messages" in here.screen.err
+        with pytest.raises(NoSuchAgent):
+            await obey(chat, "/agent nobody")
+        await obey(chat, "/new")
+        assert chat.session == ""
+        assert not await obey(chat, "/quit")
