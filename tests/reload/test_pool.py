@@ -86,10 +86,8 @@ async def test_two_hundred_calls_in_flight_outlive_servers_that_come_go_and_chan
         await until(pool, [third, first.model_copy(update={"name": "renamed"})])
         asked = Counter(record.seed for each in three for record in each.truth.requests)
         counts = pool.snapshot().calls
-        assert (set(asked), asked.total() - counts.hedged) == (
-            set(range(200)),
-            200,
-        )  # a late one may ask a second server
+        assert set(asked) == set(range(200))
+        assert 200 <= asked.total() <= 200 + counts.hedged  # a late one may ask a second server
         assert (counts.done, counts.failed, counts.moved) == (200, 0, 0)
 
 
