@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import sys
 import termios
@@ -49,6 +50,11 @@ class OnTerminal:
         shown = self._text[self._read : at + len(text)]
         self._read = at + len(text)
         return shown
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed, as it did before."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
 
     async def ended(self) -> int:
         return await self.process.wait()
@@ -149,6 +155,10 @@ async def test_ctrl_c_at_a_question_stops_the_turn_and_does_nothing(work: Path):
         await chat.shows("coder>")
         chat.type("Go on\r")
         await chat.shows("Not written.")
+        await chat.shows("coder>")
+        chat.process.terminate()
+        assert await chat.ended() == 128 + signal.SIGTERM
+        assert chat.echoes
     assert (work / "work" / "a.py").read_text() == "x = 1\n"
 
 
