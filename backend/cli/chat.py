@@ -1,6 +1,7 @@
 """`corral chat`: a conversation with agents, line by line."""
 
 import asyncio
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from infrastructure.transport.errors import OllamaError
 from infrastructure.workflow.lanes import NoModel
 
 VERB = "chat"
+TERMINATED = 128 + signal.SIGTERM
 _LISTED = 50
 _CODES = {"done": 0, "failed": FAILED, "cancelled": INTERRUPTED, "waiting": NEEDS_INPUT, "left": NEEDS_INPUT}
 _TAKEN = (ConversationError, SessionError, ApprovalError, NoSuchAgent, Refused)
@@ -97,6 +99,19 @@ def chat(
 
 
 async def _chat(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
+    """The whole chat; SIGTERM ends it as leaving does, so that the terminal is as it was before."""
+    talking = asyncio.ensure_future(_held(asked, settings, terminal))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, talking.cancel)
+    try:
+        await asyncio.wait([talking])
+    except asyncio.CancelledError:  # Ctrl-C where nothing else takes it
+        talking.cancel()
+        await asyncio.wait([talking])
+        raise
+    return TERMINATED if talking.cancelled() else talking.result()
+
+
+async def _held(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
     async with open_seat(settings, VERB, terminal, refuse=_no_guest) as seat:
         app = seat.application
         assert app is not None  # a guest is refused before this

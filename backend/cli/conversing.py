@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from agents.conversation.roster import AgentType
 from agents.conversation.router import NoSuchAgent
+from backend.cli.errors import Refused
 from backend.cli.render import shortened
 from backend.cli.speaking import Spoken
 from backend.cli.talking import Ending, Turn
+from infrastructure.sessions.errors import BadMessage
 from infrastructure.workflow.lanes import choose_model
 from infrastructure.workflow.standalone import offer_of
 
@@ -87,7 +89,7 @@ class Chat:
         """Say something, and see the turn to its end or rest.
 
         Raises:
-            ConversationError, SessionError: nothing was said.
+            ConversationError, SessionError, Refused: nothing was said.
         """
         if not self.session:
             agent = await self.agent()
@@ -95,7 +97,10 @@ class Chat:
                 title=shortened(text, _TITLE), workspace=self.workspace, agent=agent
             )
             self.session, self._wanted = str(record.session), ""
-        await self.app.conversations.begin(self.session, text, unattended=self._unattended)
+        try:
+            await self.app.conversations.begin(self.session, text, unattended=self._unattended)
+        except BadMessage as error:
+            raise Refused(str(error), "Say less at once; what is in a file an agent can read.") from None
         return await self.see() or Ending()
 
     async def see(self) -> Ending | None:

@@ -24,6 +24,8 @@ INTERRUPTED = 130
 _UNEXPECTED = (
     "This is a bug in Corral. Run it again with CORRAL_DEBUG=1 in front, and report what it and `corral doctor` print."
 )
+_AGENTS = "`/agents` in `corral chat` lists the agents."
+_SESSIONS = "`corral chat --list` lists the sessions."
 _DOCTOR = "Run `corral doctor`; it says what to mend."
 
 
@@ -122,9 +124,31 @@ RULES: Mapping[str, Rule] = {
     "TestCommandNotStarted": Rule(USAGE),
     # conversations
     "ConversationError": Rule(USAGE),
-    "NoSuchAgent": Rule(USAGE, "`/agents` in `corral chat` lists them."),
-    "SessionError": Rule(USAGE, "`corral chat --list` lists the sessions."),
+    "NoSuchAgent": Rule(USAGE, _AGENTS),
+    "SessionBusy": Rule(USAGE),
+    "NothingToStop": Rule(USAGE),
+    "EmptyMessage": Rule(USAGE),
+    "NoAnswer": Rule(ENVIRONMENT),
+    "HistoryTooLong": Rule(ENVIRONMENT),
+    "Draining": Rule(ENVIRONMENT),
+    "SessionError": Rule(USAGE, _SESSIONS),
+    "UnknownSession": Rule(USAGE, _SESSIONS),
+    "SessionExists": Rule(USAGE, _SESSIONS),
+    "SessionNotLoaded": Rule(ENVIRONMENT, _UNEXPECTED),
+    "BadSessionId": Rule(USAGE, _SESSIONS),
+    "BadChange": Rule(USAGE, "Say it in fewer words."),
+    "BadCut": Rule(USAGE, "`/history` in `corral chat` has the numbers of messages."),
+    "UnknownCall": Rule(USAGE),
+    "CallReused": Rule(ENVIRONMENT, _UNEXPECTED),
+    "OutOfOrder": Rule(ENVIRONMENT, "Say it again."),
     "ApprovalError": Rule(USAGE),
+    "UnknownApproval": Rule(USAGE),
+    "StaleApproval": Rule(USAGE),
+    "AlreadyDecided": Rule(USAGE),
+    "ApprovalExpired": Rule(USAGE),
+    "DecisionRefused": Rule(USAGE),
+    "UnknownRule": Rule(USAGE),
+    "ApprovalsClosed": Rule(ENVIRONMENT),
     # what a model said
     "AgentError": Rule(ENVIRONMENT, "Try it again, or with another --model."),
     "UnusableAnswer": Rule(ENVIRONMENT, "Try it again, or with another --model."),

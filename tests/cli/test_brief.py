@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+from functools import partial
 
 import pytest
+from rich.console import Console
 
 from agents.conversation.chunks import StreamChunk
 from backend.cli.brief import call_line, result_line
+from backend.cli.console import Terminal
 from backend.cli.foreseeing import diff_before
 from backend.cli.permitting import read_arguments
 from backend.cli.scripted import InputLines
@@ -114,3 +118,18 @@ def test_quiet_leaves_only_the_words():
     ):
         spoken.show(chunk)
     assert (screen.out, screen.err) == ("Yes.\n", "")
+
+
+def test_thinking_is_dim_at_a_terminal_and_ends_its_line_before_the_words():
+    out, err = io.StringIO(), io.StringIO()
+    console = partial(Console, force_terminal=True, color_system="standard", markup=False, highlight=False, width=80)
+    spoken = Spoken(Terminal(console(file=out), console(file=err), True))
+    spoken.show(StreamChunk(kind="thinking", agent="ask", text="Hm"))
+    spoken.show(StreamChunk(kind="thinking", agent="ask", text="m."))
+    assert err.getvalue().endswith("\x1b[2mHm\x1b[0m\x1b[2mm.\x1b[0m")
+    spoken.show(StreamChunk(kind="text", agent="ask", text="Yes"))
+    assert err.getvalue().endswith("\n")
+    assert out.getvalue() == "Yes"
+    spoken.show(StreamChunk(kind="restarted", agent="ask", text="the stream broke"))
+    assert out.getvalue() == "Yes\n"
+    assert "that is taken back (the stream broke)" in err.getvalue()

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import sys
 import termios
@@ -45,10 +46,15 @@ class OnTerminal:
         while (at := self._text.find(text, self._read)) < 0:
             self._told.clear()
             assert self.process.returncode is None, f"it ended without {text!r}:\n{self._text}"
-            await asyncio.wait_for(self._told.wait(), 60)
+            await asyncio.wait_for(self._told.wait(), 30)
         shown = self._text[self._read : at + len(text)]
         self._read = at + len(text)
         return shown
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed, as it did before."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
 
     async def ended(self) -> int:
         return await self.process.wait()
@@ -102,18 +108,18 @@ def work(tmp_path: Path) -> Path:
 
 async def test_call_is_approved_by_key_and_undone_and_the_history_is_private(work: Path):
     async with simulator(WRITE, "It is written.") as server, at_terminal(work, server, "--agent", "coder") as chat:
-        await chat.shows("coder> ")
+        await chat.shows("coder>")
         chat.type("Write \\\rit\r")
         shown = await chat.shows(QUESTION)
         assert "-x = 1" in shown
         assert "+x = 2" in shown
         chat.type("y")
         await chat.shows("It is written.")
-        await chat.shows("coder> ")
+        await chat.shows("coder>")
         assert (work / "work" / "a.py").read_text() == "x = 2\n"
         chat.type("/undo\r")
         await chat.shows("a.py is as it was before")
-        await chat.shows("coder> ")
+        await chat.shows("coder>")
         chat.type("\x04")
         shown = await chat.shows("Come back: corral chat ")
         assert "session " in shown
@@ -127,12 +133,12 @@ async def test_call_is_approved_by_key_and_undone_and_the_history_is_private(wor
 async def test_ctrl_c_stops_the_agent_and_the_chat_goes_on(work: Path):
     script = simulator(MUCH, "Shorter.", time_scale=1.0, decode_tokens_per_second=200)
     async with script as server, at_terminal(work, server) as chat:
-        await chat.shows("> ")
+        await chat.shows("orchestrator>")
         chat.type("Say much\r")
         await chat.shows("w10 ")
         chat.type("\x03")
         await chat.shows("stopped; what was said so far is kept")
-        await chat.shows("> ")
+        await chat.shows("orchestrator>")
         chat.type("half a line\x03")
         chat.type("\x03")
         await chat.shows("Come back: corral chat ")
@@ -141,21 +147,25 @@ async def test_ctrl_c_stops_the_agent_and_the_chat_goes_on(work: Path):
 
 async def test_ctrl_c_at_a_question_stops_the_turn_and_does_nothing(work: Path):
     async with simulator(WRITE, "Not written.") as server, at_terminal(work, server, "--agent", "coder") as chat:
-        await chat.shows("coder> ")
+        await chat.shows("coder>")
         chat.type("Write it\r")
         await chat.shows(QUESTION)
         chat.type("\x03")
         await chat.shows("stopped; what was said so far is kept")
-        await chat.shows("coder> ")
+        await chat.shows("coder>")
         chat.type("Go on\r")
         await chat.shows("Not written.")
+        await chat.shows("coder>")
+        chat.process.terminate()
+        assert await chat.ended() == 128 + signal.SIGTERM
+        assert chat.echoes
     assert (work / "work" / "a.py").read_text() == "x = 1\n"
 
 
 async def test_question_is_asked_again_after_kill_9_and_done_once(work: Path):
     async with simulator(WRITE, "It is written.") as server:
         async with at_terminal(work, server, "--agent", "coder") as chat:
-            await chat.shows("coder> ")
+            await chat.shows("coder>")
             chat.type("Write it\r")
             await chat.shows(QUESTION)
             chat.process.kill()
@@ -166,9 +176,9 @@ async def test_question_is_asked_again_after_kill_9_and_done_once(work: Path):
             assert "+x = 2" in shown
             chat.type("y")
             await chat.shows("It is written.")
-            await chat.shows("coder> ")
+            await chat.shows("coder>")
             chat.type("/history\r")
-            shown = await chat.shows("coder> ")
+            shown = await chat.shows("4 coder: It is written.")
             assert shown.count("✓ write_file") == 1
     assert (work / "work" / "a.py").read_text() == "x = 2\n"
 
@@ -176,7 +186,7 @@ async def test_question_is_asked_again_after_kill_9_and_done_once(work: Path):
 async def test_keys_typed_before_a_question_are_no_answer_to_it(work: Path):
     script = simulator(MUCH[:600] + "\n" + WRITE, "Then not.", time_scale=1.0, decode_tokens_per_second=400)
     async with script as server, at_terminal(work, server, "--agent", "coder") as chat:
-        await chat.shows("coder> ")
+        await chat.shows("coder>")
         chat.type("Write it\r")
         await chat.shows("w10 ")
         chat.type("y\r")
