@@ -83,6 +83,7 @@ class Application:
     conversations: MultiAgentOrchestrator
     journal: WriteJournal
     approvals: HITLManager
+    """What sessions wrote, and how it is taken back."""
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
     call_metrics: CallMetrics
@@ -190,7 +191,6 @@ async def open_application(
             pool=pool,
             database=database,
             log=log,
-            checkpoints=checkpoints,
             sessions=sessions,
             contexts=agent_contexts,
             approvals=AskedPeople(approvals),

@@ -45,12 +45,12 @@ class Doorway:
     stopping: Stopping
 
 
-def application_of(connection: HTTPConnection) -> Application:
+async def application_of(connection: HTTPConnection) -> Application:
     """The open application; the lifespan puts it there."""
     return cast("Application", connection.app.state.application)
 
 
-def doorway_of(connection: HTTPConnection) -> Doorway:
+async def doorway_of(connection: HTTPConnection) -> Doorway:
     """The door's own parts."""
     return cast("Doorway", connection.app.state.doorway)
 
@@ -59,7 +59,7 @@ App = Annotated[Application, Depends(application_of)]
 Door = Annotated[Doorway, Depends(doorway_of)]
 
 
-def engine_of(application: App) -> TaskOrchestrator:
+async def engine_of(application: App) -> TaskOrchestrator:
     """The engine."""
     return application.engine
 
@@ -67,17 +67,17 @@ def engine_of(application: App) -> TaskOrchestrator:
 Engine = Annotated[TaskOrchestrator, Depends(engine_of)]
 
 
-def sessions_of(application: App) -> AsyncSessionManager:
+async def sessions_of(application: App) -> AsyncSessionManager:
     """The sessions."""
     return application.sessions
 
 
-def agent_contexts_of(application: App) -> AsyncAgentContextManager:
+async def agent_contexts_of(application: App) -> AsyncAgentContextManager:
     """Who speaks in each session."""
     return application.agent_contexts
 
 
-def conversations_of(application: App) -> MultiAgentOrchestrator:
+async def conversations_of(application: App) -> MultiAgentOrchestrator:
     """The conversations."""
     return application.conversations
 
@@ -87,7 +87,7 @@ AgentContextManagerDep = Annotated[AsyncAgentContextManager, Depends(agent_conte
 ConversationsDep = Annotated[MultiAgentOrchestrator, Depends(conversations_of)]
 
 
-def approvals_of(application: App) -> HITLManager:
+async def approvals_of(application: App) -> HITLManager:
     """What people are asked."""
     return application.approvals
 
@@ -146,7 +146,9 @@ async def unfinished_of(record: Annotated[RunRecord, Depends(run_of)]) -> RunRec
     return record
 
 
-def guest_task(task: Annotated[TaskSpec, Body(openapi_examples={"a change": {"value": TASK_EXAMPLE}})]) -> TaskSpec:
+async def guest_task(
+    task: Annotated[TaskSpec, Body(openapi_examples={"a change": {"value": TASK_EXAMPLE}})],
+) -> TaskSpec:
     """The task that was sent, marked as a guest's.
 
     Raises:
@@ -161,7 +163,7 @@ def guest_task(task: Annotated[TaskSpec, Body(openapi_examples={"a change": {"va
 GuestTask = Annotated[TaskSpec, Depends(guest_task)]
 
 
-def request_key(
+async def request_key(
     task: GuestTask,
     idempotency_key: Annotated[
         str | None,

@@ -120,6 +120,11 @@ RULES: Mapping[str, Rule] = {
     "HolderGone": Rule(ENVIRONMENT, "Run it again."),
     "HolderRefused": Rule(ENVIRONMENT),
     "TestCommandNotStarted": Rule(USAGE),
+    # conversations
+    "ConversationError": Rule(USAGE),
+    "NoSuchAgent": Rule(USAGE, "`/agents` in `corral chat` lists them."),
+    "SessionError": Rule(USAGE, "`corral chat --list` lists the sessions."),
+    "ApprovalError": Rule(USAGE),
     # what a model said
     "AgentError": Rule(ENVIRONMENT, "Try it again, or with another --model."),
     "UnusableAnswer": Rule(ENVIRONMENT, "Try it again, or with another --model."),

@@ -6,20 +6,20 @@ Owns the signal handler; what stopping means is its user's.
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def interruptible(on_first: Callable[[], None]) -> Generator[None]:
+def interruptible(on_first: Callable[[], None], signals: Sequence[signal.Signals] = _SIGNALS) -> Generator[None]:
     """Call `on_first`, in the event loop, at the first SIGINT or SIGTERM; at the second die of it at once.
 
-    Dying by the signal itself tells a shell, and a loop in a shell script, what happened.
+    Dying by the signal itself tells a shell, and a loop in a shell script, what happened. `signals` may be fewer.
     """
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in signals}
     asked = False
 
     def handle(number: signal.Signals) -> None:
@@ -32,11 +32,11 @@ def interruptible(on_first: Callable[[], None]) -> Generator[None]:
         asked = True
         on_first()
 
-    for number in _SIGNALS:
+    for number in signals:
         loop.add_signal_handler(number, handle, number)
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in signals:
             loop.remove_signal_handler(number)
             signal.signal(number, before[number])

@@ -31,6 +31,14 @@ _READ: Exits = ((0, "it was found and printed"), (2, "there is no such run, or n
 EXITS: Mapping[str, Exits] = {
     "run": _RUN,
     "resume": (*_RUN[:2], (2, "as for run; or it is over, or waits for no answer"), *_RUN[3:]),
+    "chat": (
+        (0, "left; with --once, or messages from a pipe: answered"),
+        (1, "--once or a pipe: the turn failed"),
+        (2, "usage, settings; no such session or agent"),
+        (3, "no server, no model; or another process holds the data directory"),
+        (5, "--once or a pipe: a person is asked and nobody can be; `corral chat SESSION` asks again"),
+        (130, "--once or a pipe: stopped by Ctrl-C"),
+    ),
     "batch": (
         (0, "every run passed or is unverified"),
         (2, "usage, settings, or jobs that cannot be read: nothing was begun"),

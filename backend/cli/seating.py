@@ -35,7 +35,13 @@ def settings_with(common: Common, sandbox: LevelName | None) -> Settings:
     return load(common, {"sandbox.level": sandbox}).settings
 
 
-def open_seat(settings: Settings, verb: str, terminal: Terminal, sandbox: LevelName | None = None) -> Seat:
+def open_seat(
+    settings: Settings,
+    verb: str,
+    terminal: Terminal,
+    sandbox: LevelName | None = None,
+    refuse: Callable[[str, Holder], Refused] | None = None,
+) -> Seat:
     """A seat at the engine that tells the person where it is.
 
     Args:
@@ -44,10 +50,13 @@ def open_seat(settings: Settings, verb: str, terminal: Terminal, sandbox: LevelN
         terminal: Where it is told.
         sandbox: The level that was asked for on the command line. Only a holder can choose one, so entering the seat
             as a guest raises `Refused` then.
+        refuse: Says why this cannot be a guest, given who holds the engine in words; None where it can.
     """
 
     def on_guest(holder: Holder) -> None:
         who = f"`corral {holder.verb}` (process {holder.pid})"
+        if refuse is not None:
+            raise refuse(who, holder)
         if sandbox is not None:
             raise Refused(
                 f"--sandbox: the engine is held by {who}, whose settings rule",

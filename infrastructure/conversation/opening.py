@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from langgraph.checkpoint.memory import InMemorySaver
+
 from agents.conversation.router import AgentRouter
-from infrastructure.checkpoints import CheckpointStore
 from infrastructure.config.settings import SandboxSettings, Settings
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.conversation.calls import CallStore
@@ -46,7 +47,6 @@ class Foundation:
     pool: OllamaConnectionPool
     database: Database
     log: EventLog
-    checkpoints: CheckpointStore
     sessions: AsyncSessionManager
     contexts: AsyncAgentContextManager
     approvals: Approvals
@@ -97,7 +97,7 @@ async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGe
             turns=TurnStore(on.database),
             calls=CallStore(on.database),
             router=router,
-            checkpointer=on.checkpoints,
+            checkpointer=InMemorySaver(),  # the messages say all of it, and outlive the process
             limits=TurnLimits(calls=settings.conversation.calls, handovers=settings.conversation.handovers),
         )
     )

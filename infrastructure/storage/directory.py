@@ -48,6 +48,11 @@ class DataDirectory:
         return self.root / "token"
 
     @property
+    def chat_history(self) -> Path:
+        """What was typed in `corral chat`, a line each."""
+        return self.root / "chat.history"
+
+    @property
     def blobs(self) -> Path:
         """Content by its sha256."""
         return self.root / "blobs"

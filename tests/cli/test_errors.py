@@ -52,6 +52,11 @@ NEVER_LEAVE = {
     "LineTooLong": "becomes an UnreadableAnswer",
     "StaleConnection": "is asked once more, then becomes a ServerUnreachable",
     "StreamRefused": "becomes a StreamBroken",
+    "BadAgentFile": "leaves a custom agent out",
+    "NameTaken": "leaves a custom agent out",
+    "Malformed": "leaves a printed call in the text, or refuses it",
+    "NoCall": "leaves a printed call in the text, or refuses it",
+    "Fixed": "answers a request to reload, of a server that has no settings file",
     "Abandoned": "only in a thread whose work nobody waits for",
 }
 BUILT_IN = {"OSError", "FileNotFoundError", "IsADirectoryError", "NotADirectoryError", "PermissionError"}

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.model import JsonObject
-from infrastructure.checkpoints import open_checkpointer
 from infrastructure.config.manager import ConfigurationManager
 from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, Settings
 from infrastructure.connection_pool import OllamaConnectionPool
@@ -100,7 +99,6 @@ async def stack(
             pool=await opened.enter_async_context(OllamaConnectionPool(settings.servers, lanes=settings.lanes)),
             database=database,
             log=log,
-            checkpoints=await opened.enter_async_context(open_checkpointer(directory.checkpoints, ())),
             sessions=sessions,
             contexts=contexts,
             approvals=approvals or AskedPeople(manager),

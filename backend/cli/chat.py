@@ -1,0 +1,298 @@
+"""`corral chat`: a conversation with agents, line by line."""
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from agents.conversation.router import NoSuchAgent
+from backend.bootstrap import Application
+from backend.cli.brief import call_line
+from backend.cli.console import Terminal, open_terminal
+from backend.cli.conversing import Chat
+from backend.cli.errors import ENVIRONMENT, FAILED, INTERRUPTED, NEEDS_INPUT, Refused, explain
+from backend.cli.options import NO_OPTIONS, Common, OutputOption, again, settings_of
+from backend.cli.person import Person
+from backend.cli.picking import last_of, named_session, print_sessions, stored_sessions, summary
+from backend.cli.scripted import InputLines
+from backend.cli.seating import UNHELD, open_seat
+from backend.cli.slashes import greet, message_of, obey
+from backend.cli.speaking import document_of
+from backend.cli.talking import Ending
+from backend.cli.tokens import Output
+from infrastructure.config.settings import Settings
+from infrastructure.conversation.errors import ConversationError, SessionBusy
+from infrastructure.sessions.approvals import ApprovalError
+from infrastructure.sessions.errors import SessionError
+from infrastructure.storage.lock import Holder
+from infrastructure.transport.errors import OllamaError
+from infrastructure.workflow.lanes import NoModel
+
+VERB = "chat"
+_LISTED = 50
+_CODES = {"done": 0, "failed": FAILED, "cancelled": INTERRUPTED, "waiting": NEEDS_INPUT, "left": NEEDS_INPUT}
+_TAKEN = (ConversationError, SessionError, ApprovalError, NoSuchAgent, Refused)
+"""Errors that a chat says and goes on after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the command line asks for."""
+
+    session: str | None
+    agent: str | None
+    folder: Path | None
+    new: bool
+    once: str | None
+    output: Output
+    quiet: bool
+    again: str
+
+
+def chat(
+    session: Annotated[
+        str | None, Parameter(help="The session's id, or as much of its beginning as names only one.")
+    ] = None,
+    /,
+    *,
+    agent: Annotated[str | None, Parameter(help="Who gets the first message; see /agents.")] = None,
+    repo: Annotated[Path | None, Parameter(help="Folder that a new session works in; the current one.")] = None,
+    new: Annotated[bool, Parameter(help="Begin a new session, also where the folder has one.")] = False,
+    once: Annotated[str | None, Parameter(help="Say this one message, print the answer, and end.")] = None,
+    list_: Annotated[bool, Parameter(name="--list", help="List the sessions, and end.")] = False,
+    output: OutputOption = "text",
+    common: Common = NO_OPTIONS,
+) -> int:
+    """Talk with agents that read, change and run a repository, and ask before they do.
+
+    At a terminal the folder's last session goes on, unless --new or a SESSION is given; /help lists what can be typed.
+    Elsewhere each line of standard input is a message of a new session, and calls that need a yes are not made.
+    """
+    terminal = open_terminal()
+    settings = settings_of(common)
+    if list_:
+        return _list(settings, terminal, output)
+    if new and session:
+        raise Refused("--new and a SESSION say two things", "Leave one of them out.")
+    if once is not None and not once.strip():
+        raise Refused("--once: the message is empty", 'Say something, as in --once "What does main.py do?".')
+    if output != "text" and once is None and sys.stdin.isatty():
+        raise Refused(f"--output {output} is for --once, or for messages from a pipe", "Leave it out at a terminal.")
+    if once is None and sys.stdin.isatty() and not terminal.interactive:
+        raise Refused("a chat asks on stderr, which is no terminal here", 'Leave stderr alone, or use --once "…".')
+    asked = _Asked(
+        session=session,
+        agent=agent,
+        folder=None if repo is None else _folder(repo),
+        new=new,
+        once=once,
+        output=output,
+        quiet=common.quiet,
+        again=again(common),
+    )
+    return asyncio.run(_chat(asked, settings, terminal))
+
+
+async def _chat(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
+    async with open_seat(settings, VERB, terminal, refuse=_no_guest) as seat:
+        app = seat.application
+        assert app is not None  # a guest is refused before this
+        talk = await _opened(asked, app, terminal)
+        if asked.once is not None:
+            return await _once(talk, asked)
+        return await (_converse(talk, asked) if talk.person is not None else _read_messages(talk, asked))
+
+
+def _no_guest(who: str, holder: Holder) -> Refused:
+    """Sessions belong to the engine's process, so nobody is a guest with one."""
+    if holder.verb == "serve":
+        hint = f"Talk to it at {holder.address}, or end it first." if holder.address else "End it first."
+    else:
+        hint = "Wait until it is over, end it, or take another --data for sessions of their own."
+    return Refused(f"the engine of this data directory is held by {who}", hint, ENVIRONMENT)
+
+
+async def _opened(asked: _Asked, app: Application, terminal: Terminal) -> Chat:
+    """The conversation that was asked for.
+
+    Raises:
+        Refused: there is no such session, or it works in another folder.
+        NoSuchAgent: there is no such agent.
+    """
+    at_prompt = asked.once is None and terminal.interactive
+    workspace = str(asked.folder or await asyncio.to_thread(Path.cwd))
+    record = None
+    if asked.session is not None:
+        record = await named_session(app, asked.session)
+        if asked.folder is not None and record.workspace != str(asked.folder):
+            raise Refused(
+                f"session {record.session} works in {record.workspace or 'no folder'}, not in {asked.folder}",
+                "Leave --repo out, or begin a session there: --new --repo DIR.",
+            )
+    elif at_prompt and not asked.new:
+        record = await last_of(app, workspace)
+    talk = Chat(
+        app,
+        terminal,
+        workspace=workspace,
+        session=record,
+        person=_at_terminal(app) if terminal.interactive else None,
+        output=asked.output,
+        quiet=asked.quiet,
+        unattended=asked.once is None and not terminal.interactive,
+    )
+    if asked.agent is not None:
+        await talk.use_agent(asked.agent)
+    if app.settings.sandbox.level == "none":
+        terminal.warn(UNHELD)
+    if talk.workspace and not await asyncio.to_thread(Path(talk.workspace).is_dir):
+        terminal.warn(f"{talk.workspace}, where this session works, is not there")
+    return talk
+
+
+def _at_terminal(app: Application) -> Person:
+    from backend.cli.lining import AtTerminal, LineHistory  # noqa: PLC0415 - only who types needs it
+
+    return AtTerminal(LineHistory(app.directory.chat_history))
+
+
+# ---------------------------------------------------------------------------------------------- at a terminal
+async def _converse(talk: Chat, asked: _Asked) -> int:
+    """Until the person leaves."""
+    person, terminal = talk.person, talk.terminal
+    assert person is not None
+    await greet(talk)
+    try:
+        await talk.check_model()
+    except (OllamaError, NoModel) as error:
+        known = explain(error)
+        terminal.warn(f"{known.message}. {known.hint}")
+    ending = await talk.see()
+    while ending is None or ending.status != "left":
+        _say_ending(ending, terminal)
+        ending = None
+        text = await person.message(f"{await talk.agent()}> ")
+        if text is None:
+            break
+        if not text.strip():
+            continue
+        try:
+            said = message_of(text.strip())
+            if said is not None:
+                ending = await talk.say(said)
+            elif not await obey(talk, text.strip()):
+                break
+        except _TAKEN as error:
+            known = explain(error)
+            terminal.problem(known.message, known.hint)
+            if isinstance(error, SessionBusy):
+                ending = await talk.see()
+    if talk.session:
+        left = "; its question stays open" if ending is not None and ending.status == "left" else ""
+        terminal.say(f"session {talk.session}{left}. Come back: corral chat {talk.session}{asked.again}", "dim")
+    return 0
+
+
+def _say_ending(ending: Ending | None, terminal: Terminal) -> None:
+    if ending is not None and ending.status == "cancelled":
+        terminal.say("stopped; what was said so far is kept", "yellow")
+    elif ending is not None and ending.status == "failed":
+        terminal.say(f"error: {ending.reason}", "red")
+
+
+# ---------------------------------------------------------------------------------------------- without one
+async def _once(talk: Chat, asked: _Asked) -> int:
+    """One message; its exit code says how the turn ended."""
+    assert asked.once is not None
+    before = await talk.see()
+    if before is not None and before.status in ("waiting", "left"):
+        return _conclude(talk, before, asked, "the session waits for an answer from before: nothing was said")
+    await talk.check_model()
+    ending = await talk.say(asked.once)
+    if ending.status in ("waiting", "left"):
+        return _conclude(talk, ending, asked, "a person is needed")
+    return _conclude(talk, ending, asked)
+
+
+async def _read_messages(talk: Chat, asked: _Asked) -> int:
+    """Each line of standard input as a message, until one goes wrong."""
+    lines, terminal = InputLines(sys.stdin.fileno()), talk.terminal
+    before = await talk.see()
+    if before is not None and before.status == "waiting":
+        return _conclude(talk, before, asked, "the session waits for an answer from before: nothing was said")
+    terminal.say(
+        "each line of standard input is a message; nobody can be asked, so what needs a yes is not done", "dim"
+    )
+    await talk.check_model()
+    ending = Ending()
+    while (text := await lines.message()) is not None:
+        if not text.strip():
+            continue
+        said = message_of(text.strip())
+        if said is None:
+            if not await obey(talk, text.strip()):
+                break
+            continue
+        ending = await talk.say(said)
+        if asked.output == "json" and ending.status == "done":
+            terminal.data(_document(talk, ending))
+        if ending.status != "done":
+            return _conclude(talk, ending, asked)
+    if asked.output == "json":
+        return 0
+    return _conclude(talk, ending, asked)
+
+
+def _conclude(talk: Chat, ending: Ending, asked: _Asked, waits: str = "") -> int:
+    """Say how it ended, and print the document where one is asked for; the exit code."""
+    terminal = talk.terminal
+    if asked.output != "text":
+        terminal.data(_document(talk, ending))
+    back = f"corral chat {talk.session}{asked.again}"
+    if waits:
+        for each in ending.waits:
+            terminal.say(f"  {call_line(each.tool, each.arguments)} ({each.text or 'waits'})", "yellow")
+        terminal.problem(waits, f"Answer at a terminal: {back}")
+    elif ending.status in ("failed", "cancelled"):
+        terminal.problem(ending.reason or ending.status, f"Go on: {back}")
+    elif talk.session and not asked.quiet:
+        terminal.say(f"session {talk.session}. Go on: {back}", "dim")
+    return _CODES[ending.status]
+
+
+def _document(talk: Chat, ending: Ending) -> dict[str, object]:
+    """How a turn ended, for programs."""
+    return {
+        "kind": "result",
+        "session": talk.session,
+        "agent": ending.agent,
+        "status": ending.status,
+        "exit_code": _CODES[ending.status],
+        "text": "\n\n".join(text for text in ending.text if text.strip()),
+        "reason": ending.reason,
+        "waits": [document_of(each, talk.session) for each in ending.waits],
+    }
+
+
+# ---------------------------------------------------------------------------------------------- the list
+def _list(settings: Settings, terminal: Terminal, output: Output) -> int:
+    records, waiting = asyncio.run(stored_sessions(settings, _LISTED))
+    documents = [summary(each, waits=each.session in waiting) for each in records]
+    if output == "json":
+        terminal.data(documents)
+    elif output == "ndjson":
+        for each in documents:
+            terminal.data(each)
+    else:
+        print_sessions(records, waiting, terminal)
+    return 0
+
+
+def _folder(repo: Path) -> Path:
+    if not repo.is_dir():
+        there = "is a file" if repo.exists() else "is not there"
+        raise Refused(f"{repo} {there}", "Name an existing folder with --repo.")
+    return repo.resolve()

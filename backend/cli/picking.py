@@ -1,0 +1,98 @@
+"""Which session a chat is about: one that was named, the folder's last one, or a new one; and which there are.
+
+Owns the choice and the list. The list needs no engine: it is read beside whoever holds it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+
+from backend.bootstrap import Application
+from backend.cli.console import Terminal
+from backend.cli.errors import Refused
+from backend.cli.render import shortened
+from backend.cli.runs import age
+from backend.readers import open_readers
+from infrastructure.config.settings import Settings
+from infrastructure.sessions import approval_table, store
+from infrastructure.sessions.records import SessionRecord
+from infrastructure.storage.errors import MissingDatabase
+
+_PAGE = 500
+_TITLE_WIDTH = 60
+
+
+async def named_session(app: Application, asked: str) -> SessionRecord:
+    """The session of this id, or the only one whose id begins so.
+
+    Raises:
+        Refused: there is none, or there are several.
+    """
+    if app.sessions.exists(asked):
+        return await app.sessions.load(asked)
+    found = [each for each in await all_sessions(app) if asked and each.session.startswith(asked)]
+    if len(found) == 1:
+        return await app.sessions.load(found[0].session)
+    if found:
+        ids = ", ".join(each.session for each in found[:3])
+        raise Refused(f"several sessions begin with {asked!r}: {ids}", "Give more of its id.")
+    raise Refused(f"there is no session {asked!r}", "`corral chat --list` lists them; `corral chat --new` begins one.")
+
+
+async def last_of(app: Application, workspace: str) -> SessionRecord | None:
+    """The session of a folder that changed last."""
+    before = ""
+    while page := await app.sessions.list(_PAGE, before):
+        for each in page:
+            if each.workspace == workspace:
+                return await app.sessions.load(each.session)
+        before = page[-1].session
+    return None
+
+
+async def all_sessions(app: Application) -> list[SessionRecord]:
+    """Every session, those that changed last first."""
+    found: list[SessionRecord] = []
+    while page := await app.sessions.list(_PAGE, found[-1].session if found else ""):
+        found += page
+    return found
+
+
+async def stored_sessions(settings: Settings, limit: int) -> tuple[tuple[SessionRecord, ...], frozenset[str]]:
+    """Sessions, those that changed last first, and which of them wait for an answer; whoever holds the engine."""
+    try:
+        async with open_readers(settings) as readers:
+            records = await readers.database.read(partial(store.listed, limit=limit))
+            asked = await readers.database.read(partial(approval_table.pending, owner=None))
+    except MissingDatabase:
+        return (), frozenset()
+    return records, frozenset(each.owner for each in asked)
+
+
+def summary(record: SessionRecord, *, waits: bool) -> dict[str, object]:
+    """A session in one JSON object."""
+    return {
+        "session": record.session,
+        "title": record.title,
+        "workspace": record.workspace,
+        "agent": record.agent,
+        "messages": record.last,
+        "parent": record.parent or None,
+        "waits": waits,
+        "created": record.created.isoformat(),
+        "updated": record.updated.isoformat(),
+    }
+
+
+def print_sessions(records: tuple[SessionRecord, ...], waiting: frozenset[str], terminal: Terminal) -> None:
+    """A line each, on stdout."""
+    if not records:
+        terminal.say("no sessions yet; begin one: corral chat")
+        return
+    now = datetime.now(UTC)
+    for each in records:
+        title = shortened(each.title, _TITLE_WIDTH) or "(no title)"
+        waits = "  waits for your answer" if each.session in waiting else ""
+        line = f"{each.session}  {each.last:>4} messages  {age(each.updated, now):>6} ago  {title}{waits}"
+        terminal.print_data(line, "yellow" if waits else "")
