@@ -128,6 +128,7 @@ RULES: Mapping[str, Rule] = {
     "SessionBusy": Rule(USAGE),
     "NothingToStop": Rule(USAGE),
     "EmptyMessage": Rule(USAGE),
+    "MessageTooLong": Rule(USAGE),
     "NoAnswer": Rule(ENVIRONMENT),
     "HistoryTooLong": Rule(ENVIRONMENT),
     "Draining": Rule(ENVIRONMENT),

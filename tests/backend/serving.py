@@ -61,6 +61,7 @@ async def served(
     *options: str,
     source: Path | None = None,
     until: str = "signs a browser in",
+    model: str = "oracle",
 ) -> AsyncIterator[Served]:
     """Start `corral serve`, and kill it if the test does not end it.
 
@@ -70,13 +71,14 @@ async def served(
         options: Further words of the command line.
         source: Where its packages are; this tree by default.
         until: What it says when it serves.
+        model: The model of every role and agent.
     """
     root = source or Path(__file__).parents[2]
     named = [word for server in servers for word in ("--server", server)]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CORRAL_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "backend.cli", "serve", "--port", "0", "--data", str(data), *named, *options,
-        cwd=root, env={**environ, "PYTHONPATH": str(root), "CORRAL_MODEL": "oracle"}, stderr=asyncio.subprocess.PIPE,
+        cwd=root, env={**environ, "PYTHONPATH": str(root), "CORRAL_MODEL": model}, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     server = Served(process, data, "")
     try:
