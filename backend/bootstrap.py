@@ -81,8 +81,8 @@ class Application:
     sessions: AsyncSessionManager
     agent_contexts: AsyncAgentContextManager
     conversations: MultiAgentOrchestrator
-    approvals: HITLManager
     journal: WriteJournal
+    approvals: HITLManager
     """What sessions wrote, and how it is taken back."""
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
@@ -183,16 +183,18 @@ async def open_application(
         )
         engine = await stack.enter_async_context(TaskOrchestrator(parts))
         servers = await stack.enter_async_context(McpServers(settings.tools.mcp))
+        journal = WriteJournal(WriteStore(database), blobs)
+        bus.subscribe("journal", journal.hear, kinds=("session.deleted",))
         foundation = Foundation(
             settings=lambda: config.current,
+            include=config.include,
             pool=pool,
             database=database,
             log=log,
-            checkpoints=checkpoints,
             sessions=sessions,
             contexts=agent_contexts,
             approvals=AskedPeople(approvals),
-            blobs=blobs,
+            journal=journal,
             open_sandbox=opener,
             tools=local_tools(),
             outside_tools=servers.tools,
@@ -216,8 +218,8 @@ async def open_application(
             sessions=sessions,
             agent_contexts=agent_contexts,
             conversations=conversations,
+            journal=journal,
             approvals=approvals,
-            journal=WriteJournal(WriteStore(database), blobs),
             checkpoints=checkpoints,
             open_sandbox=opener,
             call_metrics=call_metrics,

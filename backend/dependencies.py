@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Body, Depends, Header, Path, Request
+from fastapi import Body, Depends, Header, Path
 from pydantic import JsonValue
+from starlette.requests import HTTPConnection
 
 from backend.bootstrap import Application
 from backend.security.guard import Guard
@@ -17,13 +18,17 @@ from backend.stopping import Stopping
 from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
 from infrastructure.engine import TaskOrchestrator
 from infrastructure.running.errors import RunIsOver, TaskRefused
+from infrastructure.sessions.approvals import Approval
 from infrastructure.sessions.contexts import AsyncAgentContextManager
 from infrastructure.sessions.hitl import HITLManager
 from infrastructure.sessions.manager import AsyncSessionManager
+from infrastructure.sessions.records import SessionRecord
 from infrastructure.storage.runs import RequestKey, RunRecord, RunState
 from infrastructure.tasks import TaskSpec, request_of
 
 RUN_EXAMPLE = "0199c0de-7c1a-7b3e-9f10-3a5d8e2b4c61"
+SESSION_EXAMPLE = "0199c0de-8f00-7a10-8c21-5b6f9e1d2a34"
+APPROVAL_EXAMPLE = "0199c0df-1b2c-7d3e-9a40-6c7e8f901234"
 TASK_EXAMPLE: dict[str, JsonValue] = {
     "task": "add --json to this CLI",
     "repo": "/home/you/project",
@@ -40,21 +45,21 @@ class Doorway:
     stopping: Stopping
 
 
-def application_of(request: Request) -> Application:
+async def application_of(connection: HTTPConnection) -> Application:
     """The open application; the lifespan puts it there."""
-    return cast("Application", request.app.state.application)
+    return cast("Application", connection.app.state.application)
 
 
-def doorway_of(request: Request) -> Doorway:
+async def doorway_of(connection: HTTPConnection) -> Doorway:
     """The door's own parts."""
-    return cast("Doorway", request.app.state.doorway)
+    return cast("Doorway", connection.app.state.doorway)
 
 
 App = Annotated[Application, Depends(application_of)]
 Door = Annotated[Doorway, Depends(doorway_of)]
 
 
-def engine_of(application: App) -> TaskOrchestrator:
+async def engine_of(application: App) -> TaskOrchestrator:
     """The engine."""
     return application.engine
 
@@ -62,17 +67,17 @@ def engine_of(application: App) -> TaskOrchestrator:
 Engine = Annotated[TaskOrchestrator, Depends(engine_of)]
 
 
-def sessions_of(application: App) -> AsyncSessionManager:
+async def sessions_of(application: App) -> AsyncSessionManager:
     """The sessions."""
     return application.sessions
 
 
-def agent_contexts_of(application: App) -> AsyncAgentContextManager:
+async def agent_contexts_of(application: App) -> AsyncAgentContextManager:
     """Who speaks in each session."""
     return application.agent_contexts
 
 
-def conversations_of(application: App) -> MultiAgentOrchestrator:
+async def conversations_of(application: App) -> MultiAgentOrchestrator:
     """The conversations."""
     return application.conversations
 
@@ -82,12 +87,40 @@ AgentContextManagerDep = Annotated[AsyncAgentContextManager, Depends(agent_conte
 ConversationsDep = Annotated[MultiAgentOrchestrator, Depends(conversations_of)]
 
 
-def approvals_of(application: App) -> HITLManager:
+async def approvals_of(application: App) -> HITLManager:
     """What people are asked."""
     return application.approvals
 
 
 ApprovalsDep = Annotated[HITLManager, Depends(approvals_of)]
+
+
+async def session_of(
+    sessions: SessionManagerDep,
+    session: Annotated[str, Path(description="The session's id.", examples=[SESSION_EXAMPLE], max_length=64)],
+) -> SessionRecord:
+    """The session that the address names.
+
+    Raises:
+        UnknownSession: there is none.
+    """
+    return await sessions.load(session)
+
+
+async def approval_of(
+    approvals: ApprovalsDep,
+    approval: Annotated[str, Path(description="The approval's id.", examples=[APPROVAL_EXAMPLE], max_length=64)],
+) -> Approval:
+    """The approval that the address names.
+
+    Raises:
+        UnknownApproval: there is none.
+    """
+    return await approvals.get(approval)
+
+
+Session = Annotated[SessionRecord, Depends(session_of)]
+AskedApproval = Annotated[Approval, Depends(approval_of)]
 
 
 async def run_of(
@@ -113,7 +146,9 @@ async def unfinished_of(record: Annotated[RunRecord, Depends(run_of)]) -> RunRec
     return record
 
 
-def guest_task(task: Annotated[TaskSpec, Body(openapi_examples={"a change": {"value": TASK_EXAMPLE}})]) -> TaskSpec:
+async def guest_task(
+    task: Annotated[TaskSpec, Body(openapi_examples={"a change": {"value": TASK_EXAMPLE}})],
+) -> TaskSpec:
     """The task that was sent, marked as a guest's.
 
     Raises:
@@ -128,7 +163,7 @@ def guest_task(task: Annotated[TaskSpec, Body(openapi_examples={"a change": {"va
 GuestTask = Annotated[TaskSpec, Depends(guest_task)]
 
 
-def request_key(
+async def request_key(
     task: GuestTask,
     idempotency_key: Annotated[
         str | None,

@@ -43,10 +43,21 @@ from infrastructure.events.log import UnreadableEvent
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
 from infrastructure.sessions.approvals import ApprovalError, DecisionRefused, UnknownApproval
+from infrastructure.sessions.errors import (
+    BadChange,
+    BadCut,
+    BadMessage,
+    BadSessionId,
+    MessageTooLong,
+    OutOfOrder,
+    SessionExists,
+    UnknownSession,
+)
 from infrastructure.sessions.rulebook import UnknownRule
 from infrastructure.sessions.waiting import ApprovalsClosed
 from infrastructure.storage.errors import DiskFull, StorageError
 from infrastructure.storage.runs import AmbiguousRun, IllegalMove, KeyReused, UnknownRun
+from infrastructure.tools.schemas import BadTool
 from infrastructure.transport.errors import CloudModelRefused, OllamaError
 from infrastructure.workflow.lanes import NoModel
 from infrastructure.workspace.errors import NotADirectory
@@ -90,6 +101,16 @@ STATUSES: Mapping[type[Exception], int] = {
     SessionBusy: 409,
     NothingToStop: 409,
     Draining: 503,
+    BadTool: 422,
+    # the session
+    UnknownSession: 404,
+    SessionExists: 409,
+    MessageTooLong: 413,
+    BadSessionId: 422,
+    BadMessage: 422,
+    BadChange: 422,
+    BadCut: 422,
+    OutOfOrder: 503,
     # the run
     UnknownRun: 404,
     AmbiguousRun: 404,
@@ -166,6 +187,11 @@ def problem_of(error: BaseException) -> Problem:
     return _problem(type(error).__name__, status, str(error) or str(type(error).__doc__), hint)
 
 
+def invalid(problems: Sequence[Mapping[str, Any]]) -> Problem:
+    """What pydantic found wrong with a request, without the values."""
+    return _problem("InvalidRequest", 422, "; ".join(map(_told, problems)), "See /openapi.json.")
+
+
 def answer_to(error: BaseException, accept: str = "") -> Response:
     """The answer to a request that failed so, as its `Accept` header wants it."""
     headers: dict[str, str] = {}
@@ -202,10 +228,12 @@ class Problems:
         try:
             await self._app(scope, receive, sending)
         except Exception as error:
-            if scope["type"] != "http" or begun:
+            if scope["type"] == "lifespan" or begun:
                 raise  # uvicorn cuts the connection, which is all that can still be said
             if status_of(error) is None:
-                _logger.exception("%s %s failed", scope["method"], scope["path"])
+                _logger.exception("%s %s failed", scope.get("method", "WebSocket"), scope["path"])
+            if scope["type"] == "websocket":
+                return await _refuse_socket(error, scope, receive, send)
             accept = Headers(scope=scope).get("accept", "")
             opened = scope["method"] == "GET" and not scope["path"].startswith("/api/")  # no page to come back to
             to_sign_in = isinstance(error, NoToken) and opened and wants_page(accept)
@@ -213,10 +241,17 @@ class Problems:
             await answer(scope, receive, send)
 
 
+async def _refuse_socket(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer the opening of a WebSocket with the problem, where the server can, else with its refusal alone."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await answer_to(error)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": 1008, "reason": type(error).__name__})
+
+
 async def _invalid(request: Request, error: Exception) -> Response:
     problems = cast("RequestValidationError", error).errors()
-    problem = _problem("InvalidRequest", 422, "; ".join(map(_told, problems)), "See /openapi.json.")
-    return _response(problem, None, request.headers.get("accept", ""))
+    return _response(invalid(problems), None, request.headers.get("accept", ""))
 
 
 async def _http(request: Request, error: Exception) -> Response:

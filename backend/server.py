@@ -24,7 +24,7 @@ from fastapi import FastAPI
 from backend.api import OpenApplication, create_app
 from backend.bootstrap import Application
 from backend.security.addresses import is_loopback_host
-from backend.security.guard import Guard
+from backend.security.guard import BODY_BYTES, Guard
 from backend.stopping import Stopping
 from infrastructure.config.settings import ServeSettings
 from infrastructure.engine import SHUT_DOWN
@@ -44,6 +44,8 @@ CUT_SECONDS = 1
 """For answers that are still being sent; then they are cut."""
 LAST_RESORT_SECONDS = 4.8
 """After that the process dies of its signal: everything acknowledged is on disk already."""
+PING_SECONDS = 20.0
+"""A WebSocket is pinged as often, and cut off when it does not answer within as long."""
 PORTS_TRIED = 20
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -287,7 +289,11 @@ def _configuration(app: FastAPI) -> uvicorn.Config:
         access_log=False,  # it would hold one-time codes
         proxy_headers=False,  # nobody's word is taken for who asks
         server_header=False,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=BODY_BYTES,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_per_message_deflate=False,  # who is on this machine has no use for it
         timeout_graceful_shutdown=CUT_SECONDS,
     )
 

@@ -70,10 +70,18 @@ class Stopping:
         Raises:
             TooManyStreams: there is no room for it.
         """
-        if self.streams >= STREAMS:
-            raise TooManyStreams(f"{self.streams} event streams are open")
+        self.check_room()
         self.streams += 1
         self._quiet.clear()
+
+    def check_room(self) -> None:
+        """Whether one more would find room, for who would begin something with it.
+
+        Raises:
+            TooManyStreams: it would not.
+        """
+        if self.streams >= STREAMS:
+            raise TooManyStreams(f"{self.streams} event streams are open")
 
     def stream_closed(self) -> None:
         """One less."""
@@ -94,6 +102,8 @@ class RefuseNewWork:
         Raises:
             ShuttingDown: it may not.
         """
-        if scope["type"] == "http" and self._stopping.begun and scope["method"] not in _READING:
+        if self._stopping.begun and (
+            scope["type"] == "websocket" or (scope["type"] == "http" and scope["method"] not in _READING)
+        ):
             raise ShuttingDown(ShuttingDown.__doc__)
         await self._app(scope, receive, send)

@@ -1,8 +1,8 @@
 """Two encoders over one log, a page of events as JSON and the stream as server-sent events; and the pool as a stream.
 
-Owns the wire form of an event, which both share, and how a stream ends. A run's stream is a cursor on the log: its ids
-are the run's sequence numbers, so a reader that was cut off goes on where it was. The pool's has no past: each event is
-all of it, so a reader that is slow, or was cut off, has missed nothing that still holds.
+Owns the wire form of an event, which both share, and how a stream ends. The stream of a run or session is a cursor on
+the log: its ids are sequence numbers there, so a reader that was cut off goes on where it was. The pool's has no past:
+each event is all of it, so a reader that is slow, or was cut off, has missed nothing that still holds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, cast
 
 import orjson
 from pydantic import TypeAdapter
@@ -19,10 +20,14 @@ from starlette.types import Receive, Scope, Send
 
 from backend.stopping import Stopping
 from infrastructure.engine import TaskOrchestrator
+from infrastructure.events.catalogue import SessionDeleted
 from infrastructure.events.log import PAGE, EventLog, Stored
 from infrastructure.ids import RunId
 from infrastructure.pool.snapshot import PoolSnapshot
+from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.storage.runs import RunReader, RunState
+
+T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 15.0
 """A comment as often, so that proxies and browsers do not take silence for the end."""
@@ -83,30 +88,91 @@ def page_json(events: Sequence[Stored], limit: int) -> bytes:
     return b'{"events":[%b],"next":%b}' % (b",".join(map(event_json, events)), more)
 
 
-class EventStream:
-    """One reader's stream of one run, from the first event after a number.
+class Followed(Protocol):
+    """What a stream of events follows: a run, a session."""
 
-    It goes on while the run rests, since it may be gone on with, and ends after a finished run's last event, or when
-    the server shuts down.
+    @property
+    def log(self) -> EventLog:
+        """Has its events."""
+        ...
+
+    @property
+    def name(self) -> RunId:
+        """Under which it has them."""
+        ...
+
+    def follow(self, after: int) -> AsyncGenerator[Stored, None]:
+        """Its events after a number, until no more will come."""
+        ...
+
+    async def over(self) -> bool:
+        """Whether no more will come."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedRun:
+    """A run. It is followed while it rests, since it may be gone on with."""
+
+    source: EventSource
+    name: RunId
+
+    @property
+    def log(self) -> EventLog:
+        """Has its events."""
+        return self.source.log
+
+    def follow(self, after: int) -> AsyncGenerator[Stored, None]:
+        """Its events until it is finished."""
+        return self.source.engine.follow(self.name, after, ends_when_interrupted=False)
+
+    async def over(self) -> bool:
+        """Whether it is finished."""
+        return (await self.source.runs.get(self.name)).state is RunState.FINISHED
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedSession:
+    """A session, followed until it is deleted."""
+
+    log: EventLog
+    sessions: AsyncSessionManager
+    name: RunId
+
+    async def follow(self, after: int) -> AsyncGenerator[Stored, None]:
+        """Its events until it is deleted."""
+        async with aclosing(cast("AsyncGenerator[Stored, None]", self.log.follow(self.name, after))) as events:
+            async for stored in events:
+                yield stored
+                if isinstance(stored.event, SessionDeleted) and await self.over():
+                    return
+
+    async def over(self) -> bool:
+        """Whether it is deleted."""
+        return not self.sessions.exists(self.name)
+
+
+class EventStream:
+    """One reader's stream of one run or session, from the first event after a number.
+
+    It ends after the last event of what is over, or when the server shuts down.
     """
 
-    def __init__(self, source: EventSource, stopping: Stopping, run: RunId, after: int = 0) -> None:
-        self._source, self._stopping = source, stopping
-        self._run, self._after = run, after
+    def __init__(self, followed: Followed, stopping: Stopping, after: int = 0) -> None:
+        self._followed, self._stopping, self._after = followed, stopping, after
 
     async def frames(self) -> AsyncGenerator[bytes]:
         """The stream's bytes."""
         yield RETRY
         async for frames in self._stored():
             yield frames
-        events = self._source.engine.follow(self._run, self._after, ends_when_interrupted=False)
-        async with aclosing(_Arrivals(events, self._stopping)) as arrivals:
+        async with aclosing(Arrivals(self._followed.follow(self._after), self._stopping)) as arrivals:
             while (arrived := await arrivals.take()) is not None:
                 self._after = arrived[-1].seq if arrived else self._after
                 yield b"".join(map(event_frame, arrived)) or BEAT
         async for frames in self._stored():  # what came while it was told to end
             yield frames
-        if (await self._source.runs.get(self._run)).state is RunState.FINISHED:
+        if await self._followed.over():
             yield END
         elif self._stopping.begun:
             yield SERVER_SHUTDOWN
@@ -114,7 +180,7 @@ class EventStream:
     async def _stored(self) -> AsyncIterator[bytes]:
         """What is in the log already, a page in one piece."""
         more = True
-        while more and (page := await self._source.log.read(self._run, self._after)):
+        while more and (page := await self._followed.log.read(self._followed.name, self._after)):
             self._after = page[-1].seq
             yield b"".join(map(event_frame, page))
             more = len(page) == PAGE
@@ -199,22 +265,22 @@ class EventStreamResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-class _Arrivals:
-    """Events as they come: as many at a time as have come, and none when for a while none came.
+class Arrivals(Generic[T]):
+    """Events, or whatever else, as they come: as many at a time as have come, and none when for a while none came.
 
     A task collects them, at most `PAGE` ahead of the reader, so that a burst costs one wake-up and not one an event.
     """
 
-    def __init__(self, events: AsyncGenerator[Stored], stopping: Stopping) -> None:
+    def __init__(self, events: AsyncGenerator[T, None], stopping: Stopping) -> None:
         self._events = events
-        self._ready: list[Stored] = []
+        self._ready: list[T] = []
         self._news, self._room = asyncio.Event(), asyncio.Event()
         self._collecting = asyncio.ensure_future(self._collect())
         self._settled = asyncio.ensure_future(stopping.settled())
         for task in (self._collecting, self._settled):
             task.add_done_callback(lambda done: self._news.set())
 
-    async def take(self) -> list[Stored] | None:
+    async def take(self) -> list[T] | None:
         """What has come; None after the last, and when the server shuts down."""
         silence = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._news.set)
         try:

@@ -27,6 +27,8 @@ class Connection:
         assert status == 200, status
         while (line := await self._reader.readline()) and line != b"0\r\n":
             yield line
+        if line:
+            await self._reader.readline()  # the blank one behind the last chunk
 
     async def _begin(self, method: str, path: str, body: bytes, more: str = "") -> tuple[int, int | None]:
         sized = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""

@@ -36,7 +36,8 @@ async def read_metrics(app: App, door: Door) -> Response:
     """Read the metrics."""
     samples = (*pool_samples(app.pool.snapshot()), *run_samples(await app.runs.counts()))
     streams = Sample(names.SSE_CLIENTS, door.stopping.streams)
-    inside = (*bus_samples(app.bus.standing()), *app.loop_watch.samples(), *app.gauges.samples())
+    asked = Sample(names.APPROVALS_PENDING, len(await app.approvals.pending()))
+    inside = (asked, *bus_samples(app.bus.standing()), *app.loop_watch.samples(), *app.gauges.samples())
     counted = chain(app.call_metrics.families(), app.event_metrics.families(), app.loop_watch.families())
     return Response(MetricsCollector((*samples, streams, *inside), counted).text(), media_type=CONTENT_TYPE)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 from backend.dependencies import App, Door, Engine, GuestTask, MaybeKey, Run, UnfinishedRun
 from backend.problems import NoPatch, answers
 from backend.routers.views import Answer, RunCreatedView, RunPage, RunView, XRayView, page_of, result_of, view_of
-from backend.streams import EVENT_STREAM, EventStream, EventStreamResponse, page_json
+from backend.streams import EVENT_STREAM, EventStream, EventStreamResponse, FollowedRun, page_json
 from infrastructure.ids import RunId
 from infrastructure.running.xray import xray_of
 
@@ -113,7 +113,7 @@ async def read_events(
 ) -> Response:
     """Read a run's events: a page of them, or the stream."""
     if EVENT_STREAM in accept:
-        stream = EventStream(app, door.stopping, record.run, max(after, last_event_id or 0))
+        stream = EventStream(FollowedRun(app, record.run), door.stopping, max(after, last_event_id or 0))
         return EventStreamResponse(stream.frames(), door.stopping)
     return Response(page_json(await app.log.read(record.run, after, limit), limit), media_type="application/json")
 

@@ -5,7 +5,7 @@ Owns the order of the checks and the list of paths that are open to everybody.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
@@ -23,6 +23,10 @@ PUBLIC_PATHS = frozenset({"/health/live", "/health/ready", "/signin"}) | SIGN_IN
 FORM_PATHS = frozenset({"/signin"})
 """Filled in by a browser's form."""
 BODY_BYTES = 10_000_000
+SOCKET_PROTOCOL = "corral.v1"
+"""The subprotocol of our WebSockets; it is chosen where it is offered."""
+TOKEN_PROTOCOL = "corral.token."
+"""Begins an offered subprotocol that bears the token, for clients that cannot set a header. It is never chosen."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -59,8 +63,8 @@ class Guard:
         """The `Set-Cookie` of one that leaves."""
         return self._cookie("", 0)
 
-    def check(self, method: str, path: str, headers: Mapping[str, str]) -> None:
-        """Let a request pass.
+    def check(self, method: str, path: str, headers: Mapping[str, str], protocols: Sequence[str] = ()) -> None:
+        """Let a request pass; `protocols` are those that the opening of a WebSocket offers.
 
         Raises:
             EntryRefused: it must not; the class says why.
@@ -73,15 +77,17 @@ class Guard:
             raise ForeignOrigin
         if comes_from_elsewhere(method, headers.get("sec-fetch-site", ""), headers.get("sec-fetch-mode", "")):
             raise ForeignOrigin
-        if path not in PUBLIC_PATHS and not self._knows(headers):
+        if path not in PUBLIC_PATHS and not self._knows(headers, protocols):
             raise NoToken
         _check_body(method, path, headers)
 
-    def _knows(self, headers: Mapping[str, str]) -> bool:
+    def _knows(self, headers: Mapping[str, str], protocols: Sequence[str]) -> bool:
         keys = self._opened()
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme:  # what a program says of itself is not mended by a cookie
             return scheme.lower() == "bearer" and keys.is_token(token.strip())
+        if offered := [each for each in protocols if each.startswith(TOKEN_PROTOCOL)]:
+            return len(offered) == 1 and keys.is_token(offered[0].removeprefix(TOKEN_PROTOCOL))
         return keys.is_cookie(_cookie_of(headers.get("cookie", ""), self.cookie_name))
 
     def _opened(self) -> Keys:
@@ -105,9 +111,10 @@ class GuardMiddleware:
         Raises:
             EntryRefused: it must not.
         """
-        if scope["type"] == "websocket":
-            return await send({"type": "websocket.close", "code": 1008})  # there are no sockets yet
         if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            self._guard.check("GET", scope["path"], Headers(scope=scope), scope.get("subprotocols", ()))
             return await self._app(scope, receive, send)
         self._guard.check(scope["method"], scope["path"], Headers(scope=scope))
         left = BODY_BYTES

@@ -106,6 +106,9 @@ HOLDS: Final[Mapping[str, Holds]] = MappingProxyType(
         "serve.password": Holds.START,
         "serve.hosts": Holds.START,
         "serve.watch": Holds.START,
+        "log.format": Holds.START,
+        "log.level": Holds.START,
+        "debug.asyncio": Holds.START,
         "sessions.persistence": Holds.START,
         "sessions.debounce_seconds": Holds.START,
         "sessions.interval_seconds": Holds.START,
@@ -119,7 +122,7 @@ HOLDS: Final[Mapping[str, Holds]] = MappingProxyType(
 )
 """By the name in the first column of the settings page."""
 
-KEPT_SECTIONS: Final[tuple[str, ...]] = ("tools", "paths", "serve", "sessions", "conversation")
+KEPT_SECTIONS: Final[tuple[str, ...]] = ("tools", "paths", "serve", "sessions", "conversation", "log", "debug")
 """The sections of which every setting wants a new start: a reload leaves them as they are."""
 
 

@@ -7,14 +7,20 @@ not looked at: what comes with a cloned repository must not say what agents are 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agents.conversation.custom import BadAgentFile, read_agent
 from agents.conversation.roster import AgentProfile
+from agents.conversation.router import AgentRouter
+from infrastructure.config.settings import Settings
 
 MOST_FILES = 50
 MOST_BYTES = 64 << 10
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +72,58 @@ def _read(path: Path) -> AgentProfile:
         return read_agent(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise BadAgentFile("it is not UTF-8: save it as UTF-8") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAgents:
+    """Agents that were read again, and are not used yet; see `infrastructure.config.manager.Prepared`."""
+
+    files: AgentFiles
+    found: CustomAgents
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """`agents.NAME` of each that is new, gone or different."""
+        before, now = ({each.name: each for each in some} for some in (self.files.used, self.found.profiles))
+        return tuple(f"agents.{name}" for name in sorted({*before, *now}) if before.get(name) != now.get(name))
+
+    def apply(self) -> None:
+        """Use them for turns that begin from here on."""
+        self.files.use(self.found)
+
+
+class AgentFiles:
+    """The folder beside the settings file, read again with it; see `infrastructure.config.manager.Companion`."""
+
+    def __init__(self, config: Path, use: Callable[[AgentRouter], None], used: Sequence[AgentProfile]) -> None:
+        """What is watched.
+
+        Args:
+            config: The settings file.
+            use: Takes the registry with other custom agents.
+            used: Those of now.
+        """
+        self._folder, self._use = agents_folder(config), use
+        self.used = tuple(used)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folder."""
+        return (self._folder,)
+
+    def read(self, settings: Settings) -> ReadAgents:
+        """Read them all. Blocking. A file that cannot be used is passed over, as it is at the start."""
+        del settings
+        return ReadAgents(self, _read_folder(self._folder))
+
+    def use(self, found: CustomAgents) -> None:
+        """Have these from now on, and tell which files are passed over."""
+        told(found)
+        self.used = found.profiles
+        self._use(AgentRouter(found.profiles))
+
+
+def told(found: CustomAgents) -> None:
+    """Say in the log which files are passed over, and why."""
+    for problem in found.problems:
+        _logger.warning("a custom agent is left out: %s", problem)

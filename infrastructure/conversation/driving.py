@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -38,14 +38,6 @@ from infrastructure.workflow.ports import ModelSource
 _logger = logging.getLogger(__name__)
 
 GraphInput = TurnInput | Command[Any] | None
-
-
-class Pruning(Protocol):
-    """A checkpointer that can forget. LangGraph's own cannot prune a thread."""
-
-    async def prune_thread(self, thread: str, keep_latest: int = 1) -> int:
-        """Keep only the newest checkpoints of a thread."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +140,7 @@ class Driver:
         kind = "done" if status == "done" else "failed"
         live.feed.tell(StreamChunk(kind=kind, agent=agent, text=reason, ok=kind == "done"))
         live.feed.close()
-        await self._prune(session)
+        await self._parts.checkpointer.adelete_thread(session)
 
     async def forget(self, session: str) -> None:
         """Drop a session's checkpoints."""
@@ -158,7 +150,8 @@ class Driver:
     async def _given(self, record: TurnRecord, graph: ConversationGraph, router: AgentRouter) -> GraphInput:
         """What the graph goes on with. Where its checkpoint is not this turn's, the messages say where that stands."""
         snapshot = await graph.aget_state(config_of(record.session))
-        known = cast("dict[str, object]", snapshot.values).get("turn") == record.turn
+        values = cast("dict[str, object]", snapshot.values)
+        known = values.get("turn") == record.turn and values.get("agent") == self._agent_now(record)
         if known and snapshot.next and all(node in graph.builder.nodes for node in snapshot.next):
             return Command(resume=True) if snapshot.interrupts else None
         agent = self._agent_now(record)
@@ -178,7 +171,7 @@ class Driver:
         # Tracing to an outside service is off whatever the environment says: what is said would leave the machine.
         with tracing_context(enabled=False):
             stream = cast("Any", graph).astream(
-                given, config_of(session), context=scope, stream_mode=["updates", "custom"], durability="sync"
+                given, config_of(session), context=scope, stream_mode=["updates", "custom"], durability="exit"
             )
             async for mode, part in stream:
                 if mode == "custom" and isinstance(part, StreamChunk):
@@ -225,20 +218,16 @@ class Driver:
     async def _close_calls(self, live: LiveTurn, reason: str) -> None:
         """Give every open call a result that says it was not done."""
         parts, session = self._parts, live.record.session
-        await parts.approvals.withdraw(session)
+        left = open_calls(parts.sessions.get_history(session).messages)
+        if left:  # only they can have been asked about
+            await parts.approvals.withdraw(session)
         outcome = ToolOutcome(f"Not done: {reason}.", ok=False, error_class="TurnEnded")
-        for call in open_calls(parts.sessions.get_history(session).messages):
+        for call in left:
             record, _ = await parts.calls.request(session, live.record.turn, call, "local")
             number = await parts.sessions.append_tool_result(session, call, outcome.text, ok=False)
             await parts.calls.end(session, record.call)
             parts.log.post(RunId(session), 0, cast("AnyEvent", ended_event(record, outcome, number)))
             live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
-
-    async def _prune(self, session: str) -> None:
-        """Keep one checkpoint of a session: turns that are over need none, and each superstep leaves one."""
-        prune = getattr(self._parts.checkpointer, "prune_thread", None)
-        if prune is not None:
-            await cast("Pruning", self._parts.checkpointer).prune_thread(session)
 
 
 def config_of(session: str) -> RunnableConfig:

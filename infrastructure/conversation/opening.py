@@ -5,17 +5,17 @@ Owns which concrete parts a conversation is made of. A custom agent's file that 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from langgraph.checkpoint.memory import InMemorySaver
+
 from agents.conversation.router import AgentRouter
-from infrastructure.checkpoints import CheckpointStore
 from infrastructure.config.settings import SandboxSettings, Settings
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.conversation.calls import CallStore
-from infrastructure.conversation.custom_agents import agents_folder, read_agents
+from infrastructure.conversation.custom_agents import AgentFiles, agents_folder, read_agents, told
 from infrastructure.conversation.driving import ConversationParts
 from infrastructure.conversation.keeping import KeptSessions
 from infrastructure.conversation.leaks import read_leaked_calls
@@ -32,13 +32,9 @@ from infrastructure.ids import RunId
 from infrastructure.sandbox import Limits, Sandbox
 from infrastructure.sessions.contexts import AsyncAgentContextManager
 from infrastructure.sessions.manager import AsyncSessionManager
-from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.database import Database
-from infrastructure.storage.writes import WriteStore
 from infrastructure.tools.journal import WriteJournal
 from infrastructure.tools.registry import ToolRegistry
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +42,15 @@ class Foundation:
     """What conversations stand on; `settings` and `outside_tools` are asked for each time, since they may change."""
 
     settings: Callable[[], Settings]
+    include: Callable[[AgentFiles], Awaitable[None]]
+    """Has the files of custom agents read again with the settings."""
     pool: OllamaConnectionPool
     database: Database
     log: EventLog
-    checkpoints: CheckpointStore
     sessions: AsyncSessionManager
     contexts: AsyncAgentContextManager
     approvals: Approvals
-    blobs: Blobs
+    journal: WriteJournal
     open_sandbox: Callable[[], Awaitable[Sandbox]]
     tools: ToolRegistry
     outside_tools: Outside
@@ -71,7 +68,9 @@ async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGe
         StorageError: the tables cannot be read.
     """
     settings = on.settings()
-    router = await custom_router(settings)
+    custom = await read_agents(agents_folder(settings.paths.config))
+    told(custom)
+    router = AgentRouter(custom.profiles)
     sessions = KeptSessions(on.sessions, on.contexts)
     source = AgentModels(on.pool, on.settings, lambda: conversations.router)
     tools = SessionTools(
@@ -79,7 +78,7 @@ async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGe
         on.tools,
         outside=on.outside_tools,
         todos=sessions,
-        journal=WriteJournal(WriteStore(on.database), on.blobs),
+        journal=on.journal,
         sandbox=on.open_sandbox,
         limits=limits_of(settings.sandbox),
     )
@@ -98,24 +97,17 @@ async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGe
             turns=TurnStore(on.database),
             calls=CallStore(on.database),
             router=router,
-            checkpointer=on.checkpoints,
+            checkpointer=InMemorySaver(),  # the messages say all of it, and outlive the process
             limits=TurnLimits(calls=settings.conversation.calls, handovers=settings.conversation.handovers),
         )
     )
+    await on.include(AgentFiles(settings.paths.config, conversations.use_agents, custom.profiles))
     try:
         if recover:
             await conversations.recover()
         yield conversations
     finally:
         await conversations.drain()
-
-
-async def custom_router(settings: Settings) -> AgentRouter:
-    """The six and the user's own agents."""
-    custom = await read_agents(agents_folder(settings.paths.config))
-    for problem in custom.problems:
-        _logger.warning("a custom agent is left out: %s", problem)
-    return AgentRouter(custom.profiles)
 
 
 def limits_of(settings: SandboxSettings) -> Limits:

@@ -23,6 +23,7 @@ from infrastructure.conversation.errors import Draining, EmptyMessage, NothingTo
 from infrastructure.conversation.ports import Decided, ToolOutcome
 from infrastructure.conversation.turns import TurnRecord, TurnState
 from infrastructure.conversation.using import Waiting, ended_event, result_chunk, waiting_chunk
+from infrastructure.conversation.watching import Watching
 from infrastructure.events.catalogue import ApprovalDecided, SessionDeleted
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId, new_id
@@ -48,6 +49,7 @@ class MultiAgentOrchestrator:
         self._driver = Driver(parts)
         self._live: dict[str, LiveTurn] = {}
         self._steering = Steering()
+        self._watching = Watching()
         self._draining = False
 
     @property
@@ -83,8 +85,8 @@ class MultiAgentOrchestrator:
             NoSuchAgent, EmptyMessage, Draining: nothing was begun.
             Whatever the session's store raises.
         """
-        await self.begin(session_id, message, agent_type, unattended=unattended)
-        async with aclosing(self.follow(session_id, ends_when_waiting=ends_when_waiting)) as chunks:
+        live = await self._begun(session_id, message, agent_type, unattended)
+        async with aclosing(live.feed.follow(ends_when_waiting=ends_when_waiting)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -95,11 +97,14 @@ class MultiAgentOrchestrator:
 
         Raises as `process_message`.
         """
-        if self._draining:
-            raise Draining
-        if not message.strip():
-            raise EmptyMessage
-        return await self._alone(session_id, lambda: self._begin(session_id, message, agent_type, unattended))
+        return (await self._begun(session_id, message, agent_type, unattended)).record.turn
+
+    async def begin_watched(
+        self, session_id: str, message: str, agent_type: AgentType | str | None = None, *, unattended: bool = False
+    ) -> tuple[str, AsyncGenerator[StreamChunk, None]]:
+        """As `begin`, and the turn's chunks from the first one until it ends or waits. Leaving early stops nothing."""
+        live = await self._begun(session_id, message, agent_type, unattended)
+        return live.record.turn, live.feed.follow(ends_when_waiting=True)
 
     async def follow(self, session_id: str, *, ends_when_waiting: bool = False) -> AsyncGenerator[StreamChunk, None]:
         """The session's turn from its first chunk of this process, then the new ones; nothing where none is open."""
@@ -109,6 +114,23 @@ class MultiAgentOrchestrator:
         async with aclosing(live.feed.follow(ends_when_waiting=ends_when_waiting)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def watch(self, session_id: str) -> AsyncGenerator[tuple[str, StreamChunk], None]:
+        """The session's turns from now on, one after another: each chunk with its turn. Ends when this is drained.
+
+        A turn that is open comes first, from its first chunk of this process.
+        """
+        with self._watching.listen(session_id) as turns:
+            seen: LiveTurn | None = None
+            live = self._live.get(session_id) or await self._alone(session_id, lambda: self._left_waiting(session_id))
+            while True:
+                if live is not None and live is not seen:
+                    seen = live
+                    async with aclosing(live.feed.follow()) as chunks:
+                        async for chunk in chunks:
+                            yield live.record.turn, chunk
+                if (live := await turns.get()) is None:
+                    return
 
     async def waiting(self, session_id: str) -> tuple[CallRecord, ...]:
         """The calls of a session that wait for a person or the client."""
@@ -185,9 +207,21 @@ class MultiAgentOrchestrator:
         for live in self._live.values():
             live.feed.close()
         self._live.clear()
+        self._watching.close()
 
     # ------------------------------------------------------------------------- each session's in turn
-    async def _begin(self, session: str, message: str, agent_type: AgentType | str | None, unattended: bool) -> str:
+    async def _begun(
+        self, session: str, message: str, agent_type: AgentType | str | None, unattended: bool
+    ) -> LiveTurn:
+        if self._draining:
+            raise Draining
+        if not message.strip():
+            raise EmptyMessage
+        return await self._alone(session, lambda: self._begin(session, message, agent_type, unattended))
+
+    async def _begin(
+        self, session: str, message: str, agent_type: AgentType | str | None, unattended: bool
+    ) -> LiveTurn:
         facts = await self._parts.sessions.facts(session)
         agent = self._agent(agent_type, facts.agent)
         turn = new_id()
@@ -203,8 +237,7 @@ class MultiAgentOrchestrator:
         except BaseException:
             await self._parts.turns.finish(turn, "failed", "the message could not be kept")
             raise
-        self._launch(record)
-        return turn
+        return self._launch(record)
 
     def _agent(self, wanted: AgentType | str | None, current: str) -> str:
         if wanted is not None:
@@ -274,13 +307,15 @@ class MultiAgentOrchestrator:
             live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
 
     # ------------------------------------------------------------------------------------ running
-    def _launch(self, record: TurnRecord) -> None:
+    def _launch(self, record: TurnRecord) -> LiveTurn:
         live = self._live.get(record.session)
         if live is None or live.record.turn != record.turn:
             live = self._live[record.session] = LiveTurn(record)
+            self._watching.tell(live)
         live.woken, live.resting = False, False
         task = asyncio.get_running_loop().create_task(self._run(live), name=f"turn {record.turn}")
         live.task = task
+        return live
 
     async def _run(self, live: LiveTurn) -> None:
         """One launch of a turn, whose errors end here: they are how it ended."""

@@ -1,4 +1,7 @@
-"""Which way a turn goes: pure functions of its state, named as questions. They return names of nodes."""
+"""Which way a turn goes: pure functions of its state, named as questions. They return names of nodes.
+
+They are async in name only: LangGraph runs a plain function in another thread, which costs more than it decides.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ USE_TOOLS = "use_tools"
 SUMMARISE = "summarise"
 
 
-def who_speaks(state: ConversationState) -> str:
+async def who_speaks(state: ConversationState) -> str:
     """At the beginning, and after a summary: the agent whose turn it is."""
     return state["agent"]
 
 
-def after_agent(state: ConversationState) -> str:
+async def after_agent(state: ConversationState) -> str:
     """Make room, do what it asked for, or end."""
     if state.get("over"):
         return END
@@ -24,6 +27,6 @@ def after_agent(state: ConversationState) -> str:
     return USE_TOOLS if state.get("open") else END
 
 
-def after_use_tools(state: ConversationState) -> str:
+async def after_use_tools(state: ConversationState) -> str:
     """Look again where somebody was waited for; else the agent that has the turn answers."""
     return USE_TOOLS if state.get("waits") else state["agent"]

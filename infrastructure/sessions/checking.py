@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from agents.model import JsonObject, JsonValue, Message
-from infrastructure.sessions.errors import BadChange, BadMessage
+from infrastructure.sessions.errors import BadChange, MessageTooLong
 from infrastructure.sessions.loaded import as_json, whole, writable
 
 TITLE_SIGNS = 500
@@ -25,9 +25,7 @@ def checked_message(message: Message, most_bytes: int) -> Message:
     size = len(message.content.encode()) + len(message.thinking.encode())
     size += sum(len(as_json(call.arguments)) for call in message.tool_calls)
     if size > most_bytes:
-        raise BadMessage(
-            f"the message has {size} bytes, and {most_bytes} are allowed; send less, or set sessions.message_bytes"
-        )
+        raise MessageTooLong(size, most_bytes)
     return message
 
 

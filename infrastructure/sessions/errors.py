@@ -46,6 +46,16 @@ class BadMessage(SessionError):
     """The message cannot be kept as it is; the text says what is wrong with it."""
 
 
+class MessageTooLong(BadMessage):
+    """The message has more bytes than one may have."""
+
+    def __init__(self, size: int, most: int) -> None:
+        self.size, self.most = size, most
+        super().__init__(
+            f"the message has {size} bytes, and {most} are allowed; send less, or set sessions.message_bytes"
+        )
+
+
 class BadChange(SessionError):
     """A title, setting or list of things to do that cannot be kept; the text says why."""
 

@@ -34,7 +34,7 @@ PAST_CALLS = 200
 class UnknownRule(ApprovalError):
     """There is no such rule."""
 
-    hint = "GET /api/v1/approvals/rules lists the rules."
+    hint = "GET /api/v1/rules lists the rules."
 
     def __init__(self, rule: str) -> None:
         super().__init__(f"no rule {rule!r}")

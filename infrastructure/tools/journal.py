@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from infrastructure.events.log import Stored
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.writes import WriteReceipt, WriteStore
 from infrastructure.tools.paths import workspace_of
@@ -99,6 +100,10 @@ class WriteJournal:
     async def forget(self, session: str) -> None:
         """Forget a session's writes, when the session is deleted."""
         await self._writes.forget(session)
+
+    async def hear(self, stored: Stored) -> None:
+        """The subscriber to `session.deleted`: forget what the session wrote."""
+        await self.forget(stored.run)
 
     async def _now(self, receipt: WriteReceipt) -> str | None:
         try:

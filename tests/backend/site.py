@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from backend.api import create_app
 from backend.bootstrap import Application, open_application
@@ -64,14 +64,14 @@ class Site:
 
 
 def every_route(app: FastAPI) -> list[Route]:
-    """The routes, also those of routers that are looked up late."""
+    """The routes of HTTP, also those of routers that are looked up late."""
     found: list[Route] = []
     waiting = list(app.routes)
     while waiting:
         route = waiting.pop()
         if isinstance(route, Route):
             found.append(route)
-        else:
+        elif not isinstance(route, WebSocketRoute):
             waiting.extend(getattr(route, "routes", ()) or route.original_router.routes)
     return found
 

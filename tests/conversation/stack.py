@@ -9,22 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.model import JsonObject
-from infrastructure.checkpoints import open_checkpointer
+from infrastructure.config.manager import ConfigurationManager
 from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, Settings
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.conversation.opening import Foundation, open_conversations
 from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
 from infrastructure.conversation.people import AskedPeople
+from infrastructure.events.bus import EventBus
 from infrastructure.events.log import SqliteEventLog
 from infrastructure.sandbox import open_sandbox
 from infrastructure.sessions.contexts import AsyncAgentContextManager
-from infrastructure.sessions.delivery import DirectDelivery
 from infrastructure.sessions.hitl import HITLManager
 from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.storage.database import Database
 from infrastructure.storage.directory import DataDirectory
+from infrastructure.storage.writes import WriteStore
+from infrastructure.tools.journal import WriteJournal
 from infrastructure.tools.local import local_tools
 from tests.conversation.world import MemoryApprovals
 
@@ -87,20 +89,21 @@ async def stack(
         database = await opened.enter_async_context(Database(directory.database))
         log = SqliteEventLog(database)
         opened.push_async_callback(log.aclose)
-        delivery = await opened.enter_async_context(DirectDelivery(log))
-        sessions = await opened.enter_async_context(AsyncSessionManager(database, delivery))
-        contexts = AsyncAgentContextManager(sessions, database, delivery, delivery)
+        bus = await opened.enter_async_context(EventBus(log))
+        log.observe(bus.publish)
+        sessions = await opened.enter_async_context(AsyncSessionManager(database, log))
+        contexts = AsyncAgentContextManager(sessions, database, log, bus)
         manager = await opened.enter_async_context(HITLManager(database, log))
         foundation = Foundation(
             settings=lambda: settings,
             pool=await opened.enter_async_context(OllamaConnectionPool(settings.servers, lanes=settings.lanes)),
             database=database,
             log=log,
-            checkpoints=await opened.enter_async_context(open_checkpointer(directory.checkpoints, ())),
             sessions=sessions,
             contexts=contexts,
             approvals=approvals or AskedPeople(manager),
-            blobs=BlobStore(directory.blobs),
+            include=ConfigurationManager.fixed(settings).include,
+            journal=WriteJournal(WriteStore(database), BlobStore(directory.blobs)),
             open_sandbox=lambda: open_sandbox("auto"),
             tools=local_tools(),
             outside_tools=no_tools,

@@ -30,6 +30,7 @@ from tests.conversation.world import (
 READ = ToolCall("read_file", {"path": "a.py"})
 WRITE = ToolCall("write_file", {"path": "a.py"})
 OPEN_TAB = ToolCall("open_tab", {"path": "a.py"})
+TOLD_OF_NOT_DONE = {"reject": "tool.failed", "respond": "tool.completed", "expired": "tool.failed"}
 
 
 async def test_person_is_answered(tmp_path):
@@ -40,8 +41,8 @@ async def test_person_is_answered(tmp_path):
         assert [chunk.message for chunk in chunks] == [0, 2, 0]
         assert here.said() == [("user", "Hi"), ("assistant", "Hello.")]
         assert await here.events() == [
-            "agent.switched", "agent.started", "call.queued", "call.placed", "call.waiting", "call.completed",
-            "agent.completed",
+            "agent.switched", "agent.started", "call.queued", "call.placed", "call.waiting", "call.began",
+            "call.completed", "agent.completed",
         ]  # fmt: skip
 
 
@@ -126,6 +127,9 @@ async def test_call_waits_for_a_person_and_does_what_they_say(tmp_path, decided,
         assert here.tools.tools["write_file"].done == done
         assert here.said()[2] == ("tool", said)
         assert here.said()[3] == ("assistant", "Done.")
+        told = [kind for kind in await here.events() if kind.startswith("tool.")]
+        ends = ["tool.started", "tool.completed"] if done else [TOLD_OF_NOT_DONE[decided.kind]]
+        assert told == ["tool.requested", "tool.approval_required", *ends]
 
 
 async def test_one_answer_of_two_leaves_the_turn_waiting_for_the_other(tmp_path):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from agents.model import Message, ToolCall
 from infrastructure.config.settings import SessionSettings
+from infrastructure.events.bus import EventBus
 from infrastructure.events.log import SqliteEventLog
 from infrastructure.sessions.contexts import AsyncAgentContextManager
-from infrastructure.sessions.delivery import DirectDelivery
 from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.sessions.ports import Clock
 from infrastructure.storage.database import Database
@@ -24,7 +24,6 @@ class Opened:
     contexts: AsyncAgentContextManager
     log: SqliteEventLog
     database: Database
-    delivery: DirectDelivery
 
 
 @asynccontextmanager
@@ -32,11 +31,12 @@ async def opened(
     path: Path, settings: SessionSettings | None = None, clock: Clock | None = None, flushed: bool = True
 ) -> AsyncGenerator[Opened]:
     """Everything on this file; with `flushed` False it ends as a crash would: what is only in memory is gone."""
-    async with Database(path) as database, DirectDelivery(log := SqliteEventLog(database)) as delivery:
-        sessions = await AsyncSessionManager(database, delivery, settings, clock=clock).__aenter__()
-        contexts = AsyncAgentContextManager(sessions, database, delivery, delivery)
+    async with Database(path) as database, EventBus(log := SqliteEventLog(database)) as bus:
+        log.observe(bus.publish)
+        sessions = await AsyncSessionManager(database, log, settings, clock=clock).__aenter__()
+        contexts = AsyncAgentContextManager(sessions, database, log, bus)
         try:
-            yield Opened(sessions, contexts, log, database, delivery)
+            yield Opened(sessions, contexts, log, database)
         finally:
             if flushed:
                 await sessions.aclose()

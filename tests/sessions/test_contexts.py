@@ -57,7 +57,7 @@ async def test_switches_at_once_follow_each_other(app):
 
 async def test_memory_changes_by_the_event_alone_and_an_old_one_changes_nothing(app):
     bus = Silent()
-    contexts = AsyncAgentContextManager(app.sessions, app.database, app.delivery, bus)
+    contexts = AsyncAgentContextManager(app.sessions, app.database, app.log, bus)
     await contexts.get_or_create("s", agent="a")
     switching = asyncio.ensure_future(contexts.switch_agent("s", "b"))
     events = app.log.follow(RunId("s"))
@@ -79,7 +79,7 @@ async def test_memory_changes_by_the_event_alone_and_an_old_one_changes_nothing(
 
 
 async def test_switch_whose_event_does_not_come_round_is_read_from_the_store(app, caplog):
-    contexts = AsyncAgentContextManager(app.sessions, app.database, app.delivery, Silent(), applied_within=0)
+    contexts = AsyncAgentContextManager(app.sessions, app.database, app.log, Silent(), applied_within=0)
     await contexts.get_or_create("s", agent="a")
     with caplog.at_level(logging.WARNING):
         assert (await contexts.switch_agent("s", "b")).agent == "b"
@@ -112,7 +112,7 @@ async def test_nobody_is_no_agent(app):
 
 
 async def test_few_contexts_are_in_memory(app):
-    contexts = AsyncAgentContextManager(app.sessions, app.database, app.delivery, Silent(), most=2)
+    contexts = AsyncAgentContextManager(app.sessions, app.database, app.log, Silent(), most=2)
     for name in ("a", "b", "c"):
         await contexts.get_or_create(name, agent=name)
     with pytest.raises(SessionNotLoaded):

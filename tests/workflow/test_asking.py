@@ -74,7 +74,7 @@ async def test_call_is_told_from_the_queue_to_its_completion():
     model, events = asking(ScriptedSource({"coder": ["hello"]}))
     assert (await model.answer(QUESTION)).text == "hello"
     kinds = [event.kind for event in events]
-    assert kinds == ["call.queued", "call.placed", "call.waiting", "call.text", "call.completed"]
+    assert kinds == ["call.queued", "call.placed", "call.waiting", "call.began", "call.text", "call.completed"]
     assert {event.call for event in events} == {"write:1:1#0"}
 
 

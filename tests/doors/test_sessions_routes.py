@@ -1,0 +1,125 @@
+"""Sessions over HTTP: begun, listed, found, changed, forked, taken away."""
+
+from __future__ import annotations
+
+import pytest
+
+from infrastructure.ids import RunId
+from tests.doors.house import OPEN_TAB, SESSIONS, House, problem
+
+NOTHING = f"{SESSIONS}/nothing"
+
+
+async def test_a_session_is_begun_read_changed_and_deleted(talker: House) -> None:
+    answer = await talker.client.post(SESSIONS, json={"title": "One", "agent": "ask", "settings": {"theme": "dark"}})
+    assert answer.status_code == 201
+    path = answer.headers["location"]
+    told = (await talker.client.get(path)).json()
+    assert told == answer.json()
+    assert (told["title"], told["agent"], told["settings"]) == ("One", "ask", {"theme": "dark"})
+    change = {"title": "Two", "agent": "coder", "settings": {"theme": None, "client_tools": [OPEN_TAB]}}
+    told = (await talker.client.patch(path, json=change)).json()
+    assert (told["title"], told["agent"], told["settings"]) == ("Two", "coder", {"client_tools": [OPEN_TAB]})
+    session = told["session"]
+    switches = await talker.application.agent_contexts.get_switch_history(session)
+    assert [(each.previous, each.agent, each.by) for each in switches] == [("ask", "coder", "person")]
+    assert (await talker.client.delete(path)).status_code == 204
+    assert problem(await talker.client.get(path)) == (404, "UnknownSession")
+    kinds = [stored.event.kind for stored in await talker.application.log.read(RunId(session))]
+    assert kinds == ["session.created", "session.updated", "agent.switched", "session.deleted"]
+
+
+async def test_sessions_are_listed_newest_first_in_pages_and_found_by_what_was_said(talker: House) -> None:
+    first, second, third = [await talker.session(title=title) for title in ("one", "two", "three")]
+    await talker.say(first, "Where is the needle?")
+    page = (await talker.client.get(SESSIONS, params={"limit": 2})).json()
+    assert [each["session"] for each in page["sessions"]] == [first, third]
+    rest = (await talker.client.get(SESSIONS, params={"limit": 2, "before": page["next"]})).json()
+    assert ([each["session"] for each in rest["sessions"]], rest["next"]) == ([second], None)
+    found = (await talker.client.get(SESSIONS, params={"search": "NEEDLE"})).json()
+    assert [each["session"] for each in found["sessions"]] == [first]
+    assert [(each["session"], each["number"], each["excerpt"]) for each in found["found"]] == [
+        (first, 1, "Where is the needle?")
+    ]
+    assert problem(await talker.client.get(SESSIONS, params={"search": " "})) == (422, "BadChange")
+
+
+async def test_a_fork_has_the_first_messages_and_goes_its_own_way(talker: House) -> None:
+    session = await talker.session(title="one")
+    await talker.say(session, "Hi")
+    answer = await talker.client.post(f"{SESSIONS}/{session}/fork", json={"upto": 1, "title": "other"})
+    fork = answer.json()
+    assert (answer.status_code, answer.headers["location"]) == (201, f"{SESSIONS}/{fork['session']}")
+    assert (fork["parent"], fork["forked_after"], fork["title"]) == (session, 1, "other")
+    assert [each["content"] for each in await talker.history(fork["session"])] == ["Hi"]
+    assert [each["content"] for each in await talker.history(session)] == ["Hi", "Hello."]
+    assert problem(await talker.client.post(f"{SESSIONS}/{session}/fork", json={"upto": 99})) == (422, "BadCut")
+
+
+async def test_the_list_of_things_to_do_is_kept_and_an_event_tells_of_it(talker: House) -> None:
+    session = await talker.session()
+    path = f"{SESSIONS}/{session}/todos"
+    assert (await talker.client.put(path, json={"todos": ["write", " ", "run"]})).json() == {"todos": ["write", "run"]}
+    assert (await talker.client.get(path)).json() == {"todos": ["write", "run"]}
+    assert problem(await talker.client.put(path, json={"todos": ["x" * 2000]})) == (422, "BadChange")
+    events = (await talker.client.get(f"{SESSIONS}/{session}/events")).json()["events"]
+    assert [event.get("fields") for event in events if event["kind"] == "session.updated"] == [["todos"]]
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "name"),
+    [
+        ({"title": "x" * 501}, 422, "BadChange"),
+        ({"workspace": "project"}, 422, "InvalidRequest"),
+        ({"workspace": "/nowhere/at/all"}, 422, "NotADirectory"),
+        ({"agent": "nobody"}, 422, "NoSuchAgent"),
+        ({"settings": {"notes": "x" * 70_000}}, 422, "BadChange"),
+        ({"settings": {"client_tools": [{**OPEN_TAB, "name": "read_file"}]}}, 422, "InvalidRequest"),
+        ({"settings": {"client_tools": [{**OPEN_TAB, "parameters": {"type": 5}}]}}, 422, "InvalidRequest"),
+        ({"settings": {"client_tools": [{"description": "no name"}]}}, 422, "InvalidRequest"),
+        ({"colour": "blue"}, 422, "InvalidRequest"),
+    ],
+)
+async def test_a_session_that_cannot_be_begun_says_why(
+    talker: House, told: dict[str, object], status: int, name: str
+) -> None:
+    assert problem(await talker.client.post(SESSIONS, json=told)) == (status, name)
+    assert len(talker.application.sessions) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", NOTHING, None),
+        ("PATCH", NOTHING, {"title": "x"}),
+        ("DELETE", NOTHING, None),
+        ("POST", f"{NOTHING}/fork", {}),
+        ("GET", f"{NOTHING}/history", None),
+        ("GET", f"{NOTHING}/todos", None),
+        ("PUT", f"{NOTHING}/todos", {"todos": []}),
+        ("GET", f"{NOTHING}/waiting", None),
+        ("POST", f"{NOTHING}/messages", {"text": "Hi"}),
+        ("GET", f"{NOTHING}/stream", None),
+        ("GET", f"{NOTHING}/events", None),
+        ("POST", f"{NOTHING}/tools/1/result", {"content": "x"}),
+        ("POST", f"{NOTHING}/cancel", None),
+    ],
+)
+async def test_an_unknown_session_is_404_and_is_not_begun_by_asking(
+    talker: House, method: str, path: str, body: object
+) -> None:
+    assert problem(await talker.client.request(method, path, json=body)) == (404, "UnknownSession")
+    assert not talker.application.sessions.exists("nothing")
+
+
+async def test_deleting_a_session_ends_its_turn_and_takes_back_what_it_asks(writer: House) -> None:
+    session = await writer.session(agent="coder")
+    frames = await writer.say(session, "Write it")
+    (asked,) = frames[-1].json["approvals"]
+    assert (await writer.client.delete(f"{SESSIONS}/{session}")).status_code == 204
+    assert (await writer.client.get("/api/v1/approvals")).json() == {"approvals": []}
+    told = await writer.client.post(
+        f"/api/v1/approvals/{asked['id']}", json={"nonce": asked["nonce"], "decision": "approve"}
+    )
+    assert told.status_code == 409
+    assert not (writer.workspace / "a.py").exists()
