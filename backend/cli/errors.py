@@ -137,6 +137,7 @@ RULES: Mapping[str, Rule] = {
     "SessionExists": Rule(USAGE, _SESSIONS),
     "SessionNotLoaded": Rule(ENVIRONMENT, _UNEXPECTED),
     "BadSessionId": Rule(USAGE, _SESSIONS),
+    "MessageTooLong": Rule(USAGE, "Say less at once."),
     "BadChange": Rule(USAGE, "Say it in fewer words."),
     "BadCut": Rule(USAGE, "`/history` in `corral chat` has the numbers of messages."),
     "UnknownCall": Rule(USAGE),
