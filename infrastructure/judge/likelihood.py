@@ -5,7 +5,8 @@ Owns the model behind `agreement`. For each group it is asked how likely all tha
 1. The tests that it passes ask for the right thing, those that it fails do not.
 2. Each of its candidates is right, or wrong in a way that no test shows.
 3. All others are wrong. Each makes a mistake of its own, or the one that an earlier wrong one has made. A mistake
-   passes a right test where the test is too weak to see it, and a wrong test by luck.
+   passes a right test where the test is too weak to see it, and a wrong test by luck. Some mistakes are blatant and
+   pass hardly any test: they say nothing of which tests are right.
 
 Beside them stands the case that none is right. How good the tests and the candidates are is not known before, so it is
 all asked in several worlds (`WORLDS`), each as likely as the others: what was seen itself tells them apart.
@@ -17,11 +18,14 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 _LITTLE = 1e-12
 _RULED = 0.999
 """Share of tests that a person's answer became which ask for the right thing."""
+_BLATANT_PASSES = 0.04
+"""Share of tests, right or wrong, that a blatant mistake passes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +35,10 @@ class World:
     Attributes:
         right: Of candidates that are right.
         valid: Of written tests that ask for the right thing.
-        slips: Of right tests that a wrong candidate passes all the same.
-        luck: Of wrong tests that a wrong candidate passes.
+        slips: Of right tests that a wrong candidate passes all the same, if its mistake is not blatant.
+        luck: Of wrong tests that such a candidate passes.
         shared: Of wrong candidates that repeat the mistake of an earlier one.
+        blatant: Of mistakes, those that pass hardly any test.
     """
 
     right: float
@@ -41,15 +46,26 @@ class World:
     slips: float
     luck: float
     shared: float
+    blatant: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Mistakes that are as visible: how many of all they are, and which shares of right and wrong tests they pass."""
+
+    share: float
+    slips: float
+    luck: float
 
 
 WORLDS: tuple[World, ...] = tuple(
-    World(right=0.4, valid=0.6, slips=0.5, luck=luck, shared=shared)
+    World(right=0.4, valid=0.6, slips=0.5, luck=luck, shared=shared, blatant=0.3)
     for luck, shared in product((0.2, 0.5), (0.01, 0.2))
 )
 """Of small models 35 to 73 % of the tests were valid (arXiv 2602.10522). What is least known and matters most is left
-open: whether wrong candidates please wrong tests, and whether they repeat each other. One world, and a wide grid of
-them, choose worse: docs/benchmarks.md, `python -m benchmarks.selection --models`."""
+open: whether wrong candidates please wrong tests, and whether they repeat each other. Without blatant mistakes, each
+candidate that passes nothing would speak for a group that passes few tests: fewer right tests were missed then. One
+world, and a wide grid of them, choose worse: docs/benchmarks.md, `python -m benchmarks.selection --models`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +134,8 @@ class _Matrix:
     def __init__(self, groups: Sequence[Standing], ruled: Sequence[bool]) -> None:
         self._groups = groups
         self._overlaps = [[_overlap(right.passes, other.passes) for other in groups] for right in groups]
-        passing = [sum(column) for column in zip(*(group.passes for group in groups), strict=True)]
-        self._columns = Counter(zip(passing, ruled, strict=True))
+        patterns = zip(*(group.passes for group in groups), strict=True)
+        self._columns = Counter(zip(patterns, ruled, strict=True))
         self._verdicts = [Counter(zip(group.passes, ruled, strict=True)) for group in groups]
 
     def if_right(self, right: int, world: World) -> float:
@@ -136,15 +152,13 @@ class _Matrix:
 
     def if_none(self, world: World) -> float:
         """None is right; each test may be either. Of a group's further candidates the tests are taken as they come."""
-        tests, count = 0.0, len(self._groups)
-        for (passing, ruled), times in self._columns.items():
-            valid = _valid(ruled, world)
-            asks_right = valid * world.slips**passing * (1 - world.slips) ** (count - passing)
-            asks_wrong = (1 - valid) * world.luck**passing * (1 - world.luck) ** (count - passing)
-            tests += times * _log(asks_right + asks_wrong)
-        chances = [(group, self._any_chance(index, world)) for index, group in enumerate(self._groups)]
-        counted_twice = math.fsum(chance for _, chance in chances)  # the tests above have the first of each group
-        return tests + _mistaken(chances, world) - counted_twice
+        chances = [self._any_chances(group, world) for group in range(len(self._groups))]
+        rates = [_likely(kinds, world) for kinds in chances]
+        together = math.fsum(
+            times * _together(pattern, rates, _valid(ruled, world)) for (pattern, ruled), times in self._columns.items()
+        )
+        firsts = [(group, _log_sum(kinds)) for group, kinds in zip(self._groups, chances, strict=True)]
+        return together + _mistaken(firsts, world)
 
     def member_right(self, group: int, world: World) -> float:
         """How likely one candidate of a right group is right itself: its mistake may be one that no test shows."""
@@ -157,20 +171,52 @@ class _Matrix:
     def _chance(self, right: int, group: int, world: World) -> float:
         """The logarithm of how likely a mistake passes just the tests that a group passes, if `right` is right."""
         over = self._overlaps[right][group]
-        return (
-            over.slipped * _log(world.slips)
-            + over.caught * _log(1 - world.slips)
-            + over.lucky * _log(world.luck)
-            + over.unlucky * _log(1 - world.luck)
+        return _log_sum(
+            [
+                _log(kind.share)
+                + over.slipped * _log(kind.slips)
+                + over.caught * _log(1 - kind.slips)
+                + over.lucky * _log(kind.luck)
+                + over.unlucky * _log(1 - kind.luck)
+                for kind in _kinds(world)
+            ]
         )
 
-    def _any_chance(self, group: int, world: World) -> float:
-        """The same where it is open which tests are right."""
-        total = 0.0
-        for (passed, ruled), count in self._verdicts[group].items():
-            passes = _valid(ruled, world) * world.slips + (1 - _valid(ruled, world)) * world.luck
-            total += count * _log(passes if passed else 1 - passes)
-        return total
+    def _any_chances(self, group: int, world: World) -> list[float]:
+        """The same where it is open which tests are right, for each kind of mistake."""
+        chances: list[float] = []
+        for kind in _kinds(world):
+            total = _log(kind.share)
+            for (passed, ruled), count in self._verdicts[group].items():
+                passes = _valid(ruled, world) * kind.slips + (1 - _valid(ruled, world)) * kind.luck
+                total += count * _log(passes if passed else 1 - passes)
+            chances.append(total)
+        return chances
+
+
+@lru_cache(maxsize=256)
+def _kinds(world: World) -> tuple[_Kind, ...]:
+    plain = _Kind(1 - world.blatant, world.slips, world.luck)
+    return (plain, _Kind(world.blatant, _BLATANT_PASSES, _BLATANT_PASSES)) if world.blatant else (plain,)
+
+
+def _likely(chances: Sequence[float], world: World) -> tuple[float, float]:
+    """The shares of right and of wrong tests that a group's mistake passes, as the chances of its kinds weigh them."""
+    total = _log_sum(chances)
+    weights = [math.exp(chance - total) for chance in chances]
+    kinds = _kinds(world)
+    slips = math.fsum(weight * kind.slips for weight, kind in zip(weights, kinds, strict=True))
+    return slips, math.fsum(weight * kind.luck for weight, kind in zip(weights, kinds, strict=True))
+
+
+def _together(pattern: Sequence[bool], rates: Sequence[tuple[float, float]], valid: float) -> float:
+    """The logarithm of how much likelier wrong groups do so on one test than if each met a test of its own."""
+    asks_right, asks_wrong, apart = valid, 1 - valid, 0.0
+    for passed, (slips, luck) in zip(pattern, rates, strict=True):
+        slipped, lucky = (slips, luck) if passed else (1 - slips, 1 - luck)
+        asks_right, asks_wrong = asks_right * slipped, asks_wrong * lucky
+        apart += _log(valid * slipped + (1 - valid) * lucky)
+    return _log(asks_right + asks_wrong) - apart
 
 
 def _mistaken(groups: Sequence[tuple[Standing, float]], world: World) -> float:
@@ -194,3 +240,9 @@ def _valid(ruled: bool, world: World) -> float:
 
 def _log(value: float) -> float:
     return math.log(max(value, _LITTLE))
+
+
+def _log_sum(logarithms: Sequence[float]) -> float:
+    """The logarithm of the sum of what they are logarithms of."""
+    highest = max(logarithms)
+    return highest + math.log(math.fsum(math.exp(each - highest) for each in logarithms))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
 from infrastructure.judge.agreement import Contender, agree
-from infrastructure.judge.likelihood import WORLDS, Standing, weigh
+from infrastructure.judge.likelihood import WORLDS, Standing, World, weigh
 
 TESTS = ("a", "b", "c", "d", "e", "f", "g")
 
@@ -103,6 +104,17 @@ def test_behaviour_decides_where_there_are_no_tests():
     assert evenly.split
 
 
+def test_candidates_that_pass_nothing_do_not_speak_for_one_that_passes_little():
+    tests = "abcdefghijklmnopqrst"
+    given = contenders("abcdefghijkl", "ab", "ab", "ab", "", "", "", "", behaviours="rvvwxyzo")
+    found = agree(given, tests)
+    without = agree(given, tests, worlds=[replace(world, blatant=0.0) for world in WORLDS])
+    assert found is not None
+    assert without is not None
+    assert found.chosen == 1
+    assert without.chosen != 1
+
+
 def test_ruled_test_outweighs_any_number_that_agree_otherwise():
     given = contenders("abcdef", "abcdef", "abcdef", "ag")
     before, after = agree(given, TESTS), agree(given, TESTS, ruled=("g",))
@@ -131,7 +143,7 @@ def test_one_candidate_without_tests_is_as_likely_right_as_the_worlds_say():
 
 def test_two_candidates_and_one_test_by_hand():
     """Both pass the only test: right, or wrong and slipped past it; against both wrong."""
-    world = WORLDS[1]
+    world = replace(WORLDS[1], blatant=0.0)
     unseen = (1 - world.right) * world.slips
     right = world.valid * ((world.right + unseen) ** 2 - unseen**2)
     passes = world.valid * world.slips + (1 - world.valid) * world.luck
@@ -139,6 +151,31 @@ def test_two_candidates_and_one_test_by_hand():
     none = (world.valid * world.slips + (1 - world.valid) * world.luck) * (1 - world.right) ** 2 * repeats
     shares = weigh([Standing(2, (True,))], (False,), (world,))
     assert math.isclose(shares.none, none / (right + none))
+
+
+def test_blatant_mistakes_by_hand():
+    """One passes both tests, the other neither; the mistake of either may be blatant, or pass a test by chance."""
+    world = World(right=0.4, valid=0.6, slips=0.5, luck=0.2, shared=0.0, blatant=0.3)
+    fails_both = 0.7 * 0.5**2 + 0.3 * 0.96**2
+    passes_both = 0.7 * 0.2**2 + 0.3 * 0.04**2
+    one = 0.6**2 * 0.4 * 0.6 * fails_both
+    other = 0.4**2 * 0.4 * 0.6 * passes_both
+    shares = weigh(
+        [Standing(1, (True, True), tried=True), Standing(1, (False, False), tried=True)], (False,) * 2, (world,)
+    )
+    assert math.isclose(shares.groups[0] / shares.groups[1], one / other)
+
+
+def test_where_no_mistake_is_blatant_none_right_is_reckoned_over_all_tests():
+    """Two wrong candidates, one test that both pass and one that parts them: each test is right or wrong for both."""
+    world = World(right=0.4, valid=0.6, slips=0.5, luck=0.2, shared=0.1)
+    both = 0.6 * 0.5 * 0.5 + 0.4 * 0.2 * 0.2
+    parted = 0.6 * 0.5 * 0.5 + 0.4 * 0.2 * 0.8
+    none = both * parted * 0.6**2 * (1 - world.shared)
+    first = 0.6**2 * 0.4 * 0.6 * 0.5 * 0.5
+    other = 0.6 * 0.4 * 0.4 * 0.6 * 0.5 * 0.2
+    groups = [Standing(1, (True, True), tried=True), Standing(1, (True, False), tried=True)]
+    assert math.isclose(weigh(groups, (False,) * 2, (world,)).none, none / (none + first + other))
 
 
 def test_many_candidates_and_tests_stay_finite():

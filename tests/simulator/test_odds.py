@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from agents.answers.files import read_files
 from infrastructure.simulator import default_models, read_task, split_tests
 from infrastructure.simulator.brains.falsehoods import falsified
-from infrastructure.simulator.brains.mutants import mutant
+from infrastructure.simulator.brains.mutants import mutant, mutants
 from tests.simulator.talk import Sim, ask, settings
 
 COUNT = """def count(words, least):
@@ -201,14 +201,21 @@ def test_a_test_is_chosen_by_its_name_in_the_file():
 def test_mutants_are_python_that_differs_and_leave_what_ends_a_loop_alone():
     loop = "    while n > 0:\n        n -= 1\n"
     source = f'def f(n):\n    """A docstring."""\n{loop}    if n == 3:\n        return 5\n    return n\n'
-    mutants = {mutant(source, number) for number in range(60)}
+    found = {mutant(source, number) for number in range(60)}
 
-    assert len(mutants) >= 6
-    for each in mutants:
+    assert len(found) >= 6
+    for each in found:
         assert each is not None
         assert ast.get_docstring(ast.parse(each).body[0]) == "A docstring."  # type: ignore[arg-type]
         assert loop in each
         assert each != ast.unparse(ast.parse(source)) + "\n"
+
+
+def test_all_mutants_are_those_that_are_drawn_each_with_its_chance():
+    told = list(mutants(COUNT))
+    drawn = {mutant(COUNT, number) for number in range(300)}
+    assert {text for text, _ in told} == drawn
+    assert sum(chance for _, chance in told) == pytest.approx(1.0)
 
 
 def test_what_is_no_python_or_holds_no_code_has_no_mutant():

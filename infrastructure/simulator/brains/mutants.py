@@ -44,6 +44,17 @@ def mutant(source: str, *about: object) -> str | None:
     return f"{ast.unparse(ast.fix_missing_locations(tree))}\n"
 
 
+def mutants(source: str) -> Iterator[tuple[str, float]]:
+    """All that `mutant` can come to, each with its chance; one text can come more than once."""
+    ways = {name: sum(1 for _ in find(ast.parse(source))) for name, find in _WAYS.items()}
+    found = {name: count for name, count in ways.items() if count}
+    for name, count in found.items():
+        for place in range(count):
+            tree = ast.parse(source)
+            list(_WAYS[name](tree))[place]()
+            yield f"{ast.unparse(ast.fix_missing_locations(tree))}\n", 1 / (len(found) * count)
+
+
 def _functions(tree: ast.Module) -> Iterator[_Function]:
     return (node for node in ast.walk(tree) if isinstance(node, _Function))
 
