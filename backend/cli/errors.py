@@ -128,7 +128,6 @@ RULES: Mapping[str, Rule] = {
     "SessionBusy": Rule(USAGE),
     "NothingToStop": Rule(USAGE),
     "EmptyMessage": Rule(USAGE),
-    "MessageTooLong": Rule(USAGE),
     "NoAnswer": Rule(ENVIRONMENT),
     "HistoryTooLong": Rule(ENVIRONMENT),
     "Draining": Rule(ENVIRONMENT),
