@@ -101,6 +101,17 @@ async def test_wrong_answers_to_one_task_are_wrong_in_different_ways(tmp_path: P
     assert len({content_of(each) for each in said}) >= 4
 
 
+async def test_right_answers_are_spelled_as_wrong_ones_so_that_their_look_tells_nothing(tmp_path: Path):
+    commented = COUNT.replace("total = 0", "total = 0  # none yet")
+    tasks = [{**TASKS[0], "files": {"count.py": commented}}]
+    said = await answers(tmp_path, variants(0), tasks=tasks, independent=True, first_time_right=0.5)
+    found = {content_of(answer) for answer in said}
+    right = f"{ast.unparse(ast.parse(commented))}\n"
+    assert right in found
+    assert len(found) > 1
+    assert all("#" not in each for each in found)
+
+
 async def test_a_task_that_says_how_it_is_wrong_is_wrong_in_that_way(tmp_path: Path):
     told = [{**TASKS[0], "broken": {"count.py": "count = None\n"}}]
     (said,) = await answers(tmp_path, ["Write count number 0."], tasks=told, first_time_right=0.0, independent=True)

@@ -44,6 +44,14 @@ def mutant(source: str, *about: object) -> str | None:
     return f"{ast.unparse(ast.fix_missing_locations(tree))}\n"
 
 
+def respelled(source: str) -> str:
+    """The file as a mutant of it that changes nothing would be spelled; itself where it is no Python."""
+    try:
+        return f"{ast.unparse(ast.parse(source))}\n"
+    except (SyntaxError, ValueError):
+        return source
+
+
 def mutants(source: str) -> Iterator[tuple[str, float]]:
     """All that `mutant` can come to, each with its chance; one text can come more than once."""
     ways = {name: sum(1 for _ in find(ast.parse(source))) for name, find in _WAYS.items()}

@@ -14,7 +14,7 @@ import orjson
 from infrastructure.simulator.brains.draws import drawn
 from infrastructure.simulator.brains.falsehoods import falsified
 from infrastructure.simulator.brains.forms import fenced, form_asked, malformed, written
-from infrastructure.simulator.brains.mutants import mutant
+from infrastructure.simulator.brains.mutants import mutant, respelled
 from infrastructure.simulator.brains.question import Question
 from infrastructure.simulator.brains.schema import instance
 from infrastructure.simulator.brains.tasks import Break, Task, find_task, is_right_first_time
@@ -94,7 +94,7 @@ class OracleBrain:
         if role and self._is_malformed(form, question, task):
             return iter(pieces(malformed(form, task.files)))
         if self._is_right(question, task):
-            return iter(pieces(written(form, task.files, task.language, question.text)))
+            return iter(pieces(written(form, self._spelled(task), task.language, question.text)))
         if task.break_ is Break.ENDLESS_LINE:
             return _for_ever(pieces(_ENDLESS_WORD))
         mutated = self._mutated(question, task)
@@ -114,10 +114,19 @@ class OracleBrain:
         share = self._odds.malformed.get(form, 0.0)
         return share > 0 and drawn("malformed", form, *self._asked(question, task)) < share
 
+    def _spelled(self, task: Task) -> Mapping[str, str]:
+        """Right files, spelled as mutants are where there may be any: who chooses must not tell them by their look."""
+        if not self._may_mutate(task):
+            return task.files
+        return {path: respelled(content) if path.endswith(".py") else content for path, content in task.files.items()}
+
+    def _may_mutate(self, task: Task) -> bool:
+        says_how = task.break_ is not Break.WRONG or task.broken
+        return self._odds.independent and not says_how and task.language == "python"
+
     def _mutated(self, question: Question, task: Task) -> Mapping[str, str]:
         """Wrong files that other questions get otherwise; none where the task says itself how it is wrong."""
-        says_how = task.break_ is not Break.WRONG or task.broken
-        if not self._odds.independent or says_how or task.language != "python":
+        if not self._may_mutate(task):
             return {}
         asked = self._asked(question, task)
         found = {path: mutant(content, *asked) for path, content in task.files.items() if path.endswith(".py")}
