@@ -230,8 +230,13 @@ def assert_in_pairs(history: tuple[Message, ...]) -> None:
             asked = [wanted.id or "" for wanted in each.tool_calls]
 
 
+FUZZED = settings.get_current_profile_name() != "same"
+
 TestSessions = Sessions.TestCase
 TestSessions.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=1000 if FUZZED else 25,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 TestSessions = pytest.mark.slow(TestSessions)
