@@ -61,8 +61,9 @@ def test_red_test_is_repaired(solve: Solve) -> None:
 def test_json_is_one_document_with_the_promised_fields(solve: Solve) -> None:
     document = solve("--output", "json", number=2).document
     assert list(document) == [
-        "run", "status", "judge", "exit_code", "answer", "patch", "files", "tests", "attempts", "candidates",
-        "model_calls", "prompt_tokens", "completion_tokens", "seconds", "reason", "simulated", "error",
+        "run", "status", "judge", "exit_code", "answer", "patch", "files", "tests", "red", "red_total", "attempts",
+        "candidates", "model_calls", "prompt_tokens", "completion_tokens", "gpu_seconds", "seconds", "reason",
+        "answered_test", "simulated", "review", "error",
     ]  # fmt: skip
     assert document["status"] == "done"
     assert document["judge"] == "given"

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import shutil
+import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,15 @@ PATIENT = Limits(wall_seconds=110, cpu_seconds=110, processes=256)
 
 
 def needs(program: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed here")
+    return pytest.mark.skipif(not works(program), reason=f"{program} is not installed here, or not set up")
+
+
+@cache
+def works(program: str) -> bool:
+    """Whether it says its version: `cargo` may be a shim of rustup's for which no toolchain was chosen."""
+    found = shutil.which(program)
+    version = ["version"] if program == "go" else ["--version"]
+    return found is not None and subprocess.run([found, *version], capture_output=True, check=False).returncode == 0
 
 
 def needs_node() -> pytest.MarkDecorator:

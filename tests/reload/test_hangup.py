@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -33,6 +34,14 @@ async def test_with_a_terminal_that_is_there_it_means_to_read_again():
         hang_up()
         await heard.reloaded.wait()
     assert not heard.ended.is_set()
+
+
+@pytest.fixture(autouse=True)
+def _as_at_a_terminal() -> Iterator[None]:
+    """The tests themselves may run under `nohup`, which has the signal ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 async def test_without_the_terminal_it_was_started_at_it_means_the_end():

@@ -16,6 +16,7 @@ from infrastructure.transport.client import OllamaClient
 from infrastructure.transport.connections import open_wire
 from infrastructure.transport.errors import ServerFailed, ServerUnreachable, StreamBroken, may_move
 from infrastructure.transport.exchange import Exchange as Asking
+from infrastructure.transport.exchange import UnderWay
 from infrastructure.transport.messages import Chunk, GenerateRequest
 from tests.transport.proxies import Caddy, Face, Haproxy, Nginx, Proxy, Seen, needs
 from tests.transport.raw_server import OK, Exchange, raw_server
@@ -100,7 +101,7 @@ async def test_each_piece_arrives_before_the_next_is_made(start: Started, face: 
 
     async with raw_server(script) as server, start(server.port) as proxy:
         wire, limits = open_wire(proxy.settings, PhaseLimits()), PhaseLimits()
-        async with Asking(wire, "GET", "/api/tags", None, limits, server="") as answer:
+        async with Asking(wire, "GET", "/api/tags", None, limits, server="", under_way=UnderWay()) as answer:
             for number, event in enumerate(read):
                 assert await answer.piece() == b"%d" % number
                 event.set()
