@@ -16,8 +16,8 @@ from backend.cli.brief import call_line
 from backend.cli.console import Terminal
 from backend.cli.foreseeing import diff_before
 from backend.cli.person import GivenUp, Person
+from infrastructure.danger.levels import Danger
 from infrastructure.sessions.approvals import Approval, ApprovalError, Approve, Decision, Edit, Reject, Scope
-from infrastructure.sessions.levels import Danger
 from infrastructure.sessions.rulebook import Proposal
 
 MOST_LINES = 120

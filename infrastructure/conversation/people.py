@@ -13,6 +13,8 @@ from typing import assert_never
 from agents.model import ToolCall
 from infrastructure.conversation.errors import ApprovalRefused
 from infrastructure.conversation.ports import Approvals, Asked, Decided, ToolPlace, ToolSheet, Verdict
+from infrastructure.danger.judging import classify
+from infrastructure.danger.levels import Danger
 from infrastructure.sessions.approvals import (
     ActionRequest,
     Approval,
@@ -25,9 +27,7 @@ from infrastructure.sessions.approvals import (
     Respond,
     call_sha,
 )
-from infrastructure.sessions.danger import classify
 from infrastructure.sessions.hitl import HITLManager
-from infrastructure.sessions.levels import Danger
 
 _SHOWN = 4_000
 

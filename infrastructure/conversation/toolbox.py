@@ -17,10 +17,10 @@ from pydantic import TypeAdapter, ValidationError
 from agents.conversation.roster import EVERY_TOOL
 from agents.model import Tool, ToolCall
 from infrastructure.conversation.ports import Toolbox, ToolOutcome, ToolPlace, ToolSheet
+from infrastructure.danger.judging import always_asks
+from infrastructure.danger.levels import Danger
 from infrastructure.sandbox import Limits, Sandbox
-from infrastructure.sessions.levels import Danger
 from infrastructure.sessions.manager import AsyncSessionManager
-from infrastructure.sessions.unattended import policy
 from infrastructure.tools.client import ClientTool, client_result, client_tools
 from infrastructure.tools.registry import ToolRegistry
 from infrastructure.tools.schemas import BadTool
@@ -157,7 +157,7 @@ def _sheet(spec: ToolSpec) -> ToolSheet:
         tool=Tool(spec.name, spec.description, spec.parameters),
         where="client" if spec.where == "client" else "local",
         effects=spec.risk in ("runs", "talks"),
-        asks=bool(policy((spec.name,), unattended=True, declared={spec.name: _declared(spec)}).removed),
+        asks=always_asks(spec.name, _declared(spec)),
     )
 
 

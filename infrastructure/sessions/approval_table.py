@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TypeAlias, cast
 
 from agents.model import JsonObject
+from infrastructure.danger.levels import Danger
 from infrastructure.ids import ApprovalId
 from infrastructure.sessions.approvals import (
     ActionRequest,
@@ -30,7 +31,6 @@ from infrastructure.sessions.approvals import (
     UnknownApproval,
     canonical,
 )
-from infrastructure.sessions.levels import Danger
 from infrastructure.sessions.rules import Rule
 from infrastructure.storage.times import from_optional, from_text, to_optional, to_text
 

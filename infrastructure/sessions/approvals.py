@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import Literal, TypeAlias, cast
 
 from agents.model import JsonObject
+from infrastructure.danger.levels import Danger
 from infrastructure.ids import ApprovalId
-from infrastructure.sessions.levels import Danger
 
 Gate: TypeAlias = Literal["plan", "patch", "behaviour", "tool"]
 Scope: TypeAlias = Literal["once", "run", "project", "always"]

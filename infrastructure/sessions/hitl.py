@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+from infrastructure.danger.levels import Judgement, worst
 from infrastructure.events.catalogue import AnyEvent, ApprovalAsked, ApprovalDecided
 from infrastructure.ids import ApprovalId, RunId, new_id
 from infrastructure.sessions import approval_table as table
@@ -39,7 +40,6 @@ from infrastructure.sessions.approvals import (
     kind_of,
 )
 from infrastructure.sessions.due import DueWatch, Pause
-from infrastructure.sessions.levels import Judgement, worst
 from infrastructure.sessions.rulebook import Rulebook
 from infrastructure.sessions.rules import Rule, covering
 from infrastructure.sessions.waiting import Waiters

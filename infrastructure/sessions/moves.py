@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
+from infrastructure.danger.levels import Danger
 from infrastructure.sessions.approvals import (
     AlreadyDecided,
     AlreadyUsed,
@@ -26,7 +27,6 @@ from infrastructure.sessions.approvals import (
     call_sha,
     kind_of,
 )
-from infrastructure.sessions.levels import Danger
 
 BY_TIME = "time"
 BY_RULE = "rule"

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infrastructure.danger.judging import Part, parts_of
 from infrastructure.ids import new_id
 from infrastructure.sessions import approval_table as table
 from infrastructure.sessions import moves
@@ -22,7 +23,6 @@ from infrastructure.sessions.approvals import (
     DecisionRefused,
     Scope,
 )
-from infrastructure.sessions.danger import Part, parts_of
 from infrastructure.sessions.rules import Rule, covering, proposed, read_pattern
 from infrastructure.storage.database import Database
 from infrastructure.storage.times import Now

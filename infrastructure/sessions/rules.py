@@ -15,10 +15,10 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 
 from agents.model import JsonObject
+from infrastructure.danger.judging import COMMAND_TOOLS, KNOWN_TOOLS, WRITING_TOOLS, Part
+from infrastructure.danger.levels import Danger
+from infrastructure.danger.programs import INTERPRETERS, SHELLS, WRAPPERS, WRITERS, words_of
 from infrastructure.sessions.approvals import DecisionRefused, Scope, canonical
-from infrastructure.sessions.danger import COMMAND_TOOLS, KNOWN_TOOLS, WRITING_TOOLS, Part
-from infrastructure.sessions.levels import Danger
-from infrastructure.sessions.programs import INTERPRETERS, SHELLS, WRAPPERS, WRITERS, words_of
 
 MOST_CHARACTERS = 500
 

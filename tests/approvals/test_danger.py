@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from infrastructure.sessions.danger import classify
-from infrastructure.sessions.levels import Danger
+from infrastructure.danger.judging import classify
+from infrastructure.danger.levels import Danger
 
 SAFE = """
 ls

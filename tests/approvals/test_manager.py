@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from infrastructure.danger.levels import Danger
 from infrastructure.events.catalogue import ApprovalAsked, ApprovalDecided
 from infrastructure.sessions.approvals import (
     AlreadyDecided,
@@ -24,7 +25,6 @@ from infrastructure.sessions.approvals import (
     UnknownApproval,
     call_sha,
 )
-from infrastructure.sessions.levels import Danger
 from infrastructure.sessions.rulebook import UnknownRule
 from infrastructure.sessions.waiting import ApprovalsClosed
 from tests.approvals.conftest import SESSION, Clock, command, opened

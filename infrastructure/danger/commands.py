@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from infrastructure.sessions import programs
-from infrastructure.sessions.git import judge_git
-from infrastructure.sessions.levels import SAFE, Judgement, asks, dangerous, worst
-from infrastructure.sessions.places import Workspace, reading, writing
-from infrastructure.sessions.shell import SimpleCommand, Word
+from infrastructure.danger import programs
+from infrastructure.danger.git import judge_git
+from infrastructure.danger.levels import SAFE, Judgement, asks, dangerous, worst
+from infrastructure.danger.places import Workspace, reading, writing
+from infrastructure.danger.shell import SimpleCommand, Word
 
 MOST_INNER = 6
 _SYSTEM_FOLDERS = ("/bin/", "/usr/bin/", "/usr/local/bin/", "/sbin/", "/usr/sbin/", "/opt/homebrew/bin/")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from agents.model import JsonObject, JsonValue
-from infrastructure.sessions.commands import MOST_INNER, Surroundings, judge_command
-from infrastructure.sessions.levels import SAFE, Danger, Judgement, asks, worst
-from infrastructure.sessions.places import Workspace, reading, writing
-from infrastructure.sessions.shell import Redirect, Script, SimpleCommand, read_script
+from infrastructure.danger.commands import MOST_INNER, Surroundings, judge_command
+from infrastructure.danger.levels import SAFE, Danger, Judgement, asks, worst
+from infrastructure.danger.places import Workspace, reading, writing
+from infrastructure.danger.shell import Redirect, Script, SimpleCommand, read_script
 
 HARMLESS_TOOLS = frozenset({"echo", "calculator", "switch_mode", "git_diff"})
 """They touch nothing, or only tell what has changed in the workspace."""
@@ -100,9 +100,16 @@ def parts_of(
     return _file_parts(tool, arguments, place)
 
 
-def judge_line(text: str, workspace: Workspace) -> tuple[Part, ...]:
-    """Everything that a command line would do. Blocking."""
-    return _line(text, workspace, 0, ("",))
+def always_asks(tool: str, declared: Danger = Danger.ASKS) -> bool:
+    """Whether a tool is of no use where nobody can be asked, since each of its calls would ask.
+
+    Args:
+        tool: Its name.
+        declared: What the registry says of a tool that is not known here.
+    """
+    if tool in HARMLESS_TOOLS | READING_TOOLS | {"run_tests"}:
+        return False
+    return tool in WRITING_TOOLS | COMMAND_TOOLS or declared is not Danger.SAFE
 
 
 def _command_parts(tool: str, arguments: JsonObject, workspace: Workspace) -> tuple[Part, ...]:

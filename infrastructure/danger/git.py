@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from infrastructure.sessions.levels import SAFE, Judgement, asks, dangerous
-from infrastructure.sessions.programs import words_of
+from infrastructure.danger.levels import SAFE, Judgement, asks, dangerous
+from infrastructure.danger.programs import words_of
 
 _READS: frozenset[str] = words_of(
     "status log diff show rev-parse ls-files blame describe shortlog cat-file name-rev merge-base count-objects"
