@@ -7,71 +7,59 @@ the bell says that there is more, the table says what, so a slow follower loses 
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
-
 from infrastructure.events.bells import Bells
-from infrastructure.events.catalogue import ANY_EVENT, AnyEvent
-from infrastructure.events.causes import Cause, Place, cause, whole_causation
+from infrastructure.events.catalogue import AnyEvent
+from infrastructure.events.causes import Place, cause
+from infrastructure.events.table import (
+    PAGE,
+    Stored,
+    UnreadableEvent,
+    as_stored,
+    finished_before,
+    insertion,
+    prune_rows,
+    read_page,
+    read_rows,
+)
 from infrastructure.ids import RunId
-from infrastructure.storage.times import Now, from_text, to_text, utc_now
+from infrastructure.storage.times import Now, to_text, utc_now
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from infrastructure.storage.database import Database, Readable, ReadOnlyDatabase
 
-PAGE = 500
-"""Events a follower reads at once."""
-_TURNS = "kind IN ('run.started', 'run.interrupted', 'run.finished')"  # the words of the index, which must match
+__all__ = [
+    "PAGE",
+    "POLL_SECONDS",
+    "EventLog",
+    "Kept",
+    "OnCommit",
+    "SqliteEventLog",
+    "Stored",
+    "UnreadableEvent",
+    "as_stored",
+    "follow_file",
+    "read_file",
+    "take_lost",
+]
+
 POLL_SECONDS = 0.1
 """How often another process looks for more."""
 
-_Row = tuple[str, int, str, int, str, str, str, str]
-_Work = Callable[[sqlite3.Connection], "Stored"]
 _E = TypeVar("_E", bound=BaseException)
-Kept = Callable[[sqlite3.Connection, tuple["Stored", ...]], None]
+Kept = Callable[[sqlite3.Connection, tuple[Stored, ...]], None]
 """What is stored together with events."""
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An event and where it stands. `seq` counts a run's events from 1, without a gap but where text was pruned."""
-
-    run: RunId
-    seq: int
-    at: datetime
-    """When it happened; aware, in UTC."""
-    execution: int
-    event: AnyEvent
-    body: str = field(default="", compare=False, repr=False)
-    """The event as the table has it, in JSON, so that a door need not write it again; empty where there is no table."""
-    correlation: str = ""
-    """What began it all: a request, a command, a job; empty where nobody asked, and in events of before."""
-    causation: str = ""
-    """The event that led to this one, as `run/number`; empty for the first, and in events of before."""
-
-
-class UnreadableEvent(Exception):
-    """A stored event is of a kind that this program does not know: a newer Corral wrote it."""
-
-    def __init__(self, run: str, seq: int, kind: str) -> None:
-        self.run, self.seq, self.kind = run, seq, kind
-        super().__init__(f"event {seq} of run {run} is of kind {kind!r}, which this version of Corral cannot read")
-
-
 OnCommit = Callable[[Stored, float], None]
 """Told of an event that is on disk, and of the seconds it took from handing it over. Must neither block nor raise."""
+_T = TypeVar("_T")
 
 
 class EventLog(Protocol):
@@ -142,7 +130,7 @@ class SqliteEventLog:
         """
         now, began, led = self._now(), self._clock(), cause()
         places = [Place(run) for run, _ in events]
-        insertions = [_insertion(place, now, 0, event, led) for place, (_, event) in zip(places, events, strict=True)]
+        insertions = [insertion(place, now, 0, event, led) for place, (_, event) in zip(places, events, strict=True)]
 
         def together(connection: sqlite3.Connection) -> tuple[Stored, ...]:
             stored = tuple(insert(connection) for insert in insertions)
@@ -175,7 +163,7 @@ class SqliteEventLog:
 
         def both(connection: sqlite3.Connection) -> tuple[_T, tuple[Stored, ...]]:
             value, event = work(connection)
-            return value, () if event is None else (_insertion(place, at, execution, event, led)(connection),)
+            return value, () if event is None else (insertion(place, at, execution, event, led)(connection),)
 
         future = self._database.submit(both)
         future.add_done_callback(lambda done: self._settled((place,), began, done, lambda: done.result()[1]))
@@ -183,7 +171,7 @@ class SqliteEventLog:
 
     async def read(self, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
         """The run's events with a greater number."""
-        return await self._database.read(lambda connection: _read(connection, run, after, limit))
+        return await self._database.read(lambda connection: read_rows(connection, run, after, limit))
 
     async def follow(self, run: RunId, after: int = 0, *, ends_when_interrupted: bool = False) -> AsyncIterator[Stored]:
         """The run's events, those there and those to come."""
@@ -210,15 +198,15 @@ class SqliteEventLog:
     async def prune_text(self, before: datetime) -> int:
         """Delete the streamed text of runs that finished before an instant; returns how many events went."""
         limit = to_text(before)
-        runs = await self._database.read(lambda connection: _finished_before(connection, limit))
+        runs = await self._database.read(lambda connection: finished_before(connection, limit))
         gone = 0
         for run in runs:  # a transaction each, so that no live run waits long
-            gone += await self._database.write(lambda connection, run=run: _prune(connection, run))
+            gone += await self._database.write(lambda connection, run=run: prune_rows(connection, run))
         return gone
 
     def _submit(self, place: Place, execution: int, event: AnyEvent) -> asyncio.Future[Stored]:
         began = self._clock()
-        future = self._database.submit(_insertion(place, self._now(), execution, event, cause()))
+        future = self._database.submit(insertion(place, self._now(), execution, event, cause()))
         future.add_done_callback(lambda done: self._settled((place,), began, done, lambda: (done.result(),)))
         return future
 
@@ -284,7 +272,7 @@ async def follow_file(
 
 async def read_file(database: ReadOnlyDatabase, run: RunId, after: int = 0, limit: int = PAGE) -> tuple[Stored, ...]:
     """A run's events with a greater number, from another process than the holder's."""
-    return await database.read(lambda connection: _read(connection, run, after, limit))
+    return await database.read(lambda connection: read_rows(connection, run, after, limit))
 
 
 async def _cursor(
@@ -294,7 +282,7 @@ async def _cursor(
     rests = {"run.finished", "run.interrupted"} if ends_when_interrupted else {"run.finished"}
     last = False
     while True:
-        page, turn = await database.read(partial(_page, run=run, after=after))
+        page, turn = await database.read(partial(read_page, run=run, after=after))
         for stored in page:
             after = stored.seq
             yield stored
@@ -303,89 +291,3 @@ async def _cursor(
         if last or turn in rests:
             return
         last = not await more()
-
-
-_PLACED = (
-    "INSERT INTO events (run, seq, at, execution, kind, body, causation, correlation) VALUES"
-    " (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, "
-)
-_ASKED = _PLACED + "?7) RETURNING seq, correlation"
-_UNASKED = (  # nobody asks just now: the run goes on for whoever began it
-    _PLACED + "COALESCE((SELECT correlation FROM events WHERE run = ?1 ORDER BY seq LIMIT 1), ''))"
-    " RETURNING seq, correlation"
-)
-
-
-def _insertion(place: Place, at: datetime, execution: int, event: AnyEvent, led: Cause) -> _Work:
-    body, event = _body(event)
-    run, instant, asked = place.run, to_text(at), led.correlation
-
-    def work(connection: sqlite3.Connection) -> Stored:
-        causation = led.causation(run)
-        values = (run, instant, execution, event.kind, body, causation)
-        row: tuple[int, str] = connection.execute(
-            _ASKED if asked else _UNASKED, (*values, asked) if asked else values
-        ).fetchone()
-        place.seq = row[0]  # jobs are done in their order, so whoever names this one as its cause finds the number
-        return Stored(run, row[0], from_text(instant), execution, event, body, row[1], whole_causation(causation, run))
-
-    return work
-
-
-def as_stored(event: AnyEvent) -> AnyEvent:
-    """The event as it will be read back."""
-    return _body(event)[1]
-
-
-def _body(event: AnyEvent) -> tuple[str, AnyEvent]:
-    """The event as JSON, and as it will be read back."""
-    try:
-        return event.model_dump_json(), event
-    except PydanticSerializationError:
-        # Half of a surrogate pair, which a model's text can contain, is no Unicode: it becomes a question mark.
-        body = json.dumps(event.model_dump(), ensure_ascii=False).encode("utf-8", "replace").decode()
-        return body, ANY_EVENT.validate_json(body)
-
-
-def _read(connection: sqlite3.Connection, run: RunId, after: int, limit: int) -> tuple[Stored, ...]:
-    sql = (
-        "SELECT run, seq, at, execution, kind, body, correlation, causation FROM events"
-        " WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
-    )
-    return tuple(map(_stored, connection.execute(sql, (run, after, limit))))
-
-
-def _page(connection: sqlite3.Connection, run: RunId, after: int) -> tuple[tuple[Stored, ...], str]:
-    """The next events, and, when these are all, the last turn the run took: started, interrupted or finished."""
-    events = _read(connection, run, after, PAGE)
-    if len(events) == PAGE:
-        return events, ""
-    row: tuple[str] | None = connection.execute(
-        f"SELECT kind FROM events INDEXED BY events_turns WHERE run = ? AND {_TURNS} ORDER BY seq DESC LIMIT 1",
-        (run,),
-    ).fetchone()
-    return events, row[0] if row else ""
-
-
-def _stored(row: _Row) -> Stored:
-    run, seq, at, execution, kind, body, correlation, causation = row
-    try:
-        event = ANY_EVENT.validate_json(body)
-    except ValidationError as error:
-        raise UnreadableEvent(run, seq, kind) from error
-    led = whole_causation(causation, run)
-    return Stored(RunId(run), seq, from_text(at), execution, event, body, correlation, led)
-
-
-def _finished_before(connection: sqlite3.Connection, limit: str) -> list[str]:
-    sql = f"SELECT DISTINCT run FROM events INDEXED BY events_turns WHERE {_TURNS} AND kind = 'run.finished' AND at < ?"
-    return [run for (run,) in connection.execute(sql, (limit,))]
-
-
-def _prune(connection: sqlite3.Connection, run: str) -> int:
-    # The last event stays whatever it is: the next number is counted from it.
-    sql = (
-        "DELETE FROM events WHERE run = ?1 AND kind = 'call.text'"
-        " AND seq < (SELECT MAX(seq) FROM events WHERE run = ?1)"
-    )
-    return connection.execute(sql, (run,)).rowcount
