@@ -1,7 +1,7 @@
 """The forms in which models print tool calls, each read from where it begins.
 
-Owns the spelling of every dialect: what opens a call, how name and arguments stand in it, what closes it. Whether a
-call that was read is one that the model means is not decided here.
+Owns how name and arguments are taken out of each form. Whether a call that was read is one that the model means is not
+decided here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,28 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
+from agents.answers.call_spelling import (
+    ARGS,
+    DEEPSEEK,
+    DEEPSEEK_END,
+    DEEPSEEK_NEXT,
+    FENCE,
+    FENCE_END,
+    FUNCTION,
+    FUNCTIONARY,
+    HARMONY,
+    HARMONY_END,
+    INVOKE,
+    INVOKED,
+    KEYS,
+    KIMI,
+    KIMI_END,
+    NAME,
+    PARAMETERS,
+    REACT,
+    WRAPPERS,
+    Tags,
+)
 from agents.answers.call_values import CUT_OFF, Malformed, NoCall, json_at, keywords_at, skip_blank
 from agents.answers.text import shown
 
@@ -18,72 +40,9 @@ if TYPE_CHECKING:
 
     from agents.model import JsonObject, JsonValue
 
-_NAME = r"[A-Za-z_][\w.\-]{0,127}"
 _NAMED_JSON_KEYS = ("name", "tool_name", "function", "tool", "action")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "action_input", "tool_input", "input")
 _OTHER_KEYS = frozenset({"id", "type", "index", "call_id", "tool_call_id"})
-
-_WRAPPERS = {
-    "hermes": (r"<(?:tool_calls?|tools|toolcall|function_?call)>", r"</(?:tool_calls?|tools|toolcall|function_?call)>"),
-    "nemotron": (r"<TOOLCALL>", r"</TOOLCALL>"),
-    "granite": (r"<\|tool_call\|>", r"<\|/tool_call\|>"),
-    "lfm": (r"<\|tool_call_start\|>", r"<\|tool_call_end\|>"),
-    "mistral": (r"\[TOOL_CALLS\]", r"\[/TOOL_CALLS\]"),
-    "llama": (r"<\|python_tag\|>", r"<\|e(?:om|ot)_id\|>"),
-    "function_calls": (r"<(?:\w{1,20}:)?function_calls>", r"</(?:\w{1,20}:)?function_calls>"),
-    "cohere": (r"<\|START_ACTION\|>|(?m:^)[ \t]*\**Action:\**\s*(?=```)", r"<\|END_ACTION\|>"),
-    "phi": (r"functools(?=\s*\[\s*\{)", r"(?!)"),
-}
-_OPENERS = {
-    **{dialect: opener for dialect, (opener, _) in _WRAPPERS.items()},
-    "deepseek": (
-        r"(?:<[|｜]tool[▁_]calls[▁_]begin[|｜]>\s*)?<[|｜]tool[▁_]call[▁_]begin[|｜]>"
-        r"(?=[^<\n]{0,140}<[|｜]tool[▁_]sep)"
-    ),
-    "kimi": r"(?:<\|tool_calls_section_begin\|>\s*)?<\|tool_call_begin\|>",
-    "harmony": (
-        r"(?:(?:<\|start\|>)?assistant|\b)(?:<\|channel\|>)?(?:commentary|analysis) to=(?=functions\.)"
-        r"|(?:<\|start\|>assistant)?<\|channel\|>\w{1,20} to=(?!user\b)|<\|start\|>assistant to="
-    ),
-    "function": rf"<function=(?={_NAME}>)",
-    "invoke": r"<(?:\w{1,20}:)?invoke name=",
-    "functionary": rf"(?m:^)>>>(?={_NAME}[ \t]*\n\s*\{{)",
-    "react": rf"(?m:^)[ \t]*\**Action:\**[ \t]*(?=`?{_NAME}`?[ \t]*\n\s*\**Action Input:)",
-    "args": rf"(?m:^)(?={_NAME}\[(?:ARGS|CALL_ID)\])",
-}
-OPENER = re.compile(
-    r"(?=[<\[ \tAacf*]|(?m:^))(?:"  # looked at first: most characters open nothing
-    + "|".join(f"(?P<{dialect}>{pattern})" for dialect, pattern in _OPENERS.items())
-    + ")"
-)
-"""Where a call in an explicit form begins; `lastgroup` is its dialect."""
-CLOSERS = re.compile(
-    "|".join(closer for _, closer in _WRAPPERS.values())
-    + r"|</function>|<\|call\|>|<\|(?:im_end|end|return|eot_id|eom_id|end_of_text|endoftext|END_OF_TURN_TOKEN)\|>|</s>"
-    + r"|<end_of_turn>|<[|｜]end▁of▁sentence[|｜]>|<\|tool_calls_section_end\|>|<[|｜]tool[▁_]calls[▁_]end[|｜]>"
-)
-"""What may stand behind the last call without being text: ends of wrappers and of a turn."""
-
-_named = re.compile(_NAME)
-_FENCE = re.compile(r"```[ \t]*(?:json|tool_calls?|tool_code|xml)?[ \t]*\n?")
-_FENCE_END = re.compile(r"\s*```")
-_FUNCTION = re.compile(rf"<function=({_NAME})>")
-_INVOKE = re.compile(rf"<(?:\w{{1,20}}:)?invoke name=[\"']?({_NAME})[\"']?\s*>")
-_ARGS = re.compile(rf"({_NAME})(?:\[CALL_ID\]\w{{1,64}})?\[ARGS\]")
-_DEEPSEEK = re.compile(
-    rf"\s*(?:function[ \t]*<[|｜]tool[▁_]sep[|｜]>\s*({_NAME})\s*\n|({_NAME})\s*<[|｜]tool[▁_]sep[|｜]>)\s*"
-)
-_DEEPSEEK_NEXT = re.compile(r"(?:<[|｜]tool[▁_]call[▁_]end[|｜]>)?\s*<[|｜]tool[▁_]call[▁_]begin[|｜]>")
-_DEEPSEEK_END = re.compile(r"\s*(?:<[|｜]tool[▁_]call[▁_]end[|｜]>)?\s*(?:<[|｜]tool[▁_]calls[▁_]end[|｜]>)?")
-_KIMI = re.compile(rf"\s*(?:functions\.)?({_NAME})(?::\d{{1,6}})?\s*<\|tool_call_argument_begin\|>\s*")
-_KIMI_END = re.compile(r"\s*(?:<\|tool_call_end\|>)?\s*(?:<\|tool_calls_section_end\|>)?")
-_HARMONY = re.compile(
-    rf"(?:functions\.)?({_NAME})[ \t]*(?:<\|channel\|>\w{{1,20}})?\s*(?:<\|constrain\|>)?\s*(?:json|code)?\s*"
-    r"(?:<\|message\|>)?\s*"
-)
-_HARMONY_END = re.compile(r"\s*(?:<\|call\|>|<\|end\|>)?")
-_REACT = re.compile(rf"`?({_NAME})`?[ \t]*\n\s*\**Action Input:\**\s*")
-_FUNCTIONARY = re.compile(rf"({_NAME})\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,36 +74,6 @@ class Read:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Tags:
-    """How a form with one tag an argument spells it."""
-
-    opening: re.Pattern[str]
-    closing: re.Pattern[str]
-    end: re.Pattern[str]
-    inner: re.Pattern[str]
-
-
-_PARAMETERS = _Tags(
-    re.compile(rf"<parameter=({_NAME})>"),
-    re.compile(r"</parameter>"),
-    re.compile(r"</function>|(?=</tool_call>)"),
-    re.compile(r"<parameter=|<function=|<tool_call>"),
-)
-_INVOKED = _Tags(
-    re.compile(rf"<(?:\w{{1,20}}:)?parameter name=[\"']?({_NAME})[\"']?[^<>\n]{{0,80}}>"),
-    re.compile(r"</(?:\w{1,20}:)?parameter>"),
-    re.compile(r"</(?:\w{1,20}:)?invoke>"),
-    re.compile(r"<(?:\w{1,20}:)?(?:parameter name=|invoke name=|function_calls>)"),
-)
-_KEYS = _Tags(
-    re.compile(rf"<arg_key>\s*({_NAME})\s*</arg_key>\s*<arg_value>"),
-    re.compile(r"</arg_value>"),
-    re.compile(r"(?=</tool_call>)"),
-    re.compile(r"<arg_key>|<arg_value>|<tool_call>"),
-)
-
-
 def read_form(text: str, found: re.Match[str]) -> Read:
     """Read the call or calls that begin at a match of `OPENER`.
 
@@ -152,8 +81,8 @@ def read_form(text: str, found: re.Match[str]) -> Read:
         Malformed: They do not follow their form, or are cut off.
     """
     dialect = found.lastgroup or ""
-    if dialect in _WRAPPERS:
-        return _wrapped(text, found.end(), re.compile(_WRAPPERS[dialect][1]))
+    if dialect in WRAPPERS:
+        return _wrapped(text, found.end(), re.compile(WRAPPERS[dialect][1]))
     return _UNWRAPPED[dialect](text, found.start() if dialect in {"function", "invoke", "args"} else found.end())
 
 
@@ -172,7 +101,7 @@ def read_payload(text: str, position: int) -> Read:
     if start == "[":
         inside = skip_blank(text, position + 1)
         return _array(text, position) if text.startswith(("{", "]"), inside) else _python_list(text, position)
-    for pattern, reader in ((_FUNCTION, _function), (_INVOKE, _invoke), (_ARGS, _with_args)):
+    for pattern, reader in ((FUNCTION, _function), (INVOKE, _invoke), (ARGS, _with_args)):
         if pattern.match(text, position):
             return reader(text, position)
     return _named_call(text, position)
@@ -186,7 +115,7 @@ def read_python(text: str, position: int) -> Read:
     """
     drafts: list[Draft] = []
     while True:
-        name = _named.match(text, position)
+        name = NAME.match(text, position)
         if name is None or not text.startswith("(", name.end()):
             break
         draft = _python_call(text, position)
@@ -237,7 +166,7 @@ def _object_of(given: JsonValue) -> JsonObject:
 
 def _wrapped(text: str, position: int, closer: re.Pattern[str]) -> Read:
     position = skip_blank(text, position)
-    fence = _FENCE.match(text, position)
+    fence = FENCE.match(text, position)
     start = fence.end() if fence else position
     try:
         read = read_payload(text, start)
@@ -253,7 +182,7 @@ def _wrapped(text: str, position: int, closer: re.Pattern[str]) -> Read:
         read = Read(tuple(replace(draft, mended=True) for draft in read.drafts), surplus)
         end = surplus
     if fence:
-        fence_end = _FENCE_END.match(text, end)
+        fence_end = FENCE_END.match(text, end)
         end = fence_end.end() if fence_end else end
     closing = closer.match(text, skip_blank(text, end))
     return Read(read.drafts, closing.end() if closing else end)
@@ -315,7 +244,7 @@ def _python_list(text: str, position: int) -> Read:
 
 
 def _python_call(text: str, position: int) -> Draft:
-    name = _named.match(text, position)
+    name = NAME.match(text, position)
     if name is None or not text.startswith("(", name.end()):
         raise Malformed(_unexpected(text, position, "a call"))
     given = keywords_at(text, name.end())
@@ -329,7 +258,7 @@ def _unexpected(text: str, position: int, wanted: str) -> str:
 
 def _named_call(text: str, position: int) -> Read:
     """A bare name and then its arguments: in round brackets, as a JSON object, as keys and values, or none."""
-    name = _named.match(text, position)
+    name = NAME.match(text, position)
     if name is None:
         raise NoCall("its form is not known")
     if text.startswith("(", name.end()):
@@ -338,25 +267,25 @@ def _named_call(text: str, position: int) -> Read:
     if text.startswith("{", following):
         return _with_json(text, position, name.group(), following)
     if text.startswith(("<arg_key>", "</tool_call>"), following):
-        return _with_tags(text, position, name.group(), following, _KEYS)
+        return _with_tags(text, position, name.group(), following, KEYS)
     if following >= len(text):
         raise Malformed(CUT_OFF)
     raise NoCall("its form is not known")
 
 
 def _with_json(text: str, start: int, name: str, position: int) -> Read:
-    fence = _FENCE.match(text, position)
+    fence = FENCE.match(text, position)
     begin = skip_blank(text, fence.end() if fence else position)
     if not text.startswith("{", begin):
         raise Malformed(CUT_OFF if begin >= len(text) else "its arguments are no object")
     value = json_at(text, begin)
     end = value.end
-    if fence and (closing := _FENCE_END.match(text, end)):
+    if fence and (closing := FENCE_END.match(text, end)):
         end = closing.end()
     return Read((Draft(name, _object_of(value.value), (start, value.end), mended=value.mended),), end)
 
 
-def _with_tags(text: str, start: int, name: str, position: int, tags: _Tags) -> Read:
+def _with_tags(text: str, start: int, name: str, position: int, tags: Tags) -> Read:
     """Arguments, each in a tag of its own. A tag inside a value makes its end unclear, which is refused."""
     arguments: dict[str, JsonValue] = {}
     while True:
@@ -380,24 +309,24 @@ def _with_tags(text: str, start: int, name: str, position: int, tags: _Tags) -> 
 
 
 def _function(text: str, position: int) -> Read:
-    opening = cast("re.Match[str]", _FUNCTION.match(text, position))
+    opening = cast("re.Match[str]", FUNCTION.match(text, position))
     following = skip_blank(text, opening.end())
     if not text.startswith("{", following):
-        return _with_tags(text, position, opening.group(1), following, _PARAMETERS)
+        return _with_tags(text, position, opening.group(1), following, PARAMETERS)
     read = _with_json(text, position, opening.group(1), following)
     end = skip_blank(text, read.end)
     return Read(read.drafts, end + len("</function>") if text.startswith("</function>", end) else read.end)
 
 
 def _invoke(text: str, position: int) -> Read:
-    opening = _INVOKE.match(text, position)
+    opening = INVOKE.match(text, position)
     if opening is None:
         raise Malformed("its name cannot be read")
-    return _with_tags(text, position, opening.group(1), opening.end(), _INVOKED)
+    return _with_tags(text, position, opening.group(1), opening.end(), INVOKED)
 
 
 def _with_args(text: str, position: int) -> Read:
-    opening = _ARGS.match(text, position)
+    opening = ARGS.match(text, position)
     if opening is None:
         raise Malformed("its form is not known")
     return _with_json(text, position, opening.group(1), skip_blank(text, opening.end()))
@@ -406,22 +335,22 @@ def _with_args(text: str, position: int) -> Read:
 def _deepseek(text: str, position: int) -> Read:
     drafts: list[Draft] = []
     while True:
-        read = _headed(text, position, _DEEPSEEK)
+        read = _headed(text, position, DEEPSEEK)
         drafts.extend(read.drafts)
-        following = _DEEPSEEK_NEXT.match(text, skip_blank(text, read.end))
+        following = DEEPSEEK_NEXT.match(text, skip_blank(text, read.end))
         if following is None:
-            return Read(tuple(drafts), _past(_DEEPSEEK_END, text, read.end))
+            return Read(tuple(drafts), _past(DEEPSEEK_END, text, read.end))
         position = following.end()
 
 
 def _kimi(text: str, position: int) -> Read:
-    read = _headed(text, position, _KIMI)
-    return Read(read.drafts, _past(_KIMI_END, text, read.end))
+    read = _headed(text, position, KIMI)
+    return Read(read.drafts, _past(KIMI_END, text, read.end))
 
 
 def _harmony(text: str, position: int) -> Read:
-    read = _headed(text, position, _HARMONY)
-    return Read(read.drafts, _past(_HARMONY_END, text, read.end))
+    read = _headed(text, position, HARMONY)
+    return Read(read.drafts, _past(HARMONY_END, text, read.end))
 
 
 def _headed(text: str, position: int, head: re.Pattern[str]) -> Read:
@@ -444,7 +373,7 @@ _UNWRAPPED: Mapping[str, Callable[[str, int], Read]] = {
     "harmony": _harmony,
     "function": _function,
     "invoke": _invoke,
-    "functionary": lambda text, position: _headed(text, position, _FUNCTIONARY),
-    "react": lambda text, position: _headed(text, position, _REACT),
+    "functionary": lambda text, position: _headed(text, position, FUNCTIONARY),
+    "react": lambda text, position: _headed(text, position, REACT),
     "args": _with_args,
 }

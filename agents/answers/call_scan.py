@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from agents.answers import call_forms as forms
 from agents.answers import call_places as places
+from agents.answers.call_spelling import OPENER
 from agents.answers.call_values import Malformed, NoCall, json_at, skip_blank
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _MAX_MENTIONS = 8  # marks in the middle of a sentence behind which a call is lo
 _MAX_LAYOUTS = 8  # how often blocks are laid out anew, since fences stood in a call
 _MARKS = re.compile(
     r"(?=[<\[>{ \tAacf*]|(?m:^))"  # looked at first: most characters begin no mark
-    f"(?:(?P<thinking>{places.THINKING.pattern})|(?P<result>{places.RESULT.pattern})|{forms.OPENER.pattern}"
+    f"(?:(?P<thinking>{places.THINKING.pattern})|(?P<result>{places.RESULT.pattern})|{OPENER.pattern}"
     r"|(?P<bare>(?m:^)[ \t]*(?=\{\s*[\"'}]|\[\s*(?:\{|[A-Za-z_][\w.]*\())))"
 )
 _WORD = re.compile(r"[A-Za-z_][\w.\-]*")
@@ -221,7 +222,7 @@ class Scan:
         drafts: list[Draft] = []
         position = skip_blank(content, 0)
         while position < len(content):
-            opening = forms.OPENER.match(content, position)
+            opening = OPENER.match(content, position)
             if opening is not None:
                 read = forms.read_form(content, opening)
                 drafts.extend(read.drafts)
@@ -276,7 +277,7 @@ class Scan:
 
     def _stop(self, position: int) -> None:
         """Stop where something stands that cannot be read; calls that may be behind it are refused."""
-        behind = forms.OPENER.search(self.text, position)
+        behind = OPENER.search(self.text, position)
         if behind is not None:
             self._fail(behind.start(), behind.lastgroup or "", Malformed(_UNSURE))
 

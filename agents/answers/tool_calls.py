@@ -11,9 +11,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from agents.answers import call_forms as forms
 from agents.answers import call_places as places
 from agents.answers.call_scan import Found, Scan
+from agents.answers.call_spelling import CLOSERS, OPENER
 from agents.answers.call_values import Malformed, json_at, skip_blank
 from agents.answers.text import shown
 from agents.model import ToolCall
@@ -99,7 +99,7 @@ def read_tool_calls(text: str, tools: Sequence[Tool], *, heard: Iterable[str] = 
     if not tools or not text:
         return Leaked(text=text)
     if len(text) > MAX_READ:
-        marked = forms.OPENER.search(text, 0, MAX_READ)
+        marked = OPENER.search(text, 0, MAX_READ)
         reason = f"the answer has more than {MAX_READ} characters"
         return Leaked(text=text, refused=(Refused("", reason),) if marked else ())
     offered = {tool.name: tool for tool in tools}
@@ -157,7 +157,7 @@ def _behind(text: str, start: int, stop: int) -> str:
     position = start
     while True:
         position = skip_blank(text, position)
-        closing = forms.CLOSERS.match(text, position, stop)
+        closing = CLOSERS.match(text, position, stop)
         if closing is None and position < stop and text[position] in ",;":
             position += 1
         elif closing is None:
