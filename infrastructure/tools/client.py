@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from infrastructure.tools.registry import ToolRegistry
 from infrastructure.tools.schemas import BadTool, by_schema, checked_schema, short, tool_name
 from infrastructure.tools.texts import bounded, plain
 from infrastructure.tools.tool import RegisteredTool, Risk, ToolResult, ToolSpec
@@ -61,15 +60,6 @@ def client_tools(declared: Sequence[ClientTool], taken: Iterable[str] = ()) -> t
         )
         made.append(RegisteredTool(spec=spec, read=by_schema(schema)))
     return tuple(made)
-
-
-def with_client_tools(registry: ToolRegistry, declared: Sequence[ClientTool]) -> ToolRegistry:
-    """A session's view of a registry, with what its client runs.
-
-    Raises:
-        BadTool: As `client_tools`.
-    """
-    return registry.with_tools(client_tools(declared, registry.names))
 
 
 def client_result(tool: str, content: str, *, ok: bool = True) -> ToolResult:

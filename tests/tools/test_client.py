@@ -1,9 +1,10 @@
 import pytest
 
-from infrastructure.tools.client import ClientTool, client_result, client_tools, with_client_tools
+from infrastructure.tools.client import ClientTool, client_result, client_tools
 from infrastructure.tools.local import local_tools
 from infrastructure.tools.schemas import BadTool
 from infrastructure.tools.tool import Checked, Refused
+from tests.tools.views import with_client_tools
 
 OPEN = {
     "type": "object",

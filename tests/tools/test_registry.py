@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.model import JsonObject
-from infrastructure.tools.client import ClientTool, with_client_tools
+from infrastructure.tools.client import ClientTool
 from infrastructure.tools.local import local_tools
 from infrastructure.tools.registry import AT_MOST, NameTaken, ToolRegistry
 from infrastructure.tools.texts import RESULT_CHARACTERS
 from infrastructure.tools.tool import Checked, Refused, RegisteredTool, ToolPlace, ToolResult, ToolSpec
+from tests.tools.views import with_client_tools
 
 LOCAL = local_tools()
 PLACE = ToolPlace(session="s1", call="c1")
