@@ -107,7 +107,7 @@ class Driver:
             async with self._parts.sessions.held(live.record.session):
                 await self._parts.tools.ready()
                 over = await self._run(live, self._graph, self.router)
-        except Exception as error:  # noqa: BLE001 - the boundary of a turn: whatever it is becomes its ending
+        except Exception as error:  # the boundary of a turn: whatever it is becomes its ending
             _logger.info("turn %s failed", live.record.turn, exc_info=error)  # where it came from, for who asks for it
             hint = str(getattr(error, "hint", ""))
             said = f"{type(error).__name__}: {error}" if not str(error) else str(error)
