@@ -1,15 +1,13 @@
 """kill -9 while twenty sessions talk: in `strict` nothing acknowledged is lost, and no half of anything is there."""
 
-import asyncio
-import json
 import random
-import sys
 from collections import defaultdict
 
 import pytest
 
 from infrastructure.ids import RunId
 from tests.sessions.parts import opened
+from tests.storage.lives import one_life
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +18,7 @@ import asyncio, json, os, sys
 from pathlib import Path
 from agents.model import Message, ToolCall
 from tests.sessions.parts import opened
+from tests.storage.lives import one_life
 
 def say(*words):
     os.write(1, (json.dumps(words) + "\\n").encode())  # one write, so never half a line
@@ -44,38 +43,20 @@ asyncio.run(main())
 """
 
 
-async def one_life(path, repository, life, lines_until_death):
-    """Let the sessions talk, kill the process after so many lines, and return all that it said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        TALKER,
-        str(path),
-        str(life),
-        str(SESSIONS),
-        cwd=repository,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said = []
-    for _ in range(lines_until_death):
-        line = await process.stdout.readline()
-        if not line:
-            raise AssertionError((await process.stderr.read()).decode())
-        said.append(json.loads(line))
-    process.kill()
-    rest, errors = await process.communicate()
-    assert not errors, errors.decode()
-    return said + [json.loads(line) for line in rest.splitlines()]
-
-
 @pytest.mark.timeout(300)
 async def test_nothing_acknowledged_is_lost_over_many_kills(tmp_path, repository_root):
     chance = random.Random(7)
     path = tmp_path / "corral.db"
     promised = defaultdict(dict)
     for life in range(5):
-        for session, number, text in await one_life(path, repository_root, life, chance.randint(20, 600)):
+        for session, number, text in await one_life(
+            TALKER,
+            str(path),
+            str(life),
+            str(SESSIONS),
+            folder=repository_root,
+            lines_until_death=chance.randint(20, 600),
+        ):
             assert promised[session].setdefault(number, text) == text
     assert sum(map(len, promised.values())) > 100
     async with opened(path) as app:

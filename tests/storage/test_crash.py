@@ -16,6 +16,7 @@ from infrastructure.storage.control import ControlStore
 from infrastructure.storage.database import Database, ReadOnlyDatabase
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.runs import RunStore
+from tests.storage.lives import one_life
 
 pytestmark = pytest.mark.slow
 
@@ -81,31 +82,6 @@ asyncio.run(main())
 """
 
 
-async def one_life(root, repository, number, runs, lines_until_death):
-    """Start the writer, kill it after so many lines, and return all that it said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        WRITER,
-        str(root),
-        str(number),
-        *runs,
-        cwd=repository,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said = []
-    for _ in range(lines_until_death):
-        line = await process.stdout.readline()
-        if not line:
-            raise AssertionError((await process.stderr.read()).decode())
-        said.append(json.loads(line))
-    process.kill()
-    rest, errors = await process.communicate()
-    assert not errors, errors.decode()
-    return said + [json.loads(line) for line in rest.splitlines()]
-
-
 def sorted_by_kind(said):
     kinds = defaultdict(list)
     for kind, *words in said:
@@ -120,7 +96,9 @@ async def test_nothing_acknowledged_is_lost_and_nothing_seen_is_missing_over_man
     names = [f"run-{number}" for number in range(RUNS)]
     said = []
     for life in range(8):
-        said += await one_life(root, repository_root, life, names, chance.randint(RUNS, 400))
+        said += await one_life(
+            WRITER, str(root), str(life), *names, folder=repository_root, lines_until_death=chance.randint(RUNS, 400)
+        )
     kinds = sorted_by_kind(said)
     assert len(kinds["kept"]) > 100
     assert kinds["seen"]
