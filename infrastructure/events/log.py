@@ -144,7 +144,7 @@ class SqliteEventLog:
     def post(self, run: RunId, execution: int, event: AnyEvent) -> Place:
         """Keep an event without waiting."""
         place = Place(run)
-        future = self._submit(place, execution, event)
+        future = self._submit(place, execution, event, lazy=True)
         self._posted[future] = run
         future.add_done_callback(lambda done: self._after_post(run, done))
         return place
@@ -184,6 +184,7 @@ class SqliteEventLog:
     async def flush(self, run: RunId | None = None) -> None:
         """Wait until everything posted is on disk: a run's own, or all there is."""
         if waiting := [future for future, whose in self._posted.items() if run in (None, whose)]:
+            self._database.hurry()
             await asyncio.wait(waiting)
         if (lost := take_lost(self._lost, run)) is not None:
             raise lost
@@ -204,9 +205,9 @@ class SqliteEventLog:
             gone += await self._database.write(lambda connection, run=run: prune_rows(connection, run))
         return gone
 
-    def _submit(self, place: Place, execution: int, event: AnyEvent) -> asyncio.Future[Stored]:
+    def _submit(self, place: Place, execution: int, event: AnyEvent, *, lazy: bool = False) -> asyncio.Future[Stored]:
         began = self._clock()
-        future = self._database.submit(insertion(place, self._now(), execution, event, cause()))
+        future = self._database.submit(insertion(place, self._now(), execution, event, cause()), lazy=lazy)
         future.add_done_callback(lambda done: self._settled((place,), began, done, lambda: (done.result(),)))
         return future
 

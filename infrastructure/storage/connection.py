@@ -6,10 +6,10 @@ Owns the passage between the event loop and the thread. How a group of jobs is c
 from __future__ import annotations
 
 import asyncio
-import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -33,6 +33,8 @@ class Job(Generic[T]):
     work: Work[T]
     future: asyncio.Future[T]
     loop: asyncio.AbstractEventLoop
+    lazy: bool = False
+    """Nobody waits for it, so it may wait for the group of one who is waited for."""
     value: T | None = None
     error: BaseException | None = None
 
@@ -70,7 +72,8 @@ class Patience:
     """How long jobs are gathered for one group, in seconds. A lone job waits for `window`, and never longer.
 
     Where jobs keep coming, a group is gathered for longer: they wait for the disk in any case, and each group is a wait
-    for it. What counts as that is how many came into this group so far and into the one before.
+    for it. What counts as that is how many came into this group so far and into the one before. Lazy jobs do not count:
+    they go with the next group, or make one of their own when `lazy` is over.
     """
 
     window: float = 0.0
@@ -83,9 +86,13 @@ class Patience:
     """Jobs of this group and the one before that mean so."""
     enough: int = 32
     """Jobs for which nobody waits longer than `window`."""
+    lazy: float = 0.0
+    """After the first lazy job."""
 
     def until(self, first: float, last: float, jobs: int, before: int) -> float:
         """When gathering ends, by when the first and the last job came, and how many there are and were before."""
+        if jobs == 0:  # lazy ones alone, which have waited
+            return first
         end = first + self.window
         if jobs < 2 or jobs >= self.enough or jobs + before < self.busy:
             return end
@@ -103,7 +110,8 @@ class ConnectionThread:
         self._path, self._keeper = path, keeper
         self._patience, self._most = patience or Patience(), most
         self._before = 0
-        self._jobs: queue.SimpleQueue[AnyJob | None] = queue.SimpleQueue()
+        self._jobs: deque[AnyJob | None] = deque()
+        self._came, self._hurry = threading.Event(), threading.Event()
         self._open = False
         self._opened: Future[None] = Future()
         self._ended: Future[None] = Future()
@@ -124,7 +132,7 @@ class ConnectionThread:
             self.stop()
             raise
 
-    def submit(self, work: Work[T]) -> asyncio.Future[T]:
+    def submit(self, work: Work[T], *, lazy: bool = False) -> asyncio.Future[T]:
         """Hand a job over; the future is its value.
 
         Raises:
@@ -134,14 +142,20 @@ class ConnectionThread:
             raise StorageClosed(self._path)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(Job(work, future, loop))
+        self._jobs.append(Job(work, future, loop, lazy))
+        self._ring(hurry=not lazy)
         return future
+
+    def hurry(self) -> None:
+        """Let lazy jobs wait no longer."""
+        self._ring(hurry=True)
 
     def stop(self) -> None:
         """Refuse new jobs, and close the connection after the last one handed over."""
         if self._open:
             self._open = False
-            self._jobs.put(None)
+            self._jobs.append(None)
+            self._ring(hurry=True)
 
     async def ended(self) -> None:
         """Wait until the connection is closed, to the end even when cancelled."""
@@ -174,39 +188,58 @@ class ConnectionThread:
             self._keeper.disconnect(connection)
             self._ended.set_result(None)
 
+    def _ring(self, *, hurry: bool) -> None:
+        if hurry:
+            self._hurry.set()
+        self._came.set()
+
     def _gather(self) -> tuple[list[AnyJob], bool]:
         """The next jobs to do together, and whether they are the last."""
-        job = self._jobs.get()
+        self._came.wait()
+        if not self._hurry.is_set():
+            self._hurry.wait(self._patience.lazy)
         jobs: list[AnyJob] = []
-        first = last = time.monotonic()
-        while job is not None:
-            jobs.append(job)
+        last = self._take(jobs)
+        asked = _asked(jobs)
+        began = came = time.monotonic()
+        while not last and len(jobs) < self._most:
+            if not self._another(self._patience.until(began, came, asked, self._before)):
+                break
+            last = self._take(jobs)
+            if (now := _asked(jobs)) > asked:
+                asked, came = now, time.monotonic()
+        self._before = asked
+        return jobs, last
+
+    def _take(self, jobs: list[AnyJob]) -> bool:
+        """Take what is there, at most a group's worth; whether that was the last there will be."""
+        self._came.clear()  # before looking, so that whoever comes after the look rings again
+        self._hurry.clear()
+        while self._jobs:
             if len(jobs) == self._most:
-                break
-            try:
-                job = self._another(self._patience.until(first, last, len(jobs), self._before))
-            except queue.Empty:
-                break
-            last = time.monotonic()
-        self._before = len(jobs)
-        return jobs, job is None
+                self._ring(hurry=True)  # the rest is the next group's
+                return False
+            job = self._jobs.popleft()
+            if job is None:
+                return True
+            jobs.append(job)
+        return False
 
-    def _another(self, until: float) -> AnyJob | None:
-        """The next job if one comes before then.
+    def _another(self, until: float) -> bool:
+        """Whether another job comes before then.
 
-        In naps and not by a timed `get`: in CPython 3.11 one of SimpleQueue waits for ever when its thread was off the
-        processor for longer than its timeout. And a nap gathers many jobs at one wake-up.
+        Looked for in naps and not by waiting for the bell: a nap gathers many jobs at one wake-up.
         """
-        while True:
-            try:
-                return self._jobs.get_nowait()
-            except queue.Empty:
-                left = until - time.monotonic()
-                if left <= 0:
-                    raise
-                time.sleep(min(left, NAP_SECONDS))  # noqa: TID251 - in the connection's thread, not on the loop
+        while not self._jobs:
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(left, NAP_SECONDS))  # noqa: TID251 - in the connection's thread, not on the loop
+        return True
 
     def _carry_out(self, connection: sqlite3.Connection, jobs: list[AnyJob]) -> None:
+        if not jobs:
+            return  # somebody hurried, and there was nothing to do
         try:
             self._keeper.carry_out(connection, jobs)
         except BaseException as error:  # noqa: BLE001 - handed to whoever awaits the jobs; the thread goes on
@@ -214,6 +247,10 @@ class ConnectionThread:
                 job.error = error
         for loop in {job.loop for job in jobs}:
             _tell(loop, [job for job in jobs if job.loop is loop])
+
+
+def _asked(jobs: list[AnyJob]) -> int:
+    return sum(not job.lazy for job in jobs)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, jobs: list[AnyJob]) -> None:

@@ -30,7 +30,10 @@ GAP_SECONDS = 0.006
 """How long a group waits for one more where writes keep coming."""
 LONGEST_SECONDS = 0.025
 """How long it waits in all; with the commit itself that is still below 50 ms."""
+LAZY_SECONDS = 0.025
+"""How long a write that nobody waits for waits for the commit of another one."""
 GROUP_SIZE = 500
+_ENDED = "a work ended the transaction it was given"
 BUSY_SECONDS = 5.0
 """How long a lock of another program is waited for."""
 
@@ -59,11 +62,12 @@ class Database:
         *,
         migrations: Sequence[Migration] = MIGRATIONS,
         window: float = WINDOW_SECONDS,
+        lazy: float = LAZY_SECONDS,
         group_size: int = GROUP_SIZE,
     ) -> None:
         self.path = path
         self._writing = _Writer(path, migrations)
-        patience = Patience(window, gap=GAP_SECONDS, longest=LONGEST_SECONDS)
+        patience = Patience(window, gap=GAP_SECONDS, longest=LONGEST_SECONDS, lazy=lazy)
         self._writer = ConnectionThread(path, self._writing, patience=patience, most=group_size)
         self._reader = ConnectionThread(path, _Reader(path, migrations))
 
@@ -98,9 +102,17 @@ class Database:
         """
         return await self.submit(work)
 
-    def submit(self, work: Work[T]) -> asyncio.Future[T]:
-        """As `write`, but takes its place in the order now, without waiting."""
-        return self._writer.submit(work)
+    def submit(self, work: Work[T], *, lazy: bool = False) -> asyncio.Future[T]:
+        """As `write`, but takes its place in the order now, without waiting.
+
+        A lazy one shares the commit of the next write that is not, and has one of its own only when none comes for a
+        while, or somebody hurries.
+        """
+        return self._writer.submit(work, lazy=lazy)
+
+    def hurry(self) -> None:
+        """Let lazy writes wait no longer."""
+        self._writer.hurry()
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a snapshot that has every write that was acknowledged before."""
@@ -265,14 +277,34 @@ class _Reader:
 def _commit(connection: sqlite3.Connection, jobs: list[AnyJob], path: Path) -> sqlite3.Error | None:
     """Do the jobs in the open transaction and commit it. Returns the error that lost the transaction, if one did."""
     try:
-        for job in jobs:
-            _in_savepoint(connection, job, path)
+        if not _plainly(connection, jobs):
+            for job in jobs:
+                _in_savepoint(connection, job, path)
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         return error
     return None
+
+
+def _plainly(connection: sqlite3.Connection, jobs: list[AnyJob]) -> bool:
+    """Do them without a savepoint each, which nearly always goes well; whether it did. If not, nothing of it is left.
+
+    A savepoint is two statements more, and after each statement the thread may wait for the interpreter's lock.
+    """
+    try:
+        for job in jobs:
+            job.error = None
+            job.value = job.work(connection)
+            if not connection.in_transaction:
+                raise sqlite3.OperationalError(_ENDED)
+    except BaseException:  # noqa: BLE001 - whatever it is, it comes again in its job's savepoint
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.execute("BEGIN IMMEDIATE")
+        return False
+    return True
 
 
 def _in_savepoint(connection: sqlite3.Connection, job: AnyJob, path: Path) -> None:
@@ -285,7 +317,7 @@ def _in_savepoint(connection: sqlite3.Connection, job: AnyJob, path: Path) -> No
         if not connection.in_transaction:
             if isinstance(error, sqlite3.Error):
                 raise
-            raise sqlite3.OperationalError("a work ended the transaction it was given") from error
+            raise sqlite3.OperationalError(_ENDED) from error
         job.error = _mapped(error, path)
         connection.execute("ROLLBACK TO work")
     connection.execute("RELEASE work")

@@ -324,6 +324,45 @@ def test_a_group_is_gathered_for_longer_only_where_writes_keep_coming(jobs, befo
     assert patience.until(0.0, last, jobs, before) == pytest.approx(until)
 
 
+async def test_lazy_write_goes_with_the_next_that_is_waited_for_in_its_place(path):
+    async with Database(path, migrations=NOTES, lazy=60) as database:
+        lazy = [database.submit(note(each), lazy=True) for each in "ab"]
+        assert await database.write(note("c")) == "c"
+        assert [await each for each in lazy] == ["a", "b"]
+        assert await database.read(all_notes) == ["a", "b", "c"]
+        assert database.commits == 1
+
+
+async def test_lazy_writes_share_a_commit_of_their_own_when_nobody_else_comes(path):
+    async with Database(path, migrations=NOTES, lazy=0.05) as database:
+        assert await asyncio.gather(*(database.submit(note(each), lazy=True) for each in "ab")) == ["a", "b"]
+        assert database.commits == 1
+
+
+async def test_lazy_writes_wait_no_longer_when_somebody_hurries_or_the_database_closes(path):
+    async with Database(path, migrations=NOTES, lazy=60) as database:
+        database.hurry()  # nobody there
+        first = database.submit(note("a"), lazy=True)
+        database.hurry()
+        assert await first == "a"
+        last = database.submit(note("b"), lazy=True)
+    assert await last == "b"
+
+
+async def test_work_that_fails_is_undone_alone_though_it_had_written(path):
+    def halfway(connection):
+        note("half")(connection)
+        raise ValueError("halfway")
+
+    async with Database(path, migrations=NOTES, window=60, group_size=3) as database:
+        outcomes = await asyncio.gather(
+            database.write(note("a")), database.write(halfway), database.write(note("b")), return_exceptions=True
+        )
+        assert [outcomes[0], str(outcomes[1]), outcomes[2]] == ["a", "halfway", "b"]
+        assert await database.read(all_notes) == ["a", "b"]
+        assert database.commits == 1
+
+
 async def test_transactions_are_counted(path):
     async with Database(path, migrations=NOTES, window=60, group_size=2) as database:
         await asyncio.gather(database.write(note("a")), database.write(note("b")))
