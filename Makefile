@@ -40,7 +40,7 @@ real: $(READY)  ## tests against a real server; CORRAL_TEST_OLLAMA names its add
 	$(BIN)/pytest -m real -rs
 
 lock:  ## pin anew (needs uv); the lock names no registry host
-	uv pip compile pyproject.toml --group dev --extra fast --extra mcp --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --group dev --extra fast --extra mcp --extra otel --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --upgrade -o requirements/dev.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header -c requirements/dev.lock -o requirements/run.lock

@@ -108,6 +108,19 @@ HOLDS: Final[Mapping[str, Holds]] = MappingProxyType(
         "serve.watch": Holds.START,
         "log.format": Holds.START,
         "log.level": Holds.START,
+        **{
+            f"telemetry.{key}": Holds.START
+            for key in (
+                "endpoint",
+                "headers",
+                "ca_file",
+                "service_name",
+                "sampling",
+                "metrics",
+                "metrics_seconds",
+                "timeout_seconds",
+            )
+        },
         "debug.asyncio": Holds.START,
         "sessions.persistence": Holds.START,
         "sessions.debounce_seconds": Holds.START,
@@ -122,7 +135,16 @@ HOLDS: Final[Mapping[str, Holds]] = MappingProxyType(
 )
 """By the name in the first column of the settings page."""
 
-KEPT_SECTIONS: Final[tuple[str, ...]] = ("tools", "paths", "serve", "sessions", "conversation", "log", "debug")
+KEPT_SECTIONS: Final[tuple[str, ...]] = (
+    "tools",
+    "paths",
+    "serve",
+    "sessions",
+    "conversation",
+    "log",
+    "telemetry",
+    "debug",
+)
 """The sections of which every setting wants a new start: a reload leaves them as they are."""
 
 

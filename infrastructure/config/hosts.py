@@ -11,6 +11,7 @@ import ipaddress
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 DEFAULT_PORT = 11434
+_NO_COLLECTOR = "the endpoint is no http or https address; write it like http://127.0.0.1:4318"
 _SCHEMES = {"http": 80, "https": 443, "h2c": 80}
 
 
@@ -42,6 +43,27 @@ def server_url(address: str) -> str:
     parts = urlsplit(f"{scheme.lower()}://{rest}")
     host = _connectable(parts.hostname or "")
     return urlunsplit((parts.scheme, f"{host}:{_port(address, parts, default_port)}", parts.path.rstrip("/"), "", ""))
+
+
+def collector_url(address: str) -> str:
+    """The base address of a collector, without a trailing slash.
+
+    Raises:
+        ValueError: it is no http or https address, or says more than a base address does.
+    """
+    text = address.strip().rstrip("/")
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise ValueError(_NO_COLLECTOR) from None
+    if not usable:
+        raise ValueError(_NO_COLLECTOR)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("keep user, password and keys out of the endpoint; they belong in telemetry.headers")
+    if parts.path.endswith(("/v1/traces", "/v1/metrics", "/v1/logs")):
+        raise ValueError("give the endpoint without /v1/…; that is put behind it")
+    return text
 
 
 def split_credentials(address: str) -> tuple[str, str | None, str | None]:

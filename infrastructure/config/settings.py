@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self, TypeAlias, cast
 from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from infrastructure.config.hosts import is_loopback, server_url, split_credentials
+from infrastructure.config.hosts import collector_url, is_loopback, server_url, split_credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +301,45 @@ class LogSettings(Frozen):
     """The least serious that is said."""
 
 
+class TelemetrySettings(Frozen):
+    """Traces and metrics for a collector that speaks OTLP, OpenTelemetry's protocol, over HTTP. Needs `corral[otel]`.
+
+    Nothing is sent where no endpoint is set, whatever `OTEL_…` variables say.
+    """
+
+    endpoint: str | None = None
+    """The collector's base address, as `http://127.0.0.1:4318`; `/v1/traces` and `/v1/metrics` are put behind it. What
+    is sent to another machine leaves this one: names, times and counts, never prompts, answers, code or paths."""
+    headers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")], SecretStr] = {}
+    """Sent with every request: what the collector wants as a key."""
+    ca_file: Path | None = None
+    """PEM file of a private certificate authority."""
+    service_name: str = Field(default="corral", min_length=1)
+    """What traces and metrics are filed under."""
+    sampling: Annotated[float, Unit("share")] = Field(default=1.0, ge=0, le=1)
+    """How many runs and turns are traced, from 0 to 1. A caller's own `traceparent` decides for what it begins."""
+    metrics: bool = True
+    """Whether metrics are sent too; some collectors take traces only."""
+    metrics_seconds: PositiveSeconds = 60
+    """How often metrics are sent."""
+    timeout_seconds: PositiveSeconds = 10
+    """For one request to the collector."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _read_endpoint(cls, value: str | None) -> str | None:
+        return None if value is None else collector_url(value)
+
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for secret in value.values():
+            text = secret.get_secret_value()
+            if not (text.isascii() and text.isprintable()):
+                raise ValueError("a header's value has signs that none may have: keep to printable ASCII")
+        return value
+
+
 class DebugSettings(Frozen):
     """For finding faults of Corral's own."""
 
@@ -358,6 +397,7 @@ class Settings(Frozen):
     retention: RetentionSettings = RetentionSettings()
     serve: ServeSettings = ServeSettings()
     log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     debug: DebugSettings = DebugSettings()
     sessions: SessionSettings = SessionSettings()
     conversation: ConversationSettings = ConversationSettings()
