@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
 from backend.bootstrap import Application
@@ -24,7 +25,10 @@ from backend.security.guard import PUBLIC_PATHS, Guard, GuardMiddleware
 from backend.security.headers import SecurityHeaders
 from backend.security.token import open_keys
 from backend.stopping import RefuseNewWork, Stopping
+from infrastructure.telemetry import names
 
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""The framework's own, which a variable of the environment could have sent away, with what people wrote in it."""
 OpenApplication = Callable[[], AbstractAsyncContextManager[Application]]
 
 
@@ -44,6 +48,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_application() as application:
             app.state.application = application
+            application.figures.gauges.add(names.SSE_CLIENTS, lambda: doorway.stopping.streams)
             app.state.page = await asyncio.to_thread(page.page_files)
             keys = await asyncio.to_thread(open_keys, application.directory.token)
             doorway.guard.open_with(keys, application.epoch)
@@ -57,6 +62,7 @@ def create_app(
         docs_url=None,  # both would load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
         middleware=[
             Middleware(Correlation),
             Middleware(SecurityHeaders),

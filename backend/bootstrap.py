@@ -48,6 +48,8 @@ from infrastructure.storage.writes import WriteStore
 from infrastructure.telemetry import names
 from infrastructure.telemetry.calls import CallMetrics
 from infrastructure.telemetry.events import EventMetrics
+from infrastructure.telemetry.exporting import Exporting, open_exporting
+from infrastructure.telemetry.figures import Figures
 from infrastructure.telemetry.gauges import Gauges
 from infrastructure.telemetry.loop import LoopWatch
 from infrastructure.tools.journal import WriteJournal
@@ -90,11 +92,10 @@ class Application:
     """What sessions wrote, and how it is taken back."""
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
-    call_metrics: CallMetrics
-    event_metrics: EventMetrics
-    loop_watch: LoopWatch
-    gauges: Gauges
-    """Asked when metrics are read: what has a number adds itself."""
+    figures: Figures
+    """What is measured, all of it."""
+    exporting: Exporting | None
+    """The way to a collector, where the settings name one."""
     lock: EngineLock
     epoch: str
     """Which engine this is, of those that have held the data directory: when it took the lock."""
@@ -147,12 +148,18 @@ async def open_application(
         database = await stack.enter_async_context(Database(directory.database))
         asyncio.get_running_loop().set_debug(settings.debug.asyncio or asyncio.get_running_loop().get_debug())
         loop_watch = await stack.enter_async_context(LoopWatch())
+        release, addresses = await asyncio.to_thread(_version), {**addresses_of(settings)}
+        exporting = await stack.enter_async_context(
+            open_exporting(settings.telemetry, version=release, addresses=addresses)
+        )
         log = SqliteEventLog(database)
         stack.push_async_callback(log.aclose)
         bus = await stack.enter_async_context(EventBus(log))
         event_metrics = await _subscribe(bus, log, database)
+        if exporting is not None:
+            bus.subscribe("telemetry", exporting.hear, kinds=exporting.kinds)
         system = SystemEvents(log)
-        await system.started(await asyncio.to_thread(_version), verb)
+        await system.started(release, verb)
         stack.push_async_exit(system.left)
         checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
         runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
@@ -163,7 +170,6 @@ async def open_application(
         pool = await stack.enter_async_context(
             pool or OllamaConnectionPool(settings.servers, lanes=settings.lanes, settings=settings.pool)
         )
-        addresses = {**addresses_of(settings)}
         call_metrics = CallMetrics(addresses)
         pool.observe(call_metrics)
         pool.observe_servers(system)
@@ -206,6 +212,19 @@ async def open_application(
         )
         conversations = await stack.enter_async_context(open_conversations(foundation, recover=verb in TALKING))
         bus.subscribe("conversations", conversations.hear, kinds=HEARD)
+        figures = Figures(
+            pool=pool,
+            runs=runs,
+            approvals=approvals,
+            bus=bus,
+            calls=call_metrics,
+            events=event_metrics,
+            loop=loop_watch,
+            gauges=gauges,
+            exporting=exporting,
+        )
+        if exporting is not None:
+            await stack.enter_async_context(exporting.measuring(figures.families))
         if ahead := loaded_ahead(settings, verb):
             pool.preload(ahead)
         yield Application(
@@ -227,10 +246,8 @@ async def open_application(
             approvals=approvals,
             checkpoints=checkpoints,
             open_sandbox=opener,
-            call_metrics=call_metrics,
-            event_metrics=event_metrics,
-            loop_watch=loop_watch,
-            gauges=gauges,
+            figures=figures,
+            exporting=exporting,
             lock=lock,
             epoch=lock.epoch,
         )

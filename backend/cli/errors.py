@@ -160,6 +160,7 @@ RULES: Mapping[str, Rule] = {
     "ConfigError": Rule(USAGE),
     "BadAddress": Rule(USAGE),
     "ValidationError": Rule(USAGE, "`corral config show` prints every setting; `corral config where` the file."),
+    "TelemetryNotOpened": Rule(USAGE),
     # the user's files
     "WorkspaceError": Rule(ENVIRONMENT),
     "NotADirectory": Rule(USAGE, "Name an existing folder with --repo."),

@@ -28,6 +28,7 @@ class Family:
 
 
 _SUBSCRIBER = ("subscriber",)
+_SIGNAL = ("signal",)
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
@@ -65,6 +66,12 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         names.LOOP_WORST_LAG: Family("The latest that the event loop has woken a sleeper since the start."),
         names.SESSIONS: Family("Conversations that are kept."),
         names.APPROVALS_PENDING: Family("Questions to a person that are not answered."),
+        names.TELEMETRY_QUEUED: Family("Spans that wait to be sent to the collector."),
+        names.TELEMETRY_SENT: Family("Spans and data points that the collector took.", _SIGNAL, counter=True),
+        names.TELEMETRY_LOST: Family(
+            "Spans and data points that it refused, or that were never sent.", _SIGNAL, counter=True
+        ),
+        names.TELEMETRY_FAILURES: Family("Requests to the collector that failed.", _SIGNAL, counter=True),
     }
 )
 

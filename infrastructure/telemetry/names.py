@@ -56,6 +56,12 @@ TASK_FAILURES = "corral_task_failures_total"
 SESSIONS = "corral_sessions"
 APPROVALS_PENDING = "corral_approvals_pending"
 
+# ------------------------------------------------------------------------------------- what goes to a collector
+TELEMETRY_QUEUED = "corral_telemetry_queued"
+TELEMETRY_SENT = "corral_telemetry_sent_total"
+TELEMETRY_LOST = "corral_telemetry_lost_total"
+TELEMETRY_FAILURES = "corral_telemetry_failures_total"
+
 # --------------------------------------------------------------------------------- OpenTelemetry: instruments
 OPERATION_DURATION = "gen_ai.client.operation.duration"
 TOKEN_USAGE = "gen_ai.client.token.usage"
@@ -75,11 +81,72 @@ CONVERSATION_ID = "gen_ai.conversation.id"
 AGENT_NAME = "gen_ai.agent.name"
 WORKFLOW_NAME = "gen_ai.workflow.name"
 TOOL_NAME = "gen_ai.tool.name"
+TOOL_CALL = "gen_ai.tool.call.id"
 SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"
 ERROR_TYPE = "error.type"
 
 PROVIDER = "ollama"
+"""No well-known value of the conventions, which allow others."""
+
+# --------------------------------------------------------------------------------------- OpenTelemetry: spans
+WORKFLOW = "invoke_workflow"
+AGENT = "invoke_agent"
+CHAT = "chat"
+TOOL = "execute_tool"
+NODE = "node"
+APPROVAL = "approval"
+"""The first word of a span's name; the first four are operations of the conventions too."""
+
+FIRST_TOKEN = "corral.first_token"
+PLACED = "corral.placed"
+WAITING = "corral.waiting"
+RESTARTED = "corral.restarted"
+DOUBTED_PROMPT = "corral.prompt_doubted"
+TRIMMED = "corral.prompt_trimmed"
+REPLAYED = "corral.answer_replayed"
+EDITS_APPLIED = "corral.edits_applied"
+EDITS_REJECTED = "corral.edits_rejected"
+BUDGET_SPENT = "corral.budget_spent"
+ASKED = "corral.approval_asked"
+STARTED = "corral.tool_started"
+"""Events on a span."""
+
+RUN_ID = "corral.run.id"
+RUN_STATUS = "corral.run.status"
+RUN_JUDGE = "corral.run.judge"
+EXIT_CODE = "corral.run.exit_code"
+EXECUTION = "corral.run.execution"
+SIMULATED = "corral.simulated"
+TURN_ID = "corral.turn.id"
+CORRELATION = "corral.correlation"
+NODE_NAME = "corral.node"
+CANDIDATE = "corral.candidate"
+ROUND = "corral.round"
+OUTCOME = "corral.candidate.outcome"
+ATTEMPT = "corral.attempt"
+ATTEMPTS = "corral.attempts"
+CALL_ID = "corral.call.id"
+ENDPOINT = "corral.pool.endpoint"
+QUEUE_SECONDS = "corral.queue.seconds"
+LOAD_SECONDS = "corral.load.seconds"
+PREFILL_SECONDS = "corral.prefill.seconds"
+DECODE_SECONDS = "corral.decode.seconds"
+SECONDS = "corral.seconds"
+LOADING = "corral.loading"
+TOKENS_ESTIMATED = "corral.tokens.estimated"
+BUDGET = "corral.budget"
+FILES = "corral.files"
+TOOL_PLACE = "corral.tool.place"
+SUITE = "corral.tests.suite"
+PASSED = "corral.tests.passed"
+FAILED = "corral.tests.failed"
+ERRORS = "corral.tests.errors"
+SKIPPED = "corral.tests.skipped"
+SANDBOX = "corral.sandbox"
+GATE = "corral.approval.gate"
+DECISION = "corral.approval.decision"
+WAITED_SECONDS = "corral.approval.seconds"
 
 # -------------------------------------------------------------------------------------------------- the scales
 DURATION_BUCKETS = tuple(0.01 * 2**step for step in range(18))
@@ -90,6 +157,13 @@ CHUNK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.1
 """Seconds a token."""
 TOKEN_BUCKETS = tuple(float(4**step) for step in range(11))
 
+UNITS = {
+    OPERATION_DURATION: "s",
+    TOKEN_USAGE: "{token}",
+    TIME_TO_FIRST_CHUNK: "s",
+    TIME_PER_OUTPUT_CHUNK: "s",
+}
+"""Of the conventions' instruments. Our own have their unit in their name."""
 _SUFFIX = {"s": "_seconds", "{token}": "_tokens", "": ""}
 
 
@@ -101,3 +175,12 @@ def prometheus_name(name: str, unit: str = "") -> str:
         unit: as OpenTelemetry writes it: "s", "{token}"; none for an attribute.
     """
     return name.replace(".", "_") + _SUFFIX[unit]
+
+
+INSTRUMENTS = {prometheus_name(name, unit): (name, unit) for name, unit in UNITS.items()}
+"""Name and unit of the conventions' instruments, by how Prometheus writes them."""
+ATTRIBUTES = {
+    prometheus_name(name): name
+    for name in (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL, SERVER_ADDRESS, ERROR_TYPE, TOKEN_TYPE)
+}
+"""The conventions' attributes of metrics, by how Prometheus writes them."""

@@ -31,6 +31,7 @@ PACKAGES = (
     "infrastructure.sandbox",
     "infrastructure.sessions",
     "infrastructure.storage",
+    "infrastructure.telemetry",
     "infrastructure.transport",
     "infrastructure.workflow",
     "infrastructure.workspace",

@@ -1,0 +1,1 @@
+"""Traces and metrics for a collector. The only rooms that name OpenTelemetry's library, which is an extra."""
