@@ -285,6 +285,7 @@ async def test_without_an_endpoint_nothing_is_there_that_could_send(tmp_path):
         "async def main():\n"
         "    async with open_application(Settings(paths=Paths(data=Path(sys.argv[1])))) as app:\n"
         "        assert app.exporting is None\n"
+        "        assert 'telemetry' not in [each.name for each in app.bus.standing()]\n"
         "        await app.figures.collected()\n"
         "asyncio.run(main())\n"
         "ours = ('infrastructure.telemetry.otel', 'opentelemetry.exporter', 'opentelemetry.proto', 'google.protobuf')\n"
