@@ -28,7 +28,7 @@ from backend.stopping import RefuseNewWork, Stopping
 from infrastructure.telemetry import names
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-"""The framework's own, which a variable of the environment could have sent away, with what people wrote in it."""
+"""The framework's own: a variable of the environment could have it sent away, with messages of errors."""
 OpenApplication = Callable[[], AbstractAsyncContextManager[Application]]
 
 

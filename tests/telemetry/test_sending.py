@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from prometheus_client.core import GaugeMetricFamily
 
 from infrastructure.config.settings import TelemetrySettings
 from infrastructure.events import catalogue as events
 from infrastructure.events.log import Stored
 from infrastructure.ids import RunId
-from infrastructure.telemetry.otel import opening
+from infrastructure.telemetry.otel import opening, outbox
 from infrastructure.telemetry.otel.outbox import Pace
 from infrastructure.telemetry.otel.spans import KINDS
 from infrastructure.telemetry.parents import KEPT, Parent, Parents, read_parent
@@ -41,6 +42,7 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield receiver
 
 
+BATCH = 2
 QUICK = Pace(gather=0.01, first_pause=0.01, longest_pause=0.01)
 
 
@@ -122,6 +124,56 @@ async def test_closing_tries_once_more_and_gives_up_on_a_collector_that_is_down(
     assert export.outbox.queued == 1
     assert export.collector.tallies["traces"].lost == 1
     assert "1 spans were not sent" in caplog.text
+
+
+async def test_spans_that_cannot_be_written_down_do_not_end_the_sending_of_others(receiver, monkeypatch, caplog):
+    encode, broken = outbox.encode_spans, [True]
+
+    def once(spans):
+        if broken:
+            broken.clear()
+            raise ValueError("no protobuf has this")
+        return encode(spans)
+
+    monkeypatch.setattr(outbox, "encode_spans", once)
+    async with telling(receiver.url, Pace(gather=0.01, batch=BATCH)) as export:
+        log = Log(export)
+        for run in range(2 * BATCH):
+            await log.hear(f"run {run}", events.RunStarted(), FINISHED)
+        await receiver.until_span("invoke_workflow codegen")
+    assert "2 spans cannot be written down" in caplog.text
+    assert export.collector.tallies["traces"].lost == BATCH
+    assert len(receiver.spans) == BATCH
+
+
+async def test_metrics_are_sent_every_so_often_and_once_more_at_the_end(receiver, caplog):
+    asked = []
+
+    async def collected():
+        asked.append(len(asked))
+        if len(asked) == 1:
+            raise RuntimeError("the store is away")
+        gauge = GaugeMetricFamily("corral_runs", "Runs.")
+        gauge.add_metric((), len(asked))
+        return [gauge]
+
+    async with telling(receiver.url, metrics_seconds=0.01) as export, export.measuring(collected):
+        await receiver.until(2)
+        before = len(asked)
+    assert len(asked) > before
+    assert receiver.metrics["corral_runs"].points == (({}, float(len(asked))),)
+    assert caplog.text.count("the metrics of now cannot be told") == 1
+    assert export.collector.tallies["metrics"].sent == len(asked) - 1
+
+
+async def test_a_collector_of_traces_only_gets_no_metrics(receiver):
+    async def collected():
+        raise AssertionError("nobody asks")
+
+    async with telling(receiver.url, metrics=False, metrics_seconds=0.01) as export, export.measuring(collected):
+        await Log(export).hear("r", events.RunStarted(), FINISHED)
+        await receiver.until_span("invoke_workflow codegen")
+    assert set(receiver.paths) == {"/v1/traces"}
 
 
 async def test_a_secret_of_the_headers_is_in_no_message(caplog):

@@ -110,7 +110,13 @@ class Outbox(SpanProcessor):
     async def _sent(self) -> bool:
         """Send what is on its way; where that has to wait, rest."""
         batch = self._sending
-        body = await asyncio.to_thread(lambda: encode_spans(batch).SerializeToString())
+        try:
+            body = await asyncio.to_thread(lambda: encode_spans(batch).SerializeToString())
+        except Exception:
+            _logger.exception("telemetry: %d spans cannot be written down", len(batch))
+            self._lose(len(batch))
+            self._sending = []
+            return False
         answer = await self._collector.post("traces", body, len(batch))
         if answer.outcome is Outcome.LATER:
             await self._rest(max(answer.pause, self._pause))
