@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from agents.model import JsonObject, JsonValue
-from infrastructure.danger.commands import MOST_INNER, Surroundings, judge_command
+from infrastructure.danger.around import Surroundings
+from infrastructure.danger.commands import MOST_INNER, judge_command
 from infrastructure.danger.levels import SAFE, Danger, Judgement, asks, worst
 from infrastructure.danger.places import Workspace, reading, writing
 from infrastructure.danger.shell import Redirect, Script, SimpleCommand, read_script

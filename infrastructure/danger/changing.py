@@ -1,0 +1,109 @@
+"""Programs that change files, fetch, install or publish. Blocking, as paths are followed.
+
+Owns when one of them only asks, and when it is dangerous: what cannot be taken back, what leaves the workspace or the
+machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from infrastructure.danger import programs
+from infrastructure.danger.around import Surroundings, read_all, write_one
+from infrastructure.danger.levels import SAFE, Judgement, asks, dangerous, worst
+
+_TAR_RUNS = tuple(
+    programs.words_of(
+        "--to-command --checkpoint-action --use-compress-program --rsh-command --rmt-command --info-script"
+        " --new-volume-script -I -F --unlink-first -P --absolute-names --recursive-unlink --remove-files"
+    )
+)
+_SENDS = re.compile(
+    r"-[A-Za-z]*[dFT]$|-[dFT].|--(data|form|upload|json|post|body|method|request=(POST|PUT|DELETE|PATCH)|mail)"
+)
+
+
+def judge_writer(base: str, words: Sequence[str], around: Surroundings) -> Judgement:
+    """A program of `programs.WRITERS`; safe where it is none."""
+    if base not in programs.WRITERS:
+        return SAFE
+    operands = [word for word in words if word and not word.startswith("-")]
+    operands += [word.split("=", 1)[1] for word in words if word.startswith("-") and "=" in word]
+    if deletes(base, words):
+        return dangerous("deletes folders with all that is in them")
+    if base == "chmod":
+        return _chmod(words, operands, around)
+    sources, targets = ([], operands) if base not in programs.COPIERS else (operands[:-1], operands[-1:])
+    if base in programs.COPIERS and any(word.startswith(("-t", "--t")) for word in words):
+        targets = operands
+    found = worst(read_all(sources, around), *(write_one(word, around) for word in targets))
+    return found.raised(asks(f"{base} changes files"))
+
+
+def deletes(base: str, words: Sequence[str]) -> bool:
+    """Whether it is a `rm` of whole folders."""
+    options = words[: words.index("--")] if "--" in words else words
+    return base == "rm" and any(
+        (word.startswith("-") and not word.startswith("--") and bool({"r", "R"} & set(word)))
+        or (len(word) > 2 and ("--recursive".startswith(word) or "--no-preserve-root".startswith(word)))
+        for word in options
+    )
+
+
+def _chmod(words: Sequence[str], operands: Sequence[str], around: Surroundings) -> Judgement:
+    if any(word.startswith("--rec") or re.fullmatch(r"-[cfv]*R[cfv]*", word) for word in words):
+        return dangerous("changes what everybody may do with all files of a folder")
+    mode = operands[0] if operands else ""
+    if (
+        re.search(r"s|t", mode)
+        or re.fullmatch(r"[2467]\d{3}", mode)
+        or re.search(r"[2367]$", mode)
+        or re.search(r"[oa][^,]*[+=][^,]*w", mode)
+    ):
+        return dangerous(f"chmod {mode} gives rights to everybody")
+    return worst(asks("changes what may be done with files"), *(write_one(word, around) for word in operands[1:]))
+
+
+def judge_tar(words: Sequence[str], around: Surroundings) -> Judgement:
+    """`tar`, which writes what its archive says."""
+    for word in words:
+        if any(word.startswith(option) for option in _TAR_RUNS) or _shortens(word, _TAR_RUNS):
+            return dangerous(f"tar {word.split('=')[0]} runs programs or leaves the workspace")
+    paths = [word.split("=", 1)[-1] for word in words if not word.startswith("-") or "=" in word]
+    return worst(asks("tar writes files"), *(_outside(word, around) for word in paths))
+
+
+def _shortens(word: str, options: Sequence[str]) -> bool:
+    given = word.split("=")[0]
+    return len(given) > 3 and given.startswith("--") and any(option.startswith(given) for option in options)
+
+
+def _outside(word: str, around: Surroundings) -> Judgement:
+    """Dangerous where the word leads out of the workspace."""
+    found = write_one(word, around)
+    return found if "outside" in found.why or "settings" in found.why else SAFE
+
+
+def judge_fetcher(words: Sequence[str], around: Surroundings) -> Judgement:
+    """A program of `programs.FETCHERS`: what it sends, and what it writes."""
+    sends = any(_SENDS.match(word) for word in words) or bool({"POST", "PUT", "DELETE", "PATCH"} & set(words))
+    if sends or any("@" in word and "://" not in word for word in words):
+        return dangerous("sends data to another machine")
+    outputs = [words[index + 1] for index, word in enumerate(words[:-1]) if word in {"-o", "-O", "-P", "--output"}]
+    return worst(asks("fetches from another machine"), *(_outside(word, around) for word in outputs))
+
+
+def judge_installer(base: str, words: Sequence[str]) -> Judgement:
+    """A program that installs or publishes; safe where it does neither."""
+    verbs = [word for word in words if not word.startswith("-")]
+    if any((base, verb) in programs.PUBLISHERS for verb in verbs[:2]):
+        return dangerous(f"{base} {verbs[0]} publishes, or changes who may")
+    if base not in programs.INSTALLERS:
+        return SAFE
+    if {"-g", "--global", "--break-system-packages", "--user", "--system"} & set(words) or "global" in verbs[:1]:
+        return dangerous(f"{base} changes what is installed outside the workspace")
+    wanted = programs.INSTALLERS[base]
+    if not wanted or wanted & set(verbs[:2]) or not verbs:
+        return asks(f"{base} brings programs from elsewhere and runs them")
+    return SAFE
