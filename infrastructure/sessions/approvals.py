@@ -101,7 +101,7 @@ class Approval:
         sha: Of what may be done: the arguments as asked, or as edited.
         nonce: Names this very question; an answer without it may be one to an older question.
         scope: How far the yes reaches; `patterns` are then the rules that were made of it, as they are shown.
-        by: Who decided: a door or client, `rule`, or `time`.
+        by: Who decided: a door or client, `rule`, `time`, or `sandbox:` with the level that holds the call.
         rule: The rule that decided.
     """
 

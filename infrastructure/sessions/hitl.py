@@ -7,20 +7,19 @@ sees is on disk; nothing is kept in memory but who waits. Time comes from an inj
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Self
 
-from infrastructure.danger.levels import Judgement, worst
-from infrastructure.events.catalogue import AnyEvent, ApprovalAsked, ApprovalDecided
-from infrastructure.ids import ApprovalId, RunId, new_id
+from infrastructure.danger.levels import worst
+from infrastructure.events.catalogue import AnyEvent, ApprovalAsked
+from infrastructure.ids import ApprovalId, RunId
 from infrastructure.sessions import approval_table as table
-from infrastructure.sessions import moves
+from infrastructure.sessions import asking, moves
 from infrastructure.sessions.approvals import (
     ALL_DECISIONS,
     ActionRequest,
@@ -28,41 +27,36 @@ from infrastructure.sessions.approvals import (
     ApprovalExpired,
     ApprovalMismatch,
     ApprovalState,
-    Approve,
     Decision,
     DecisionKind,
     Gate,
-    Reject,
-    Respond,
     Scope,
     StaleApproval,
     action_sha,
-    kind_of,
 )
 from infrastructure.sessions.due import DueWatch, Pause
+from infrastructure.sessions.expiring import Expiring, Patience, Work, expire, for_ever
+from infrastructure.sessions.ports import Recorder
 from infrastructure.sessions.rulebook import Rulebook
-from infrastructure.sessions.rules import Rule, covering
+from infrastructure.sessions.rules import covering
 from infrastructure.sessions.waiting import Waiters
 from infrastructure.storage.database import Database
 from infrastructure.storage.times import Now, utc_now
 
-T = TypeVar("T")
 Answerer = Callable[[Approval, Decision, str], Awaitable[Approval]]
 """Takes an approval, its answer and who gave it; gives the approval as it is then."""
 
 
-class Recorder(Protocol):
-    """The event log as it is needed here."""
-
-    async def append_with(
-        self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[T, AnyEvent | None]]
-    ) -> T:
-        """Do a work and keep the event it gives, in one transaction; its value, once both are on disk."""
-        ...
-
-
 class HITLManager:
     """Asks people, and remembers what they said. One a data directory; use it in `async with`.
+
+    Args:
+        database: Where the tables are.
+        log: Where each question and answer is told.
+        now: The time.
+        pause: Sleeps until the next question is due.
+        home: The user's, as paths are judged by it.
+        patience: Asked at each question about a call: how long it waits where nobody says so.
 
     Raises from every method: StorageError.
     """
@@ -75,12 +69,14 @@ class HITLManager:
         now: Now = utc_now,
         pause: Pause = asyncio.sleep,
         home: Path | None = None,
+        patience: Patience = for_ever,
     ) -> None:
-        self._database, self._log, self._now = database, log, now
+        self._database, self._log, self._now, self._patience = database, log, now, patience
         self.rulebook = Rulebook(database, now, home)
         self._waiters = Waiters()
         self._answerers: dict[Gate, Answerer] = {}
-        self._watch = DueWatch(self._expire_and_look, now, pause)
+        self._expiring = Expiring(database, self._write, now)
+        self._watch = DueWatch(self._expiring.and_look, now, pause)
 
     async def __aenter__(self) -> Self:
         await self.expire_due()
@@ -112,33 +108,74 @@ class HITLManager:
         workspace: str = "",
         allowed: Iterable[DecisionKind] = ALL_DECISIONS,
         expires: datetime | None = None,
+        held: str = "",
     ) -> Approval:
         """Ask whether a tool may be called so. The same owner and key ask once, whatever has come of it since.
 
-        The danger is judged here; the action's own can only raise it. A call that rules cover is approved at once.
+        The danger is judged here; the action's own can only raise it. A call that rules cover is approved at once, and
+        so is one that a sandbox of the level `held` will hold: whoever uses that yes must run it there and nowhere else
+        (`asking.held_by`).
 
         Raises:
             ApprovalMismatch: the key was used for another action.
             ValueError: the arguments cannot be said in JSON.
         """
-        parts = await self.rulebook.parts(action, workspace)
-        action = _raised(action, worst(*(part.judgement for part in parts)))
-        fresh = self._fresh(owner, key, "tool", action, workspace, tuple(allowed), expires)
+        approval = await self._requested(
+            owner, key, action, workspace=workspace, allowed=tuple(allowed), expires=expires, held=held
+        )
+        assert approval is not None  # somebody may be asked
+        self._watch.look_again()
+        return approval
 
-        def work(connection: sqlite3.Connection) -> tuple[Approval, AnyEvent | None]:
+    async def request_unasked(
+        self, owner: str, key: str, action: ActionRequest, *, workspace: str = "", held: str = ""
+    ) -> Approval | None:
+        """As `request` where nobody is there: the answer of rules or of the sandbox, or None, and then nothing is kept.
+
+        Raises as `request`.
+        """
+        approval = await self._requested(owner, key, action, workspace=workspace, held=held, may_ask=False)
+        return None if approval is None or approval.state is ApprovalState.PENDING else approval
+
+    async def _requested(
+        self,
+        owner: str,
+        key: str,
+        action: ActionRequest,
+        *,
+        workspace: str,
+        allowed: tuple[DecisionKind, ...] = ALL_DECISIONS,
+        expires: datetime | None = None,
+        held: str,
+        may_ask: bool = True,
+    ) -> Approval | None:
+        parts = await self.rulebook.parts(action, workspace)
+        action = asking.raised(action, worst(*(part.judgement for part in parts)))
+        fresh = asking.fresh(
+            owner,
+            key,
+            "tool",
+            action,
+            workspace=workspace,
+            allowed=allowed,
+            asked=self._now(),
+            expires=expires or self._due(),
+        )
+
+        def work(connection: sqlite3.Connection) -> tuple[Approval | None, AnyEvent | None]:
             known = table.keyed(connection, owner, key)
             if known is not None:
                 if action_sha(known.action) != action_sha(action):
                     raise ApprovalMismatch(owner, key)
                 return known, None
             rules = table.rules_for(connection, owner, workspace)
-            approval = _by_rules(fresh, covering(rules, action.tool, action.arguments, parts))
+            approval = asking.answered(fresh, covering(rules, action.tool, action.arguments, parts), held)
+            if approval.state is ApprovalState.PENDING and not may_ask:
+                return None, None
             table.keep(connection, approval)
-            return approval, _decided(approval) if approval.decision is not None else _asked(approval)
+            return approval, asking.told(approval)
 
-        approval = await self._write(owner, 0, work)
-        self._watch.look_again()
-        return approval
+        return await self._log.append_with(RunId(owner), 0, work)
 
     async def ask_gate(
         self,
@@ -152,7 +189,9 @@ class HITLManager:
     ) -> Approval:
         """Put a question of a run, told by `asked`. Asking again asks anew: only the last answer counts."""
         action = ActionRequest(tool=asked.gate, arguments={"answers": asked.answers}, description=asked.question)
-        fresh = replace(self._fresh(owner, key, asked.gate, action, "", tuple(allowed), None), sha=sha)
+        fresh = replace(
+            asking.fresh(owner, key, asked.gate, action, allowed=tuple(allowed), asked=self._now()), sha=sha
+        )
 
         def work(connection: sqlite3.Connection) -> tuple[Approval, AnyEvent | None]:
             known = table.keyed(connection, owner, key)
@@ -234,13 +273,13 @@ class HITLManager:
         def work(connection: sqlite3.Connection) -> tuple[Approval, AnyEvent | None]:
             known = table.find(connection, approval)
             if moves.is_due(known, self._now()):
-                return self._expire(connection, known)
+                return expire(connection, known, self._now())
             told = moves.decided(known, decision, self._now(), by=by, nonce=nonce, scope=scope, patterns=shown)
             if told is known:
                 return known, None
             told = self.rulebook.keep(connection, told)
             table.keep(connection, told)
-            return told, _decided(told)
+            return told, asking.told_answer(told)
 
         told = await self._write(now.owner, 0, work)
         if told.state is ApprovalState.EXPIRED:
@@ -286,116 +325,22 @@ class HITLManager:
             told = moves.decided(known, decision, now, by=by, nonce=approval.nonce, scope="once", patterns=())
             told = moves.used(told, sha, now) if told.granted else replace(told, state=ApprovalState.USED, used=now)
             table.keep(connection, told)
-            return told, _decided(told)
+            return told, asking.told_answer(told)
 
         return await self._write(approval.owner, execution, work)
 
     async def expire_due(self) -> tuple[Approval, ...]:
         """Turn down whatever has waited too long, each told as an event."""
-        found = await self._database.read(lambda connection: table.pending(connection, None))
-        gone: list[Approval] = []
-        for each in found:
-            if not moves.is_due(each, self._now()):
-                continue
-
-            def work(connection: sqlite3.Connection, name: ApprovalId = each.id) -> tuple[Approval, AnyEvent | None]:
-                known = table.find(connection, name)
-                return self._expire(connection, known) if moves.is_due(known, self._now()) else (known, None)
-
-            told = await self._write(each.owner, 0, work)
-            if told.state is ApprovalState.EXPIRED:
-                gone.append(told)
-        return tuple(gone)
+        return await self._expiring.expire_due()
 
     # ------------------------------------------------------------------------------------------------- within
-    def _fresh(
-        self,
-        owner: str,
-        key: str,
-        gate: Gate,
-        action: ActionRequest,
-        workspace: str,
-        allowed: tuple[DecisionKind, ...],
-        expires: datetime | None,
-    ) -> Approval:
-        return Approval(
-            id=ApprovalId(new_id()),
-            owner=owner,
-            key=key,
-            gate=gate,
-            action=action,
-            workspace=workspace,
-            allowed=allowed,
-            sha=action_sha(action),
-            nonce=secrets.token_urlsafe(12),
-            state=ApprovalState.PENDING,
-            asked=self._now(),
-            expires=expires,
-        )
+    def _due(self) -> datetime | None:
+        """When a question that is asked now has waited too long."""
+        patience = self._patience()
+        return None if patience is None else self._now() + patience
 
-    def _expire(self, connection: sqlite3.Connection, approval: Approval) -> tuple[Approval, AnyEvent | None]:
-        gone = moves.expired(approval, self._now())
-        table.keep(connection, gone)
-        return gone, _decided(gone)
-
-    async def _expire_and_look(self) -> datetime | None:
-        await self.expire_due()
-        return await self._database.read(table.next_expiry)
-
-    async def _write(
-        self, owner: str, execution: int, work: Callable[[sqlite3.Connection], tuple[Approval, AnyEvent | None]]
-    ) -> Approval:
+    async def _write(self, owner: str, execution: int, work: Work) -> Approval:
         approval = await self._log.append_with(RunId(owner), execution, work)
         if approval.state is not ApprovalState.PENDING:
             self._waiters.tell(approval)
         return approval
-
-
-def _raised(action: ActionRequest, judged: Judgement) -> ActionRequest:
-    """The action with the danger that code finds in it, where that is more."""
-    if judged.level.rank < action.danger.rank:
-        return action
-    return replace(action, danger=judged.level, why=judged.why or action.why)
-
-
-def _by_rules(fresh: Approval, rules: tuple[Rule, ...]) -> Approval:
-    if not rules:
-        return fresh
-    return replace(
-        fresh,
-        state=ApprovalState.DECIDED,
-        decision=Approve(),
-        scope=rules[0].scope,
-        patterns=tuple(rule.shown for rule in rules),
-        by=moves.BY_RULE,
-        rule=",".join(rule.id for rule in rules),
-        decided=fresh.asked,
-    )
-
-
-def _asked(approval: Approval) -> ApprovalAsked:
-    question = approval.action.description or approval.action.tool
-    return ApprovalAsked(approval=approval.id, gate=approval.gate, question=question, id=approval.id)
-
-
-def _decided(approval: Approval) -> ApprovalDecided:
-    named = approval.id if approval.gate == "tool" else approval.key
-    if approval.decision is None:
-        return ApprovalDecided(
-            approval=named, id=approval.id, decision="expired", by=approval.by, reason=moves.TOO_LATE
-        )
-    reason = ""
-    match approval.decision:
-        case Approve(said) | Reject(said) | Respond(said):
-            reason = said
-        case _:
-            pass
-    return ApprovalDecided(
-        approval=named,
-        id=approval.id,
-        decision=kind_of(approval.decision),
-        scope=approval.scope,
-        by=approval.by,
-        rule=approval.rule,
-        reason=reason,
-    )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from infrastructure.events.catalogue import AnyEvent
 from infrastructure.events.log import Kept, Stored
 from infrastructure.ids import RunId
+
+T = TypeVar("T")
 
 
 class SessionLog(Protocol):
@@ -50,3 +53,13 @@ class LoopClock:
     async def sleep(self, seconds: float) -> None:
         """Return so many seconds later."""
         await asyncio.sleep(seconds)
+
+
+class Recorder(Protocol):
+    """The event log, as far as approvals use it."""
+
+    async def append_with(
+        self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[T, AnyEvent | None]]
+    ) -> T:
+        """Do a work and keep the event it gives, in one transaction; its value, once both are on disk."""
+        ...

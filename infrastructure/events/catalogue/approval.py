@@ -29,14 +29,14 @@ class ApprovalGiven(Event):
 
 
 class ApprovalDecided(Event):
-    """An approval got its answer: of a person, of a rule that one made before, or because nobody came in time."""
+    """An approval got its answer: of a person, of a rule that one made before, of the sandbox, or as nobody came in time."""
 
     kind: Literal["approval.decided"] = "approval.decided"
     approval: str
     decision: Literal["approve", "edit", "reject", "respond", "expired"]
     scope: Literal["once", "run", "project", "always"] = "once"
     by: str = ""
-    """Who: the name of the door or client, `rule`, or `time`."""
+    """Who: the name of the door or client, `rule`, `time`, or `sandbox:` with the level that holds the call."""
     rule: str = ""
     reason: str = ""
     id: str = ""
