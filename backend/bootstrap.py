@@ -52,6 +52,7 @@ from infrastructure.telemetry.exporting import Exporting, open_exporting
 from infrastructure.telemetry.figures import Figures
 from infrastructure.telemetry.gauges import Gauges
 from infrastructure.telemetry.loop import LoopWatch
+from infrastructure.tools.containing import Containment
 from infrastructure.tools.journal import WriteJournal
 from infrastructure.tools.local import local_tools
 from infrastructure.tools.mcp import McpServers
@@ -163,7 +164,9 @@ async def open_application(
         stack.push_async_exit(system.left)
         checkpoints = await stack.enter_async_context(open_checkpointer(directory.checkpoints, STORED_TYPES))
         runs, calls, blobs = RunStore(database), CallStore(database), BlobStore(directory.blobs)
-        approvals = await stack.enter_async_context(HITLManager(database, log))
+        approvals = await stack.enter_async_context(
+            HITLManager(database, log, patience=lambda: config.current.conversation.patience)
+        )
         control, recordings = ControlStore(directory.control), RecordingStore(database)
         sessions = await stack.enter_async_context(AsyncSessionManager(database, log, settings.sessions))
         agent_contexts = AsyncAgentContextManager(sessions, database, log, bus)
@@ -204,7 +207,7 @@ async def open_application(
             log=log,
             sessions=sessions,
             contexts=agent_contexts,
-            approvals=AskedPeople(approvals),
+            approvals=AskedPeople(approvals, Containment(opener)),
             journal=journal,
             open_sandbox=opener,
             tools=local_tools(),

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from agents.conversation.ports import History
 from agents.model import Message, ToolCall
 
+EXPIRED = "Nobody answered in time, so it was not done."
+"""The result of a call that was asked about for too long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
@@ -76,6 +79,11 @@ def done_in(messages: Sequence[Message]) -> tuple[Done, ...]:
         for message in turn
         if message.role == "tool" and message.tool_call_id in calls
     )
+
+
+def expired_in(messages: Sequence[Message]) -> tuple[str, ...]:
+    """The tools of this turn that nobody allowed in time."""
+    return tuple(done.call.name for done in done_in(messages) if done.result == EXPIRED)
 
 
 def numbered(history: History) -> tuple[Numbered, ...]:

@@ -131,6 +131,7 @@ HOLDS: Final[Mapping[str, Holds]] = MappingProxyType(
         "sessions.message_bytes": Holds.START,
         "conversation.calls": Holds.START,
         "conversation.handovers": Holds.START,
+        "conversation.answer_hours": Holds.START,
     }
 )
 """By the name in the first column of the settings page."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias, cast
 
@@ -375,6 +376,14 @@ class ConversationSettings(Frozen):
     """Answers of models; the last of them has no tools, and says how far they came."""
     handovers: int = Field(default=4, ge=0, le=50)
     """How often one agent may hand over to another."""
+    answer_hours: Annotated[float, Unit("hours")] = Field(default=72.0, ge=0, le=10_000)
+    """How long a question about a call waits for an answer. Then it counts as a no, and the turn ends and says so.
+    0: for ever."""
+
+    @property
+    def patience(self) -> timedelta | None:
+        """The same as a time; None for ever."""
+        return timedelta(hours=self.answer_hours) if self.answer_hours else None
 
 
 class Settings(Frozen):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import json
+from collections.abc import Collection
 from typing import assert_never
 
 from agents.model import ToolCall
@@ -27,36 +28,54 @@ from infrastructure.sessions.approvals import (
     Respond,
     call_sha,
 )
+from infrastructure.sessions.asking import held_by
 from infrastructure.sessions.hitl import HITLManager
+from infrastructure.tools.containing import CONTAINED, Containment
 
 _SHOWN = 4_000
 
 
 class AskedPeople(Approvals):
-    """Asks through `HITLManager`: the session is the owner, the call's id the key."""
+    """Asks through `HITLManager`: the session is the owner, the call's id the key.
 
-    def __init__(self, manager: HITLManager) -> None:
-        self._manager = manager
+    Args:
+        manager: Of the approvals.
+        containment: Which calls the sandbox holds.
+    """
+
+    def __init__(self, manager: HITLManager, containment: Containment) -> None:
+        self._manager, self._containment = manager, containment
 
     async def judge(self, call: ToolCall, sheet: ToolSheet, place: ToolPlace) -> Verdict:
-        """Whether the call may be made at once, or a person is asked."""
+        """Whether the call may be made at once, or a person is asked unless the sandbox holds it."""
         declared = Danger.ASKS if sheet.asks else Danger.SAFE
         found = await asyncio.to_thread(classify, call.name, call.arguments, place.workspace or None, declared=declared)
         if found.level is Danger.SAFE:
             return Verdict(kind="run")
-        return Verdict(kind="ask", why=found.why, danger=found.level)
+        held = "" if place.workspace == "" else await self._containment.of(call.name, call.arguments)
+        return Verdict(kind="ask", why=found.why, danger=found.level, held=held)
 
     async def request(self, turn: str, call: ToolCall, place: ToolPlace, verdict: Verdict) -> Asked:
-        """Ask for this call; a rule that covers it answers at once."""
-        action = ActionRequest(
-            tool=call.name,
-            arguments=call.arguments,
-            description=described(call),
-            danger=Danger(verdict.danger or Danger.ASKS),
-            why=verdict.why,
+        """Ask for this call; a rule that covers it, or the sandbox that holds it, answers at once."""
+        approval = await self._manager.request(
+            place.session, call.id or "", _action(call, verdict), workspace=place.workspace, held=verdict.held
         )
-        approval = await self._manager.request(place.session, call.id or "", action, workspace=place.workspace)
-        return Asked(approval=approval.id, decided=decided_of(approval))
+        return Asked(approval=approval.id, decided=decided_of(approval), held=held_by(approval))
+
+    async def unasked(self, call: ToolCall, place: ToolPlace, verdict: Verdict) -> Asked | None:
+        """The answer of rules or of the sandbox."""
+        approval = await self._manager.request_unasked(
+            place.session, call.id or "", _action(call, verdict), workspace=place.workspace, held=verdict.held
+        )
+        if approval is None:
+            return None
+        return Asked(approval=approval.id, decided=decided_of(approval), held=held_by(approval))
+
+    async def useful(self, session: str, workspace: str, names: Collection[str]) -> frozenset[str]:
+        """Those that a rule names, and those that the sandbox holds."""
+        ruled = {rule.tool for rule in await self._manager.rulebook.rules(session, workspace)}
+        held = CONTAINED.intersection(names) if workspace and await self._containment.level() else frozenset[str]()
+        return frozenset(name for name in names if name in ruled) | held
 
     async def use(self, approval: str, call: ToolCall) -> None:
         """Spend the yes on this call."""
@@ -74,6 +93,16 @@ class AskedPeople(Approvals):
     async def withdraw(self, session: str) -> None:
         """Take back what the session asked."""
         await self._manager.withdraw(session)
+
+
+def _action(call: ToolCall, verdict: Verdict) -> ActionRequest:
+    return ActionRequest(
+        tool=call.name,
+        arguments=call.arguments,
+        description=described(call),
+        danger=Danger(verdict.danger or Danger.ASKS),
+        why=verdict.why,
+    )
 
 
 def decided_of(approval: Approval) -> Decided | None:

@@ -5,7 +5,7 @@ Owns no behaviour. A session's store is `agents.conversation.ports.SessionPort`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
@@ -80,6 +80,7 @@ class ToolPlace:
         call: The id of the call.
         writes_only: Globs of the only files that may be written; None for any.
         agents: Who a turn may be handed over to.
+        held: The level of the sandbox for whose sake nobody was asked about the call: it is done there or not at all.
     """
 
     session: str
@@ -88,15 +89,20 @@ class ToolPlace:
     call: str = ""
     writes_only: tuple[str, ...] | None = None
     agents: tuple[str, ...] = ()
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """What came of a call; a call that went wrong is one too. `error_class` is a word for how."""
+    """What came of a call; a call that went wrong is one too. `error_class` is a word for how.
+
+    `sandbox` is the level of the sandbox that a program was run in.
+    """
 
     text: str
     ok: bool = True
     error_class: str = ""
+    sandbox: str = ""
 
 
 class Toolbox(Protocol):
@@ -129,11 +135,15 @@ class Toolbox(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether a call may be made: at once, after a person's yes (`ask`), or not (`refuse`); and why."""
+    """Whether a call may be made: at once, after a yes (`ask`), or not (`refuse`); and why.
+
+    `held` is the level of a sandbox that nothing of the call can leave, which is then a yes by itself.
+    """
 
     kind: Literal["run", "ask", "refuse"]
     why: str = ""
     danger: str = ""
+    held: str = ""
 
 
 DecisionKind: TypeAlias = Literal["approve", "edit", "reject", "respond", "expired"]
@@ -157,10 +167,14 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A question to a person: its id, and the answer where there is one that was not used yet."""
+    """A question: its id, and the answer where there is one that was not used yet.
+
+    `held` is the level of the sandbox that gave it, and only there it holds.
+    """
 
     approval: str
     decided: Decided | None = None
+    held: str = ""
 
 
 class Approvals(Protocol):
@@ -172,6 +186,14 @@ class Approvals(Protocol):
 
     async def request(self, turn: str, call: ToolCall, place: ToolPlace, verdict: Verdict) -> Asked:
         """Ask for this call; asking again for the same call gives the same question."""
+        ...
+
+    async def unasked(self, call: ToolCall, place: ToolPlace, verdict: Verdict) -> Asked | None:
+        """The answer that rules or the sandbox give where nobody is there; None where a person would have to."""
+        ...
+
+    async def useful(self, session: str, workspace: str, names: Collection[str]) -> frozenset[str]:
+        """Which of these tools, whose calls ask, can be allowed by rules or by the sandbox where nobody is there."""
         ...
 
     async def use(self, approval: str, call: ToolCall) -> None:

@@ -126,6 +126,7 @@ class SessionTools(Toolbox):
             todos=self._todos,
             sandbox=self._sandbox,
             limits=self._limits,
+            held=place.held,
         )
         return _outcome(await self._registry(place.session).run(call.name, call.arguments, where))
 
@@ -167,4 +168,4 @@ def _declared(spec: ToolSpec) -> Danger:
 
 
 def _outcome(result: ToolResult) -> ToolOutcome:
-    return ToolOutcome(result.text, result.ok, result.error_class)
+    return ToolOutcome(result.text, result.ok, result.error_class, result.sandbox)

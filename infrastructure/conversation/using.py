@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from agents.conversation.chunks import StreamChunk
-from agents.conversation.history import open_calls
+from agents.conversation.history import EXPIRED, open_calls
 from agents.conversation.roster import SWITCH_MODE, AgentProfile
 from agents.model import JsonObject, ToolCall
 from infrastructure.conversation.calls import CallRecord, CallState
@@ -36,7 +36,6 @@ _UNKNOWN_EFFECT = (
 _UNATTENDED = "A person would have to allow this, and nobody is there to be asked. Do without it."
 _TOLD = 500
 """Characters of a failure in its event; the message has all of it."""
-_EXPIRED = "Nobody answered in time, so it was not done."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,16 @@ class Waiting:
         return bool(self.record.approval) and self.record.state is CallState.APPROVAL
 
 
-_Fate: TypeAlias = "ToolOutcome | Waiting | ToolCall"
-"""A call's outcome, its wait, or the call as it may be done now."""
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """A call as it may be done now; `held` names the only sandbox that it may be done in, where there is one."""
+
+    call: ToolCall
+    held: str = ""
+
+
+_Fate: TypeAlias = "ToolOutcome | Waiting | _Allowed"
+"""A call's outcome, its wait, or the leave to do it."""
 
 
 class Using:
@@ -76,7 +83,7 @@ class Using:
             record = await self._record(call)
             fate = await self._asked_ahead(record) if waiting else await self._fate(record)
             began = time.monotonic()
-            if isinstance(fate, ToolCall):
+            if isinstance(fate, _Allowed):
                 fate = await self._do(record, fate)
             if isinstance(fate, Waiting):
                 waiting.append(fate)
@@ -102,19 +109,24 @@ class Using:
         if record.state is CallState.STARTED and (sheet is None or sheet.effects):
             return ToolOutcome(_UNKNOWN_EFFECT, ok=False, error_class="Interrupted")
         checked = self._checked(record.tool_call, sheet)
-        if isinstance(checked, ToolOutcome) or sheet is None or record.state is CallState.STARTED:
+        if isinstance(checked, ToolOutcome):
             return checked
+        if sheet is None or record.state is CallState.STARTED:
+            return _Allowed(checked)
         verdict = await self._scope.approvals.judge(checked, sheet, self._place)
         if verdict.kind == "refuse":
             return ToolOutcome(verdict.why, ok=False, error_class="Refused")
         if verdict.kind == "run":
-            return checked
+            return _Allowed(checked)
         if self._scope.unattended:
-            return ToolOutcome(_UNATTENDED, ok=False, error_class="Unattended")
-        asked = await self._ask(record, checked, verdict)
+            asked = await self._scope.approvals.unasked(checked, self._place, verdict)
+            if asked is None:
+                return ToolOutcome(_UNATTENDED, ok=False, error_class="Unattended")
+        else:
+            asked = await self._ask(record, checked, verdict)
         if asked.decided is None:
             return self._waits(record, checked, asked, verdict)
-        return await self._decided(record, checked, asked.approval, asked.decided)
+        return await self._decided(record, checked, asked, asked.decided)
 
     async def _asked_ahead(self, record: CallRecord) -> Waiting | None:
         """A call whose turn is not yet, where a person has to allow it and has not said anything."""
@@ -151,32 +163,33 @@ class Using:
         held = replace(record, state=CallState.APPROVAL, approval=asked.approval, arguments=call.arguments)
         return Waiting(held, verdict.why)
 
-    async def _decided(self, record: CallRecord, call: ToolCall, approval: str, decided: Decided) -> _Fate:
+    async def _decided(self, record: CallRecord, call: ToolCall, asked: Asked, decided: Decided) -> _Fate:
         if decided.kind == "respond":
             return ToolOutcome(decided.text)
         if decided.kind == "reject":
             why = f": {decided.text}" if decided.text else ""
             return ToolOutcome(f"The person said no{why}", ok=False, error_class="Rejected")
         if decided.kind == "expired":
-            return ToolOutcome(_EXPIRED, ok=False, error_class="Expired")
+            return ToolOutcome(EXPIRED, ok=False, error_class="Expired")
         if decided.kind == "edit" and decided.arguments is not None:
             edited = replace(call, arguments=decided.arguments)
             checked = self._scope.tools.check(self._scope.session, edited)
-            return checked if isinstance(checked, ToolOutcome) else await self._taken(record, edited, checked, approval)
-        return await self._taken(record, call, call, approval)
+            return checked if isinstance(checked, ToolOutcome) else await self._taken(record, edited, checked, asked)
+        return await self._taken(record, call, call, asked)
 
-    async def _taken(self, record: CallRecord, said: ToolCall, call: ToolCall, approval: str) -> _Fate:
+    async def _taken(self, record: CallRecord, said: ToolCall, call: ToolCall, asked: Asked) -> _Fate:
         """The call that was allowed as `said`. It counts as begun before its yes is used up: rather not than twice."""
         state = CallState.WAITING if record.where == "client" else CallState.STARTED
-        await self._scope.calls.move(record, state, approval=approval, arguments=call.arguments)
+        await self._scope.calls.move(record, state, approval=asked.approval, arguments=call.arguments)
         try:
-            await self._scope.approvals.use(approval, said)
+            await self._scope.approvals.use(asked.approval, said)
         except ApprovalRefused as refused:
             return ToolOutcome(str(refused), ok=False, error_class="ApprovalRefused")
-        return call
+        return _Allowed(call, asked.held)
 
     # ------------------------------------------------------------------------------------ doing it
-    async def _do(self, record: CallRecord, call: ToolCall) -> ToolOutcome | Waiting:
+    async def _do(self, record: CallRecord, allowed: _Allowed) -> ToolOutcome | Waiting:
+        call = allowed.call
         self._announce(ToolStarted(call=record.call, tool=record.tool, where=record.where))
         if record.where == "client":
             await self._scope.calls.move(record, CallState.WAITING, arguments=call.arguments)
@@ -186,7 +199,7 @@ class Using:
         sheet = self._sheet(call.name)
         if sheet is not None and sheet.effects:
             await self._scope.calls.move(record, CallState.STARTED, arguments=call.arguments)
-        return await self._scope.tools.run(call, replace(self._place, call=record.call))
+        return await self._scope.tools.run(call, replace(self._place, call=record.call, held=allowed.held))
 
     async def _hand_over(self, arguments: JsonObject) -> ToolOutcome:
         wanted = Handover(str(arguments.get("agent", "")), str(arguments.get("reason", "")))
@@ -227,13 +240,16 @@ def ended_event(
 ) -> ToolCompleted | ToolFailed:
     """What the log is told of a call that is done."""
     if outcome.ok:
-        return ToolCompleted(call=record.call, tool=record.tool, number=number, seconds=seconds)
+        return ToolCompleted(
+            call=record.call, tool=record.tool, number=number, seconds=seconds, sandbox=outcome.sandbox
+        )
     return ToolFailed(
         call=record.call,
         tool=record.tool,
         number=number,
         error_class=outcome.error_class or "Failed",
         error_message=outcome.text[:_TOLD],
+        sandbox=outcome.sandbox,
     )
 
 

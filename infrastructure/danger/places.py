@@ -114,6 +114,11 @@ class Workspace:
             return None  # no link, or nothing there yet
 
 
+def may_hold_secrets(path: str) -> bool:
+    """Whether a file of this name may hold secrets; known by its name alone."""
+    return bool(_SECRET_FILES.search(path) or _SECRET_FOLDERS.search(path))
+
+
 def reading(place: Place, workspace: Workspace) -> Judgement:
     """Whether this may be read."""
     if place.absolute in HARMLESS_DEVICES:
@@ -122,8 +127,7 @@ def reading(place: Place, workspace: Workspace) -> Judgement:
         if _is_secret(place.absolute, workspace):
             return dangerous(f"{place.written} holds secrets outside the workspace")
         return asks(f"{place.written} lies outside the workspace")
-    text = str(place.inside)
-    if _SECRET_FILES.search(text) or _SECRET_FOLDERS.search(text):
+    if may_hold_secrets(str(place.inside)):
         return asks(f"{place.written} may hold secrets")
     return SAFE
 

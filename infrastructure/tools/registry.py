@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
@@ -134,7 +135,7 @@ class ToolRegistry:
             _log.exception("the tool %s failed", name)
             reason = error.strerror or type(error).__name__
             result = ToolResult(f"the system refused: {reason}", ok=False, error_class="SystemRefused")
-        return ToolResult(bounded(result.text), result.ok, result.error_class)
+        return replace(result, text=bounded(result.text))
 
 
 def _with_hint(said: str, hint: str) -> str:

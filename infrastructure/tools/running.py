@@ -7,22 +7,21 @@ workspace: what a command would have changed is named, and the copy thrown away.
 from __future__ import annotations
 
 import os
-import re
-import shlex
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
 from agents.model import JsonObject
+from infrastructure.danger.places import may_hold_secrets
 from infrastructure.judge import TestCommandNotStarted, failing_text, judge_files, plan_tests, run_tests
-from infrastructure.judge.commands import program_paths
 from infrastructure.judge.discovery import TestPlan, plan_probe
 from infrastructure.processes import scratch
 from infrastructure.sandbox import Command, Execution, Sandbox
 from infrastructure.tools.arguments import Arguments
+from infrastructure.tools.containing import of_the_home, programs_in
 from infrastructure.tools.paths import folder_path, workspace_of
 from infrastructure.tools.texts import bounded, counted, plain
 from infrastructure.tools.tool import ToolError, ToolPlace, ToolResult
@@ -32,9 +31,8 @@ from infrastructure.workspace.threads import in_thread
 _OUTPUT_CHARACTERS = 10_000
 _FAILURE_CHARACTERS = 8_000
 _MOST_CHANGES = 30
-_MOST_WORDS = 100
+_FEW = 5
 _SHELLS = (Path("/usr/bin/bash"), Path("/bin/bash"), Path("/bin/sh"))
-_WORD = re.compile(r"[\w.+-]{1,64}")
 _SIGNS = {"added": "A", "modified": "M", "deleted": "D", "mode": "M"}
 
 
@@ -55,11 +53,12 @@ class RunTests(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A throw-away copy of the workspace, and what runs on it."""
+    """A throw-away copy of the workspace, what runs on it, and what was left out of it since nobody was asked."""
 
     snapshot: Snapshot
     folder: Path
     sandbox: Sandbox
+    left_out: tuple[str, ...] = ()
 
 
 async def run_command(arguments: JsonObject, place: ToolPlace) -> ToolResult:
@@ -75,7 +74,7 @@ async def run_command(arguments: JsonObject, place: ToolPlace) -> ToolResult:
         command = await in_thread(lambda _: _command(wanted.command, tree, cwd, plan, place))
         execution = await copy.sandbox.run(command)
         changes = [each for each in await changed(Tree(tree), copy.snapshot) if each.path not in links]
-        return _told(execution, changes, tree)
+        return _told(execution, changes, copy)
 
 
 async def run_workspace_tests(arguments: JsonObject, place: ToolPlace) -> ToolResult:
@@ -102,10 +101,13 @@ async def run_workspace_tests(arguments: JsonObject, place: ToolPlace) -> ToolRe
         f"{report.command or plan.command}: {counts.passed} passed, {counts.failed} failed, {counts.error} errors,"
         f" {counts.skipped} skipped in {report.seconds:.1f} s"
     )
-    lines = [head, *([f"note: {plan.note}"] if plan.note else []), plain(failing_text(report, _FAILURE_CHARACTERS))]
+    notes = [f"note: {plan.note}"] if plan.note else []
+    lines = [head, *notes, *_left_out(copy), plain(failing_text(report, _FAILURE_CHARACTERS))]
     # Tests that are red are an answer; a run that did not come to its end is none.
     failed = report.crashed is not None and not report.outcomes
-    return ToolResult("\n".join(filter(None, lines)), ok=not failed, error_class="Crashed" if failed else "")
+    return ToolResult(
+        "\n".join(filter(None, lines)), not failed, "Crashed" if failed else "", sandbox=str(copy.sandbox.level)
+    )
 
 
 @asynccontextmanager
@@ -113,16 +115,32 @@ async def _copied(place: ToolPlace) -> AsyncGenerator[_Place]:
     """A copy of the workspace for the time of the block.
 
     Raises:
-        ToolError: Nothing is run in this session.
+        ToolError: Nothing is run in this session, or nobody was asked for the sake of another sandbox than there is.
         NoSandbox: There is no sandbox that holds.
         WorkspaceError: It is too large, or cannot be read.
     """
     workspace, sandbox = workspace_of(place), await _sandbox(place.sandbox)
+    if place.held and sandbox.level != place.held:
+        raise ToolError("SandboxChanged", f"the sandbox is no longer {place.held}, so this needs a yes: call it again")
     if place.scratch is not None:
         await in_thread(lambda _: place.scratch and place.scratch.mkdir(parents=True, exist_ok=True))
     async with scratch("tools", place.scratch) as folder:
         real = await in_thread(lambda _: folder.resolve())
-        yield _Place(await take_snapshot(workspace, real / "copy"), real, sandbox)
+        snapshot = await take_snapshot(workspace, real / "copy")
+        if place.held:
+            yield await in_thread(lambda _: _without_secrets(_Place(snapshot, real, sandbox)))
+        else:
+            yield _Place(snapshot, real, sandbox)
+
+
+def _without_secrets(copy: _Place) -> _Place:
+    """The copy without files that may hold secrets, whose reading is asked about."""
+    snapshot = copy.snapshot
+    secret = tuple(path for path in snapshot.files if may_hold_secrets(path))
+    for path in secret:
+        (snapshot.root / path).unlink()
+    files = {path: state for path, state in snapshot.files.items() if path not in secret}
+    return replace(copy, snapshot=replace(snapshot, files=files), left_out=secret)
 
 
 async def _sandbox(opener: Callable[[], Awaitable[Sandbox]] | None) -> Sandbox:
@@ -143,7 +161,8 @@ def _linked(tree: Path, plan: TestPlan) -> frozenset[str]:
 
 def _command(line: str, tree: Path, cwd: str, plan: TestPlan, place: ToolPlace) -> Command:
     shell = next(each for each in _SHELLS if each.exists() or each == _SHELLS[-1])
-    read = tuple(dict.fromkeys((*plan.read, *_programs(line))))
+    programs = (path for path in programs_in(line) if not (place.held and of_the_home(path)))
+    read = tuple(dict.fromkeys((*plan.read, *programs)))
     folders = [str(plan.interpreter.parent), *(f"{path}/bin" for path in read), "/usr/local/bin", "/usr/bin", "/bin"]
     env = {"PATH": ":".join(dict.fromkeys(folders)), "CI": "1"}
     if (plan.interpreter.parent.parent / "pyvenv.cfg").is_file():
@@ -158,27 +177,8 @@ def _command(line: str, tree: Path, cwd: str, plan: TestPlan, place: ToolPlace) 
     )
 
 
-def _programs(line: str) -> tuple[Path, ...]:
-    """The installations of programs that the line names and that the user's shell would find.
-
-    Of one that lies in a folder of the user's home itself, such as ~/.cargo, only `bin` is shown: beside it may lie
-    what opens other doors.
-    """
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        words = line.split()
-    home = Path.home()
-    found: dict[Path, None] = {}
-    for word in dict.fromkeys(words[:_MOST_WORDS]):
-        if _WORD.fullmatch(word):
-            for path in program_paths((word,)):
-                narrow = path / "bin" if path.parent == home else path
-                found.update({narrow: None} if narrow != home and narrow.is_dir() else {})
-    return tuple(found)
-
-
-def _told(execution: Execution, changes: Sequence[Change], tree: Path) -> ToolResult:
+def _told(execution: Execution, changes: Sequence[Change], copy: _Place) -> ToolResult:
+    tree = copy.snapshot.root
     if execution.stopped is None:
         head = f"exit code {execution.exit_code} after {execution.seconds:.1f} s"
     else:
@@ -191,8 +191,22 @@ def _told(execution: Execution, changes: Sequence[Change], tree: Path) -> ToolRe
     if changes:
         lines.append(f"--- in the workspace nothing changed; the command would have changed {_named(changes)}")
         lines.append("To keep a change make it with write_file or apply_edit.")
+    lines += _left_out(copy)
     failed = execution.stopped is not None
-    return ToolResult("\n".join(lines), ok=not failed, error_class="Stopped" if failed else "")
+    return ToolResult("\n".join(lines), not failed, "Stopped" if failed else "", sandbox=str(execution.level))
+
+
+def _left_out(copy: _Place) -> list[str]:
+    """What is said of files that were not in the copy."""
+    if not copy.left_out:
+        return []
+    few = [plain(path) for path in copy.left_out[:_FEW]]
+    more = len(copy.left_out) - len(few)
+    named = ", ".join(few) + (f" and {counted(more, 'file')} more" if more else "")
+    return [
+        f"--- not in the copy, since they may hold secrets and nobody was asked: {named}",
+        "If one is needed, name it in the command: a person is asked then.",
+    ]
 
 
 def _named(changes: Sequence[Change]) -> str:

@@ -51,11 +51,13 @@ class ToolResult:
         text: For the model; bounded.
         ok: Whether the tool did what it was asked for. Tests that are red and a command that ends with 1 are answers.
         error_class: A word for the kind of failure, the same each time; empty where there is none.
+        sandbox: The level of the sandbox that a program was run in; empty where none was run.
     """
 
     text: str
     ok: bool = True
     error_class: str = ""
+    sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ class ToolPlace:
         sandbox: Opens the sandbox, once; None: nothing is run. Raises NoSandbox.
         limits: Of one execution in the sandbox.
         scratch: Folder for throw-away copies; the system's temporary directory when None.
+        held: The level of the sandbox for whose sake nobody was asked: the call runs there, without files that may hold
+            secrets, or not at all. Empty where somebody was asked, or nobody need be.
     """
 
     session: str
@@ -153,6 +157,7 @@ class ToolPlace:
     sandbox: Callable[[], Awaitable[Sandbox]] | None = None
     limits: Limits = _LIMITS
     scratch: Path | None = None
+    held: str = ""
 
 
 class ToolError(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
 from infrastructure.conversation.people import AskedPeople
 from infrastructure.events.bus import EventBus
 from infrastructure.events.log import SqliteEventLog
-from infrastructure.sandbox import open_sandbox
+from infrastructure.sandbox import Sandbox, open_sandbox
 from infrastructure.sessions.contexts import AsyncAgentContextManager
 from infrastructure.sessions.hitl import HITLManager
 from infrastructure.sessions.manager import AsyncSessionManager
@@ -26,6 +26,7 @@ from infrastructure.storage.blobs import BlobStore
 from infrastructure.storage.database import Database
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.writes import WriteStore
+from infrastructure.tools.containing import Containment
 from infrastructure.tools.journal import WriteJournal
 from infrastructure.tools.local import local_tools
 from tests.conversation.world import MemoryApprovals
@@ -75,7 +76,11 @@ class Stack:
 
 @asynccontextmanager
 async def stack(
-    folder: Path, url: str, approvals: MemoryApprovals | None = None, num_ctx: int = 32768
+    folder: Path,
+    url: str,
+    approvals: MemoryApprovals | None = None,
+    num_ctx: int = 32768,
+    sandbox: Callable[[], Awaitable[Sandbox]] | None = None,
 ) -> AsyncIterator[Stack]:
     settings = Settings(
         servers=(ServerSettings(url=url, slots=4),),
@@ -94,6 +99,13 @@ async def stack(
         sessions = await opened.enter_async_context(AsyncSessionManager(database, log))
         contexts = AsyncAgentContextManager(sessions, database, log, bus)
         manager = await opened.enter_async_context(HITLManager(database, log))
+        opened_sandbox: list[Sandbox] = []
+
+        async def opener() -> Sandbox:
+            if not opened_sandbox:
+                opened_sandbox.append(await open_sandbox("auto"))
+            return opened_sandbox[0]
+
         foundation = Foundation(
             settings=lambda: settings,
             pool=await opened.enter_async_context(OllamaConnectionPool(settings.servers, lanes=settings.lanes)),
@@ -101,10 +113,10 @@ async def stack(
             log=log,
             sessions=sessions,
             contexts=contexts,
-            approvals=approvals or AskedPeople(manager),
+            approvals=approvals or AskedPeople(manager, Containment(sandbox or opener)),
             include=ConfigurationManager.fixed(settings).include,
             journal=WriteJournal(WriteStore(database), BlobStore(directory.blobs)),
-            open_sandbox=lambda: open_sandbox("auto"),
+            open_sandbox=sandbox or opener,
             tools=local_tools(),
             outside_tools=no_tools,
         )

@@ -107,21 +107,6 @@ async def test_answer_of_the_manager_itself_is_looked_at_again_and_an_edit_is_wh
         assert (await here.approvals.get(asked.id)).state == "used"
 
 
-async def test_unattended_turn_is_offered_nothing_that_would_ask(tmp_path):
-    run = called("run_command", '{"command": "rm -rf ."}')
-    folder = workspace(tmp_path / "work")
-    async with simulator(run, "I could not.") as server, stack(tmp_path, server.url) as here:
-        session = await here.session(folder)
-        chunks = await talk(here.conversations.process_message(session, "Clean up", "coder", unattended=True))
-        assert [chunk.ok for chunk in chunks if chunk.kind == "tool_result"] == [False]
-        assert (folder / "calc.py").exists()
-        assert await here.approvals.pending(session) == ()
-        closing = here.said(session)[-1][1]
-        for tool in ("apply_edit", "write_file", "run_command"):
-            assert tool in closing
-        assert "run_tests" not in closing
-
-
 async def test_architect_cannot_write_code(tmp_path):
     write = called("write_file", '{"path": "new.py", "content": "x = 1"}')
     notes = called("write_file", '{"path": "notes.md", "content": "A plan."}')

@@ -30,7 +30,7 @@ from tests.conversation.world import (
 READ = ToolCall("read_file", {"path": "a.py"})
 WRITE = ToolCall("write_file", {"path": "a.py"})
 OPEN_TAB = ToolCall("open_tab", {"path": "a.py"})
-TOLD_OF_NOT_DONE = {"reject": "tool.failed", "respond": "tool.completed", "expired": "tool.failed"}
+TOLD_OF_NOT_DONE = {"reject": "tool.failed", "respond": "tool.completed"}
 
 
 async def test_person_is_answered(tmp_path):
@@ -110,7 +110,6 @@ async def test_architect_may_write_markdown_only(tmp_path):
         (Decided(kind="edit", arguments={"path": "b.py"}), [{"path": "b.py"}], "written"),
         (Decided(kind="reject", text="not that file"), [], "The person said no: not that file"),
         (Decided(kind="respond", text="It is written already."), [], "It is written already."),
-        (Decided(kind="expired"), [], "Nobody answered in time, so it was not done."),
     ],
 )
 async def test_call_waits_for_a_person_and_does_what_they_say(tmp_path, decided, done, said):
@@ -130,6 +129,24 @@ async def test_call_waits_for_a_person_and_does_what_they_say(tmp_path, decided,
         told = [kind for kind in await here.events() if kind.startswith("tool.")]
         ends = ["tool.started", "tool.completed"] if done else [TOLD_OF_NOT_DONE[decided.kind]]
         assert told == ["tool.requested", "tool.approval_required", *ends]
+
+
+async def test_question_that_nobody_answered_in_time_ends_the_turn_which_says_so(tmp_path):
+    scripts = {"coder": [calls(WRITE), "Asked once more."]}
+    async with world(tmp_path, scripts, writes(), approvals=MemoryApprovals("write_file")) as here:
+        conversations = here.orchestrator()
+        first = await talk(conversations.process_message(SESSION, "Write it", "coder", ends_when_waiting=True))
+        await conversations.decide(first[-1].approval, Decided(kind="expired"))
+        rest = await talk(conversations.follow(SESSION))
+        assert (rest[-1].kind, rest[-1].ok) == ("failed", False)
+        assert "write_file was not done, since nobody answered in time" in rest[-1].text
+        assert here.said()[-1] == ("tool", "Nobody answered in time, so it was not done.")
+        assert here.tools.tools["write_file"].done == []
+        assert len(here.source.asked("coder")) == 1, "nothing goes on by itself when nobody came"
+        # and the next message goes on from there
+        again = await talk(conversations.process_message(SESSION, "Go on", ends_when_waiting=True))
+        assert again[-1].kind == "done"
+        assert "Nobody answered in time" in here.source.asked("coder")[1].messages[-2].content
 
 
 async def test_one_answer_of_two_leaves_the_turn_waiting_for_the_other(tmp_path):
@@ -266,6 +283,21 @@ async def test_unattended_turn_leaves_out_what_would_ask_and_says_so(tmp_path):
         assert here.approvals.asked == {}
         assert here.said()[-1][1].endswith("so these tools were left out: write_file.)")
         assert chunks[-1].kind == "done"
+
+
+async def test_unattended_turn_does_what_a_rule_allows_and_refuses_the_rest(tmp_path):
+    scripts = {"coder": [calls(WRITE), calls(ToolCall("apply_edit", {"path": "a.py"})), "Done."]}
+    people = MemoryApprovals("write_file", "apply_edit")
+    people.ruled = {"write_file"}
+    async with world(tmp_path, scripts, writes(), writes("apply_edit"), approvals=people) as here:
+        chunks = await talk(here.orchestrator().process_message(SESSION, "Write", "coder", unattended=True))
+        offered = {each.name for each in here.source.asked("coder")[0].tools}
+        assert ("write_file" in offered, "apply_edit" in offered) == (True, False)
+        assert [chunk.ok for chunk in chunks if chunk.kind == "tool_result"] == [True, False]
+        assert here.tools.tools["write_file"].done == [{"path": "a.py"}]
+        assert here.tools.tools["apply_edit"].done == []
+        assert len(here.approvals.used) == 1, "the yes of a rule is spent as any other"
+        assert here.said()[-1][1].endswith("so these tools were left out: apply_edit.)")
 
 
 async def test_empty_answer_is_asked_for_once_more_without_thinking(tmp_path):

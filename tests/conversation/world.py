@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,6 +159,7 @@ class MemoryApprovals:
         self.used: list[str] = []
         self.withdrawn: list[str] = []
         self.session = SESSION
+        self.ruled: set[str] = set()
 
     async def judge(self, call: ToolCall, sheet: ToolSheet, place: ToolPlace) -> Verdict:
         return Verdict(kind="ask", why=f"{call.name} changes files") if call.name in self.asks else Verdict(kind="run")
@@ -167,6 +168,16 @@ class MemoryApprovals:
         approval = f"approval of {call.id}"
         self.asked.setdefault(approval, call)
         return Asked(approval=approval, decided=self.decided.get(approval))
+
+    async def unasked(self, call: ToolCall, place: ToolPlace, verdict: Verdict) -> Asked | None:
+        if call.name not in self.ruled:
+            return None
+        approval = f"approval of {call.id}"
+        self.asked[approval], self.decided[approval] = call, Decided(kind="approve")
+        return Asked(approval=approval, decided=self.decided[approval])
+
+    async def useful(self, session: str, workspace: str, names: Collection[str]) -> frozenset[str]:
+        return frozenset(names) & frozenset(self.ruled)
 
     async def use(self, approval: str, call: ToolCall) -> None:
         decided = self.decided.get(approval)

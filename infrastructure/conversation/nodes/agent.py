@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agents.conversation.circles import OVER, TOLD, circle
-from agents.conversation.history import answers_in, awaits_answer, done_in, open_calls
+from agents.conversation.history import answers_in, awaits_answer, done_in, expired_in, open_calls
 from agents.conversation.ports import TurnContext
 from agents.conversation.roster import MOST_TOOLS, AgentProfile
 from infrastructure.conversation.errors import HistoryTooLong
@@ -25,6 +25,7 @@ _LAST = (
     "This is your last answer in this turn, and no tool can be called any more. Say in words what you found or did,"
     " and what is left."
 )
+_TOO_LATE = "was not done, since nobody answered in time; say something to go on, and it can be asked again"
 _SPENT = "the turn has used all its answers"
 
 
@@ -41,10 +42,12 @@ class AgentNode:
         asked = max(state.get("calls", 0), answers_in(messages))
         if not awaits_answer(messages):
             return {"crowded": 0, "calls": asked, "open": len(open_calls(messages))}
+        if expired := expired_in(messages):
+            return {"over": f"{', '.join(expired)} {_TOO_LATE}", "open": 0}
         if circle(done_in(messages)) == "over" or asked >= scope.limits.calls:
             return {"over": OVER if asked < scope.limits.calls else _SPENT, "open": 0}
         facts = await scope.sessions.facts(scope.session)
-        context = context_of(scope, self.name, state, facts, asked)
+        context = await context_of(scope, self.name, state, facts, asked)
         scope.announce(AgentStarted(agent=self.name, turn=scope.turn, node=self.name))
         try:
             agent = scope.router.agent(self.name, scope.service)
@@ -59,11 +62,11 @@ class AgentNode:
         return {"crowded": 0, "calls": asked + 1, "open": len(open_calls(scope.messages()))}
 
 
-def context_of(scope: TurnScope, name: str, state: TurnReads, facts: SessionFacts, asked: int) -> TurnContext:
+async def context_of(scope: TurnScope, name: str, state: TurnReads, facts: SessionFacts, asked: int) -> TurnContext:
     """What the agent is told in this step besides the history."""
     profile = scope.router.profile(name)
     notes = (TOLD,) if circle(done_in(scope.messages())) == "told" else ()
-    tools, left_out = tools_for(scope, profile)
+    tools, left_out = await tools_for(scope, profile, facts.workspace)
     if asked >= scope.limits.calls - 1:
         tools, notes = (), (*notes, _LAST)
     closing = ""
@@ -82,14 +85,21 @@ def context_of(scope: TurnScope, name: str, state: TurnReads, facts: SessionFact
     )
 
 
-def tools_for(scope: TurnScope, profile: AgentProfile) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """The tools of an agent where nobody can be asked, and those left out; None for all where somebody can."""
+async def tools_for(
+    scope: TurnScope, profile: AgentProfile, workspace: str
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """The tools of an agent where nobody can be asked, and those left out; None for all where somebody can.
+
+    Left out is what would ask and what neither a rule nor the sandbox can allow.
+    """
     if not scope.unattended:
         return None, ()
     usual = scope.tools.offered(scope.session, profile.tools, MOST_TOOLS)
     every = scope.tools.offered(scope.session, profile.tools, len(usual) + 1_000)
-    left_out = tuple(sheet.tool.name for sheet in usual if sheet.asks)
-    return tuple(sheet.tool.name for sheet in every if not sheet.asks), left_out
+    asking = frozenset(sheet.tool.name for sheet in every if sheet.asks)
+    none = asking - await scope.approvals.useful(scope.session, workspace, asking)
+    left_out = tuple(sheet.tool.name for sheet in usual if sheet.tool.name in none)
+    return tuple(sheet.tool.name for sheet in every if sheet.tool.name not in none), left_out
 
 
 def crowded(state: TurnReads, error: HistoryTooLong) -> int:

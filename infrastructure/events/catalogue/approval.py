@@ -29,7 +29,7 @@ class ApprovalGiven(Event):
 
 
 class ApprovalDecided(Event):
-    """An approval got its answer: of a person, of a rule that one made before, of the sandbox, or as nobody came in time."""
+    """An approval got its answer: of a person, a rule that one made before, the sandbox, or as nobody came in time."""
 
     kind: Literal["approval.decided"] = "approval.decided"
     approval: str

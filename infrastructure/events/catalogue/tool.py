@@ -44,6 +44,8 @@ class ToolCompleted(ToolEvent):
     number: int
     """Of the message that holds the result."""
     seconds: float = 0.0
+    sandbox: str = ""
+    """The level of the sandbox that a program was run in."""
 
 
 class ToolFailed(ToolEvent):
@@ -53,3 +55,5 @@ class ToolFailed(ToolEvent):
     number: int
     error_class: str
     error_message: str
+    sandbox: str = ""
+    """As above."""
