@@ -21,9 +21,11 @@ from infrastructure.checkpoints import CheckpointStore, open_checkpointer
 from infrastructure.config.manager import ConfigurationManager, SettingsSource
 from infrastructure.config.settings import Settings
 from infrastructure.connection_pool import OllamaConnectionPool
+from infrastructure.conversation.keeping import KeptSessions
 from infrastructure.conversation.opening import Foundation, open_conversations
 from infrastructure.conversation.orchestrator import HEARD, MultiAgentOrchestrator
 from infrastructure.conversation.people import AskedPeople
+from infrastructure.conversation.undoing import Undoing
 from infrastructure.engine import EngineParts, TaskOrchestrator
 from infrastructure.events.audit import AUDITED, Audit
 from infrastructure.events.bus import EventBus
@@ -88,9 +90,9 @@ class Application:
     sessions: AsyncSessionManager
     agent_contexts: AsyncAgentContextManager
     conversations: MultiAgentOrchestrator
-    journal: WriteJournal
-    approvals: HITLManager
+    undoing: Undoing
     """What sessions wrote, and how it is taken back."""
+    approvals: HITLManager
     checkpoints: CheckpointStore
     open_sandbox: OpenSandbox
     figures: Figures
@@ -245,7 +247,7 @@ async def open_application(
             sessions=sessions,
             agent_contexts=agent_contexts,
             conversations=conversations,
-            journal=journal,
+            undoing=Undoing(conversations, journal, KeptSessions(sessions, agent_contexts)),
             approvals=approvals,
             checkpoints=checkpoints,
             open_sandbox=opener,

@@ -77,7 +77,7 @@ async def _agents(chat: Chat, rest: str) -> bool:
 async def _undo(chat: Chat, rest: str) -> bool:
     if not chat.session:
         return _nothing_yet(chat)
-    undone = await chat.app.journal.undo(chat.session)
+    undone = await chat.app.undoing.undo(chat.session)
     if undone.ok:
         chat.tell(undone.text, "green")
     else:
@@ -219,7 +219,7 @@ def _nothing_yet(chat: Chat) -> bool:
 COMMANDS: Mapping[str, Command] = {
     "agent": Command("/agent [NAME]", "who gets the next message; or have another agent get it", _agent),
     "agents": Command("/agents", "list the agents", _agents),
-    "undo": Command("/undo", "take back the last write of this session", _undo),
+    "undo": Command("/undo", "take back the last write of this session; its agents are told", _undo),
     "history": Command("/history [N]", "what was said, the last 20 messages or N", _history),
     "todos": Command("/todos", "the agents' list of things to do", _todos),
     "new": Command("/new", "begin a new session in this folder", _new),

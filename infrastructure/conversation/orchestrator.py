@@ -168,6 +168,16 @@ class MultiAgentOrchestrator:
         """
         await self._alone(session_id, lambda: self._cancel(session_id, reason))
 
+    async def between_turns(self, session_id: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do something to a session while no turn of it is open, and let none begin meanwhile. Raises SessionBusy."""
+
+        async def alone() -> T:
+            if (record := await self._parts.turns.open_of(session_id)) is not None:
+                raise await self._busy(session_id, record.turn)
+            return await work()
+
+        return await self._alone(session_id, alone)
+
     async def forget(self, session_id: str) -> None:
         """End the turn of a session that is deleted, and drop what is kept of its turns."""
         with suppress(NothingToStop):
@@ -228,8 +238,7 @@ class MultiAgentOrchestrator:
         try:
             record = await self._parts.turns.create(turn, session, agent, unattended=unattended)
         except SessionBusy as busy:
-            waits = ", ".join(f"{each.tool} ({each.approval or each.call})" for each in await self.waiting(session))
-            raise SessionBusy(session, busy.turn, waits) from None
+            raise await self._busy(session, busy.turn) from None
         try:
             if agent != facts.agent:
                 await self._parts.sessions.switch_agent(session, agent, reason="", by="person")
@@ -238,6 +247,10 @@ class MultiAgentOrchestrator:
             await self._parts.turns.finish(turn, "failed", "the message could not be kept")
             raise
         return self._launch(record)
+
+    async def _busy(self, session: str, turn: str) -> SessionBusy:
+        waits = ", ".join(f"{each.tool} ({each.approval or each.call})" for each in await self.waiting(session))
+        return SessionBusy(session, turn, waits)
 
     def _agent(self, wanted: AgentType | str | None, current: str) -> str:
         if wanted is not None:

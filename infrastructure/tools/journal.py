@@ -7,6 +7,7 @@ taking it back again, ends the same.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,20 @@ from infrastructure.workspace.threads import in_thread
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What came of taking a write back: the file, whether it is as before, and a sentence for a person."""
+    """What came of taking a write back: the file, whether it is as before, a sentence for a person, the write's call."""
 
     path: str
     ok: bool
     text: str
+    call: str = ""
+
+
+Tell = Callable[[Undone], Awaitable[None]]
+"""Told that a write was taken back, before that is settled; told again where the process died in between."""
+
+
+async def _nobody(undone: Undone) -> None:
+    """Nobody is told."""
 
 
 class _Changed(Exception):
@@ -78,8 +88,10 @@ class WriteJournal:
         await self._writes.settle(place.session, place.call, "done")
         return ""
 
-    async def undo(self, session: str) -> Undone:
+    async def undo(self, session: str, tell: Tell = _nobody) -> Undone:
         """Take back the session's last write that was not, unless the file was changed since. Safe to repeat.
+
+        `tell` hears of what was taken back, once the file is as it was.
 
         Raises:
             StorageError: The receipts or the old content cannot be read.
@@ -90,11 +102,11 @@ class WriteJournal:
             now = await self._now(receipt)
             if now == receipt.before and receipt.before != receipt.after:
                 # Never written, or taken back when the process died: only the latter is what was asked for.
-                await self._writes.settle(session, receipt.call, "undone")
                 if receipt.state == "intended":
+                    await self._writes.settle(session, receipt.call, "undone")
                     continue
-                return Undone(receipt.path, True, f"{receipt.path} is as it was before")
-            return await self._take_back(receipt, now)
+                return await self._settled(receipt, f"{receipt.path} is as it was before", tell)
+            return await self._take_back(receipt, now, tell)
         return Undone("", False, "there is nothing left to take back")
 
     async def forget(self, session: str) -> None:
@@ -111,7 +123,13 @@ class WriteJournal:
         except (WorkspaceError, FileNotFoundError):
             return None
 
-    async def _take_back(self, receipt: WriteReceipt, now: str | None) -> Undone:
+    async def _settled(self, receipt: WriteReceipt, text: str, tell: Tell) -> Undone:
+        undone = Undone(receipt.path, True, text, receipt.call)
+        await tell(undone)
+        await self._writes.settle(receipt.session, receipt.call, "undone")
+        return undone
+
+    async def _take_back(self, receipt: WriteReceipt, now: str | None, tell: Tell) -> Undone:
         path = receipt.path
         if now != receipt.after:
             return Undone(path, False, f"{path} was changed since it was written: nothing was taken back")
@@ -122,9 +140,8 @@ class WriteJournal:
             return Undone(path, False, f"{path} was changed since it was written: nothing was taken back")
         except WorkspaceError as error:
             return Undone(path, False, f"{path} could not be taken back: {error}")
-        await self._writes.settle(receipt.session, receipt.call, "undone")
         what = "is as it was before" if receipt.before else "is removed: it was not there before"
-        return Undone(path, True, f"{path} {what}")
+        return await self._settled(receipt, f"{path} {what}", tell)
 
 
 def _sha_or_none(content: bytes | None) -> str:

@@ -67,6 +67,11 @@ async def test_write_is_shown_as_a_diff_done_after_a_yes_and_undone(tmp_path):
         assert here.file == "x = 2\n"
         assert await obey(chat, "/undo")
         assert here.file == "x = 1\n"
+        said = [(each.message.role, each.message.content) for each in here.app.sessions.get_messages(chat.session)]
+        assert said[-1][0] == "user"
+        assert "I took back your last write: a.py is as it was before" in said[-1][1]
+        await obey(chat, "/history 1")
+        assert "you: (I took back your last write: a.py is as it was before" in here.screen.out
         assert await obey(chat, "/undo")
         assert "there is nothing left to take back" in here.screen.err
 
@@ -108,7 +113,7 @@ async def test_always_makes_the_rule_that_was_edited_and_the_next_call_is_not_as
 
 
 async def test_dangerous_call_has_no_rule(tmp_path):
-    async with place(tmp_path, called("run_command", '{"command": "rm -rf build"}'), "Then not.") as here:
+    async with place(tmp_path, called("run_command", '{"command": "rm -rf .env"}'), "Then not.") as here:
         chat = here.chat("a", "n")
         await chat.use_agent("coder")
         await chat.say("Remove it")

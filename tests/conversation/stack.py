@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agents.model import JsonObject
 from infrastructure.config.manager import ConfigurationManager
 from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, Settings
 from infrastructure.connection_pool import OllamaConnectionPool
+from infrastructure.conversation.keeping import KeptSessions
 from infrastructure.conversation.opening import Foundation, open_conversations
-from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
+from infrastructure.conversation.orchestrator import HEARD, MultiAgentOrchestrator
 from infrastructure.conversation.people import AskedPeople
+from infrastructure.conversation.undoing import Undoing
 from infrastructure.events.bus import EventBus
 from infrastructure.events.log import SqliteEventLog
 from infrastructure.sandbox import Sandbox, open_sandbox
@@ -25,6 +28,7 @@ from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.storage.database import Database
 from infrastructure.storage.directory import DataDirectory
+from infrastructure.storage.times import utc_now
 from infrastructure.storage.writes import WriteStore
 from infrastructure.tools.containing import Containment
 from infrastructure.tools.journal import WriteJournal
@@ -36,6 +40,27 @@ OPEN_TAB: JsonObject = {
     "description": "Open a file in the editor.",
     "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
 }
+
+
+class Clock:
+    """A time that moves when it is told to, and wakes who sleeps until then."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 7, 1, tzinfo=UTC)
+        self._moved = asyncio.Event()
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, time: timedelta) -> None:
+        self.now += time
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def pause(self, seconds: float) -> None:
+        due = self.now + timedelta(seconds=seconds)
+        while self.now < due:
+            await self._moved.wait()
 
 
 def called(name: str, arguments: str) -> str:
@@ -64,6 +89,7 @@ class Stack:
     contexts: AsyncAgentContextManager
     log: SqliteEventLog
     approvals: HITLManager
+    undoing: Undoing
 
     async def session(self, workspace: Path | None = None, client_tools: Sequence[JsonObject] = ()) -> str:
         settings = {"client_tools": list(client_tools)} if client_tools else {}
@@ -81,6 +107,7 @@ async def stack(
     approvals: MemoryApprovals | None = None,
     num_ctx: int = 32768,
     sandbox: Callable[[], Awaitable[Sandbox]] | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Stack]:
     settings = Settings(
         servers=(ServerSettings(url=url, slots=4),),
@@ -98,7 +125,15 @@ async def stack(
         log.observe(bus.publish)
         sessions = await opened.enter_async_context(AsyncSessionManager(database, log))
         contexts = AsyncAgentContextManager(sessions, database, log, bus)
-        manager = await opened.enter_async_context(HITLManager(database, log))
+        manager = await opened.enter_async_context(
+            HITLManager(
+                database,
+                log,
+                now=clock or utc_now,
+                pause=clock.pause if clock else asyncio.sleep,
+                patience=lambda: settings.conversation.patience if clock else None,
+            )
+        )
         opened_sandbox: list[Sandbox] = []
 
         async def opener() -> Sandbox:
@@ -121,4 +156,6 @@ async def stack(
             outside_tools=no_tools,
         )
         conversations = await opened.enter_async_context(open_conversations(foundation))
-        yield Stack(conversations, sessions, contexts, log, manager)
+        bus.subscribe("conversations", conversations.hear, kinds=HEARD)
+        undoing = Undoing(conversations, foundation.journal, KeptSessions(sessions, contexts))
+        yield Stack(conversations, sessions, contexts, log, manager, undoing)
