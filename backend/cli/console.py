@@ -18,6 +18,8 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
+from infrastructure.danger.looks import FILLERS
+
 _KEPT = {"\n", "\t"}
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _JOINERS = {"\u200d", "\ufe0f"}
@@ -165,7 +167,9 @@ def silence_stdout() -> None:
 
 
 def _harmless(char: str) -> bool:
-    return char in _KEPT or char in _JOINERS or unicodedata.category(char) not in _UNSAFE
+    if char in _KEPT or char in _JOINERS:
+        return True
+    return char not in FILLERS and unicodedata.category(char) not in _UNSAFE
 
 
 def _is_terminal(stream: IO[str] | None) -> bool:

@@ -32,10 +32,16 @@ def diff_before(tool: str, arguments: JsonObject, workspace: str) -> str:
 
 def unified(path: str, before: str | None, after: str) -> str:
     """A unified diff; `before` is None for a new file. Says so where nothing changes."""
-    old = [] if before is None else before.splitlines()
+    old = [] if before is None else _lines(before)
     named = "/dev/null" if before is None else f"a/{path}"
-    lines = list(difflib.unified_diff(old, after.splitlines(), named, f"b/{path}", lineterm="", n=_CONTEXT))
+    lines = list(difflib.unified_diff(old, _lines(after), named, f"b/{path}", lineterm="", n=_CONTEXT))
     return "\n".join(lines) if lines else f"{path} would stay as it is"
+
+
+def _lines(text: str) -> list[str]:
+    """Its lines, ended by line feeds only: other characters that end lines for some are part of what is shown."""
+    lines = text.split("\n")
+    return lines[:-1] if not lines[-1] else lines
 
 
 def _text(workspace: Path, path: str) -> str | None:

@@ -16,6 +16,7 @@ from backend.cli.brief import call_line
 from backend.cli.console import Terminal
 from backend.cli.foreseeing import diff_before
 from backend.cli.person import GivenUp, Person
+from infrastructure.conversation.describing import described
 from infrastructure.danger.levels import Danger
 from infrastructure.sessions.approvals import Approval, ApprovalError, Approve, Decision, Edit, Reject, Scope
 from infrastructure.sessions.rulebook import Proposal
@@ -86,11 +87,7 @@ class Permission:
         why = f": {action.why}" if action.why else ""
         word = "dangerous" if action.danger is Danger.DANGEROUS else "needs your yes"
         self._say(f"{call_line(action.tool, action.arguments)} ({word}{why})", style)
-        lines = (await self._body(action.arguments)).splitlines()
-        for line in lines[:most]:
-            self._say(f"  {line}", _style_of(line))
-        if len(lines) > most:
-            self._say(f"  … {len(lines) - most} more lines; d shows them", "dim")
+        self._show_lines(await self._body(action.arguments), most)
 
     # ------------------------------------------------------------------------------------ the keys
     def _prompt(self) -> str:
@@ -134,8 +131,7 @@ class Permission:
             self._say("nothing was changed", "dim")
             return None
         self._say(call_line(action.tool, arguments), "bold yellow")
-        for line in (await self._body(arguments)).splitlines()[:MOST_LINES]:
-            self._say(f"  {line}", _style_of(line))
+        self._show_lines(await self._body(arguments), MOST_LINES)
         pressed = await self._person.key("Do this instead? [y]es, any other key goes back: ")
         return Answer(Edit(arguments)) if pressed == "y" else None
 
@@ -172,12 +168,19 @@ class Permission:
         diff = await asyncio.to_thread(diff_before, action.tool, arguments, self._asked.workspace)
         if diff:
             return diff
-        command = arguments.get("command")
-        if isinstance(command, str):
-            return f"$ {command}"
-        if arguments == action.arguments and action.description:
-            return action.description
-        return json.dumps(arguments, ensure_ascii=False, indent=1, default=dict)
+        said = described(action.tool, arguments)
+        return f"$ {said}" if isinstance(arguments.get("command"), str) else said
+
+    def _show_lines(self, text: str, most: int) -> None:
+        """The lines of a text; of a long one its beginning and its end, since either may be what matters."""
+        lines = text.split("\n")  # and at nothing else: what does not end a line for a program is shown as its number
+        first, last = (most, 0) if len(lines) <= most else (most - most // 3, most // 3)
+        for line in lines[:first]:
+            self._say(f"  {line}", _style_of(line))
+        if last:
+            self._say(f"  … {len(lines) - most} lines between; d shows them", "bold yellow")
+            for line in lines[-last:]:
+                self._say(f"  {line}", _style_of(line))
 
     def _show_past(self, proposal: Proposal) -> None:
         if not proposal.past:

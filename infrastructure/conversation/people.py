@@ -1,17 +1,16 @@
 """People who are asked, over the manager of approvals: danger judged by code, an answer taken once, for one call.
 
-Owns what a person reads of a call, and the passage between a turn's words for an answer and the manager's.
+Owns the passage between a turn's words for an answer and the manager's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import difflib
-import json
 from collections.abc import Collection
 from typing import assert_never
 
 from agents.model import ToolCall
+from infrastructure.conversation.describing import described
 from infrastructure.conversation.errors import ApprovalRefused
 from infrastructure.conversation.ports import Approvals, Asked, Decided, ToolPlace, ToolSheet, Verdict
 from infrastructure.danger.judging import classify
@@ -31,8 +30,6 @@ from infrastructure.sessions.approvals import (
 from infrastructure.sessions.asking import held_by
 from infrastructure.sessions.hitl import HITLManager
 from infrastructure.tools.containing import CONTAINED, Containment
-
-_SHOWN = 4_000
 
 
 class AskedPeople(Approvals):
@@ -99,7 +96,7 @@ def _action(call: ToolCall, verdict: Verdict) -> ActionRequest:
     return ActionRequest(
         tool=call.name,
         arguments=call.arguments,
-        description=described(call),
+        description=described(call.name, call.arguments),
         danger=Danger(verdict.danger or Danger.ASKS),
         why=verdict.why,
     )
@@ -135,19 +132,3 @@ def decision_of(decided: Decided) -> Decision:
             return Respond(decided.text)
         case "reject" | "expired":
             return Reject(decided.text)
-
-
-def described(call: ToolCall) -> str:
-    """What a person reads: a command, a diff, a file's text, or the arguments."""
-    arguments = call.arguments
-    if call.name == "apply_edit":
-        before, after = (str(arguments.get(name, "")).splitlines() for name in ("search", "replace"))
-        path = str(arguments.get("path", ""))
-        text = "\n".join(difflib.unified_diff(before, after, path, path, lineterm="", n=3))
-    elif call.name == "write_file":
-        text = f"{arguments.get('path', '')}\n{arguments.get('content', '')}"
-    elif isinstance(arguments.get("command"), str):
-        text = str(arguments["command"])
-    else:
-        text = json.dumps(arguments, ensure_ascii=False, indent=1, default=dict)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n[… {len(text) - _SHOWN:,} characters more …]"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from infrastructure.danger.levels import SAFE, Judgement, asks, dangerous
+from infrastructure.danger.looks import hidden, mistakable
 
 _MOST_LINKS = 40
 HARMLESS_DEVICES = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty"})
@@ -145,6 +146,8 @@ def writing(place: Place, workspace: Workspace) -> Judgement:
         return dangerous(f"{place.written} lies in .git, whose hooks and settings run programs")
     if not parts:
         return dangerous("the whole workspace would be written")
+    if odd := hidden(place.written) or mistakable(place.written):
+        return asks(f"writes {place.written}, a name with characters that are not seen or look like others ({odd})")
     return asks(f"writes {place.written}")
 
 

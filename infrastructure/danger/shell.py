@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import shlex
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
+
+from infrastructure.danger.looks import hidden, mistakable
 
 MOST_CHARACTERS = 20_000
 MOST_DEPTH = 60
@@ -115,8 +116,10 @@ def read_script(text: str) -> Script:
     if len(text) > MOST_CHARACTERS:
         return Script(doubts=(f"it is too long to be read ({len(text)} characters)",))
     reading = _Reading()
-    if hidden := _hidden(text):
-        reading.doubt(f"it has characters that cannot be seen ({hidden})")
+    if unseen := hidden(text):
+        reading.doubt(f"it has characters that cannot be seen ({unseen})")
+    if alike := mistakable(text):
+        reading.doubt(f"it has characters that look like others ({alike})")
     source = text.encode("utf-8", "replace")
     root = Parser(_language()).parse(source).root_node
     if root.has_error:
@@ -130,16 +133,6 @@ def read_script(text: str) -> Script:
         others = [segment for segment in second if segment not in first]
         reading.commands += [SimpleCommand(words=tuple(map(Word, segment))) for segment in others]
     return Script(tuple(reading.commands), tuple(reading.redirects), tuple(reading.doubts))
-
-
-def _hidden(text: str) -> str:
-    """The name of the first character that a person would not see, or would take for a space."""
-    for character in text:
-        if character in "\n\t ":
-            continue
-        if unicodedata.category(character) in {"Cc", "Cf", "Co", "Cn", "Cs", "Zs", "Zl", "Zp"}:
-            return f"U+{ord(character):04X}"
-    return ""
 
 
 def _walk(node: Node, reading: _Reading, *, piped: bool, depth: int) -> None:

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
+from glob import escape
 
 from agents.model import JsonObject
 from infrastructure.danger.judging import COMMAND_TOOLS, KNOWN_TOOLS, WRITING_TOOLS, Part
 from infrastructure.danger.levels import Danger
+from infrastructure.danger.looks import hidden, mistakable
 from infrastructure.danger.programs import INTERPRETERS, SHELLS, WRAPPERS, WRITERS, words_of
 from infrastructure.sessions.approvals import DecisionRefused, Scope, canonical
 
@@ -66,6 +68,8 @@ def read_pattern(shown: str) -> tuple[str, str]:
     tool, pattern = tool.strip(), pattern.strip()
     if not colon or not tool or not pattern or len(shown) > MOST_CHARACTERS or "\n" in shown:
         raise DecisionRefused(f"{shown[:80]!r} is no rule", "Write `tool: pattern`, as in `run_command: pytest *`.")
+    if odd := hidden(shown) or mistakable(shown):
+        raise DecisionRefused(f"a rule must read as it is: it has {odd}", "Say yes once, or write it without.")
     if tool in COMMAND_TOOLS:
         _check_command(pattern)
     elif tool in KNOWN_TOOLS and (pattern.startswith("/") or ".." in pattern.split("/")):
@@ -117,20 +121,31 @@ def matches(rule_tool: str, pattern: str, tool: str, arguments: JsonObject, part
 # ---------------------------------------------------------------------------------------------------- patterns
 def _check_command(pattern: str) -> None:
     try:
-        words = shlex.split(pattern)
+        words, _ = _pattern_words(pattern)
+        written = shlex.split(pattern, posix=False)  # with their quotes: only a bare `*` stands for others
     except ValueError as error:
         raise DecisionRefused(f"{pattern!r} has an open quote", "Close it.") from error
-    if not words or words[0] == "*":
+    if not words or written[0] == "*":
         raise DecisionRefused("a rule names at least the program", "Write it, as in `run_command: pytest *`.")
-    if "*" in words[:-1]:
+    if "*" in written[:-1]:
         raise DecisionRefused("only the last word of a rule may be `*`", "Leave the words after it away.")
 
 
 def _command_matches(pattern: str, words: Sequence[str]) -> bool:
-    wanted = shlex.split(pattern)
-    if wanted and wanted[-1] == "*":
-        return list(words[: len(wanted) - 1]) == wanted[:-1]
-    return list(words) == wanted
+    wanted, more = _pattern_words(pattern)
+    return list(words[: len(wanted)] if more else words) == wanted
+
+
+def _pattern_words(pattern: str) -> tuple[list[str], bool]:
+    """The words of a pattern, and whether any may follow: that says a bare `*` at its end, and not one in quotes.
+
+    Raises:
+        ValueError: a quote is open.
+    """
+    words = shlex.split(pattern)
+    if words[-1:] != ["*"] or not pattern.endswith(" *"):
+        return words, False
+    return words[:-1], True
 
 
 def _path_matches(pattern: str, path: str) -> bool:
@@ -154,15 +169,21 @@ def _arguments_match(pattern: str, arguments: JsonObject) -> bool:
 def _proposed_for(tool: str, arguments: JsonObject, part: Part) -> str:
     match part.kind:
         case "command":
-            return f"{tool}: {_command_pattern(part.words)}" if part.words else ""
+            pattern = _command_pattern(part.words) if part.words else ""
+            return f"{tool}: {pattern}" if pattern and _reads_as_it_is(pattern) else ""
         case "file":
             if not part.words or tool not in COMMAND_TOOLS | WRITING_TOOLS:
                 return ""
             folder, _, name = part.words[0].rpartition("/")
-            return f"{'write_file' if tool in COMMAND_TOOLS else tool}: {f'{folder}/**' if folder else name}"
+            path = f"{escape(folder)}/**" if folder else escape(name)
+            return f"{'write_file' if tool in COMMAND_TOOLS else tool}: {path}" if _reads_as_it_is(path) else ""
         case "doubt":
             text = canonical(arguments)
             return f"{tool}: {text}" if tool not in KNOWN_TOOLS and len(text) < MOST_CHARACTERS - 80 else ""
+
+
+def _reads_as_it_is(pattern: str) -> bool:
+    return not hidden(pattern) and not mistakable(pattern) and "\n" not in pattern and pattern == pattern.strip()
 
 
 def _command_pattern(words: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from infrastructure.workspace.threads import in_thread
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What came of taking a write back: the file, whether it is as before, a sentence for a person, the write's call."""
+    """What came of taking a write back: the file, whether it is as before, a sentence for a person, which call."""
 
     path: str
     ok: bool
