@@ -23,6 +23,7 @@ from infrastructure.sessions.approvals import (
     DecisionRefused,
     Scope,
 )
+from infrastructure.sessions.asking import held_by
 from infrastructure.sessions.rules import Rule, covering, proposed, read_pattern
 from infrastructure.storage.database import Database
 from infrastructure.storage.times import Now
@@ -84,7 +85,7 @@ class Rulebook:
         if not rules:
             return Proposal((), ())
         last = await self._database.read(lambda connection: table.last_of(connection, asked.action.tool, PAST_CALLS))
-        others = tuple(each for each in last if each.id != asked.id)
+        others = tuple(each for each in last if each.id != asked.id and not held_by(each))
         return Proposal(patterns, await asyncio.to_thread(self._covered, rules, others))
 
     async def parts(self, action: ActionRequest, workspace: str) -> tuple[Part, ...]:

@@ -90,6 +90,7 @@ class Stack:
     log: SqliteEventLog
     approvals: HITLManager
     undoing: Undoing
+    database: Database
 
     async def session(self, workspace: Path | None = None, client_tools: Sequence[JsonObject] = ()) -> str:
         settings = {"client_tools": list(client_tools)} if client_tools else {}
@@ -158,4 +159,4 @@ async def stack(
         conversations = await opened.enter_async_context(open_conversations(foundation))
         bus.subscribe("conversations", conversations.hear, kinds=HEARD)
         undoing = Undoing(conversations, foundation.journal, KeptSessions(sessions, contexts))
-        yield Stack(conversations, sessions, contexts, log, manager, undoing)
+        yield Stack(conversations, sessions, contexts, log, manager, undoing, database)

@@ -149,3 +149,39 @@ async def test_yes_of_the_sandbox_is_for_that_call_only(tmp_path):
         other = replace(action, arguments={"command": "make none"})
         later = await here.approvals.request(session, "2", other)
         assert later.state is ApprovalState.PENDING, "it makes no rule"
+
+
+async def test_folder_that_became_a_link_after_the_yes_is_not_written_through(tmp_path):
+    folder, outside = workspace(tmp_path / "work"), tmp_path / "outside"
+    outside.mkdir()
+    (folder / "docs").mkdir()
+    script = (called("write_file", '{"path": "docs/a.md", "content": "x"}'), "Well.")
+    async with simulator(*script) as server, stack(tmp_path, server.url) as here:
+        session = await here.session(folder)
+        first = await talk(here.conversations.process_message(session, "Write", "coder", ends_when_waiting=True))
+        (folder / "docs").rmdir()
+        (folder / "docs").symlink_to(outside)
+        await here.conversations.decide(first[-1].approval, Decided(kind="approve"))
+        rest = await talk(here.conversations.follow(session))
+        assert [chunk.ok for chunk in rest if chunk.kind == "tool_result"] == [False]
+        assert list(outside.iterdir()) == []
+
+
+async def test_yes_is_for_the_arguments_that_were_shown(tmp_path):
+    folder = workspace(tmp_path / "work")
+    script = (called("write_file", '{"path": "a.md", "content": "x"}'), "Well.")
+    async with simulator(*script) as server, stack(tmp_path, server.url) as here:
+        session = await here.session(folder)
+        first = await talk(here.conversations.process_message(session, "Write", "coder", ends_when_waiting=True))
+        await here.database.write(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE tool_calls SET arguments_json = ?", ('{"path": "calc.py", "content": "evil"}',)
+                ).rowcount
+            )
+        )
+        await here.conversations.decide(first[-1].approval, Decided(kind="approve"))
+        rest = await talk(here.conversations.follow(session))
+        assert rest[-1].kind == "failed"
+        assert "return a - b" in (folder / "calc.py").read_text()
+        assert not (folder / "a.md").exists()
