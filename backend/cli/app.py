@@ -29,7 +29,7 @@ _HOUSE = Group("House", sort_key=3)
 
 VERBS: tuple[tuple[str, str, Group], ...] = (
     ("run", "Give a task, get a tested patch.", _WORK),
-    ("chat", "Talk with agents that read, change and run a repository, and ask before they do.", _WORK),
+    ("chat", "Talk with agents that read, change and run a repository, and ask before they change it.", _WORK),
     ("batch", "Work through a file of jobs; killed, the same command goes on.", _WORK),
     ("eval", "Measure models and settings on a set of problems; killed, the same command goes on.", _WORK),
     ("map", "See what the model sees of a repository.", _WORK),

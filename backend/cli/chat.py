@@ -68,7 +68,7 @@ def chat(
     output: OutputOption = "text",
     common: Common = NO_OPTIONS,
 ) -> int:
-    """Talk with agents that read, change and run a repository, and ask before they do.
+    """Talk with agents that read, change and run a repository, and ask before they change it.
 
     At a terminal the folder's last session goes on, unless --new or a SESSION is given; /help lists what can be typed.
     Elsewhere each line of standard input is a message of a new session, and calls that need a yes are not made.
