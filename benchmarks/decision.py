@@ -36,7 +36,7 @@ class Bench:
         self.scheduler = Scheduler(dict.fromkeys(names, SLOTS), queue_length=queued + 10_000)
         models = [lane.model for lane in self.lanes]
         for name in names:
-            self.scheduler.up(name, models=models, loaded=models, now=0.0)
+            self.scheduler.roster.up(name, models=models, loaded=models, now=0.0)
         self.now = 0.0
         self.running: list[Ticket] = []
         for number in range(SERVERS * LANES * SLOTS + queued):

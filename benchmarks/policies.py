@@ -281,7 +281,7 @@ class Corral:
 
     def _look(self, name: str) -> None:
         loaded = self.world.servers[name].loaded
-        self.scheduler.up(name, models=None, loaded=loaded, now=self.world.now)
+        self.scheduler.roster.up(name, models=None, loaded=loaded, now=self.world.now)
 
     def _look_and_pump(self, name: str) -> None:
         self._look(name)

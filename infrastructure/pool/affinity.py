@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from infrastructure.pool.lanes import Lane
+
+Conversation: TypeAlias = "tuple[Lane, str]"
+"""A lane and the prefix of its calls."""
 
 PREFIXES_KEPT = 4096
 
@@ -29,27 +32,32 @@ class PrefixOwners:
     """The owners of prefixes."""
 
     def __init__(self) -> None:
-        self._owners: OrderedDict[tuple[Lane, str], Owner] = OrderedDict()
+        self._owners: OrderedDict[Conversation, Owner] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._owners)
 
-    def of(self, lane: Lane, prefix: str | None) -> Owner | None:
-        """Who owns it."""
-        return None if prefix is None else self._owners.get((lane, prefix))
+    def of(self, conversation: Conversation) -> str | None:
+        """The server that has it."""
+        owner = self._owners.get(conversation)
+        return None if owner is None else owner.server
 
-    def cached(self, lane: Lane, prefix: str | None, server: str) -> int:
-        """Tokens of the prefix that lie on the server."""
-        owner = self.of(lane, prefix)
+    def cached(self, conversation: Conversation | None, server: str) -> int:
+        """Tokens of it that lie on the server."""
+        owner = None if conversation is None else self._owners.get(conversation)
         return owner.tokens if owner is not None and owner.server == server else 0
 
-    def take(self, lane: Lane, prefix: str, server: str, tokens: int) -> None:
-        """A call with this prefix is evaluated there."""
-        key = (lane, prefix)
-        self._owners[key] = Owner(server, tokens)
-        self._owners.move_to_end(key)
-        if len(self._owners) > PREFIXES_KEPT:
-            self._owners.popitem(last=False)
+    def take(self, conversation: Conversation, server: str, tokens: int) -> None:
+        """A call of it is evaluated there."""
+        owners = self._owners
+        owner = owners.get(conversation)
+        if owner is None:
+            owners[conversation] = Owner(server, tokens)
+            if len(owners) > PREFIXES_KEPT:
+                owners.popitem(last=False)
+        else:
+            owner.server, owner.tokens = server, tokens
+            owners.move_to_end(conversation)
 
     def forget(self, server: str, lane: Lane | None = None) -> None:
         """The server's cache is gone: all of it, or that of a lane that was unloaded."""

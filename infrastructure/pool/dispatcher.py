@@ -208,8 +208,8 @@ class Dispatcher:
         if is_down(error, answering=answering):
             self.inventory.failed(server, error)
         elif isinstance(error, ModelNotFound):
-            self.scheduler.lacks(server, lane.model)
-        elif trips(error) and self.scheduler.failed(server, lane, self.clock()):
+            self.scheduler.roster.lacks(server, lane.model)
+        elif trips(error) and self.scheduler.roster.failed(server, lane, self.clock()):
             self.counts["tripped"] += 1
             _log.warning("%s keeps failing on %s: no calls for a while (%s)", lane, self.servers[server].label, error)
 

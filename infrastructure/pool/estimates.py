@@ -6,6 +6,7 @@ Owns small running averages: of a lane's calls, how many there are, its loads, a
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,6 +34,8 @@ _SHORTEST_PROMPT = 32
 """Tokens: shorter prompts say little about the speed."""
 _UNSTEADY = 1.25
 """So much faster than usual a prompt may be without anything of it in the cache."""
+_SLOWER = 0.5
+"""What a prompt counts that was slower than usual: nothing of it can have been in the cache."""
 _CACHED_SPEEDUP = 4.0
 """A prompt so many times as fast as usual was in the cache, and says nothing about the speed."""
 
@@ -43,9 +46,8 @@ class Estimates:
     def __init__(self) -> None:
         self.any_service = _SERVICE_SECONDS
         """Of a call in flight, over all lanes, in seconds."""
-        self._service: dict[Lane, float] = {}
-        self._service_on: dict[tuple[str, Lane], float] = {}
-        self._flow: dict[Lane, _Flow] = {}
+        self._calls: dict[Lane, _Calls] = {}
+        self._calls_on: dict[tuple[str, Lane], float] = {}
         self._load: dict[str, float] = {}
         self._sizes: dict[str, int] = {}
         self._first_bytes: dict[Lane, _FirstBytes] = {}
@@ -53,16 +55,17 @@ class Estimates:
 
     def service(self, lane: Lane) -> float:
         """Seconds that a call of the lane is in flight."""
-        return self._service.get(lane, self.any_service)
+        calls = self._calls.get(lane)
+        return self.any_service if calls is None else calls.seconds
 
     def service_on(self, server: str, lane: Lane) -> float:
         """The same on one server; where it has not been seen there, as anywhere."""
-        return self._service_on.get((server, lane)) or self.service(lane)
+        return self._calls_on.get((server, lane)) or self.service(lane)
 
     def flow(self, lane: Lane, now: float) -> float:
         """Calls of the lane that are answered in a second, of late."""
-        flow = self._flow.get(lane)
-        return 0.0 if flow is None else flow.rate(now)
+        calls = self._calls.get(lane)
+        return 0.0 if calls is None else calls.rate(now)
 
     def load(self, lane: Lane) -> float:
         """Seconds that loading the lane's model takes."""
@@ -105,69 +108,76 @@ class Estimates:
 
     def served(self, server: str, lane: Lane, seconds: float, now: float) -> None:
         """A call was in flight for so long."""
-        self.any_service = _mixed(self.any_service, seconds)
-        _put(self._service, lane, _mixed(self._service.get(lane, seconds), seconds))
+        self.any_service += _SMOOTHING * (seconds - self.any_service)
+        calls = self._calls.get(lane)
+        if calls is None:
+            _put(self._calls, lane, calls := _Calls(seconds, now))
+        calls.count(seconds, now)
         here = server, lane
-        _put(self._service_on, here, _mixed(self._service_on.get(here, seconds), seconds))
-        flow = self._flow.get(lane)
-        if flow is None:
-            _put(self._flow, lane, flow := _Flow(now))
-        flow.count(now)
+        before = self._calls_on.get(here)
+        if before is None:
+            _put(self._calls_on, here, seconds)
+        else:
+            self._calls_on[here] = before + _SMOOTHING * (seconds - before)
 
     def loaded(self, lane: Lane, seconds: float) -> None:
         """The lane's model took so long to load."""
-        _put(self._load, lane.model, _mixed(self._load.get(lane.model, seconds), seconds))
+        before = self._load.get(lane.model, seconds)
+        _put(self._load, lane.model, before + _SMOOTHING * (seconds - before))
 
     def evaluated(self, server: str, lane: Lane, tokens: int, seconds: float) -> None:
         """A prompt took so long. Cached ones are told by their speed, and left out."""
         if tokens < _SHORTEST_PROMPT or seconds <= 0:
             return
-        speed, known = tokens / seconds, self._speed.get((server, lane))
+        here = server, lane
+        speed, known = tokens / seconds, self._speed.get(here)
         if known is None:
-            _put(self._speed, (server, lane), speed)
+            _put(self._speed, here, speed)
         elif speed < known:
-            _put(self._speed, (server, lane), _mixed(known, speed, weight=0.5))
+            self._speed[here] = known + _SLOWER * (speed - known)
         elif speed < known * _CACHED_SPEEDUP:
-            _put(self._speed, (server, lane), _mixed(known, speed))
+            self._speed[here] = known + _SMOOTHING * (speed - known)
 
 
 class _FirstBytes:
     """The last so many waits for a first byte, and what 95 of 100 do not exceed: told anew after every few."""
 
-    __slots__ = ("_count", "_recent", "late")
+    __slots__ = ("_count", "_in_order", "_recent", "late")
 
     def __init__(self) -> None:
         self._count = 0
-        self._recent = deque[float](maxlen=_RECENT)
+        self._recent = deque[float]()
+        self._in_order: list[float] = []
         self.late: float | None = None
 
     def add(self, seconds: float) -> None:
-        self._recent.append(seconds)
         self._count += 1
+        self._recent.append(seconds)
+        insort(self._in_order, seconds)
+        if len(self._recent) > _RECENT:
+            del self._in_order[bisect_left(self._in_order, self._recent.popleft())]
         if self._count >= _ENOUGH and self._count % _EVERY == 0:
-            self.late = sorted(self._recent)[int(0.95 * len(self._recent))]
+            self.late = self._in_order[int(0.95 * len(self._in_order))]
 
 
-class _Flow:
-    """A decaying count of calls."""
+class _Calls:
+    """How long a lane's calls take, and a decaying count of them."""
 
-    __slots__ = ("_at", "_count", "_since")
+    __slots__ = ("_at", "_count", "_since", "seconds")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, seconds: float, now: float) -> None:
+        self.seconds = seconds
         self._count = 0.0
         self._since = self._at = now
 
-    def count(self, now: float) -> None:
+    def count(self, seconds: float, now: float) -> None:
+        self.seconds += _SMOOTHING * (seconds - self.seconds)
         self._count = 1.0 + self._count * math.exp((self._at - now) / _FLOW_SECONDS)
         self._at = now
 
     def rate(self, now: float) -> float:
         seen = _FLOW_SECONDS * (1.0 - math.exp((self._since - now - 1.0) / _FLOW_SECONDS))
         return self._count * math.exp((self._at - now) / _FLOW_SECONDS) / seen
-
-
-def _mixed(before: float, new: float, weight: float = _SMOOTHING) -> float:
-    return before + weight * (new - before)
 
 
 def _put(table: dict[Key, Value], key: Key, value: Value) -> None:

@@ -7,8 +7,6 @@ compete. What an answer will be long is a guess at first, which is set right whe
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 PROMPT_WEIGHT = 1.0
 OUTPUT_WEIGHT = 2.0
 _FIRST_GUESS_TOKENS = 256.0
@@ -16,66 +14,76 @@ _SMOOTHING = 0.2
 _CLIENTS_KEPT = 4096
 
 
-class Shares:
-    """What each client has had, in weighted tokens. Counters never go down, so that an order by them stays true."""
+class Account:
+    """What one client has had of a band, in weighted tokens."""
 
-    def __init__(self) -> None:
-        self.counters: dict[str, float] = {}
-        """By client; only of those who wait or are served, and of the most recent others."""
-        self._clock = 0.0
-        self._credit: dict[str, float] = {}
-        self._lengths: OrderedDict[str, float] = OrderedDict()
-        self._active: dict[str, int] = {}
+    __slots__ = ("active", "client", "counter", "credit", "usual")
 
-    def enter(self, client: str) -> None:
-        """A call of the client waits.
+    def __init__(self, client: str) -> None:
+        self.client = client
+        self.active = 0
+        """Its calls that wait or are served."""
+        self.counter = 0.0
+        """Never goes down, so that an order by it stays true."""
+        self.credit = 0.0
+        """What it was charged too much; it goes off the next charge."""
+        self.usual: float | None = None
+        """Output tokens of its calls, a running average; None: none was answered yet."""
 
-        One that had nothing here is lifted to where the others are: what it did not use is not saved up.
-        """
-        active = self._active.get(client, 0)
-        if not active:
-            self.counters[client] = max(self.counters.get(client, 0.0), self._clock)
-        self._active[client] = active + 1
-
-    def leave(self, client: str) -> None:
-        """A call of the client is over, or was never served."""
-        left = self._active[client] - 1
-        if left:
-            self._active[client] = left
-            return
-        del self._active[client]
-        if len(self.counters) > _CLIENTS_KEPT:
-            self._forget()
-
-    def charge(self, client: str, prompt_tokens: int) -> float:
-        """The client's call got a slot; what was charged for it."""
-        before = self.counters[client]
-        self._clock = max(self._clock, before)
-        guess = self._lengths.get(client, _FIRST_GUESS_TOKENS)
-        cost = PROMPT_WEIGHT * prompt_tokens + OUTPUT_WEIGHT * guess
-        credit = self._credit.pop(client, 0.0)
-        if credit > cost:
-            self._credit[client] = credit - cost
-        else:
-            self.counters[client] = before + cost - credit
-        return cost
-
-    def settle(self, client: str, charged: float, prompt_tokens: int, output_tokens: int) -> None:
+    def settle(self, charged: float, prompt_tokens: int, output_tokens: int) -> None:
         """What the call really took; what was charged too much goes off the next one."""
         over = charged - PROMPT_WEIGHT * prompt_tokens - OUTPUT_WEIGHT * output_tokens
         if over > 0:
-            self._credit[client] = self._credit.get(client, 0.0) + over
+            self.credit += over
         else:
-            self.counters[client] = self.counters.get(client, self._clock) - over
-        known = self._lengths.get(client, float(output_tokens))
-        self._lengths[client] = known + _SMOOTHING * (output_tokens - known)
-        self._lengths.move_to_end(client)
-        if len(self._lengths) > _CLIENTS_KEPT:
-            self._lengths.popitem(last=False)
+            self.counter -= over
+        usual = self.usual
+        self.usual = float(output_tokens) if usual is None else usual + _SMOOTHING * (output_tokens - usual)
+
+
+class Shares:
+    """The accounts of one band: of the clients that wait or are served, and of the most recent others."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, Account] = {}
+        self._clock = 0.0
+
+    def enter(self, client: str) -> Account:
+        """A call of the client waits; its account.
+
+        One that had nothing here is lifted to where the others are: what it did not use is not saved up.
+        """
+        account = self._accounts.get(client)
+        if account is None:
+            account = self._accounts[client] = Account(client)
+        if not account.active and account.counter < self._clock:
+            account.counter = self._clock
+        account.active += 1
+        return account
+
+    def charge(self, account: Account, prompt_tokens: int) -> float:
+        """A call got a slot; what its client was charged for it."""
+        before, credit, usual = account.counter, account.credit, account.usual
+        if before > self._clock:
+            self._clock = before
+        cost = PROMPT_WEIGHT * prompt_tokens + OUTPUT_WEIGHT * (_FIRST_GUESS_TOKENS if usual is None else usual)
+        if credit > cost:
+            account.credit = credit - cost
+        else:
+            account.counter = before + cost - credit
+            account.credit = 0.0
+        return cost
+
+    def leave(self, account: Account) -> None:
+        """A call of the client is over, or was never served."""
+        account.active -= 1
+        if not account.active and len(self._accounts) > _CLIENTS_KEPT:
+            self._forget()
 
     def _forget(self) -> None:
         """Drop the clients that ask nothing now and would be lifted anyway."""
-        self.counters = {
-            client: value for client, value in self.counters.items() if client in self._active or value > self._clock
+        self._accounts = {
+            client: account
+            for client, account in self._accounts.items()
+            if account.active or account.counter > self._clock
         }
-        self._credit = {client: value for client, value in self._credit.items() if client in self.counters}

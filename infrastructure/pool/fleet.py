@@ -47,7 +47,7 @@ class Fleet:
         if settings.url in pool.servers:
             raise ValueError(f"server {settings.url} is there already")
         pool.servers[settings.url] = settings
-        pool.scheduler.add_server(settings.url, settings.slots, settings.max_loaded_models)
+        pool.scheduler.roster.add(settings.url, settings.slots, settings.max_loaded_models)
         pool.inventory.look(settings.url)
 
     def named(self, server: str) -> str:
@@ -64,7 +64,7 @@ class Fleet:
 
     def set_draining(self, name: str, draining: bool) -> None:
         """Give a server no new calls, or calls again."""
-        self._pool.scheduler.set_draining(name, draining)
+        self._pool.scheduler.roster.set_draining(name, draining)
         self._pool.pump()
 
     def become(self, wanted: Mapping[str, ServerSettings]) -> None:
@@ -90,7 +90,7 @@ class Fleet:
         pool.servers[name] = settings
         numbers = settings.slots, settings.max_loaded_models
         if numbers != (before.slots, before.max_loaded_models):
-            pool.scheduler.resize_server(name, *numbers)
+            pool.scheduler.roster.resize(name, *numbers)
         if _reached(settings) != _reached(before):
             pool.inventory.reconnect(name)
 
@@ -122,7 +122,7 @@ class Fleet:
             await pool.slot_freed()
         if name in pool.servers:
             del pool.servers[name]
-            pool.scheduler.remove_server(name)
+            pool.scheduler.roster.remove(name)
             pool.inventory.forget(name)
             pool.changes.ring()
 
@@ -136,7 +136,7 @@ class Fleet:
                 pool.inventory.look(name)
             unknown = unknown or server.health is Health.UNKNOWN
         if unknown and self._settle is None:
-            pool.scheduler.settling = True
+            pool.scheduler.roster.settling = True
             self._settle = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._settled)
 
     def looked(self) -> None:
@@ -144,7 +144,7 @@ class Fleet:
         if self._pool.closed:
             return
         if not any(server.health is Health.UNKNOWN for server in self._pool.scheduler.servers.values()):
-            self._pool.scheduler.settling = False
+            self._pool.scheduler.roster.settling = False
         self._pool.pump()
 
     def stop(self) -> None:
@@ -153,7 +153,7 @@ class Fleet:
             self._settle.cancel()
 
     def _settled(self) -> None:
-        self._pool.scheduler.settling = False
+        self._pool.scheduler.roster.settling = False
         self._pool.pump()
 
     # ------------------------------------------------------------------------------- what they lack

@@ -160,7 +160,7 @@ class HungLanes:
         keep_alive = runs[-1].errand.settings.keep_alive
         self._hung[place] = _Hung(keep_alive, limit / 2, pool.clock() + PROBE_AGAIN_SECONDS[0])
         pool.counts["tripped"] += 1
-        pool.scheduler.shut(name, lane)
+        pool.scheduler.roster.shut(name, lane)
         pool.take_back(name, lambda ticket: self._may_ask_again(ticket, place))
         for run in runs:
             if run.ticket.state is CallState.STREAMING:
@@ -204,7 +204,7 @@ class HungLanes:
     def _use_again(self, place: Place) -> None:
         del self._hung[place]
         if place[0] in self._pool.scheduler.servers:
-            self._pool.scheduler.reopen(*place)
+            self._pool.scheduler.roster.reopen(*place)
             self._pool.pump()
 
 

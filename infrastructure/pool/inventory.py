@@ -141,7 +141,7 @@ class Inventory:
     def failed(self, server: str, error: OllamaError, *, by_call: bool = True) -> None:
         """A server could not be reached by a call, or by a look."""
         self._errors[server] = error
-        self._scheduler.down(server, str(error), self._clock(), by_call=by_call)
+        self._scheduler.roster.down(server, str(error), self._clock(), by_call=by_call)
 
     def error(self, server: str) -> OllamaError | None:
         """Why a server is down."""
@@ -187,7 +187,7 @@ class Inventory:
             self._background.start(_retire(client, look), f"let go of {client.server.label}")
 
     async def _look(self, server: str) -> None:
-        self._scheduler.look_begins(server)
+        self._scheduler.roster.look_begins(server)
         loads = self._scheduler.servers[server].loads
         client = self.client(server)
         seconds = self._settings.phases.connect
@@ -207,7 +207,7 @@ class Inventory:
         finally:
             if self._looks.get(server) is task:  # else the server was removed meanwhile
                 if not known:  # closed, or a defect of ours: nobody may wait for this look for ever
-                    self._scheduler.down(server, "the look at it failed", self._clock())
+                    self._scheduler.roster.down(server, "the look at it failed", self._clock())
                 del self._looks[server]
                 if server in self._stale:
                     self._stale.discard(server)
@@ -236,7 +236,7 @@ class Inventory:
             self._scheduler.estimates.size(canonical(model.name), model.size)
         state = self._scheduler.servers[server]
         believed = loads == state.loads  # else it was asked before it loaded something
-        self._scheduler.up(
+        self._scheduler.roster.up(
             server,
             models=None if held is None else (canonical(model.name) for model in held),
             loaded=None if in_memory is None else (self.name_of(model) for model in in_memory),

@@ -46,7 +46,7 @@ class Lane:
     times for each decision.
     """
 
-    __slots__ = ("__weakref__", "cloud", "load", "model", "shift")
+    __slots__ = ("__weakref__", "cloud", "load", "model", "num_batch", "shift")
 
     model: str
     """Canonical name: see `canonical`."""
@@ -56,6 +56,8 @@ class Lane:
     """Also a launch flag of the runner from 0.30 on."""
     cloud: bool
     """Whether it runs elsewhere, so that no server has to load it."""
+    num_batch: int | None
+    """Tokens of a prompt that a server evaluates at a time, where the lane says so."""
 
     def __new__(cls, model: str, load: tuple[tuple[str, LoadValue], ...] = (), shift: bool | None = None) -> Self:
         """The lane; the same object as for equal arguments before, while that is in use."""
@@ -64,7 +66,8 @@ class Lane:
         if known is not None:
             return cast("Self", known)
         lane = super().__new__(cls)
-        for name, value in (("model", model), ("load", load), ("shift", shift), ("cloud", is_cloud(model))):
+        values = {"model": model, "load": load, "shift": shift}
+        for name, value in (values | {"cloud": is_cloud(model), "num_batch": dict(load).get("num_batch")}).items():
             object.__setattr__(lane, name, value)
         _LANES[key] = lane
         return lane

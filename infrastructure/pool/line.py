@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from infrastructure.pool.ticket import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
+    from infrastructure.pool.fairness import Account
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.states import Band
     from infrastructure.pool.ticket import Ticket
@@ -28,18 +29,19 @@ class Line:
     A call is in the line while `ticket.line` says so.
     """
 
-    __slots__ = ("_calls", "_clients", "_heap", "_last", "_owned", "band", "excluded", "lane", "size")
+    __slots__ = ("_calls", "_clients", "_heap", "_last", "band", "excluded", "lane", "owned", "size")
 
     def __init__(self, band: Band, lane: Lane, excluded: frozenset[str]) -> None:
         self.band = band
         self.lane = lane
         self.excluded = excluded
         self.size = 0
+        self.owned: dict[str, deque[Ticket]] = {}
+        """By server, the calls of which it may have the beginning in its cache."""
         self._last = -1
         self._calls: deque[Ticket] = deque()
-        self._clients: dict[str, deque[Ticket]] = {}
-        self._owned: dict[str, deque[Ticket]] = {}
-        self._heap: list[tuple[float, int, str]] = []
+        self._clients: dict[Account, deque[Ticket]] = {}
+        self._heap: list[tuple[float, int, Account]] = []
 
     def __iter__(self) -> Iterator[Ticket]:
         """The calls, the oldest first."""
@@ -48,7 +50,10 @@ class Line:
     @property
     def head(self) -> Ticket:
         """The oldest call."""
-        return self._front(self._calls)
+        calls = self._calls
+        while calls[0].line is not self:
+            calls.popleft()
+        return calls[0]
 
     @property
     def newest(self) -> Ticket:
@@ -58,98 +63,82 @@ class Line:
             calls.pop()
         return calls[-1]
 
-    @property
-    def owned(self) -> bool:
-        """Whether calls wait of which some server may have the beginning in its cache."""
-        return bool(self._owned)
-
-    def put(self, ticket: Ticket, counter: float) -> None:
-        """Add a call at the place that its number gives it; `counter` is what its client has had so far."""
+    def put(self, ticket: Ticket) -> None:
+        """Add a call at the place that its number gives it."""
         self.size += 1
         ticket.line = self
-        number = ticket.number
+        number, calls = ticket.number, self._calls
+        calls.append(ticket)
         if number <= self._last:  # it has been here before
-            self._calls.append(ticket)
-            self._rebuild({client: cost for cost, _, client in self._heap} | {ticket.call.client: counter})
+            self._rebuild(sorted(set(self), key=number_of))
             return
         self._last = number
-        self._calls.append(ticket)
-        client = ticket.call.client
-        calls = self._clients.get(client)
-        if calls is None:
-            calls = self._clients[client] = deque()
-            heappush(self._heap, (counter, number, client))
-        calls.append(ticket)
+        account = ticket.account
+        of_client = self._clients.get(account)
+        if of_client is None:
+            of_client = self._clients[account] = deque()
+            heappush(self._heap, (account.counter, number, account))
+        of_client.append(ticket)
         if ticket.owner is not None:
             self.own(ticket, ticket.owner)
-        if len(self._calls) > 2 * self.size + _DEAD_KEPT:
-            self._rebuild({client: cost for cost, _, client in self._heap})
-
-    def remove(self, ticket: Ticket) -> None:
-        """Take a call out. It must be in."""
-        ticket.line = None
-        self.size -= 1
+        if len(calls) > 2 * self.size + _DEAD_KEPT:
+            self._rebuild(list(self))
 
     def own(self, ticket: Ticket, server: str) -> None:
         """The beginning of a waiting call's prompt is in this server's cache, and in no other."""
         ticket.owner = server
-        calls = self._owned.get(server)
+        calls = self.owned.get(server)
         if calls is None:
-            calls = self._owned[server] = deque()
+            calls = self.owned[server] = deque()
         calls.append(ticket)
 
     def owned_by(self, server: str) -> Ticket | None:
         """The first call of which the server has the beginning in its cache."""
-        calls = self._owned.get(server)
+        calls = self.owned.get(server)
         if calls is None:
             return None
         while calls:
-            if calls[0].line is self and calls[0].owner == server:
-                return calls[0]
+            ticket = calls[0]
+            if ticket.line is self and ticket.owner == server:
+                return ticket
             calls.popleft()
-        del self._owned[server]
+        del self.owned[server]
         return None
 
     def some_owned_by(self, server: str, count: int) -> list[Ticket]:
         """So many of the calls of which the server has the beginning in its cache."""
-        calls = self._owned.get(server, ())
+        calls = self.owned.get(server, ())
         return [ticket for ticket, _ in zip(calls, range(count), strict=False) if ticket.line is self]
 
     def first(self, count: int) -> list[Ticket]:
         """So many of the oldest calls."""
         return [ticket for ticket, _ in zip(self, range(count), strict=False)]
 
-    def served_least(self, counters: Mapping[str, float]) -> deque[Ticket]:
+    def served_least(self) -> deque[Ticket]:
         """The calls of the client whose turn it is, by what each has had; the first one waits, later ones may not."""
         heap, clients = self._heap, self._clients
         while True:
             # Counters only grow, so an entry that is no longer right is too small and comes up early.
-            counter, number, client = heap[0]
-            calls = clients[client]
+            counter, number, account = heap[0]
+            calls = clients[account]
             while calls and calls[0].line is not self:
                 calls.popleft()
             if not calls:
                 heappop(heap)
-                del clients[client]
-            elif counters[client] != counter:
-                heapreplace(heap, (counters[client], number, client))
+                del clients[account]
+            elif account.counter != counter:
+                heapreplace(heap, (account.counter, number, account))
             else:
                 return calls
 
-    def _front(self, calls: deque[Ticket]) -> Ticket:
-        while calls[0].line is not self:
-            calls.popleft()
-        return calls[0]
-
-    def _rebuild(self, counters: Mapping[str, float]) -> None:
-        """Drop the calls that left, and put those that came back where they belong."""
-        waiting = sorted({ticket.number: ticket for ticket in self}.values(), key=number_of)
+    def _rebuild(self, waiting: Sequence[Ticket]) -> None:
+        """Drop the calls that left; those that wait are given in their order."""
         self._calls = deque(waiting)
         self._last = max(self._last, waiting[-1].number)
-        self._clients, self._owned = {}, {}
+        self._clients, self.owned = {}, {}
         for ticket in waiting:
-            self._clients.setdefault(ticket.call.client, deque()).append(ticket)
+            self._clients.setdefault(ticket.account, deque()).append(ticket)
             if ticket.owner is not None:
-                self._owned.setdefault(ticket.owner, deque()).append(ticket)
-        self._heap = [(counters[client], calls[0].number, client) for client, calls in self._clients.items()]
+                self.owned.setdefault(ticket.owner, deque()).append(ticket)
+        self._heap = [(account.counter, calls[0].number, account) for account, calls in self._clients.items()]
         heapify(self._heap)

@@ -6,11 +6,12 @@ where is `swaps`' to say.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.queue import head_order
-from infrastructure.pool.quiet import disturbs
-from infrastructure.pool.states import Band
+from infrastructure.pool.quiet import GAP_SECONDS, disturbs, gap_seconds
+from infrastructure.pool.states import BATCH, INTERACTIVE, SPECULATIVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,13 +44,15 @@ _LOOKED_AT = 8
 class Placement:
     """The rules over one queue."""
 
-    def __init__(self, queue: CallQueue, owners: PrefixOwners, estimates: Estimates) -> None:
+    def __init__(
+        self, queue: CallQueue, owners: PrefixOwners, estimates: Estimates, quiet: set[tuple[str, Lane]]
+    ) -> None:
+        """Rules that note in `quiet` where a free slot was kept from a waiting call for a reader's sake."""
         self._queue = queue
         self._owners = owners
         self._estimates = estimates
+        self._quiet = quiet
         self._aged = 0
-        self.quiet: set[tuple[str, Lane]] = set()
-        """Servers and lanes of which a free slot was kept from a waiting call for the sake of a reader."""
 
     def next_for(self, lane: Lane, server: ServerState, now: float) -> Ticket | None:
         """The waiting call that gets a free slot of this lane on this server.
@@ -64,7 +67,7 @@ class Placement:
         for line in self._in_turn(lane, now):
             if server.name in line.excluded:
                 continue
-            if guess_first and line.band is not Band.SPECULATIVE:
+            if guess_first and line.band is not SPECULATIVE:
                 if self._may_start(line, server, now):
                     return None  # nor does another guess: it would have to give way at once
                 continue
@@ -76,8 +79,7 @@ class Placement:
     def first(self, lane: Lane, now: float) -> Ticket | None:
         """The waiting call of the lane whose turn it is, wherever it may go."""
         for line in self._in_turn(lane, now):
-            shares = self._queue.shares[line.band]
-            return line.served_least(shares.counters)[0]
+            return line.served_least()[0]
         return None
 
     def slot_for(self, ticket: Ticket, hosts: Iterable[ServerState], now: float) -> ServerState | None:
@@ -102,12 +104,14 @@ class Placement:
         lines = self._queue.of(lane)
         if len(lines) < 2:
             return lines
-        if any(line.excluded for line in lines):
-            lines = sorted(lines, key=head_order)
-        if lines[0].band is not Band.INTERACTIVE:
+        for line in lines:
+            if line.excluded:
+                lines = sorted(lines, key=head_order)
+                break
+        if lines[0].band is not INTERACTIVE:
             return lines
         for line in lines:
-            if line.band is Band.BATCH and now - line.head.enqueued_at >= AGED_SECONDS:
+            if line.band is BATCH and now - line.head.enqueued_at >= AGED_SECONDS:
                 self._aged = (self._aged + 1) % AGED_SHARE
                 if self._aged == 0:
                     return [line, *(each for each in lines if each is not line)]
@@ -115,16 +119,15 @@ class Placement:
         return lines
 
     def _of_line(self, line: Line, server: ServerState, now: float) -> Ticket | None:
-        counters = self._queue.shares[line.band].counters
-        calls = line.served_least(counters)
+        calls = line.served_least()
         ticket = calls[0]
         if line.owned and ticket.owner != server.name and now - ticket.queued_since < AFFINITY_SECONDS:
             cached = line.owned_by(server.name)
             if cached is not None:
-                if counters[cached.call.client] - counters[ticket.call.client] <= FAIR_TOKENS:
+                if cached.account.counter - ticket.account.counter <= FAIR_TOKENS:
                     ticket = cached
             elif ticket.owner is not None:
-                few = (each for each, _ in zip(calls, range(_LOOKED_AT), strict=False))
+                few = islice(calls, _LOOKED_AT)
                 ticket = next((each for each in few if each.line is line and each.owner is None), ticket)
         if not self._disturbs(ticket, server, now):
             return ticket
@@ -135,20 +138,23 @@ class Placement:
 
     def _held(self, ticket: Ticket, server: ServerState, now: float) -> bool:
         """Whether the call should not start there although there is room."""
-        if ticket.call.band is not Band.SPECULATIVE and server.guesses_first(ticket.lane):
+        if ticket.call.band is not SPECULATIVE and server.guesses_first(ticket.lane):
             return True
         return self._disturbs(ticket, server, now)
 
     def _disturbs(self, ticket: Ticket, server: ServerState, now: float) -> bool:
-        if ticket.call.band is Band.INTERACTIVE:
+        if ticket.call.band is INTERACTIVE:
             return False
-        berth = server.berths.get(ticket.lane)
-        if berth is None or len(berth.in_flight) == 0:
+        lane = ticket.lane
+        berth = server.berths.get(lane)
+        if berth is None or not berth.in_flight:
             return False
-        speed = self._estimates.prompt_speed(server.name, ticket.lane)
-        cached = self._owners.cached(ticket.lane, ticket.call.prefix, server.name)
+        speed = self._estimates.prompt_speed(server.name, lane)
+        if speed is None or gap_seconds(lane, ticket.prompt_tokens, speed) <= GAP_SECONDS:
+            return False  # even if nothing of it is cached
+        cached = self._owners.cached(ticket.conversation, server.name)
         if disturbs(ticket, berth, speed, cached, now):
-            self.quiet.add((server.name, ticket.lane))
+            self._quiet.add((server.name, lane))
             return True
         return False
 
@@ -163,7 +169,7 @@ class Placement:
         victims: dict[int, Ticket] = {}
         promised: dict[Lane, int] = {}
         for line in self._queue.lines():
-            if line.band is Band.SPECULATIVE:
+            if line.band is SPECULATIVE:
                 break
             head, lane, waiting = line.head, line.lane, line.size
             fitting = [
@@ -183,7 +189,7 @@ class Placement:
 
     def _may_start(self, line: Line, server: ServerState, now: float) -> bool:
         """Whether a call of the line would be given a slot there."""
-        return line.band is Band.INTERACTIVE or any(
+        return line.band is INTERACTIVE or any(
             not self._disturbs(each, server, now)
             for each in (*line.some_owned_by(server.name, _LOOKED_AT), *line.first(_LOOKED_AT))
         )
@@ -195,7 +201,7 @@ def second_server(ticket: Ticket, hosts: Iterable[ServerState]) -> ServerState |
     None for a guess, for a call that waits for a load, and where no slot is surely there.
     """
     slot, lane = ticket.slot, ticket.lane
-    if slot is None or ticket.loads or ticket.call.band is Band.SPECULATIVE:
+    if slot is None or ticket.loads or ticket.call.band is SPECULATIVE:
         return None
     free = (
         server
@@ -233,19 +239,19 @@ def _in_the_way(server: ServerState, queue: CallQueue) -> list[Ticket]:
     if move is None:
         return []
     if move.ticket is None:
-        if all(line.band is Band.SPECULATIVE for line in queue.of(move.lane)):
+        if all(line.band is SPECULATIVE for line in queue.of(move.lane)):
             return []
         return [
             ticket for lane in server.berths if lane.model in move.leaving for ticket in _speculative([server], lane)
         ]
-    if move.ticket.call.band is not Band.SPECULATIVE:
+    if move.ticket.call.band is not SPECULATIVE:
         return []
     return [move.ticket] if wanted_by_others(server, move.lane, queue) else []
 
 
 def wanted_by_others(server: ServerState, lane: Lane, queue: CallQueue) -> bool:
     """Whether calls of other lanes that are no guesses wait and might go there: a guess's load gives way to them."""
-    others = (line for line in queue.lines() if line.band is not Band.SPECULATIVE and line.lane != lane)
+    others = (line for line in queue.lines() if line.band is not SPECULATIVE and line.lane != lane)
     return any(may_serve(server, line.head) for line in others)
 
 
@@ -259,6 +265,6 @@ def _speculative(servers: Iterable[ServerState], lane: Lane) -> list[Ticket]:
         ticket
         for server in servers
         if lane in server.berths
-        for ticket in server.berths[lane].serves(Band.SPECULATIVE)
+        for ticket in server.berths[lane].serves(SPECULATIVE)
         if ticket.state.holds_slot
     ]

@@ -1,12 +1,12 @@
 """The calls that wait.
 
-Owns who waits where: for each lane its lines by band, when each call's time is over, and which call waits for which
-prefix. What goes next is `placement`'s to say.
+Owns the numbers of calls, and who waits where: for each lane its lines by band, when each call's time is over, and
+which calls of a conversation wait. What goes next is `placement`'s to say.
 """
 
 from __future__ import annotations
 
-from heapq import heappop, heappush, merge
+from heapq import heapify, heappop, heappush, merge
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.fairness import Shares
@@ -17,6 +17,7 @@ from infrastructure.pool.ticket import Ticket, number_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from infrastructure.pool.affinity import Conversation
     from infrastructure.pool.lanes import Lane
 
 BANDS = tuple(sorted(Band, key=lambda band: band.order))
@@ -28,22 +29,22 @@ class CallQueue:
 
     def __init__(self) -> None:
         self.shares = {band: Shares() for band in Band}
-        self._length = 0
+        self.length = 0
+        self.last_number = 0
+        """Of the newest call."""
         self._lines: dict[Lane, list[Line]] = {}
-        self._counts: dict[Band, int] = dict.fromkeys(Band, 0)
-        self._by_prefix: dict[str, list[Ticket]] = {}
-        self._remembered = 0
+        self._conversations: dict[Conversation, dict[Ticket, None]] = {}
         self._expiries: list[tuple[float, int, Ticket]] = []
 
     def __len__(self) -> int:
-        return self._length
+        return self.length
 
     def __contains__(self, ticket: Ticket) -> bool:
         return ticket.line is not None
 
     def count(self, band: Band) -> int:
         """Calls of the band that wait."""
-        return self._counts[band]
+        return sum(line.size for lines in self._lines.values() for line in lines if line.band is band)
 
     def of(self, lane: Lane) -> Sequence[Line]:
         """The lane's lines, the highest band first; none of them is empty."""
@@ -61,50 +62,47 @@ class CallQueue:
         """All lines: the higher bands first, within a band the one with the oldest call first."""
         return iter(sorted((line for lines in self._lines.values() for line in lines), key=head_order))
 
+    def next_number(self) -> int:
+        """The number of a new call."""
+        self.last_number += 1
+        return self.last_number
+
     def put(self, ticket: Ticket) -> None:
         """Add a call at the place its number gives it: one that comes back is as old as it was."""
-        call = ticket.call
-        band = call.band
-        self._line(ticket).put(ticket, self.shares[band].counters[call.client])
-        self._counts[band] += 1
-        self._length += 1
-        if call.prefix is not None:
-            self._remember_prefix(call.prefix, ticket)
+        self._line(ticket).put(ticket)
+        self.length += 1
+        conversation = ticket.conversation
+        if conversation is not None:
+            waiting = self._conversations.get(conversation)
+            if waiting is None:
+                self._conversations[conversation] = {ticket: None}
+            else:
+                waiting[ticket] = None
         heappush(self._expiries, (ticket.expires_at, ticket.number, ticket))
-        if len(self._expiries) > 2 * self._length + _DEAD_KEPT:
-            # Calls that left stay in the heap until they come up; once they are the most, it is built anew.
-            self._expiries = sorted((each.expires_at, each.number, each) for each in self.in_order())
+        if len(self._expiries) > 2 * self.length + _DEAD_KEPT:
+            self._drop_dead()
 
-    def remove(self, ticket: Ticket) -> None:
-        """Take a call out. It must be in."""
+    def remove(self, ticket: Ticket) -> bool:
+        """Take a call out, which must be in; whether it was the last one of its lane."""
         line = ticket.line
         if line is None:
             raise LookupError(f"call {ticket.number} does not wait")
-        line.remove(ticket)
-        if not line.size:
-            lines = self._lines[line.lane]
-            lines.remove(line)
-            if not lines:
-                del self._lines[line.lane]
-        self._counts[line.band] -= 1
-        self._length -= 1
+        ticket.line = None
+        self.length -= 1
+        conversation = ticket.conversation
+        if conversation is not None:
+            waiting = self._conversations[conversation]
+            del waiting[ticket]
+            if not waiting:
+                del self._conversations[conversation]
+        line.size -= 1
+        return not line.size and self._close(line)
 
-    def own(self, lane: Lane, prefix: str, server: str) -> None:
-        """From now on the prefix lies on this server."""
-        tickets = self._by_prefix.get(prefix)
-        if tickets is None:
-            return
-        left: list[Ticket] = []
-        for ticket in tickets:
-            if ticket.line is not None:
-                left.append(ticket)
-                if ticket.owner != server and ticket.lane == lane:
-                    ticket.line.own(ticket, server)
-        self._remembered -= len(tickets) - len(left)
-        if left:
-            self._by_prefix[prefix] = left
-        else:
-            del self._by_prefix[prefix]
+    def own(self, conversation: Conversation, server: str) -> None:
+        """From now on the conversation's beginning lies on this server."""
+        for ticket in self._conversations.get(conversation, ()):
+            if ticket.owner != server and ticket.line is not None:
+                ticket.line.own(ticket, server)
 
     def in_order(self) -> Iterator[Ticket]:
         """Every waiting call: bands one after the other, within a band the oldest first."""
@@ -117,8 +115,8 @@ class CallQueue:
         for lower in reversed(BANDS):
             if lower.order <= band.order:
                 return None
-            if self._counts[lower]:
-                lines = (line for lines in self._lines.values() for line in lines if line.band is lower)
+            lines = [line for lines in self._lines.values() for line in lines if line.band is lower]
+            if lines:
                 return max((line.newest for line in lines), key=number_of)
         return None
 
@@ -153,20 +151,19 @@ class CallQueue:
         lines.sort(key=_band_order)
         return line
 
-    def _remember_prefix(self, prefix: str, ticket: Ticket) -> None:
-        tickets = self._by_prefix.get(prefix)
-        if tickets is None:
-            self._by_prefix[prefix] = [ticket]
-        else:
-            tickets.append(ticket)
-        self._remembered += 1
-        if self._remembered > 2 * self._length + _DEAD_KEPT:
-            self._by_prefix.clear()
-            self._remembered = 0
-            for each in self.in_order():
-                if each.call.prefix is not None:
-                    self._by_prefix.setdefault(each.call.prefix, []).append(each)
-                    self._remembered += 1
+    def _close(self, line: Line) -> bool:
+        """Nobody is left in the line; whether nobody is left in its lane."""
+        lines = self._lines[line.lane]
+        lines.remove(line)
+        if lines:
+            return False
+        del self._lines[line.lane]
+        return True
+
+    def _drop_dead(self) -> None:
+        """Calls that left stay in the heap until they come up; once they are the most, it is built anew."""
+        self._expiries = list({entry[1]: entry for entry in self._expiries if entry[2].line is not None}.values())
+        heapify(self._expiries)
 
 
 def head_order(line: Line) -> tuple[int, int]:

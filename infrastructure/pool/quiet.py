@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.states import Band
+from infrastructure.pool.states import INTERACTIVE
 
 if TYPE_CHECKING:
     from infrastructure.pool.lanes import Lane
@@ -25,24 +25,26 @@ _USUAL_BATCH = 512
 """Ollama's `num_batch` where the lane does not set one."""
 
 
-def disturbs(ticket: Ticket, berth: Berth, speed: float | None, cached: int, now: float) -> bool:
+def disturbs(ticket: Ticket, berth: Berth, speed: float, cached: int, now: float) -> bool:
     """Whether a call of a lower band would make a stream that a person reads stall for too long.
 
     Args:
         ticket: the call.
         berth: the slots of its lane on the server.
-        speed: tokens a second of prompts there; None, not known, disturbs nobody.
+        speed: tokens a second of prompts there.
         cached: tokens of its prompt that lie in the cache there.
         now: seconds.
     """
-    if speed is None or gap_seconds(ticket.lane, ticket.prompt_tokens - cached, speed) <= GAP_SECONDS:
+    if gap_seconds(ticket.lane, ticket.prompt_tokens - cached, speed) <= GAP_SECONDS:
         return False
     if now - ticket.queued_since >= PATIENCE_SECONDS:
         return False
-    return any(reader.read for reader in berth.serves(Band.INTERACTIVE))
+    return any(reader.read for reader in berth.serves(INTERACTIVE))
 
 
 def gap_seconds(lane: Lane, uncached: int, speed: float) -> float:
     """How long streams beside it get no token: the time of one batch."""
-    batch = lane.options.get("num_batch") or _USUAL_BATCH
-    return max(0, min(uncached, batch)) / speed
+    if uncached <= 0:
+        return 0.0
+    batch = lane.num_batch or _USUAL_BATCH
+    return min(uncached, batch) / speed

@@ -15,7 +15,7 @@ from infrastructure.pool.server_state import Move
 from infrastructure.pool.swaps import Later, SwapGate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from infrastructure.pool.affinity import PrefixOwners
     from infrastructure.pool.estimates import Estimates
@@ -47,32 +47,28 @@ class Residency:
         self._owners = owners
         self._servers = servers
         self._gate = SwapGate(queue, estimates, servers)
-        self._hosts: dict[Lane, list[ServerState]] = {}
+        self._hosts: dict[Lane, dict[ServerState, None]] = {}
         self._again: dict[Lane, float] = {}
-        self._due = 0.0
+        self.wake_at = 0.0
+        """When the gate may decide otherwise although nothing has happened."""
         self._before: dict[str, frozenset[str]] = {}
 
     # --------------------------------------------------------------------------------------- questions
-    def hosts(self, lane: Lane) -> list[ServerState]:
-        """The servers that are up and have the lane loaded."""
+    def hosts(self, lane: Lane) -> Collection[ServerState]:
+        """The servers that are up and have the lane loaded; to ask for one costs the same with more of them."""
         hosts = self._hosts.get(lane)
         if hosts is None:
-            hosts = self._hosts[lane] = [
+            hosts = self._hosts[lane] = dict.fromkeys(
                 server
                 for server in self._servers
                 if server.serving and needs_no_load(server, lane) and holds(server, lane)
-            ]
+            )
         return hosts
-
-    @property
-    def wake_at(self) -> float:
-        """When the gate may decide otherwise although nothing has happened."""
-        return self._due
 
     # --------------------------------------------------------------------------------------- decisions
     def decide(self, now: float) -> list[tuple[ServerState, Ticket]]:
         """The calls to be sent now so that their model gets loaded, and where to."""
-        if self.settling or now < self._due:
+        if self.settling or now < self.wake_at:
             return []
         for lane in self._queue.lanes():
             if self._again.get(lane, 0.0) <= now and not self._is_uncertain(lane):
@@ -84,7 +80,7 @@ class Residency:
                 if ticket is not None:
                     server.moved_at = now
                     found.append((server, ticket))
-        self._due = min((self._again.get(lane, math.inf) for lane in self._queue.lanes()), default=math.inf)
+        self.wake_at = min((self._again.get(lane, math.inf) for lane in self._queue.lanes()), default=math.inf)
         self._watch_loads(now)
         return found
 
@@ -97,7 +93,7 @@ class Residency:
             if server.move is not None and server.move.ticket is not None and self._queue.of(server.move.lane):
                 if now - server.looked_at >= WATCH_SECONDS:
                     self.looks.add(server.name)
-                self._due = min(self._due, max(now, server.looked_at) + WATCH_SECONDS)
+                self.wake_at = min(self.wake_at, max(now, server.looked_at) + WATCH_SECONDS)
 
     def _decide(self, lane: Lane, now: float) -> float:
         """Begin a move for the lane if that is right; else when to think again."""
@@ -140,7 +136,7 @@ class Residency:
     def arrived(self, lane: Lane) -> None:
         """A call of the lane waits, and has no server that is ready for it."""
         self._again.pop(lane, None)
-        self._due = 0.0
+        self.wake_at = 0.0
 
     def idle(self) -> None:
         """No call of some lane is in flight on some server: it may have to go, or another one may come."""
@@ -240,4 +236,4 @@ class Residency:
 
     def _think_again(self) -> None:
         self._again.clear()
-        self._due = 0.0
+        self.wake_at = 0.0

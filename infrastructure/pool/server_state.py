@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool.breakers import Breakers
 from infrastructure.pool.learning import SlotLearner, overlap
-from infrastructure.pool.states import Band, Health, SlotState
+from infrastructure.pool.states import SPECULATIVE, Band, Health, SlotState
 from infrastructure.pool.ticket import Slot, Ticket
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from infrastructure.pool.lanes import Lane
 
+_BUSY, _FREE = SlotState.BUSY, SlotState.FREE
 _IDLE_LANES_KEPT = 32
 """Lanes whose free slots are remembered; calls with ever new load options must not make them grow without end."""
 
@@ -26,7 +27,7 @@ _IDLE_LANES_KEPT = 32
 class Berth:
     """The slots of one lane on one server."""
 
-    __slots__ = ("given", "heard", "in_flight", "lane", "learner", "slots", "taken", "urgency", "used_at")
+    __slots__ = ("free", "given", "heard", "in_flight", "lane", "learner", "slots", "taken", "urgency", "used_at")
 
     def __init__(self, lane: Lane, given: int | None) -> None:
         self.lane = lane
@@ -34,6 +35,9 @@ class Berth:
         """How many there are; None: to be learned."""
         self.learner = SlotLearner()
         self.slots: list[Slot] = []
+        """All that were ever used."""
+        self.free: list[Slot] = []
+        """Those of them that are free."""
         self.taken = 0
         """Slots that are busy or being freed."""
         self.in_flight: dict[int, Ticket] = {}
@@ -41,7 +45,7 @@ class Berth:
         """Whether a call here has had a byte since whoever watches last set this to False."""
         self.used_at = float("-inf")
         """When a call other than a guess was last given a slot here."""
-        self.urgency = Band.SPECULATIVE.order
+        self.urgency = SPECULATIVE.order
         """The order of that call's band."""
 
     @property
@@ -57,7 +61,7 @@ class Berth:
         others = [other for other in self.in_flight.values() if other is not ticket]
         self.learner.ended(ticket, others, wait_seconds, now)
         for other in others:
-            other.overlaps.append(overlap(other, ticket, now))
+            other.overlaps += (overlap(other, ticket, now),)
         return self.learner.limit > before
 
     def serves(self, band: Band) -> Iterator[Ticket]:
@@ -153,7 +157,10 @@ class ServerState:
 
     def guesses_first(self, lane: Lane) -> bool:
         """Whether only a slot that may not exist is free, and a guess is in one that does: it gives way instead."""
-        return self.unproven(lane) and any(True for _ in self.berths[lane].serves(Band.SPECULATIVE))
+        berth = self.berths.get(lane)
+        if berth is None or berth.given is not None or berth.taken < berth.learner.proven:
+            return False
+        return any(True for _ in berth.serves(SPECULATIVE))
 
     def cancelling(self, lane: Lane) -> int:
         """Slots of the lane that are being freed."""
@@ -169,31 +176,33 @@ class ServerState:
         """Give the call a free slot of its lane; there must be one."""
         lane = ticket.lane
         berth = self.berths.get(lane) or self._new_berth(lane)
-        if berth.taken >= berth.capacity:
+        if berth.taken >= (berth.learner.limit if berth.given is None else berth.given):
             raise LookupError(f"no free slot for {lane} on {self.name}")
         if ticket.embeds:
             berth.given = 1
-        for slot in berth.slots:
-            if slot.state is SlotState.FREE:
-                break
+        if berth.free:
+            slot = berth.free.pop()
         else:
             slot = Slot(self.name, lane, berth)
             berth.slots.append(slot)
-        slot.become(SlotState.BUSY)
+        slot.become(_BUSY)
         slot.ticket = ticket
         ticket.beside = len(berth.in_flight)
         berth.in_flight[ticket.number] = ticket
-        if ticket.call.band is not Band.SPECULATIVE:
-            berth.used_at, berth.urgency = now, ticket.call.band.order
+        band = ticket.call.band
+        if band is not SPECULATIVE:
+            berth.used_at, berth.urgency = now, band.order
         berth.taken += 1
         self.in_flight += 1
         return slot
 
     def give_back(self, slot: Slot) -> None:
         """The slot's connection is closed: it is free."""
-        slot.become(SlotState.FREE)
+        slot.become(_FREE)
         slot.ticket = None
-        slot.berth.taken -= 1
+        berth = slot.berth
+        berth.free.append(slot)
+        berth.taken -= 1
         self.in_flight -= 1
 
     def resize(self, slots: int | None, places: int | None) -> None:
@@ -217,7 +226,7 @@ class ServerState:
 
     def open_to(self, lane: Lane) -> bool:
         """Whether calls of the lane may be sent: it does not keep failing, and is not on its way out or still in."""
-        if not self.admits(lane):
+        if self.breakers and not self.admits(lane):
             return False
         move = self.move
         if move is None:

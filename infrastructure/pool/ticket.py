@@ -5,13 +5,15 @@ Owns what is remembered of one call from its first wait to its end, and the slot
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.states import CALL_STEPS, SLOT_STEPS, CallState, SlotState, step
+from infrastructure.pool.states import CALL_STEPS, SLOT_STEPS, BadTransition, CallState, SlotState
 
 if TYPE_CHECKING:
+    from infrastructure.pool.affinity import Conversation
     from infrastructure.pool.calls import Call
+    from infrastructure.pool.fairness import Account
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.line import Line
     from infrastructure.pool.server_state import Berth
@@ -30,7 +32,9 @@ class Slot:
 
     def become(self, state: SlotState) -> None:
         """Change the state, along the table only."""
-        self.state = step(SLOT_STEPS, self.state, state)
+        if state not in SLOT_STEPS[self.state]:
+            raise BadTransition(self.state, state)
+        self.state = state
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -40,14 +44,18 @@ class Ticket:
     number: int
     lane: Lane
     call: Call
+    account: Account
+    """What its client has had, in its band."""
     enqueued_at: float
     expires_at: float
     """When it is given up if it still waits: its deadline or the queue limit, whichever is first."""
     state: CallState = CallState.QUEUED
+    conversation: Conversation | None = None
+    """Its lane and prefix, where it has one."""
     slot: Slot | None = None
     line: Line | None = None
     """Where it waits."""
-    excluded: frozenset[str] = field(default_factory=frozenset[str])
+    excluded: frozenset[str] = frozenset()
     """Servers that have failed it."""
     begun: bool = False
     """Whether the caller has had a part of the answer: then it can no longer move."""
@@ -66,7 +74,7 @@ class Ticket:
     """Calls of its lane that were in flight there when it got its slot."""
     placed_at: float = 0
     """When it got its slot."""
-    overlaps: list[float] = field(default_factory=list[float])
+    overlaps: tuple[float, ...] = ()
     """How long calls that have ended meanwhile were being answered beside it, in seconds."""
     loads: bool = False
     """Whether it was sent where its model has to be loaded first."""
@@ -78,7 +86,9 @@ class Ticket:
 
     def become(self, state: CallState) -> None:
         """Change the state, along the table only."""
-        self.state = step(CALL_STEPS, self.state, state)
+        if state not in CALL_STEPS[self.state]:
+            raise BadTransition(self.state, state)
+        self.state = state
 
     def twin(self, number: int) -> Ticket:
         """Another ticket for the same call, as it was when it came."""
@@ -86,6 +96,8 @@ class Ticket:
             number=number,
             lane=self.lane,
             call=self.call,
+            account=self.account,
+            conversation=self.conversation,
             enqueued_at=self.enqueued_at,
             expires_at=self.expires_at,
             prompt_tokens=self.prompt_tokens,

@@ -66,9 +66,7 @@ def _shares(dispatcher: Dispatcher) -> Mapping[Band, Mapping[str, float]]:
     asking: dict[Band, dict[str, float]] = {}
     for ticket in dispatcher.tickets():
         band, client = ticket.call.band, ticket.call.client
-        counters = dispatcher.scheduler.queue.shares[band].counters
-        if client in counters:
-            asking.setdefault(band, {})[client] = counters[client]
+        asking.setdefault(band, {})[client] = ticket.account.counter
     return asking
 
 

@@ -20,7 +20,7 @@ def scheduler(told: list[tuple[str, str]]) -> Scheduler:
 
 
 def up(scheduler: Scheduler, name: str) -> None:
-    scheduler.up(name, models=("m:latest",), loaded=(), now=1.0)
+    scheduler.roster.up(name, models=("m:latest",), loaded=(), now=1.0)
 
 
 def test_a_server_that_stays_down_is_told_of_once_and_then_that_it_is_back(
@@ -28,8 +28,8 @@ def test_a_server_that_stays_down_is_told_of_once_and_then_that_it_is_back(
 ) -> None:
     up(scheduler, "one")
     assert told == []  # nothing was known of it before: it is not back
-    scheduler.down("one", "connection refused", 2.0)
-    scheduler.down("one", "connection refused", 3.0)
+    scheduler.roster.down("one", "connection refused", 2.0)
+    scheduler.roster.down("one", "connection refused", 3.0)
     up(scheduler, "one")
     up(scheduler, "one")
     assert told == [("one", "connection refused"), ("one", "")]
@@ -38,17 +38,17 @@ def test_a_server_that_stays_down_is_told_of_once_and_then_that_it_is_back(
 def test_a_server_that_is_drained_is_out_until_it_gets_calls_again(
     scheduler: Scheduler, told: list[tuple[str, str]]
 ) -> None:
-    scheduler.set_draining("two", True)
-    scheduler.down("two", "connection refused", 2.0)
-    scheduler.set_draining("two", False)
+    scheduler.roster.set_draining("two", True)
+    scheduler.roster.down("two", "connection refused", 2.0)
+    scheduler.roster.set_draining("two", False)
     assert told == [("two", "drained")]  # it is still down
     up(scheduler, "two")
     assert told == [("two", "drained"), ("two", "")]
 
 
 def test_one_that_was_removed_does_not_come_back(scheduler: Scheduler, told: list[tuple[str, str]]) -> None:
-    scheduler.down("two", "gone", 2.0)
-    scheduler.remove_server("two")
-    scheduler.add_server("two", 1, None)
+    scheduler.roster.down("two", "gone", 2.0)
+    scheduler.roster.remove("two")
+    scheduler.roster.add("two", 1, None)
     up(scheduler, "two")
     assert told == [("two", "gone")]

@@ -44,7 +44,7 @@ def test_calls_go_to_the_other_server_meanwhile_and_other_models_stay():
     for name in bench.slots:
         bench.up(name, loaded=("a:latest", "b:latest"))
     for _ in range(FAILURES):
-        bench.scheduler.failed("one", A, bench.now)
+        bench.scheduler.roster.failed("one", A, bench.now)
     calls = [bench.call(A), bench.call(A), bench.call(A), bench.call(B)]
     bench.place()
 
@@ -56,7 +56,7 @@ def test_one_call_tries_when_the_time_has_come_and_its_success_opens_the_door():
     bench = Bench(slots={"one": 2})
     bench.up("one", loaded=("a:latest",))
     for _ in range(FAILURES):
-        bench.scheduler.failed("one", A, bench.now)
+        bench.scheduler.roster.failed("one", A, bench.now)
     calls = [bench.call(A) for _ in range(3)]
     assert bench.place() == []
     assert bench.scheduler.stranded() == []

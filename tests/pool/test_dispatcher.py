@@ -52,7 +52,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def dispatcher(clock: Clock):
     made = Dispatcher({"one": ServerSettings(url="http://127.0.0.1:1", slots=1)}, PoolSettings(), clock)
-    made.scheduler.up("one", models=["a:latest"], loaded=["a:latest"], now=clock.now)
+    made.scheduler.roster.up("one", models=["a:latest"], loaded=["a:latest"], now=clock.now)
     yield made
     await made.aclose()
 
@@ -156,11 +156,11 @@ async def test_a_server_that_failed_another_call_is_looked_at_before_a_call_is_r
     servers = {name: ServerSettings(url=f"http://127.0.0.1:{port}") for port, name in ((1, "one"), (2, "two"))}
     dispatcher = Dispatcher(servers, PoolSettings(), clock)
     for name in servers:
-        dispatcher.scheduler.up(name, models=["a:latest"], loaded=["a:latest"], now=clock.now)
+        dispatcher.scheduler.roster.up(name, models=["a:latest"], loaded=["a:latest"], now=clock.now)
     run = Run(dispatcher, Band.BATCH)
     slot = await run.turn
     other = "two" if slot.server == "one" else "one"
-    dispatcher.scheduler.up(other, models=["a:latest"], loaded=["a:latest"], now=clock.now)
+    dispatcher.scheduler.roster.up(other, models=["a:latest"], loaded=["a:latest"], now=clock.now)
     dispatcher.blame(other, LANE, ServerUnreachable("reset"), answering=False)
     dispatcher.move(run.ticket, slot.server)
     dispatcher.free(slot)
@@ -173,9 +173,9 @@ async def test_a_server_that_failed_another_call_is_looked_at_before_a_call_is_r
 async def test_a_look_that_began_before_a_call_was_made_does_not_refuse_it(clock: Clock):
     """The server may have come up meanwhile: it is looked at once more."""
     dispatcher = Dispatcher({"one": ServerSettings(url="http://127.0.0.1:1")}, PoolSettings(), clock)
-    dispatcher.scheduler.look_begins("one")
+    dispatcher.scheduler.roster.look_begins("one")
     run = Run(dispatcher, Band.BATCH)
-    dispatcher.scheduler.down("one", "refused", clock.now)
+    dispatcher.scheduler.roster.down("one", "refused", clock.now)
     dispatcher.pump()
 
     assert run.ticket.state is CallState.QUEUED

@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 import pytest
 
 from infrastructure.pool.calls import Call
+from infrastructure.pool.fairness import Account
 from infrastructure.pool.lanes import Lane
 from infrastructure.pool.learning import SlotLearner
 from infrastructure.pool.scheduler import Scheduler
@@ -33,7 +34,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler({"one": None}, queue_length=1000)
-        self.scheduler.up("one", models=["a:latest"], loaded=["a:latest"], now=0)
+        self.scheduler.roster.up("one", models=["a:latest"], loaded=["a:latest"], now=0)
 
     @property
     def proven(self) -> int:
@@ -87,7 +88,7 @@ def test_slots_are_known_after_some_calls_and_never_more_than_one_waits_for_find
 def test_one_that_waited_for_the_slot_of_another_proves_none_for_a_third():
     """Two slots: of two calls sent at once the second waits until a call that was there before has ended."""
     scheduler = Scheduler({"one": None}, queue_length=10)
-    scheduler.up("one", models=["a:latest"], loaded=["a:latest"], now=0)
+    scheduler.roster.up("one", models=["a:latest"], loaded=["a:latest"], now=0)
     calls = [scheduler.enqueue(LANE, Call(), now=0, expires_at=100)[0] for _ in range(3)]
     scheduler.servers["one"].take(calls[0], 0)  # makes the berth
     berth = scheduler.servers["one"].berths[LANE]
@@ -106,7 +107,9 @@ def test_single_waits_among_calls_that_did_not_wait_prove_nothing():
     learner = SlotLearner()
     learner.proven = 4
     for number in range(20):
-        ticket = Ticket(number=number, lane=LANE, call=Call(), enqueued_at=0, expires_at=1, beside=3)
+        ticket = Ticket(
+            number=number, lane=LANE, call=Call(), account=Account("ann"), enqueued_at=0, expires_at=1, beside=3
+        )
         learner.ended(ticket, [], 0.3 if number % 2 else 0.0, now=float(number))
 
     assert (learner.proven, learner.limit) == (4, 5)

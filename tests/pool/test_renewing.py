@@ -49,7 +49,7 @@ def test_a_model_with_less_than_a_minute_to_live_expires_soon(left: float, soon:
 def up(*loaded: Lane) -> Scheduler:
     scheduler = Scheduler({"x": 1}, queue_length=10, places={"x": 1})
     names = [WORDS.model, OTHER.model]
-    scheduler.up("x", models=names, loaded=[lane.model for lane in loaded], now=0)
+    scheduler.roster.up("x", models=names, loaded=[lane.model for lane in loaded], now=0)
     for lane in loaded:
         scheduler.servers["x"].answered(lane)
     return scheduler

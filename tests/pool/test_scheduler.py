@@ -35,7 +35,7 @@ class Bench:
             self.up(name)
 
     def up(self, name: str, *, models: tuple[str, ...] | None = None, loaded: tuple[str, ...] = ()) -> None:
-        self.scheduler.up(name, models=self.models if models is None else models, loaded=loaded, now=self.now)
+        self.scheduler.roster.up(name, models=self.models if models is None else models, loaded=loaded, now=self.now)
 
     def call(self, lane: Lane = A, band: Band = Band.INTERACTIVE, *, patience: float = 1000) -> Ticket:
         ticket, _ = self.scheduler.enqueue(lane, Call(band=band), now=self.now, expires_at=self.now + patience)
@@ -66,7 +66,7 @@ class Bench:
         """The lane is loaded on the server."""
         server = self.scheduler.servers[name]
         server.answered(lane)
-        self.scheduler.settling = False
+        self.scheduler.roster.settling = False
 
 
 def where(ticket: Ticket) -> str | None:
@@ -156,7 +156,7 @@ def test_a_lane_goes_where_it_is_loaded_itself_rather_than_its_model_with_other_
 def test_a_server_that_lacks_the_model_is_no_candidate_and_one_that_would_not_say_is():
     bench = Bench(slots={"one": 1, "two": 1})
     bench.up("one", models=("b:latest",))
-    bench.scheduler.up("two", models=None, loaded=None, now=0)
+    bench.scheduler.roster.up("two", models=None, loaded=None, now=0)
     ticket = bench.call(A)
     bench.place()
 
@@ -184,13 +184,13 @@ def test_a_server_gets_calls_only_while_it_is_up(health: Health):
 
 def test_while_servers_are_still_asked_only_a_loaded_model_is_placed():
     bench = Bench(slots={"one": 1, "two": 1})
-    bench.scheduler.settling = True
+    bench.scheduler.roster.settling = True
     cold = bench.call(A)
     warm = bench.call(B)
     bench.up("two", loaded=("b:latest",))
 
     assert bench.place() == [warm]
-    bench.scheduler.settling = False
+    bench.scheduler.roster.settling = False
     assert bench.place() == [cold]
 
 
@@ -455,7 +455,7 @@ def test_what_a_server_had_loaded_is_forgotten_when_it_goes_down():
     server = bench.scheduler.servers["one"]
     server.answered(A)
     assert server.loaded(A) == 2
-    bench.scheduler.down("one", "refused", 1)
+    bench.scheduler.roster.down("one", "refused", 1)
 
     assert server.loaded(A) == 0
     assert server.reason == "refused"
@@ -473,7 +473,7 @@ def test_the_lane_of_a_loaded_model_is_kept_until_the_server_no_longer_lists_it(
 
 def test_a_missing_model_is_remembered():
     bench = Bench()
-    bench.scheduler.lacks("one", "a:latest")
+    bench.scheduler.roster.lacks("one", "a:latest")
     ticket = bench.call()
 
     assert bench.place() == []
@@ -518,7 +518,7 @@ def test_a_guess_loads_nothing_where_it_would_have_to_give_way_at_once():
 
 def test_a_load_that_is_called_off_gives_the_next_lane_its_chance_at_once():
     bench = Bench(slots={"one": 1, "two": 1}, places={"one": 1, "two": 1})
-    bench.scheduler.down("two", "gone", 0)
+    bench.scheduler.roster.down("two", "gone", 0)
     first = bench.call(A)
     second, wide = bench.call(A), bench.call(A_WIDE)
     assert bench.place() == [first]

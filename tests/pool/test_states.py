@@ -6,7 +6,14 @@ from itertools import product
 
 import pytest
 
-from infrastructure.pool.states import CALL_STEPS, SLOT_STEPS, BadTransition, Band, CallState, SlotState, step
+from infrastructure.pool.calls import Call
+from infrastructure.pool.fairness import Account
+from infrastructure.pool.lanes import Lane
+from infrastructure.pool.server_state import Berth
+from infrastructure.pool.states import CALL_STEPS, BadTransition, Band, CallState, SlotState
+from infrastructure.pool.ticket import Slot, Ticket
+
+LANE = Lane("a:latest")
 
 ALLOWED = {
     ("queued", "placed"),
@@ -27,21 +34,38 @@ ALLOWED = {
 
 @pytest.mark.parametrize(("before", "after"), list(product(CallState, CallState)))
 def test_a_call_goes_only_the_ways_of_its_table(before: CallState, after: CallState):
+    call = Call()
+    ticket = Ticket(
+        number=1,
+        lane=LANE,
+        call=call,
+        account=Account(call.client),
+        enqueued_at=0,
+        expires_at=1,
+        state=before,
+    )
     if (before, after) in ALLOWED:
-        assert step(CALL_STEPS, before, after) is after
+        ticket.become(after)
+        assert ticket.state is after
     else:
         with pytest.raises(BadTransition):
-            step(CALL_STEPS, before, after)
+            ticket.become(after)
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(SlotState, SlotState)))
 def test_a_slot_is_freed_through_its_table_only(before: SlotState, after: SlotState):
-    allowed = {("free", "busy"), ("busy", "free"), ("busy", "cancelling"), ("cancelling", "free")}
-    if (before, after) in allowed:
-        assert step(SLOT_STEPS, before, after) is after
+    slot = Slot("one", LANE, Berth(LANE, 1), state=before)
+    if (before.value, after.value) in {
+        ("free", "busy"),
+        ("busy", "free"),
+        ("busy", "cancelling"),
+        ("cancelling", "free"),
+    }:
+        slot.become(after)
+        assert slot.state is after
     else:
         with pytest.raises(BadTransition):
-            step(SLOT_STEPS, before, after)
+            slot.become(after)
 
 
 def test_every_state_of_a_call_can_be_reached_and_left_or_is_final():

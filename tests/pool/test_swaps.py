@@ -23,7 +23,7 @@ class Pool:
         )
         for name, lane in servers.items():
             loaded = () if lane is None else (lane.model,)
-            self.scheduler.up(name, models=None, loaded=loaded, now=0.0)
+            self.scheduler.roster.up(name, models=None, loaded=loaded, now=0.0)
         for lane in (A, B, C):
             self.scheduler.estimates.loaded(lane, LOAD)
 
@@ -162,7 +162,7 @@ def test_a_look_that_shows_a_load_to_be_over_also_shows_what_had_to_go():
     loader = pool.call(B)
     assert pool.place() == [loader]
     pool.now = LOAD
-    pool.scheduler.up("one", models=None, loaded=[B.model], now=pool.now)
+    pool.scheduler.roster.up("one", models=None, loaded=[B.model], now=pool.now)
     assert pool.scheduler.servers["one"].places == 1
     pool.call(A)
     pool.place()
@@ -176,8 +176,8 @@ def test_a_lane_whose_last_server_has_idled_is_still_wanted_if_it_was_used_elsew
     pool = Pool({"one": A, "two": B, "three": C})
     pool.now = 100.0
     pool.finish_all([pool.call(B), pool.call(C)])
-    pool.scheduler.up("one", models=None, loaded=[B.model], now=pool.now)
-    pool.scheduler.up("two", models=None, loaded=[A.model], now=pool.now)
+    pool.scheduler.roster.up("one", models=None, loaded=[B.model], now=pool.now)
+    pool.scheduler.roster.up("two", models=None, loaded=[A.model], now=pool.now)
     for _ in range(200):
         pool.call(C)
     pool.place()
@@ -204,10 +204,10 @@ def test_where_nobody_knows_what_fits_a_lane_that_has_a_server_takes_its_time_to
 def test_a_model_that_has_to_go_is_not_believed_in_memory_because_it_is_still_listed():
     """A real server lists it until the load has come so far; a call sent to it then would wait behind the new one."""
     scheduler = Scheduler({"one": 2}, queue_length=10, places={"one": 1})
-    scheduler.up("one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0)
+    scheduler.roster.up("one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0)
     loader, _ = scheduler.enqueue(Lane("b:latest"), Call(), now=0, expires_at=100)
     assert scheduler.place(0) == [loader]
-    scheduler.up(
+    scheduler.roster.up(
         "one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0.1, loads=scheduler.servers["one"].loads
     )
     for state in (CallState.CONNECTING, CallState.WAITING, CallState.STREAMING):
@@ -222,13 +222,13 @@ def test_a_model_that_has_to_go_is_not_believed_in_memory_because_it_is_still_li
 
 def test_a_list_from_before_a_load_is_not_believed():
     scheduler = Scheduler({"one": 2}, queue_length=10, places={"one": 1})
-    scheduler.up("one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0)
+    scheduler.roster.up("one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0)
     asked = scheduler.servers["one"].loads
     loader, _ = scheduler.enqueue(Lane("b:latest"), Call(), now=0, expires_at=100)
     scheduler.place(0)
     for state in (CallState.CONNECTING, CallState.WAITING, CallState.STREAMING):
         scheduler.advance(loader, state)
     scheduler.answered(loader, "one", 0.3)
-    scheduler.up("one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0.4, loads=asked)
+    scheduler.roster.up("one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0.4, loads=asked)
 
     assert list(scheduler.servers["one"].resident()) == ["b:latest"]

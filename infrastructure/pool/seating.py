@@ -1,0 +1,136 @@
+"""Calls wait, get a slot and leave it.
+
+Owns the way of a call between the queue and a server's slots, and what goes with it: what its client is charged, whose
+cache its conversation is in, what is worth a look now.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infrastructure.pool.states import Band, CallState, SlotState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infrastructure.pool.affinity import PrefixOwners
+    from infrastructure.pool.agenda import Agenda
+    from infrastructure.pool.lanes import Lane
+    from infrastructure.pool.queue import CallQueue
+    from infrastructure.pool.residency import Residency
+    from infrastructure.pool.server_state import ServerState
+    from infrastructure.pool.ticket import Slot, Ticket
+
+_PLACED, _DONE = CallState.PLACED, CallState.DONE
+_OVER = frozenset(state for state in CallState if state.final)
+
+
+class Seating:
+    """The steps between waiting and having a slot. Nothing is decided here."""
+
+    def __init__(
+        self,
+        servers: Mapping[str, ServerState],
+        queue: CallQueue,
+        owners: PrefixOwners,
+        residency: Residency,
+        agenda: Agenda,
+    ) -> None:
+        self.in_flight: dict[Band, int] = dict.fromkeys(Band, 0)
+        self._servers = servers
+        self._queue = queue
+        self._owners = owners
+        self._residency = residency
+        self._agenda = agenda
+
+    def wait(self, ticket: Ticket) -> None:
+        """The call is queued."""
+        if ticket.conversation is not None:
+            ticket.owner = self._owners.of(ticket.conversation)
+        self._queue.put(ticket)
+        lane, agenda = ticket.lane, self._agenda
+        agenda.arrived[lane] = None
+        if ticket.excluded or not self._residency.hosts(lane):
+            agenda.doubtful = True
+            self._residency.arrived(lane)
+
+    def withdraw(self, ticket: Ticket, state: CallState) -> None:
+        """A waiting call leaves the queue for good."""
+        last = self._queue.remove(ticket)
+        ticket.become(state)
+        self._queue.shares[ticket.call.band].leave(ticket.account)
+        if last:
+            self._called_off(ticket.lane)
+
+    def give(self, ticket: Ticket, server: ServerState, now: float) -> None:
+        """A waiting call gets a slot on this server; its conversation is evaluated there from now on."""
+        if self._queue.remove(ticket):
+            self._called_off(ticket.lane)
+        ticket.attempts += 1
+        waited = now - ticket.queued_since
+        if waited > 0:
+            ticket.queued_seconds += waited
+        self.take(ticket, server, now)
+        conversation = ticket.conversation
+        if conversation is not None and ticket.owner != server.name:
+            self._owners.take(conversation, server.name, ticket.prompt_tokens)
+            self._queue.own(conversation, server.name)
+
+    def take(self, ticket: Ticket, server: ServerState, now: float) -> None:
+        """The call gets a slot on this server, and its client is charged for it."""
+        band = ticket.call.band
+        ticket.become(_PLACED)
+        ticket.slot = server.take(ticket, now)
+        ticket.first_byte_at = None
+        ticket.placed_at = now
+        ticket.overlaps = ()
+        ticket.charged = self._queue.shares[band].charge(ticket.account, ticket.prompt_tokens)
+        self.in_flight[band] += 1
+
+    def leave(self, ticket: Ticket, state: CallState) -> Slot:
+        """A call in flight leaves its slot, which is not free yet."""
+        slot = ticket.slot
+        if slot is None:
+            raise LookupError(f"call {ticket.number} holds no slot")
+        ticket.become(state)
+        ticket.slot = None
+        slot.ticket = None
+        del slot.berth.in_flight[ticket.number]
+        band = ticket.call.band
+        self.in_flight[band] -= 1
+        server = self._servers[slot.server]
+        if state is not _DONE:
+            if ticket.first_byte_at is None:
+                ticket.account.settle(ticket.charged, 0, 0)
+            if self._residency.failed(ticket, server):
+                self._agenda.reopen()
+        elif server.move is not None and self._residency.answered(ticket, server):
+            self._agenda.reopen()
+        if state in _OVER:
+            self._queue.shares[band].leave(ticket.account)
+        if ticket.read and self._agenda.quiet:
+            self._reader_left(slot)
+        return slot
+
+    def free(self, slot: Slot) -> None:
+        """The slot's connection is closed."""
+        self._servers[slot.server].give_back(slot)
+        self._agenda.freed[slot.server, slot.lane] = None
+
+    def cancel(self, ticket: Ticket, state: CallState) -> Slot:
+        """A call in flight ends otherwise than answered; its slot is cancelling until it is freed."""
+        slot = self.leave(ticket, state)
+        slot.become(SlotState.CANCELLING)
+        return slot
+
+    def _reader_left(self, slot: Slot) -> None:
+        """What was kept for its sake may be given now."""
+        here = slot.server, slot.lane
+        if here in self._agenda.quiet:
+            self._agenda.quiet.discard(here)
+            self._agenda.freed[here] = None
+
+    def _called_off(self, lane: Lane) -> None:
+        """No call of the lane waits any longer: nothing needs to be loaded for it."""
+        if self._residency.call_off(lane):
+            self._agenda.reopen()
