@@ -21,7 +21,7 @@ _QUIET_CHECK_SECONDS = 1.0
 class Agenda:
     """Places and lanes to look at."""
 
-    def __init__(self, queue: CallQueue, residency: Residency, quiet: set[tuple[str, Lane]]) -> None:
+    def __init__(self, queue: CallQueue, residency: Residency, quiet: dict[tuple[str, Lane], None]) -> None:
         self.freed: dict[tuple[str, Lane], None] = {}
         """Servers and lanes that have a slot more than before, the first first."""
         self.arrived: dict[Lane, None] = {}
@@ -47,7 +47,7 @@ class Agenda:
 
     def quiet_is_over(self) -> None:
         """What was kept for a reader's sake may be given now."""
-        self.freed.update(dict.fromkeys(self.quiet))
+        self.freed.update(self.quiet)
         self.quiet.clear()
         self.quiet_until = math.inf
 
@@ -58,6 +58,6 @@ class Agenda:
 
     def forget(self, server: str) -> None:
         """A server is gone: nothing is to be looked at there."""
-        for place in [place for place in self.freed if place[0] == server]:
-            del self.freed[place]
-        self.quiet -= {place for place in self.quiet if place[0] == server}
+        for places in (self.freed, self.quiet):
+            for place in [place for place in places if place[0] == server]:
+                del places[place]

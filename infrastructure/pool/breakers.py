@@ -73,42 +73,40 @@ class Breaker:
 class Breakers:
     """Those of one server: of the lanes that have failed there lately."""
 
-    __slots__ = ("_of",)
+    __slots__ = ("of",)
 
     def __init__(self) -> None:
-        self._of: dict[Lane, Breaker] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._of)
+        self.of: dict[Lane, Breaker] = {}
+        """By lane."""
 
     def get(self, lane: Lane) -> Breaker | None:
         """The lane's, if it has failed lately."""
-        return self._of.get(lane)
+        return self.of.get(lane)
 
     def admit(self, lane: Lane, in_flight: int) -> bool:
         """Whether a call of the lane may pass beside so many."""
-        breaker = self._of.get(lane)
+        breaker = self.of.get(lane)
         return breaker is None or breaker.admits(in_flight)
 
     def failed(self, lane: Lane, now: float) -> float:
         """A call of the lane failed; when one may try again if it is left alone from now on, infinity if it is not."""
-        breaker = self._of.setdefault(lane, Breaker())
+        breaker = self.of.setdefault(lane, Breaker())
         return breaker.opens_at if breaker.failed(now) else math.inf
 
     def shut(self, lane: Lane) -> None:
         """The lane gets no calls until it `succeeded`."""
-        self._of.setdefault(lane, Breaker()).shut()
+        self.of.setdefault(lane, Breaker()).shut()
 
     def succeeded(self, lane: Lane) -> bool:
         """A call of the lane was answered; whether that ends some failures in a row."""
-        return self._of.pop(lane, None) is not None
+        return self.of.pop(lane, None) is not None
 
     def half_open(self, now: float) -> list[Lane]:
         """Let one call try each lane whose time has come; those lanes."""
-        return [lane for lane, breaker in self._of.items() if breaker.half_open(now)]
+        return [lane for lane, breaker in self.of.items() if breaker.half_open(now)]
 
     @property
     def opens_at(self) -> float:
         """When the next lane may be tried; infinity if none waits for that."""
-        waiting = (each.opens_at for each in self._of.values() if each.state is BreakerState.OPEN)
+        waiting = (each.opens_at for each in self.of.values() if each.state is BreakerState.OPEN)
         return min(waiting, default=math.inf)

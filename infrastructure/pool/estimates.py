@@ -1,6 +1,7 @@
 """How long things take, as far as decisions need it.
 
-Owns small running averages: of a lane's calls, how many there are, its loads, and each server's speed.
+Owns small running averages, of which the newest counts a fifth: of a lane's calls, how many there are, its loads, and
+each server's speed.
 """
 
 from __future__ import annotations
@@ -8,13 +9,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from infrastructure.pool.lanes import Lane
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 _SMOOTHING = 0.2
 _SERVICE_SECONDS = 5.0
@@ -41,31 +40,39 @@ _CACHED_SPEEDUP = 4.0
 
 
 class Estimates:
-    """Running averages; the newest counts a fifth."""
+    """The paces of lanes, and what loads take."""
 
     def __init__(self) -> None:
         self.any_service = _SERVICE_SECONDS
         """Of a call in flight, over all lanes, in seconds."""
-        self._calls: dict[Lane, _Calls] = {}
-        self._calls_on: dict[tuple[str, Lane], float] = {}
+        self._paces: dict[Lane, Pace] = {}
         self._load: dict[str, float] = {}
         self._sizes: dict[str, int] = {}
-        self._first_bytes: dict[Lane, _FirstBytes] = {}
-        self._speed: dict[tuple[str, Lane], float] = {}
+
+    def of(self, lane: Lane) -> Pace:
+        """How the lane's calls go; what it is told counts."""
+        pace = self._paces.get(lane)
+        if pace is None:
+            if len(self._paces) >= _LANES_KEPT:
+                self._paces.clear()
+            pace = self._paces[lane] = Pace(self)
+        return pace
 
     def service(self, lane: Lane) -> float:
         """Seconds that a call of the lane is in flight."""
-        calls = self._calls.get(lane)
-        return self.any_service if calls is None else calls.seconds
+        pace = self._paces.get(lane)
+        return self.any_service if pace is None or pace.seconds is None else pace.seconds
 
     def service_on(self, server: str, lane: Lane) -> float:
         """The same on one server; where it has not been seen there, as anywhere."""
-        return self._calls_on.get((server, lane)) or self.service(lane)
+        pace = self._paces.get(lane)
+        there = None if pace is None else pace.on.get(server)
+        return (there and there.seconds) or self.service(lane)
 
     def flow(self, lane: Lane, now: float) -> float:
         """Calls of the lane that are answered in a second, of late."""
-        calls = self._calls.get(lane)
-        return 0.0 if calls is None else calls.rate(now)
+        pace = self._paces.get(lane)
+        return 0.0 if pace is None else pace.flow(now)
 
     def load(self, lane: Lane) -> float:
         """Seconds that loading the lane's model takes."""
@@ -77,26 +84,21 @@ class Estimates:
 
     def late(self, lane: Lane) -> float | None:
         """Seconds after which a call of the lane is later with its first byte than 95 of 100; None: not known yet."""
-        recent = self._first_bytes.get(lane)
-        return None if recent is None else recent.late
-
-    def answered(self, lane: Lane, seconds: float) -> None:
-        """From sending a call of the lane to its first byte, without a load."""
-        recent = self._first_bytes.get(lane)
-        if recent is None:
-            _put(self._first_bytes, lane, recent := _FirstBytes())
-        recent.add(seconds)
+        pace = self._paces.get(lane)
+        return None if pace is None else pace.late
 
     def prompt_speed(self, server: str, lane: Lane) -> float | None:
         """Tokens a second with which the server evaluates the lane's prompts; None if that is not known."""
-        return self._speed.get((server, lane))
+        pace = self._paces.get(lane)
+        there = None if pace is None else pace.on.get(server)
+        return None if there is None else there.speed
 
     def cached(self, server: str, lane: Lane, tokens: int, seconds: float) -> int:
         """How many tokens of a prompt were in the cache, since the time is too short for them; 0 if that is not known.
 
-        Asked before `evaluated` takes the prompt in.
+        Asked before the pace is told of the prompt.
         """
-        speed = self._speed.get((server, lane))
+        speed = self.prompt_speed(server, lane)
         if speed is None or tokens < _SHORTEST_PROMPT:
             return 0
         evaluated = speed * seconds
@@ -106,81 +108,92 @@ class Estimates:
         """A model takes so many bytes."""
         self._sizes[model] = size
 
-    def served(self, server: str, lane: Lane, seconds: float, now: float) -> None:
-        """A call was in flight for so long."""
-        self.any_service += _SMOOTHING * (seconds - self.any_service)
-        calls = self._calls.get(lane)
-        if calls is None:
-            _put(self._calls, lane, calls := _Calls(seconds, now))
-        calls.count(seconds, now)
-        here = server, lane
-        before = self._calls_on.get(here)
-        if before is None:
-            _put(self._calls_on, here, seconds)
-        else:
-            self._calls_on[here] = before + _SMOOTHING * (seconds - before)
-
     def loaded(self, lane: Lane, seconds: float) -> None:
         """The lane's model took so long to load."""
-        before = self._load.get(lane.model, seconds)
-        _put(self._load, lane.model, before + _SMOOTHING * (seconds - before))
+        before = self._load.get(lane.model)
+        if before is not None:
+            seconds = before + _SMOOTHING * (seconds - before)
+        elif len(self._load) >= _LANES_KEPT:
+            self._load.clear()
+        self._load[lane.model] = seconds
 
-    def evaluated(self, server: str, lane: Lane, tokens: int, seconds: float) -> None:
+
+class Pace:
+    """How the calls of one lane go: how long they take, how many there are, when their first bytes come."""
+
+    __slots__ = ("_answers", "_at", "_count", "_in_order", "_overall", "_recent", "_since", "late", "on", "seconds")
+
+    def __init__(self, overall: Estimates) -> None:
+        self.seconds: float | None = None
+        """That a call is in flight."""
+        self.late: float | None = None
+        """Seconds that 95 of 100 first bytes do not exceed, told anew after every few; None: too few were seen."""
+        self.on: dict[str, PaceThere] = {}
+        """By server."""
+        self._overall = overall
+        self._count = 0.0
+        self._since = self._at = 0.0
+        self._answers = 0
+        self._recent = deque[float]()
+        self._in_order: list[float] = []
+
+    def answered(self, seconds: float) -> None:
+        """From sending a call to its first byte, without a load."""
+        self._answers += 1
+        recent, in_order = self._recent, self._in_order
+        recent.append(seconds)
+        insort(in_order, seconds)
+        if len(recent) > _RECENT:
+            del in_order[bisect_left(in_order, recent.popleft())]
+        if self._answers >= _ENOUGH and self._answers % _EVERY == 0:
+            self.late = in_order[int(0.95 * len(in_order))]
+
+    def served(self, server: str, seconds: float, now: float) -> None:
+        """A call was in flight for so long."""
+        overall = self._overall
+        overall.any_service += _SMOOTHING * (seconds - overall.any_service)
+        before = self.seconds
+        if before is None:
+            self.seconds, self._since, self._count = seconds, now, 1.0
+        else:
+            self.seconds = before + _SMOOTHING * (seconds - before)
+            self._count = 1.0 + self._count * math.exp((self._at - now) / _FLOW_SECONDS)
+        self._at = now
+        there = self.there(server)
+        before = there.seconds
+        there.seconds = seconds if before is None else before + _SMOOTHING * (seconds - before)
+
+    def evaluated(self, server: str, tokens: int, seconds: float) -> None:
         """A prompt took so long. Cached ones are told by their speed, and left out."""
         if tokens < _SHORTEST_PROMPT or seconds <= 0:
             return
-        here = server, lane
-        speed, known = tokens / seconds, self._speed.get(here)
+        there = self.there(server)
+        speed, known = tokens / seconds, there.speed
         if known is None:
-            _put(self._speed, here, speed)
+            there.speed = speed
         elif speed < known:
-            self._speed[here] = known + _SLOWER * (speed - known)
+            there.speed = known + _SLOWER * (speed - known)
         elif speed < known * _CACHED_SPEEDUP:
-            self._speed[here] = known + _SMOOTHING * (speed - known)
+            there.speed = known + _SMOOTHING * (speed - known)
 
-
-class _FirstBytes:
-    """The last so many waits for a first byte, and what 95 of 100 do not exceed: told anew after every few."""
-
-    __slots__ = ("_count", "_in_order", "_recent", "late")
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._recent = deque[float]()
-        self._in_order: list[float] = []
-        self.late: float | None = None
-
-    def add(self, seconds: float) -> None:
-        self._count += 1
-        self._recent.append(seconds)
-        insort(self._in_order, seconds)
-        if len(self._recent) > _RECENT:
-            del self._in_order[bisect_left(self._in_order, self._recent.popleft())]
-        if self._count >= _ENOUGH and self._count % _EVERY == 0:
-            self.late = self._in_order[int(0.95 * len(self._in_order))]
-
-
-class _Calls:
-    """How long a lane's calls take, and a decaying count of them."""
-
-    __slots__ = ("_at", "_count", "_since", "seconds")
-
-    def __init__(self, seconds: float, now: float) -> None:
-        self.seconds = seconds
-        self._count = 0.0
-        self._since = self._at = now
-
-    def count(self, seconds: float, now: float) -> None:
-        self.seconds += _SMOOTHING * (seconds - self.seconds)
-        self._count = 1.0 + self._count * math.exp((self._at - now) / _FLOW_SECONDS)
-        self._at = now
-
-    def rate(self, now: float) -> float:
+    def flow(self, now: float) -> float:
+        """Calls that are answered in a second, of late."""
         seen = _FLOW_SECONDS * (1.0 - math.exp((self._since - now - 1.0) / _FLOW_SECONDS))
         return self._count * math.exp((self._at - now) / _FLOW_SECONDS) / seen
 
+    def there(self, server: str) -> PaceThere:
+        """What is known of one server."""
+        there = self.on.get(server)
+        if there is None:
+            there = self.on[server] = PaceThere()
+        return there
 
-def _put(table: dict[Key, Value], key: Key, value: Value) -> None:
-    if key not in table and len(table) >= _LANES_KEPT:
-        table.clear()
-    table[key] = value
+
+@dataclass(slots=True)
+class PaceThere:
+    """How the calls of a lane go on one server, as far as it was seen."""
+
+    seconds: float | None = None
+    """That a call is in flight."""
+    speed: float | None = None
+    """Of prompts, in tokens a second."""

@@ -17,9 +17,9 @@ _CLIENTS_KEPT = 4096
 class Account:
     """What one client has had of a band, in weighted tokens."""
 
-    __slots__ = ("active", "client", "counter", "credit", "usual")
+    __slots__ = ("_shares", "active", "client", "counter", "credit", "usual")
 
-    def __init__(self, client: str) -> None:
+    def __init__(self, client: str, shares: Shares) -> None:
         self.client = client
         self.active = 0
         """Its calls that wait or are served."""
@@ -29,6 +29,20 @@ class Account:
         """What it was charged too much; it goes off the next charge."""
         self.usual: float | None = None
         """Output tokens of its calls, a running average; None: none was answered yet."""
+        self._shares = shares
+
+    def charge(self, prompt_tokens: int) -> float:
+        """A call got a slot; what was charged for it."""
+        before, credit, usual, shares = self.counter, self.credit, self.usual, self._shares
+        if before > shares.clock:
+            shares.clock = before
+        cost = PROMPT_WEIGHT * prompt_tokens + OUTPUT_WEIGHT * (_FIRST_GUESS_TOKENS if usual is None else usual)
+        if credit > cost:
+            self.credit = credit - cost
+        else:
+            self.counter = before + cost - credit
+            self.credit = 0.0
+        return cost
 
     def settle(self, charged: float, prompt_tokens: int, output_tokens: int) -> None:
         """What the call really took; what was charged too much goes off the next one."""
@@ -40,13 +54,20 @@ class Account:
         usual = self.usual
         self.usual = float(output_tokens) if usual is None else usual + _SMOOTHING * (output_tokens - usual)
 
+    def leave(self) -> None:
+        """A call is over, or was never served."""
+        self.active -= 1
+        if not self.active:
+            self._shares.forget_some()
+
 
 class Shares:
     """The accounts of one band: of the clients that wait or are served, and of the most recent others."""
 
     def __init__(self) -> None:
+        self.clock = 0.0
+        """What the client had had that was last given a slot: where the others are."""
         self._accounts: dict[str, Account] = {}
-        self._clock = 0.0
 
     def enter(self, client: str) -> Account:
         """A call of the client waits; its account.
@@ -55,35 +76,17 @@ class Shares:
         """
         account = self._accounts.get(client)
         if account is None:
-            account = self._accounts[client] = Account(client)
-        if not account.active and account.counter < self._clock:
-            account.counter = self._clock
+            account = self._accounts[client] = Account(client, self)
+        if not account.active and account.counter < self.clock:
+            account.counter = self.clock
         account.active += 1
         return account
 
-    def charge(self, account: Account, prompt_tokens: int) -> float:
-        """A call got a slot; what its client was charged for it."""
-        before, credit, usual = account.counter, account.credit, account.usual
-        if before > self._clock:
-            self._clock = before
-        cost = PROMPT_WEIGHT * prompt_tokens + OUTPUT_WEIGHT * (_FIRST_GUESS_TOKENS if usual is None else usual)
-        if credit > cost:
-            account.credit = credit - cost
-        else:
-            account.counter = before + cost - credit
-            account.credit = 0.0
-        return cost
-
-    def leave(self, account: Account) -> None:
-        """A call of the client is over, or was never served."""
-        account.active -= 1
-        if not account.active and len(self._accounts) > _CLIENTS_KEPT:
-            self._forget()
-
-    def _forget(self) -> None:
-        """Drop the clients that ask nothing now and would be lifted anyway."""
-        self._accounts = {
-            client: account
-            for client, account in self._accounts.items()
-            if account.active or account.counter > self._clock
-        }
+    def forget_some(self) -> None:
+        """Of too many clients, drop those that ask nothing now and would be lifted anyway."""
+        if len(self._accounts) > _CLIENTS_KEPT:
+            self._accounts = {
+                client: account
+                for client, account in self._accounts.items()
+                if account.active or account.counter > self.clock
+            }

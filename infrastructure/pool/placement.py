@@ -16,7 +16,6 @@ from infrastructure.pool.states import BATCH, INTERACTIVE, SPECULATIVE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from infrastructure.pool.affinity import PrefixOwners
     from infrastructure.pool.estimates import Estimates
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.line import Line
@@ -44,12 +43,9 @@ _LOOKED_AT = 8
 class Placement:
     """The rules over one queue."""
 
-    def __init__(
-        self, queue: CallQueue, owners: PrefixOwners, estimates: Estimates, quiet: set[tuple[str, Lane]]
-    ) -> None:
+    def __init__(self, queue: CallQueue, estimates: Estimates, quiet: dict[tuple[str, Lane], None]) -> None:
         """Rules that note in `quiet` where a free slot was kept from a waiting call for a reader's sake."""
         self._queue = queue
-        self._owners = owners
         self._estimates = estimates
         self._quiet = quiet
         self._aged = 0
@@ -152,9 +148,9 @@ class Placement:
         speed = self._estimates.prompt_speed(server.name, lane)
         if speed is None or gap_seconds(lane, ticket.prompt_tokens, speed) <= GAP_SECONDS:
             return False  # even if nothing of it is cached
-        cached = self._owners.cached(ticket.conversation, server.name)
+        cached = 0 if ticket.conversation is None else ticket.conversation.cached(server.name)
         if disturbs(ticket, berth, speed, cached, now):
-            self._quiet.add((server.name, lane))
+            self._quiet[server.name, lane] = None
             return True
         return False
 

@@ -1,12 +1,13 @@
 """The calls that wait.
 
-Owns the numbers of calls, and who waits where: for each lane its lines by band, when each call's time is over, and
-which calls of a conversation wait. What goes next is `placement`'s to say.
+Owns the numbers of calls, and who waits where: for each lane its lines by band, and when each call's time is
+over. What goes next is `placement`'s to say.
 """
 
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush, merge
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.fairness import Shares
@@ -17,10 +18,10 @@ from infrastructure.pool.ticket import Ticket, number_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from infrastructure.pool.affinity import Conversation
     from infrastructure.pool.lanes import Lane
 
 BANDS = tuple(sorted(Band, key=lambda band: band.order))
+_BY_BAND = attrgetter("band.order")
 _DEAD_KEPT = 64
 
 
@@ -33,7 +34,6 @@ class CallQueue:
         self.last_number = 0
         """Of the newest call."""
         self._lines: dict[Lane, list[Line]] = {}
-        self._conversations: dict[Conversation, dict[Ticket, None]] = {}
         self._expiries: list[tuple[float, int, Ticket]] = []
 
     def __len__(self) -> int:
@@ -71,13 +71,8 @@ class CallQueue:
         """Add a call at the place its number gives it: one that comes back is as old as it was."""
         self._line(ticket).put(ticket)
         self.length += 1
-        conversation = ticket.conversation
-        if conversation is not None:
-            waiting = self._conversations.get(conversation)
-            if waiting is None:
-                self._conversations[conversation] = {ticket: None}
-            else:
-                waiting[ticket] = None
+        if ticket.conversation is not None:
+            ticket.conversation.waiting[ticket] = None
         heappush(self._expiries, (ticket.expires_at, ticket.number, ticket))
         if len(self._expiries) > 2 * self.length + _DEAD_KEPT:
             self._drop_dead()
@@ -89,20 +84,10 @@ class CallQueue:
             raise LookupError(f"call {ticket.number} does not wait")
         ticket.line = None
         self.length -= 1
-        conversation = ticket.conversation
-        if conversation is not None:
-            waiting = self._conversations[conversation]
-            del waiting[ticket]
-            if not waiting:
-                del self._conversations[conversation]
+        if ticket.conversation is not None:
+            del ticket.conversation.waiting[ticket]
         line.size -= 1
         return not line.size and self._close(line)
-
-    def own(self, conversation: Conversation, server: str) -> None:
-        """From now on the conversation's beginning lies on this server."""
-        for ticket in self._conversations.get(conversation, ()):
-            if ticket.owner != server and ticket.line is not None:
-                ticket.line.own(ticket, server)
 
     def in_order(self) -> Iterator[Ticket]:
         """Every waiting call: bands one after the other, within a band the oldest first."""
@@ -148,7 +133,7 @@ class CallQueue:
                 return line
         line = Line(band, ticket.lane, excluded)
         lines.append(line)
-        lines.sort(key=_band_order)
+        lines.sort(key=_BY_BAND)
         return line
 
     def _close(self, line: Line) -> bool:
@@ -169,7 +154,3 @@ class CallQueue:
 def head_order(line: Line) -> tuple[int, int]:
     """Higher bands first, then the line with the older call."""
     return line.band.order, line.head.number
-
-
-def _band_order(line: Line) -> int:
-    return line.band.order

@@ -17,7 +17,7 @@ from infrastructure.pool.swaps import Later, SwapGate
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from infrastructure.pool.affinity import PrefixOwners
+    from infrastructure.pool.affinity import Conversations
     from infrastructure.pool.estimates import Estimates
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.queue import CallQueue
@@ -34,7 +34,7 @@ class Residency:
     """The models in memory, over all servers."""
 
     def __init__(
-        self, queue: CallQueue, estimates: Estimates, owners: PrefixOwners, servers: Sequence[ServerState]
+        self, queue: CallQueue, estimates: Estimates, conversations: Conversations, servers: Sequence[ServerState]
     ) -> None:
         self.settling = False
         """Some servers have not yet said what they have loaded: nothing is loaded until they have."""
@@ -44,7 +44,7 @@ class Residency:
         """Calls that were sent where their model had to be loaded."""
         self._queue = queue
         self._estimates = estimates
-        self._owners = owners
+        self._conversations = conversations
         self._servers = servers
         self._gate = SwapGate(queue, estimates, servers)
         self._hosts: dict[Lane, dict[ServerState, None]] = {}
@@ -206,14 +206,14 @@ class Residency:
         gone = server.resident().keys() - loaded
         server.observe_loaded(loaded)
         for lane in [lane for lane in server.berths if lane.model in gone]:
-            self._owners.forget(server.name, lane)
+            self._conversations.forget(server.name, lane)
         if before and not server.places_given:
             server.places = None if before <= loaded else max(1, len(loaded))
 
     def lost(self, server: ServerState) -> None:
         """A server is down: nothing is loaded there."""
         server.observe_loaded(frozenset())
-        self._owners.forget(server.name)
+        self._conversations.forget(server.name)
         self._before.pop(server.name, None)
         if server.move is not None and server.move.ticket is None:
             server.move = None
@@ -221,7 +221,7 @@ class Residency:
     # -------------------------------------------------------------------------------------------- pieces
     def _evict(self, server: ServerState, models: frozenset[str]) -> None:
         for lane in [lane for lane in server.berths if lane.model in models]:
-            self._owners.forget(server.name, lane)
+            self._conversations.forget(server.name, lane)
         server.evict(models)
         self._hosts.clear()
 

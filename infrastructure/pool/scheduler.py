@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infrastructure.pool import placement
-from infrastructure.pool.affinity import PrefixOwners
+from infrastructure.pool.affinity import Conversations
 from infrastructure.pool.agenda import Agenda
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.pool.estimates import Estimates
@@ -54,17 +54,17 @@ class Scheduler:
         self.servers = {name: ServerState(name, slots, places=known.get(name)) for name, slots in servers.items()}
         self.queue = CallQueue()
         self.estimates = Estimates()
-        self.owners = PrefixOwners()
+        self._conversations = Conversations()
         self.reloads = 0
         """Times a server had to load a model that we took for loaded: somebody else's doing, or a full memory."""
         self._order = list(self.servers.values())
         self._queue_length = queue_length
-        quiet = set[tuple[str, Lane]]()
-        self.residency = Residency(self.queue, self.estimates, self.owners, self._order)
-        self._placement = placement.Placement(self.queue, self.owners, self.estimates, quiet)
+        quiet: dict[tuple[str, Lane], None] = {}
+        self.residency = Residency(self.queue, self.estimates, self._conversations, self._order)
+        self._placement = placement.Placement(self.queue, self.estimates, quiet)
         self._agenda = Agenda(self.queue, self.residency, quiet)
         self.roster = Roster(self.servers, self._order, self.queue, self.residency, self._agenda)
-        self._seating = Seating(self.servers, self.queue, self.owners, self.residency, self._agenda)
+        self._seating = Seating(self.servers, self.queue, self.residency, self._agenda)
         self._filling = Filling(self.servers, self.residency, self._agenda, self._placement, self._seating)
         self.attendance = self.roster.attendance
         self.in_flight = self._seating.in_flight
@@ -108,7 +108,7 @@ class Scheduler:
             lane=lane,
             call=call,
             account=queue.shares[call.band].enter(call.client),
-            conversation=None if call.prefix is None else (lane, call.prefix),
+            conversation=None if call.prefix is None else self._conversations.of(lane, call.prefix),
             enqueued_at=now,
             expires_at=expires_at,
             queued_since=now,
@@ -206,24 +206,25 @@ class Scheduler:
         slot = ticket.slot
         if slot is None:
             raise LookupError(f"call {ticket.number} holds no slot")
-        name, lane, berth, estimates = slot.server, slot.lane, slot.berth, self.estimates
+        name, lane, berth, pace = slot.server, slot.lane, slot.berth, self.estimates.of(slot.lane)
         breakers = self.servers[name].breakers
-        if breakers and breakers.succeeded(lane):
+        if breakers.of and breakers.succeeded(lane):
             self._agenda.freed[name, lane] = None
         load = metrics.load_ns / 1e9
         answering = seconds - load
         if ticket.first_byte_at is not None:
-            estimates.answered(lane, max(0.0, answering - (now - ticket.first_byte_at)))
-        estimates.served(name, lane, max(0.0, answering), now)
-        estimates.evaluated(name, lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
+            pace.answered(max(0.0, answering - (now - ticket.first_byte_at)))
+        pace.served(name, max(0.0, answering), now)
+        pace.evaluated(name, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
         if self.residency.load_seen(ticket, load):
             self.reloads += 1
         if berth.given is None and berth.learns_from(ticket, metrics.slot_wait_ns / 1e9, now):
             self._agenda.freed[name, lane] = None
         prompt = metrics.prompt_tokens or ticket.prompt_tokens
         ticket.account.settle(ticket.charged, prompt, metrics.completion_tokens)
-        if ticket.conversation is not None:
-            self.owners.take(ticket.conversation, name, prompt + metrics.completion_tokens)
+        conversation = ticket.conversation
+        if conversation is not None:
+            conversation.server, conversation.tokens = name, prompt + metrics.completion_tokens
 
     def end(self, ticket: Ticket) -> None:
         """A call in flight is done and its connection is free again: so is its slot."""
@@ -274,7 +275,7 @@ class Scheduler:
     def give_up_preempted(self, ticket: Ticket, state: CallState) -> None:
         """A pre-empted call is over."""
         ticket.become(state)
-        self.queue.shares[ticket.call.band].leave(ticket.account)
+        ticket.account.leave()
 
     # --------------------------------------------------------------------------------------------- steps
     def _displaced_by(self, call: Call) -> Ticket:

@@ -13,7 +13,6 @@ from infrastructure.pool.states import Band, CallState, SlotState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infrastructure.pool.affinity import PrefixOwners
     from infrastructure.pool.agenda import Agenda
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.queue import CallQueue
@@ -32,21 +31,19 @@ class Seating:
         self,
         servers: Mapping[str, ServerState],
         queue: CallQueue,
-        owners: PrefixOwners,
         residency: Residency,
         agenda: Agenda,
     ) -> None:
         self.in_flight: dict[Band, int] = dict.fromkeys(Band, 0)
         self._servers = servers
         self._queue = queue
-        self._owners = owners
         self._residency = residency
         self._agenda = agenda
 
     def wait(self, ticket: Ticket) -> None:
         """The call is queued."""
         if ticket.conversation is not None:
-            ticket.owner = self._owners.of(ticket.conversation)
+            ticket.owner = ticket.conversation.server
         self._queue.put(ticket)
         lane, agenda = ticket.lane, self._agenda
         agenda.arrived[lane] = None
@@ -58,7 +55,7 @@ class Seating:
         """A waiting call leaves the queue for good."""
         last = self._queue.remove(ticket)
         ticket.become(state)
-        self._queue.shares[ticket.call.band].leave(ticket.account)
+        ticket.account.leave()
         if last:
             self._called_off(ticket.lane)
 
@@ -73,8 +70,7 @@ class Seating:
         self.take(ticket, server, now)
         conversation = ticket.conversation
         if conversation is not None and ticket.owner != server.name:
-            self._owners.take(conversation, server.name, ticket.prompt_tokens)
-            self._queue.own(conversation, server.name)
+            conversation.goes_to(server.name, ticket.prompt_tokens)
 
     def take(self, ticket: Ticket, server: ServerState, now: float) -> None:
         """The call gets a slot on this server, and its client is charged for it."""
@@ -84,7 +80,7 @@ class Seating:
         ticket.first_byte_at = None
         ticket.placed_at = now
         ticket.overlaps = ()
-        ticket.charged = self._queue.shares[band].charge(ticket.account, ticket.prompt_tokens)
+        ticket.charged = ticket.account.charge(ticket.prompt_tokens)
         self.in_flight[band] += 1
 
     def leave(self, ticket: Ticket, state: CallState) -> Slot:
@@ -107,7 +103,7 @@ class Seating:
         elif server.move is not None and self._residency.answered(ticket, server):
             self._agenda.reopen()
         if state in _OVER:
-            self._queue.shares[band].leave(ticket.account)
+            ticket.account.leave()
         if ticket.read and self._agenda.quiet:
             self._reader_left(slot)
         return slot
@@ -127,7 +123,7 @@ class Seating:
         """What was kept for its sake may be given now."""
         here = slot.server, slot.lane
         if here in self._agenda.quiet:
-            self._agenda.quiet.discard(here)
+            del self._agenda.quiet[here]
             self._agenda.freed[here] = None
 
     def _called_off(self, lane: Lane) -> None:

@@ -226,7 +226,7 @@ class ServerState:
 
     def open_to(self, lane: Lane) -> bool:
         """Whether calls of the lane may be sent: it does not keep failing, and is not on its way out or still in."""
-        if self.breakers and not self.admits(lane):
+        if self.breakers.of and not self.admits(lane):
             return False
         move = self.move
         if move is None:
@@ -235,7 +235,7 @@ class ServerState:
 
     def admits(self, lane: Lane) -> bool:
         """Whether the lane's breaker lets a call pass."""
-        if not self.breakers:
+        if not self.breakers.of:
             return True
         berth = self.berths.get(lane)
         return self.breakers.admit(lane, 0 if berth is None else berth.taken)

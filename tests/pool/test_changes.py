@@ -125,7 +125,7 @@ async def _reply(pool: OllamaConnectionPool, text: str):
 def test_what_cannot_have_been_evaluated_was_cached(tokens: int, seconds: float, cached: int) -> None:
     estimates = Estimates()
     assert estimates.cached("gpu", LANE, tokens, seconds) == 0
-    estimates.evaluated("gpu", LANE, 1000, 1.0)
+    estimates.of(LANE).evaluated("gpu", 1000, 1.0)
     assert estimates.cached("gpu", LANE, tokens, seconds) == cached
 
 

@@ -180,10 +180,10 @@ async def test_a_call_that_moved_asks_one_further_server_and_leaves_none_at_work
 def test_late_is_what_is_later_than_95_of_100():
     estimates = Estimates()
     for number in range(19):
-        estimates.answered(A, float(number))
+        estimates.of(A).answered(float(number))
     assert estimates.late(A) is None
     for number in range(19, 100):
-        estimates.answered(A, float(number))
+        estimates.of(A).answered(float(number))
     assert estimates.late(A) == 95
 
 

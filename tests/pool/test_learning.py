@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 import pytest
 
 from infrastructure.pool.calls import Call
-from infrastructure.pool.fairness import Account
+from infrastructure.pool.fairness import Shares
 from infrastructure.pool.lanes import Lane
 from infrastructure.pool.learning import SlotLearner
 from infrastructure.pool.scheduler import Scheduler
@@ -108,7 +108,7 @@ def test_single_waits_among_calls_that_did_not_wait_prove_nothing():
     learner.proven = 4
     for number in range(20):
         ticket = Ticket(
-            number=number, lane=LANE, call=Call(), account=Account("ann"), enqueued_at=0, expires_at=1, beside=3
+            number=number, lane=LANE, call=Call(), account=Shares().enter("ann"), enqueued_at=0, expires_at=1, beside=3
         )
         learner.ended(ticket, [], 0.3 if number % 2 else 0.0, now=float(number))
 

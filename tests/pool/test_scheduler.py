@@ -293,7 +293,7 @@ def test_a_guess_keeps_the_slot_that_a_reader_keeps_from_a_call_of_a_higher_band
     bench = Bench(slots={"one": 2})
     reader = bench.streaming()
     reader.read = True
-    bench.scheduler.estimates.evaluated("one", A, 100, 1.0)
+    bench.scheduler.estimates.of(A).evaluated("one", 100, 1.0)
     long, guess = bench.call(band=Band.BATCH), bench.call(band=Band.SPECULATIVE)
     long.prompt_tokens = 1000
     decided(bench)

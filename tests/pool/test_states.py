@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from infrastructure.pool.calls import Call
-from infrastructure.pool.fairness import Account
+from infrastructure.pool.fairness import Shares
 from infrastructure.pool.lanes import Lane
 from infrastructure.pool.server_state import Berth
 from infrastructure.pool.states import CALL_STEPS, BadTransition, Band, CallState, SlotState
@@ -39,7 +39,7 @@ def test_a_call_goes_only_the_ways_of_its_table(before: CallState, after: CallSt
         number=1,
         lane=LANE,
         call=call,
-        account=Account(call.client),
+        account=Shares().enter(call.client),
         enqueued_at=0,
         expires_at=1,
         state=before,

@@ -143,9 +143,9 @@ def test_a_lane_gives_up_a_server_only_if_the_others_can_do_what_it_is_asked():
     estimates = pool.scheduler.estimates
     for second in range(60):
         if second % 10 == 0:
-            estimates.served("slow", A, 10 * SERVICE, second)
-        estimates.served("one", A, SERVICE, second)
-        estimates.served("two", B, SERVICE, second)
+            estimates.of(A).served("slow", 10 * SERVICE, second)
+        estimates.of(A).served("one", SERVICE, second)
+        estimates.of(B).served("two", SERVICE, second)
     pool.now = 60.0
     for lane in (*[A] * 4, *[B] * 300):
         pool.call(lane)
