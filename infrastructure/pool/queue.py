@@ -30,14 +30,15 @@ class CallQueue:
 
     def __init__(self) -> None:
         self.shares = {band: Shares() for band in Band}
-        self.length = 0
+        self.calls: dict[int, Ticket] = {}
+        """By number."""
         self.last_number = 0
         """Of the newest call."""
         self._lines: dict[Lane, list[Line]] = {}
-        self._expiries: list[tuple[float, int, Ticket]] = []
+        self._expiries: list[tuple[float, int]] = []
 
     def __len__(self) -> int:
-        return self.length
+        return len(self.calls)
 
     def __contains__(self, ticket: Ticket) -> bool:
         return ticket.line is not None
@@ -70,11 +71,12 @@ class CallQueue:
     def put(self, ticket: Ticket) -> None:
         """Add a call at the place its number gives it: one that comes back is as old as it was."""
         self._line(ticket).put(ticket)
-        self.length += 1
+        number, expiries = ticket.number, self._expiries
+        self.calls[number] = ticket
         if ticket.conversation is not None:
             ticket.conversation.waiting[ticket] = None
-        heappush(self._expiries, (ticket.expires_at, ticket.number, ticket))
-        if len(self._expiries) > 2 * self.length + _DEAD_KEPT:
+        heappush(expiries, (ticket.expires_at, number))
+        if len(expiries) > 2 * len(self.calls) + _DEAD_KEPT:
             self._drop_dead()
 
     def remove(self, ticket: Ticket) -> bool:
@@ -83,7 +85,7 @@ class CallQueue:
         if line is None:
             raise LookupError(f"call {ticket.number} does not wait")
         ticket.line = None
-        self.length -= 1
+        del self.calls[ticket.number]
         if ticket.conversation is not None:
             del ticket.conversation.waiting[ticket]
         line.size -= 1
@@ -109,16 +111,16 @@ class CallQueue:
         """The waiting calls whose time is over. They stay in."""
         found: dict[int, Ticket] = {}
         while self._expiries and self._expiries[0][0] <= now:
-            ticket = heappop(self._expiries)[2]
-            if ticket.line is not None:
-                found[ticket.number] = ticket
-        for ticket in found.values():
-            heappush(self._expiries, (ticket.expires_at, ticket.number, ticket))
+            number = heappop(self._expiries)[1]
+            if number in self.calls:
+                found[number] = self.calls[number]
+        for number, ticket in found.items():
+            heappush(self._expiries, (ticket.expires_at, number))
         return list(found.values())
 
     def next_expiry(self) -> float | None:
         """When the next waiting call's time is over."""
-        while self._expiries and self._expiries[0][2].line is None:
+        while self._expiries and self._expiries[0][1] not in self.calls:
             heappop(self._expiries)
         return self._expiries[0][0] if self._expiries else None
 
@@ -147,8 +149,12 @@ class CallQueue:
 
     def _drop_dead(self) -> None:
         """Calls that left stay in the heap until they come up; once they are the most, it is built anew."""
-        self._expiries = list({entry[1]: entry for entry in self._expiries if entry[2].line is not None}.values())
-        heapify(self._expiries)
+        calls = self.calls
+        left = [entry for entry in self._expiries if entry[1] in calls]
+        if len(left) > len(calls):  # some have come back
+            left = list(set(left))
+        heapify(left)
+        self._expiries = left
 
 
 def head_order(line: Line) -> tuple[int, int]:

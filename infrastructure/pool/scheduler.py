@@ -20,7 +20,7 @@ from infrastructure.pool.residency import Residency
 from infrastructure.pool.roster import Roster
 from infrastructure.pool.seating import Seating
 from infrastructure.pool.server_state import ServerState, swap_slots
-from infrastructure.pool.states import SPECULATIVE, CallState, Health
+from infrastructure.pool.states import Band, CallState, Health
 from infrastructure.pool.ticket import Slot, Ticket
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ class Scheduler:
         self._seating = Seating(self.servers, self.queue, self.residency, self._agenda)
         self._filling = Filling(self.servers, self.residency, self._agenda, self._placement, self._seating)
         self.attendance = self.roster.attendance
-        self.in_flight = self._seating.in_flight
 
     # ----------------------------------------------------------------------------------- coming, waiting
     def limit_queue(self, length: int) -> None:
@@ -102,7 +101,7 @@ class Scheduler:
             PoolSaturated: the queue is full, and of calls that are no less urgent.
         """
         queue = self.queue
-        displaced = self._displaced_by(call) if queue.length >= self._queue_length else None
+        displaced = self._displaced_by(call) if len(queue.calls) >= self._queue_length else None
         ticket = Ticket(
             number=queue.next_number(),
             lane=lane,
@@ -135,7 +134,7 @@ class Scheduler:
         """The refusal when the queue is full: a place is free when the next call in flight is done."""
         slots = sum(server.capacity for server in self._order if server.health is not Health.DOWN) or 1
         low, high = _RETRY_SECONDS
-        return PoolSaturated(self.queue.length, min(high, max(low, self.estimates.any_service / slots)))
+        return PoolSaturated(len(self.queue), min(high, max(low, self.estimates.any_service / slots)))
 
     @property
     def doubtful(self) -> bool:
@@ -160,7 +159,7 @@ class Scheduler:
         while True:
             if agenda.freed or agenda.arrived:
                 self._filling.fill(now, placed)
-            if self.queue.length and residency.wake_at <= now:
+            if self.queue.calls and residency.wake_at <= now:
                 for server, ticket in residency.decide(now):
                     self._seating.give(ticket, server, now)
                     placed.append(ticket)
@@ -180,7 +179,7 @@ class Scheduler:
 
         The calls that lost theirs, and the slots, which are cancelling until `free` is called.
         """
-        if not self.in_flight[SPECULATIVE]:
+        if not self._seating.guesses:
             return []
         victims = self._placement.choose_victims(self._order, now)
         return [(ticket, self.stop(ticket, CallState.PREEMPTED)) for ticket in victims]
@@ -189,6 +188,16 @@ class Scheduler:
     def advance(self, ticket: Ticket, state: CallState) -> None:
         """A call in flight gets on: connecting, waiting, streaming."""
         ticket.become(state)
+
+    @property
+    def in_flight(self) -> dict[Band, int]:
+        """Calls in flight by band."""
+        counts = dict.fromkeys(Band, 0)
+        for server in self._order:
+            for berth in server.berths.values():
+                for ticket in berth.in_flight.values():
+                    counts[ticket.call.band] += 1
+        return counts
 
     def answered(self, ticket: Ticket, name: str, now: float) -> bool:
         """The first byte is here: the lane is loaded there. Whether that is news, and others may be placed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.states import Band, CallState, SlotState
+from infrastructure.pool.states import SPECULATIVE, CallState, SlotState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,8 @@ class Seating:
         residency: Residency,
         agenda: Agenda,
     ) -> None:
-        self.in_flight: dict[Band, int] = dict.fromkeys(Band, 0)
+        self.guesses = 0
+        """Speculative calls in flight."""
         self._servers = servers
         self._queue = queue
         self._residency = residency
@@ -74,14 +75,14 @@ class Seating:
 
     def take(self, ticket: Ticket, server: ServerState, now: float) -> None:
         """The call gets a slot on this server, and its client is charged for it."""
-        band = ticket.call.band
         ticket.become(_PLACED)
         ticket.slot = server.take(ticket, now)
         ticket.first_byte_at = None
         ticket.placed_at = now
         ticket.overlaps = ()
         ticket.charged = ticket.account.charge(ticket.prompt_tokens)
-        self.in_flight[band] += 1
+        if ticket.call.band is SPECULATIVE:
+            self.guesses += 1
 
     def leave(self, ticket: Ticket, state: CallState) -> Slot:
         """A call in flight leaves its slot, which is not free yet."""
@@ -92,8 +93,8 @@ class Seating:
         ticket.slot = None
         slot.ticket = None
         del slot.berth.in_flight[ticket.number]
-        band = ticket.call.band
-        self.in_flight[band] -= 1
+        if ticket.call.band is SPECULATIVE:
+            self.guesses -= 1
         server = self._servers[slot.server]
         if state is not _DONE:
             if ticket.first_byte_at is None:
