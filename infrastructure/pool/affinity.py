@@ -52,6 +52,9 @@ class Conversations:
         self._newer: dict[tuple[Lane, str], Conversation] = {}
         self._older: dict[tuple[Lane, str], Conversation] = {}
 
+    def __len__(self) -> int:
+        return len(self._newer.keys() | self._older.keys())
+
     def of(self, lane: Lane, prefix: str) -> Conversation:
         """The conversation that a call belongs to."""
         key = (lane, prefix)

@@ -109,7 +109,9 @@ class Estimates:
         self._sizes[model] = size
 
     def loaded(self, lane: Lane, seconds: float) -> None:
-        """The lane's model took so long to load."""
+        """The lane's model took so long to load; 0, which servers leave out, says nothing."""
+        if seconds <= 0:
+            return
         before = self._load.get(lane.model)
         if before is not None:
             seconds = before + _SMOOTHING * (seconds - before)

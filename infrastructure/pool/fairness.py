@@ -69,24 +69,29 @@ class Shares:
         """What the client had had that was last given a slot: where the others are."""
         self._accounts: dict[str, Account] = {}
 
+    def __len__(self) -> int:
+        return len(self._accounts)
+
     def enter(self, client: str) -> Account:
         """A call of the client waits; its account.
 
         One that had nothing here is lifted to where the others are: what it did not use is not saved up.
         """
         account = self._accounts.get(client)
-        if account is None:
-            account = self._accounts[client] = Account(client, self)
-        if not account.active and account.counter < self.clock:
-            account.counter = self.clock
+        if account is None or not account.active:
+            account = self._accounts.pop(client, None) or Account(client, self)
+            account.counter = max(account.counter, self.clock)
+            self._accounts[client] = account  # as the most recent one
         account.active += 1
         return account
 
     def forget_some(self) -> None:
-        """Of too many clients, drop those that ask nothing now and would be lifted anyway."""
-        if len(self._accounts) > _CLIENTS_KEPT:
-            self._accounts = {
-                client: account
-                for client, account in self._accounts.items()
-                if account.active or account.counter > self.clock
-            }
+        """Of too many clients, drop those that ask nothing now and would be lifted anyway; then who asked longest ago."""
+        if len(self._accounts) <= _CLIENTS_KEPT:
+            return
+        idle = [each for each in self._accounts.values() if not each.active]
+        ahead = [each for each in idle if each.counter > self.clock]
+        kept = {each.client for each in ahead[-_CLIENTS_KEPT // 2 :]}
+        self._accounts = {
+            client: account for client, account in self._accounts.items() if account.active or client in kept
+        }

@@ -185,6 +185,9 @@ def test_late_is_what_is_later_than_95_of_100():
     for number in range(19, 100):
         estimates.of(A).answered(float(number))
     assert estimates.late(A) == 95
+    for number in range(250, 100, -1):
+        estimates.of(A).answered(float(number))
+    assert estimates.late(A) == 196, "of the last hundred"
 
 
 async def test_a_twin_that_is_given_up_before_its_first_step_keeps_no_slot():

@@ -220,6 +220,14 @@ def test_a_model_that_has_to_go_is_not_believed_in_memory_because_it_is_still_li
     assert scheduler.residency.looks == {"one"}
 
 
+def test_a_load_of_which_the_server_said_nothing_does_not_count():
+    pool = Pool({"one": A})
+    pool.scheduler.estimates.loaded(B, 0.0)
+    assert pool.scheduler.estimates.load(B) == LOAD
+    pool.scheduler.estimates.loaded(Lane("d:latest"), 0.0)
+    assert pool.scheduler.estimates.load(Lane("d:latest")) > 0
+
+
 def test_a_list_from_before_a_load_is_not_believed():
     scheduler = Scheduler({"one": 2}, queue_length=10, places={"one": 1})
     scheduler.roster.up("one", models=["a:latest", "b:latest"], loaded=["a:latest"], now=0)
