@@ -86,7 +86,7 @@ class Shares:
         return account
 
     def forget_some(self) -> None:
-        """Of too many clients, drop those that ask nothing now and would be lifted anyway; then who asked longest ago."""
+        """Of too many clients, drop those that ask nothing now and would be lifted; then who asked longest ago."""
         if len(self._accounts) <= _CLIENTS_KEPT:
             return
         idle = [each for each in self._accounts.values() if not each.active]
