@@ -39,6 +39,7 @@ from infrastructure.batch.registry import UnknownBatch
 from infrastructure.config.errors import ConfigError
 from infrastructure.config.manager import Fixed
 from infrastructure.conversation.errors import Draining, EmptyMessage, NothingToStop, SessionBusy, UnknownCall
+from infrastructure.conversation.errors import KeyReused as MessageKeyReused
 from infrastructure.events.log import UnreadableEvent
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
@@ -99,6 +100,7 @@ STATUSES: Mapping[type[Exception], int] = {
     EmptyMessage: 422,
     UnknownCall: 404,
     SessionBusy: 409,
+    MessageKeyReused: 409,
     NothingToStop: 409,
     Draining: 503,
     BadTool: 422,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from backend.dependencies import SESSION_EXAMPLE
 from backend.routers.approval_views import ApprovalView, approval_view, plain
 from infrastructure.conversation.calls import CallRecord, CallState
+from infrastructure.conversation.saying import Said
 from infrastructure.sessions.approvals import Approval
 from infrastructure.sessions.records import Found, SessionRecord, StoredMessage
 from infrastructure.tools.client import ClientTool, client_tools
@@ -57,6 +58,8 @@ _CALL: dict[str, JsonValue] = {
     "tool": "open_tab",
     "arguments": {"path": "cli.py"},
 }
+MOST_KEY = 200
+"""Characters of the name that a client may give its request."""
 TURN_EXAMPLE = "0199c0df-0a1b-7c2d-9e3f-4a5b6c7d8e9f"
 
 
@@ -261,6 +264,10 @@ class NewMessage(BaseModel):
     """Who is to answer; null: whoever spoke last."""
     unattended: bool = False
     """Nobody is there to be asked: tools that would ask are left out, and the answer says which."""
+
+    def said(self, key: str = "") -> Said:
+        """The message, under the name that the client gave its request."""
+        return Said(self.text, self.agent, self.unattended, key)
 
 
 class TurnView(BaseModel):

@@ -19,6 +19,16 @@ class SessionBusy(ConversationError):
         self.hint = "Wait until it is over, answer what it waits for, or cancel it."
 
 
+class KeyReused(ConversationError):
+    """The request's key stands for another message."""
+
+    hint = "Use a new key for a new message."
+
+    def __init__(self, key: str, turn: str) -> None:
+        super().__init__(f"the key {key!r} was used for another message: turn {turn}")
+        self.key, self.turn = key, turn
+
+
 class NothingToStop(ConversationError):
     """No turn of the session is under way."""
 

@@ -168,6 +168,10 @@ class AsyncSessionManager:
         highest = 2**62 if before is None else before
         return await self._database.read(partial(store.page, session=session_id, before=highest, limit=limit))
 
+    async def is_kept(self, session_id: str, key: str) -> bool:
+        """Whether there is a message that was written under this key."""
+        return session_id in self._cache and key in (await self._cache.load(session_id)).keys
+
     # -- what writes
 
     async def create(

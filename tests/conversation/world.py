@@ -66,6 +66,9 @@ class MemorySessions:
             raise LookupError(f"no session {session_id}")
         return SessionFacts(workspace="/w", agent=self.speaks, todos=self.todos)
 
+    async def is_kept(self, session_id: str, key: str) -> bool:
+        return (session_id, key) in self.keys
+
     async def append_summary(self, session_id: str, text: str, upto: int, key: str, *, agent: str = "") -> int:
         return await self.append_message(session_id, Message("system", text), agent=agent, key=key)
 
