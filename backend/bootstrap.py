@@ -206,6 +206,7 @@ async def open_application(
             contexts=agent_contexts,
             approvals=AskedPeople(approvals),
             journal=journal,
+            blobs=blobs,
             open_sandbox=opener,
             tools=local_tools(),
             outside_tools=servers.tools,

@@ -44,6 +44,7 @@ _MESSAGE: dict[str, JsonValue] = {
     "role": "assistant",
     "agent": "coder",
     "content": "Let me look.",
+    "images": [],
     "thinking": "",
     "tool_calls": [{"id": "0199c0df0a1b-1-0", "name": "read_file", "arguments": {"path": "cli.py"}}],
     "tool_name": None,
@@ -197,6 +198,8 @@ class MessageView(BaseModel):
     """user · assistant · tool · system, which is a summary."""
     agent: str
     content: str
+    images: tuple[str, ...]
+    """Names of its images; `…/images/{name}` has what is in them."""
     thinking: str
     tool_calls: tuple[CalledView, ...]
     tool_name: str | None
@@ -260,6 +263,8 @@ class NewMessage(BaseModel):
     )
 
     text: str
+    images: tuple[str, ...] = ()
+    """PNG or JPEG in base64, eight and 7 MB together at most; only where the agent's model can see."""
     agent: str | None = None
     """Who is to answer; null: whoever spoke last."""
     unattended: bool = False
@@ -267,7 +272,7 @@ class NewMessage(BaseModel):
 
     def said(self, key: str = "") -> Said:
         """The message, under the name that the client gave its request."""
-        return Said(self.text, self.agent, self.unattended, key)
+        return Said(self.text, self.agent, self.unattended, key, self.images)
 
 
 class TurnView(BaseModel):
@@ -341,6 +346,7 @@ def _message(stored: StoredMessage) -> MessageView:
         role=message.role,
         agent=stored.agent,
         content=message.content,
+        images=message.images,
         thinking=message.thinking,
         tool_calls=tuple(
             CalledView(id=call.id or "", name=call.name, arguments=plain(call.arguments)) for call in message.tool_calls

@@ -223,6 +223,7 @@ class MultiAgentOrchestrator:
         if request and (known := await self._parts.turns.keyed(session, request)):
             return await self._again(known)
         agent = self._agent(said.agent, facts.agent)
+        message = Message("user", said.text, images=await self._parts.images.keep(said.images, agent))
         turn = new_id()
         try:
             record = await self._parts.turns.create(turn, session, agent, unattended=said.unattended, request=request)
@@ -232,7 +233,7 @@ class MultiAgentOrchestrator:
         try:
             if agent != facts.agent:
                 await self._parts.sessions.switch_agent(session, agent, reason="", by="person")
-            await self._parts.sessions.append_message(session, Message("user", said.text), key=message_key(turn))
+            await self._parts.sessions.append_message(session, message, key=message_key(turn))
         except BaseException:
             await self._parts.turns.annul(turn, "the message could not be kept")
             raise

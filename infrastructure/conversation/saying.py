@@ -25,6 +25,7 @@ class Said:
         text: The words.
         agent: Who is to answer; None leaves it to whoever spoke last, at first the orchestrator.
         unattended: Nobody is there to be asked.
+        images: PNG or JPEG, in base64.
         key: The name that the client gave its request; empty where it gave none.
     """
 
@@ -32,13 +33,15 @@ class Said:
     agent: AgentType | str | None = None
     unattended: bool = False
     key: str = ""
+    images: tuple[str, ...] = ()
 
     @property
     def request(self) -> RequestKey | None:
         """The request by its name and what it asks for; None for one without a name."""
         if not self.key:
             return None
-        asked = {"text": self.text, "agent": self.agent and str(self.agent), "unattended": self.unattended}
+        agent = self.agent and str(self.agent)
+        asked = {"text": self.text, "agent": agent, "unattended": self.unattended, "images": self.images}
         given = json.dumps({name: value for name, value in asked.items() if value}, sort_keys=True)
         return RequestKey(self.key, hashlib.sha256(given.encode()).hexdigest())
 

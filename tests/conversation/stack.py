@@ -104,6 +104,7 @@ async def stack(
             approvals=approvals or AskedPeople(manager),
             include=ConfigurationManager.fixed(settings).include,
             journal=WriteJournal(WriteStore(database), BlobStore(directory.blobs)),
+            blobs=BlobStore(directory.blobs),
             open_sandbox=lambda: open_sandbox("auto"),
             tools=local_tools(),
             outside_tools=no_tools,

@@ -9,9 +9,8 @@ import pytest
 
 from tests.web.chatting import chatting
 from tests.web.serving import steered
-from tests.web.test_browser import HERE, INSTALL_SECONDS, browser, driver, spawned
+from tests.web.test_browser import BROWSE_SECONDS, HERE, INSTALL_SECONDS, browser, driver, spawned
 
-BROWSE_SECONDS = 300
 LONG = 130
 """Messages of a conversation of three pages."""
 
