@@ -61,7 +61,7 @@ async function begin(page, agent, text) {
 
 /** Say something in the one that is open. */
 async function say(page, text) {
-  await page.locator(".box button:enabled").waitFor();
+  await page.locator(".box [type=submit]:enabled").waitFor();
   await page.fill(".box textarea", text);
   await page.keyboard.press("Enter");
 }
@@ -82,7 +82,7 @@ test("a conversation is begun, its answer is seen as it is given, in a second ta
   await say(first, "Tell me much");
   await first.locator(".said.live .prose", { hasText: "A list of" }).waitFor();
   await stands(first, "at work");
-  assert.ok(await first.locator(".box button").isDisabled(), "one turn at a time");
+  assert.ok(await first.locator(".box [type=submit]").isDisabled(), "one turn at a time");
   const second = await tab(new URL(first.url()).hash);
   await second.locator(".said.live .prose", { hasText: "A list of" }).waitFor();
   await first.reload();
@@ -257,6 +257,27 @@ test("a long conversation is read page by page, and the place is kept", async ()
   assert.ok(await page.getByRole("button", { name: "earlier messages" }).isHidden());
   assert.deepEqual((await read(page)).slice(0, 2), ["you: question 1", "ask: answer 1"]);
   await page.close();
+});
+
+test("an image is sent, seen in the message, and refused in words by an agent that cannot see", async () => {
+  const page = await tab();
+  const png = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
+  const attach = () => page.locator("input[type=file]").setInputFiles({ name: "<b>dot.png", mimeType: "image/png", buffer: png });
+  await attach();
+  await page.locator(".attached").getByText("<b>dot.png").waitFor();
+  await begin(page, "ask", "What is this?");
+  await answered(page, "It is a small project");
+  await page.waitForFunction(() => document.querySelector(".said img")?.naturalWidth === 1);
+  await page.getByLabel("Who answers the next message").selectOption("coder");
+  await attach();
+  await say(page, "And this?");
+  await page.locator("#notice", { hasText: "cannot see images" }).waitFor();
+  assert.equal(await page.locator(".box textarea").inputValue(), "And this?");
+  await page.getByRole("button", { name: "leave out" }).click();
+  await page.locator(".box textarea").press("Enter");
+  await answered(page, "The notes are written.");
+  await page.close();
+  forget(/422/);
 });
 
 test("a call for another program is answered by hand", async () => {

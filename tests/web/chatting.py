@@ -89,7 +89,7 @@ async def chatting(root: Path) -> AsyncGenerator[Chat]:
     roles = {"ask": "talker", "coder": "worker", "universal": "client"}
     turns = {"talker": ASK, "worker": CODER, "client": UNIVERSAL}
     simulated = SimulatorSettings(
-        models=tuple(ModelSpec(name=name, turns=said) for name, said in turns.items()),
+        models=tuple(ModelSpec(name=name, turns=said, vision=name == "talker") for name, said in turns.items()),
         load_seconds=0.0,
         num_ctx=32768,
         num_parallel=4,

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { joined } from "../../backend/web/app/sessions.js";
 import { again, fold, leavesGap, newTalk, over, partsOf, put, resultsOf, shownAlone, standing } from "../../backend/web/app/talk.js";
 
-const message = (number, more = {}) => ({ number, role: "user", agent: "", content: `m${number}`, thinking: "", tool_calls: [], tool_name: null, tool_call_id: null, ok: true, upto: 0, at: "2026-01-05T10:00:00Z", ...more });
+const message = (number, more = {}) => ({ number, role: "user", agent: "", content: `m${number}`, images: [], thinking: "", tool_calls: [], tool_name: null, tool_call_id: null, ok: true, upto: 0, at: "2026-01-05T10:00:00Z", ...more });
 /** A page of the history, newest first. */
 const page = (numbers, { next = null, agent = "coder" } = {}) => ({ messages: numbers.map((each) => message(each)), current_agent: agent, next });
 const chunk = (kind, more = {}) => ({ kind, agent: "coder", text: "", call: "", message: 0, ok: true, ...more });

@@ -53,7 +53,9 @@ export const changeSession = (session, change) => post(sessionPath(session), cha
 export const readHistory = (session, before = null) => get(`${sessionPath(session)}/history?limit=50${before ? `&before=${before}` : ""}`);
 /** @param {string} session */
 export const readWaiting = (session) => get(`${sessionPath(session)}/waiting`);
-/** @param {string} session @param {{text: string}} message @param {string} key the same for the same message, so that sending twice says it once */
+/** @param {string} session @param {string} name of an image of one of its messages */
+export const imagePath = (session, name) => `${sessionPath(session)}/images/${encodeURIComponent(name)}`;
+/** @param {string} session @param {{text: string, images?: string[]}} message `images` in base64 @param {string} key the same for the same message, so that sending twice says it once */
 export const sendMessage = (session, message, key) => post(`${sessionPath(session)}/messages`, message, { "Idempotency-Key": key });
 /** @param {string} session */
 export const cancelTurn = (session) => post(`${sessionPath(session)}/cancel`, {});

@@ -19,7 +19,7 @@ export class BeginView {
     this.folder = h("input", { name: "workspace", pattern: "(/|[A-Za-z]:).*", title: "the whole path, from the root", placeholder: "none: the agents only talk", list: "folders", autocomplete: "off", spellcheck: "false" });
     this.agent = h("select", { name: "agent" }, h("option", { value: "" }, "orchestrator: hands it to who fits"));
     this.folders = h("datalist", { id: "folders" });
-    this.box = new Box("new", (text, key) => this.#send(text, key), (error) => shell.problem(error));
+    this.box = new Box("new", (message, key) => this.#send(message, key), (error) => shell.problem(error));
     this.box.text.rows = 4;
     this.box.ready(true);
     this.element = h(
@@ -61,13 +61,13 @@ export class BeginView {
     }
   }
 
-  /** @param {string} text @param {string} key @returns {Promise<boolean>} whether it was said */
-  async #send(text, key) {
+  /** @param {{text: string, images?: string[]}} message @param {string} key @returns {Promise<boolean>} whether it was said */
+  async #send(message, key) {
     if (!this.folder.reportValidity()) return false;
     const wanted = { workspace: this.folder.value.trim(), agent: this.agent.value };
     const asked = JSON.stringify(wanted);
-    if (this.made?.for !== asked) this.made = { session: (await createSession({ ...wanted, title: shortened(text, 80) })).session, for: asked };
-    await sendMessage(this.made.session, { text }, key);
+    if (this.made?.for !== asked) this.made = { session: (await createSession({ ...wanted, title: shortened(message.text, 80) })).session, for: asked };
+    await sendMessage(this.made.session, message, key);
     location.hash = sessionAddress(this.made.session);
     return true;
   }

@@ -3,6 +3,7 @@
  * stranger's text and reaches the page as text; of a long one the beginning is shown, the rest when asked for.
  */
 
+import { imagePath } from "./api.js";
 import { fill, h, mark, say } from "./dom.js";
 import { clock, grouped, shortened, visible } from "./format.js";
 import { partsOf } from "./talk.js";
@@ -14,8 +15,8 @@ import { partsOf } from "./talk.js";
 /** Characters of one text that are on the page unasked. */
 export const CUT = 12_000;
 
-/** @param {Message} message @returns {Shown} */
-export function messageShown(message) {
+/** @param {Message} message @param {string} session @returns {Shown} */
+export function messageShown(message, session) {
   if (message.role === "tool") return resultShown(message);
   if (message.role === "system") return summaryShown(message);
   const calls = message.tool_calls.map(callShown);
@@ -26,6 +27,7 @@ export function messageShown(message) {
     headOf(person ? "you" : message.agent, message.at),
     message.thinking && h("details", { class: "thought" }, h("summary", {}, "thought"), cutText(message.thinking)),
     message.content && proseElement(message.content),
+    ...message.images.map((name, at) => h("img", { src: imagePath(session, name), alt: `image ${at + 1} of message ${message.number}`, loading: "lazy" })),
     ...calls.map((call) => call.element),
   );
   return { element, update: (around) => calls.forEach((call) => call.update(around)) };

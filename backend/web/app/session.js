@@ -45,9 +45,9 @@ export class SessionView {
     this.agent = h("select", { "aria-label": "Who answers the next message", on: { change: () => this.#switch() } });
     this.stop = h("button", { type: "button", hidden: true, on: { click: () => this.#cancel() } }, "Stop ", h("kbd", { "aria-hidden": "true" }, "."));
     this.folder = h("span", { class: "dim repo" });
-    this.log = new TalkLog(() => this.#readEarlier());
+    this.log = new TalkLog(this.session, () => this.#readEarlier());
     this.asked = new Asked(this.session, { failed: this.failed, settled: () => this.#readWaiting() });
-    this.box = new Box(this.session, (text, key) => this.#send(text, key), this.failed);
+    this.box = new Box(this.session, (message, key) => this.#send(message, key), this.failed);
     this.element = h(
       "article",
       { class: "session" },
@@ -214,9 +214,9 @@ export class SessionView {
   }
 
   // ------------------------------------------------------------------------------------ what a person does
-  /** @param {string} text @param {string} key */
-  async #send(text, key) {
-    await sendMessage(this.session, { text }, key);
+  /** @param {{text: string, images?: string[]}} message @param {string} key */
+  async #send(message, key) {
+    await sendMessage(this.session, message, key);
     this.talk.ended = null;
     this.talk.turn = "open"; // as the stream will say; no second message until then
     this.log.follow();

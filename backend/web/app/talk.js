@@ -12,6 +12,7 @@
  * @property {string} role
  * @property {string} agent
  * @property {string} content
+ * @property {string[]} images names
  * @property {string} thinking
  * @property {{id: string, name: string, arguments: Record<string, unknown>}[]} tool_calls
  * @property {string | null} tool_name

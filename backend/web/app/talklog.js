@@ -12,8 +12,9 @@ const NEAR_END = 60;
 
 /** The log on the page. */
 export class TalkLog {
-  /** @param {() => void} earlier asked for the page before */
-  constructor(earlier) {
+  /** @param {string} session @param {() => void} earlier asked for the page before */
+  constructor(session, earlier) {
+    this.session = session;
     /** @type {Map<number, import("./messages.js").Shown>} */
     this.shown = new Map();
     this.first = 0;
@@ -70,7 +71,7 @@ export class TalkLog {
     const around = { results: resultsOf(talk.messages), asked: new Set(talk.waiting.approvals.map((each) => each.key)), open: talk.turn === "open" };
     const wanted = shownAlone(talk.messages);
     const elements = wanted.map((message) => {
-      const shown = this.shown.get(message.number) ?? messageShown(message);
+      const shown = this.shown.get(message.number) ?? messageShown(message, this.session);
       this.shown.set(message.number, shown);
       shown.update(around);
       return shown.element;
