@@ -20,7 +20,20 @@ from backend.bootstrap import Application
 from backend.correlating import Correlation
 from backend.dependencies import Doorway
 from backend.problems import Problem, Problems, add_problems
-from backend.routers import approvals, batches, config, health, metrics, page, pool, runs, sessions, signin, talking
+from backend.routers import (
+    agents,
+    approvals,
+    batches,
+    config,
+    health,
+    metrics,
+    page,
+    pool,
+    runs,
+    sessions,
+    signin,
+    talking,
+)
 from backend.security.guard import PUBLIC_PATHS, Guard, GuardMiddleware
 from backend.security.headers import SecurityHeaders
 from backend.security.token import open_keys
@@ -73,7 +86,7 @@ def create_app(
     )
     app.state.doorway = doorway
     add_problems(app)
-    for module in (runs, sessions, talking, approvals, pool, batches, config, health, metrics, signin, page):
+    for module in (runs, agents, sessions, talking, approvals, pool, batches, config, health, metrics, signin, page):
         app.include_router(module.router)
     app.openapi = lambda: _document(app)
     return app

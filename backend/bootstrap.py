@@ -211,6 +211,7 @@ async def open_application(
             contexts=agent_contexts,
             approvals=AskedPeople(approvals, Containment(opener)),
             journal=journal,
+            blobs=blobs,
             open_sandbox=opener,
             tools=local_tools(),
             outside_tools=servers.tools,

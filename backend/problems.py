@@ -38,7 +38,17 @@ from backend.stopping import ShuttingDown, TooManyStreams
 from infrastructure.batch.registry import UnknownBatch
 from infrastructure.config.errors import ConfigError
 from infrastructure.config.manager import Fixed
-from infrastructure.conversation.errors import Draining, EmptyMessage, NothingToStop, SessionBusy, UnknownCall
+from infrastructure.conversation.errors import (
+    BadImage,
+    CannotSee,
+    Draining,
+    EmptyMessage,
+    ImagesTooLarge,
+    NothingToStop,
+    SessionBusy,
+    UnknownCall,
+)
+from infrastructure.conversation.errors import KeyReused as MessageKeyReused
 from infrastructure.events.log import UnreadableEvent
 from infrastructure.pool.errors import PoolSaturated
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
@@ -73,6 +83,12 @@ class NoPatch(Exception):
     hint = "Follow its events; a run that only answers a question never has one."
 
 
+class NoImage(Exception):
+    """The session has no such image."""
+
+    hint = "Take the name from a message of the session's history."
+
+
 class NoPage(Exception):
     """There is nothing here."""
 
@@ -99,6 +115,10 @@ STATUSES: Mapping[type[Exception], int] = {
     EmptyMessage: 422,
     UnknownCall: 404,
     SessionBusy: 409,
+    MessageKeyReused: 409,
+    ImagesTooLarge: 413,
+    BadImage: 422,
+    CannotSee: 422,
     NothingToStop: 409,
     Draining: 503,
     BadTool: 422,
@@ -115,6 +135,7 @@ STATUSES: Mapping[type[Exception], int] = {
     UnknownRun: 404,
     AmbiguousRun: 404,
     NoPatch: 404,
+    NoImage: 404,
     UnknownBatch: 404,
     NoPage: 404,
     RunIsOver: 409,

@@ -13,6 +13,7 @@ from backend.cli.errors import Refused
 from backend.cli.render import shortened
 from backend.cli.speaking import Spoken
 from backend.cli.talking import Ending, Turn
+from infrastructure.conversation.saying import Said
 from infrastructure.sessions.errors import BadMessage
 from infrastructure.workflow.lanes import choose_model
 from infrastructure.workflow.standalone import offer_of
@@ -98,7 +99,7 @@ class Chat:
             )
             self.session, self._wanted = str(record.session), ""
         try:
-            await self.app.conversations.begin(self.session, text, unattended=self._unattended)
+            await self.app.conversations.begin(self.session, Said(text, unattended=self._unattended))
         except BadMessage as error:
             raise Refused(str(error), "Say less at once; what is in a file an agent can read.") from None
         return await self.see() or Ending()

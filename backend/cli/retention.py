@@ -20,6 +20,7 @@ from backend.cli.store import Store
 from infrastructure.batch import BatchPlace, BatchRegistry, BatchView
 from infrastructure.config.settings import RetentionSettings
 from infrastructure.ids import RunId
+from infrastructure.sessions.images import images_of
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.runs import RunReader, RunRecord, RunState
 from infrastructure.workspace import WorkspaceError
@@ -187,8 +188,9 @@ async def _pack(store: Store, name: str) -> None:
 
 
 async def _named_contents(store: Store) -> frozenset[str]:
-    """What recordings and checkpoints of the runs that stay name, and what the writes of tools are taken back with."""
+    """What recordings and checkpoints of the runs that stay name, what undoes writes, and images of messages."""
     named = {*await store.calls.request_blobs(), *await store.recordings.blobs(), *await store.writes.blobs()}
+    named |= await images_of(store.database)
     for record in await all_runs(store.runs):
         async for value in _values_of(store, record.thread):
             named.update(shas_in(value))

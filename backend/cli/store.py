@@ -27,6 +27,7 @@ class Store:
     """The data directory's contents."""
 
     directory: DataDirectory
+    database: Database
     log: SqliteEventLog
     runs: RunStore
     calls: CallStore
@@ -60,6 +61,7 @@ async def open_store(
         stack.push_async_callback(log.aclose)
         yield Store(
             directory=directory,
+            database=database,
             log=log,
             runs=RunStore(database),
             calls=CallStore(database),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from backend.bootstrap import Application
 from backend.routers.approval_views import DecisionBody
-from backend.routers.session_views import NewMessage, ToolResultBody
+from backend.routers.session_views import MOST_KEY, NewMessage, ToolResultBody
 from infrastructure.sessions.approvals import UnknownApproval
 
 BY_SOCKET = "websocket"
@@ -32,6 +32,8 @@ class MessageCommand(_Command, NewMessage):
     model_config = ConfigDict(extra="forbid")
 
     type: Literal["message"]
+    key: str = Field(default="", max_length=MOST_KEY)
+    """As the header `Idempotency-Key` of the route."""
 
 
 class DecideCommand(_Command, DecisionBody):
@@ -79,8 +81,7 @@ class SessionCommands:
         talk = self.app.conversations
         match command := _COMMAND.validate_python(given):
             case MessageCommand():
-                turn = await talk.begin(self.session, command.text, command.agent, unattended=command.unattended)
-                return {"turn": turn}
+                return {"turn": await talk.begin(self.session, command.said(command.key))}
             case DecideCommand():
                 return await self._decide(command)
             case ToolResultCommand():

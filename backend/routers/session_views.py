@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from backend.dependencies import SESSION_EXAMPLE
 from backend.routers.approval_views import ApprovalView, approval_view, plain
 from infrastructure.conversation.calls import CallRecord, CallState
+from infrastructure.conversation.saying import Said
 from infrastructure.sessions.approvals import Approval
 from infrastructure.sessions.records import Found, SessionRecord, StoredMessage
 from infrastructure.tools.client import ClientTool, client_tools
@@ -43,6 +44,7 @@ _MESSAGE: dict[str, JsonValue] = {
     "role": "assistant",
     "agent": "coder",
     "content": "Let me look.",
+    "images": [],
     "thinking": "",
     "tool_calls": [{"id": "0199c0df0a1b-1-0", "name": "read_file", "arguments": {"path": "cli.py"}}],
     "tool_name": None,
@@ -57,6 +59,8 @@ _CALL: dict[str, JsonValue] = {
     "tool": "open_tab",
     "arguments": {"path": "cli.py"},
 }
+MOST_KEY = 200
+"""Characters of the name that a client may give its request."""
 TURN_EXAMPLE = "0199c0df-0a1b-7c2d-9e3f-4a5b6c7d8e9f"
 
 
@@ -194,6 +198,8 @@ class MessageView(BaseModel):
     """user · assistant · tool · system, which is a summary."""
     agent: str
     content: str
+    images: tuple[str, ...]
+    """Names of its images; `…/images/{name}` has what is in them."""
     thinking: str
     tool_calls: tuple[CalledView, ...]
     tool_name: str | None
@@ -257,10 +263,16 @@ class NewMessage(BaseModel):
     )
 
     text: str
+    images: tuple[str, ...] = ()
+    """PNG or JPEG in base64, eight and 7 MB together at most; only where the agent's model can see."""
     agent: str | None = None
     """Who is to answer; null: whoever spoke last."""
     unattended: bool = False
     """Nobody is there to be asked: tools that would ask are left out, and the answer says which."""
+
+    def said(self, key: str = "") -> Said:
+        """The message, under the name that the client gave its request."""
+        return Said(self.text, self.agent, self.unattended, key, self.images)
 
 
 class TurnView(BaseModel):
@@ -334,6 +346,7 @@ def _message(stored: StoredMessage) -> MessageView:
         role=message.role,
         agent=stored.agent,
         content=message.content,
+        images=message.images,
         thinking=message.thinking,
         tool_calls=tuple(
             CalledView(id=call.id or "", name=call.name, arguments=plain(call.arguments)) for call in message.tool_calls

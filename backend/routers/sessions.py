@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import Path as PathParameter
 
-from backend.dependencies import AgentContextManagerDep, ApprovalsDep, ConversationsDep, Session, SessionManagerDep
-from backend.problems import answers
+from backend.dependencies import AgentContextManagerDep, App, ApprovalsDep, ConversationsDep, Session, SessionManagerDep
+from backend.problems import NoImage, answers
 from backend.routers.session_views import (
     Fork,
     HistoryPage,
@@ -24,11 +25,13 @@ from backend.routers.session_views import (
     session_view,
     waiting_view,
 )
+from infrastructure.conversation.images import media_type
 from infrastructure.sessions.errors import UnknownSession
 from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.sessions.records import Found, SessionRecord
 from infrastructure.workspace.errors import NotADirectory
 
+ImageName = Annotated[str, PathParameter(description="Its name, as a message has it.", max_length=64)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 router = APIRouter(prefix="/api/v1/sessions", tags=["sessions"])
@@ -125,6 +128,25 @@ async def read_history(
     if not sessions.exists(record.session):  # what is read next would begin one anew
         raise UnknownSession(record.session)
     return history_page(messages, (await contexts.get_or_create(record.session)).agent, limit)
+
+
+@router.get(
+    "/{session}/images/{name}",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A PNG or a JPEG.",
+            "content": {"image/png": {"schema": {}}, "image/jpeg": {"schema": {}}},
+        },
+        **answers(404, 422),
+    },
+)
+async def read_image(app: App, sessions: SessionManagerDep, record: Session, name: ImageName) -> Response:
+    """Get an image of a message of this session."""
+    if name not in await sessions.images(record.session):
+        raise NoImage(f"the session {record.session} has no image {name!r}")
+    content = await app.blobs.get(name)
+    return Response(content, media_type=media_type(content))
 
 
 @router.get("/{session}/todos", response_model=Todos, responses=answers(404, 422))

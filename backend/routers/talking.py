@@ -11,6 +11,7 @@ from backend.dependencies import App, ApprovalsDep, ConversationsDep, Door, Sess
 from backend.problems import answers
 from backend.routers.commands import SessionCommands
 from backend.routers.session_views import (
+    MOST_KEY,
     TURN_EXAMPLE,
     NewMessage,
     ToolResultBody,
@@ -45,7 +46,8 @@ router = APIRouter(prefix="/api/v1/sessions", tags=["sessions"])
     responses={
         200: {
             "description": "With `Accept: text/event-stream`: the answer as it is given, until the turn is over "
-            "(`done`, `failed`) or waits (`waiting` says what for).",
+            "(`done`, `failed`) or waits (`waiting` says what for). Of a turn that the same request began before and "
+            "that is over, only the end.",
             "content": {EVENT_STREAM: {"example": _CHUNK_EXAMPLE}},
         },
         202: {
@@ -62,13 +64,22 @@ async def send_message(
     record: Session,
     body: NewMessage,
     accept: Annotated[str, Header()] = "",
+    idempotency_key: Annotated[
+        str,
+        Header(
+            min_length=1,
+            max_length=MOST_KEY,
+            description="The same key and message give the same turn of the session, at any time.",
+        ),
+    ] = "",
 ) -> Response:
     """Say something. The turn goes on whether or not anybody watches, also after a restart."""
+    said = body.said(idempotency_key)
     if EVENT_STREAM not in accept:
-        turn = await conversations.begin(record.session, body.text, body.agent, unattended=body.unattended)
+        turn = await conversations.begin(record.session, said)
         return Response(TurnView(turn=turn).model_dump_json(), status.HTTP_202_ACCEPTED, media_type="application/json")
     door.stopping.check_room()
-    _, chunks = await conversations.begin_watched(record.session, body.text, body.agent, unattended=body.unattended)
+    _, chunks = await conversations.begin_watched(record.session, said)
 
     async def waiting() -> bytes:
         view = waiting_view(await approvals.pending(record.session), await conversations.waiting(record.session))

@@ -25,6 +25,7 @@ from infrastructure.conversation.calls import CallStore
 from infrastructure.conversation.feed import Feed
 from infrastructure.conversation.graph import ConversationGraph, compile_conversation_graph
 from infrastructure.conversation.handing import handovers_in
+from infrastructure.conversation.images import Images
 from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, ToolOutcome
 from infrastructure.conversation.scope import TurnLimits, TurnScope
 from infrastructure.conversation.state import TurnInput, turn_input
@@ -55,6 +56,7 @@ class ConversationParts:
         calls: The table of calls.
         router: Which agents there are at first.
         checkpointer: Of the graph.
+        images: Those of messages.
         limits: Of one turn.
     """
 
@@ -68,6 +70,7 @@ class ConversationParts:
     calls: CallStore
     router: AgentRouter
     checkpointer: BaseCheckpointSaver[Any]
+    images: Images
     limits: TurnLimits = field(default_factory=TurnLimits)
 
 

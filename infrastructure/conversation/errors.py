@@ -19,6 +19,41 @@ class SessionBusy(ConversationError):
         self.hint = "Wait until it is over, answer what it waits for, or cancel it."
 
 
+class BadImage(ConversationError):
+    """An image cannot be taken; the text says why."""
+
+    hint = "Send PNG or JPEG, in base64."
+
+
+class ImagesTooLarge(BadImage):
+    """The images of a message have more bytes than they may have together."""
+
+    hint = "Send fewer, or smaller ones."
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(f"the images of the message have {size:,} bytes, and {most:,} are allowed")
+        self.size, self.most = size, most
+
+
+class CannotSee(ConversationError):
+    """The agent's model takes no images."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(f"the model that answers for {agent} cannot see images")
+        self.agent = agent
+        self.hint = f"Name a model with vision for {agent} under `roles`, or ask another agent, or send no image."
+
+
+class KeyReused(ConversationError):
+    """The request's key stands for another message."""
+
+    hint = "Use a new key for a new message."
+
+    def __init__(self, key: str, turn: str) -> None:
+        super().__init__(f"the key {key!r} was used for another message: turn {turn}")
+        self.key, self.turn = key, turn
+
+
 class NothingToStop(ConversationError):
     """No turn of the session is under way."""
 

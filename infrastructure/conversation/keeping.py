@@ -38,6 +38,10 @@ class KeptSessions(Sessions):
             numbers=tuple(each.number for each in stored),
         )
 
+    async def is_kept(self, session_id: str, key: str) -> bool:
+        """Whether a message was written under a key."""
+        return await self._sessions.is_kept(session_id, key)
+
     async def append_message(self, session_id: str, message: Message, *, agent: str = "", key: str = "") -> int:
         """Append a message."""
         return await self._sessions.append_message(session_id, message, agent=agent, key=key)

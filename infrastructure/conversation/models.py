@@ -7,14 +7,16 @@ named one the model that a run would take.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.conversation.router import AgentRouter
 from agents.fitting import Room
 from agents.model import Question
 from infrastructure.config.settings import Settings
 from infrastructure.connection_pool import OllamaConnectionPool
+from infrastructure.conversation.images import VISION, Images
 from infrastructure.pool.calls import Call, Watch
+from infrastructure.storage.blobs import Blobs
 from infrastructure.workflow.lanes import RoleLanes, choose_model
 from infrastructure.workflow.models import PoolModels
 from infrastructure.workflow.ports import Answered, ModelSource, OnDelta
@@ -45,15 +47,21 @@ class AgentModels(ModelSource):
         pool: The servers.
         settings: As they are now.
         router: Which agents there are now.
+        blobs: What is in the images that messages name.
     """
 
     def __init__(
-        self, pool: OllamaConnectionPool, settings: Callable[[], Settings], router: Callable[[], AgentRouter]
+        self,
+        pool: OllamaConnectionPool,
+        settings: Callable[[], Settings],
+        router: Callable[[], AgentRouter],
+        blobs: Blobs,
     ) -> None:
         self._pool = pool
         self._settings = settings
         self._router = router
         self._chosen: str | None = None
+        self.images = Images(blobs, self.sees)
 
     def model_of(self, role: str) -> str:
         """The agent's lane; `room` or `ask` finds it where nobody named one."""
@@ -65,7 +73,15 @@ class AgentModels(ModelSource):
 
     async def ask(self, role: str, question: Question, call: Call, on_delta: OnDelta, watch: Watch) -> Answered:
         """Ask the agent's lane; a stream that breaks is asked once more."""
+        question = replace(question, messages=await self.images.shown(question.messages, role))
         return await (await self._models(role)).ask(role, question, call, on_delta, watch)
+
+    async def sees(self, role: str) -> bool:
+        """Whether the agent's model takes images, as its server says; one that says nothing of its models is tried."""
+        lane = (await self._models(role)).model_of(role)
+        known = self._settings().lanes.get(lane)
+        able = (await self._pool.show(known.model if known else lane)).capabilities
+        return VISION in able or not able
 
     async def _models(self, role: str) -> PoolModels:
         settings, router = self._settings(), self._router()

@@ -32,6 +32,7 @@ from infrastructure.ids import RunId
 from infrastructure.sandbox import Limits, Sandbox
 from infrastructure.sessions.contexts import AsyncAgentContextManager
 from infrastructure.sessions.manager import AsyncSessionManager
+from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.database import Database
 from infrastructure.tools.journal import WriteJournal
 from infrastructure.tools.registry import ToolRegistry
@@ -51,6 +52,7 @@ class Foundation:
     contexts: AsyncAgentContextManager
     approvals: Approvals
     journal: WriteJournal
+    blobs: Blobs
     open_sandbox: Callable[[], Awaitable[Sandbox]]
     tools: ToolRegistry
     outside_tools: Outside
@@ -72,7 +74,7 @@ async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGe
     told(custom)
     router = AgentRouter(custom.profiles)
     sessions = KeptSessions(on.sessions, on.contexts)
-    source = AgentModels(on.pool, on.settings, lambda: conversations.router)
+    source = AgentModels(on.pool, on.settings, lambda: conversations.router, on.blobs)
     tools = SessionTools(
         on.sessions,
         on.tools,
@@ -97,6 +99,7 @@ async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGe
             turns=TurnStore(on.database),
             calls=CallStore(on.database),
             router=router,
+            images=source.images,
             checkpointer=InMemorySaver(),  # the messages say all of it, and outlive the process
             limits=TurnLimits(calls=settings.conversation.calls, handovers=settings.conversation.handovers),
         )

@@ -21,6 +21,7 @@ from infrastructure.conversation.calls import CallRecord, CallState
 from infrastructure.conversation.driving import ConversationParts, Driver, LiveTurn
 from infrastructure.conversation.errors import Draining, EmptyMessage, NothingToStop, SessionBusy, UnknownCall
 from infrastructure.conversation.ports import Decided, ToolOutcome
+from infrastructure.conversation.saying import Said, ended
 from infrastructure.conversation.turns import TurnRecord, TurnState
 from infrastructure.conversation.using import Waiting, ended_event, result_chunk, waiting_chunk
 from infrastructure.conversation.watching import Watching
@@ -85,25 +86,24 @@ class MultiAgentOrchestrator:
             NoSuchAgent, EmptyMessage, Draining: nothing was begun.
             Whatever the session's store raises.
         """
-        live = await self._begun(session_id, message, agent_type, unattended)
+        live = await self._begun(session_id, Said(message, agent_type, unattended))
         async with aclosing(live.feed.follow(ends_when_waiting=ends_when_waiting)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def begin(
-        self, session_id: str, message: str, agent_type: AgentType | str | None = None, *, unattended: bool = False
-    ) -> str:
+    async def begin(self, session_id: str, said: Said) -> str:
         """Take a person's message and begin the turn; its id. The message is on disk when this returns.
 
-        Raises as `process_message`.
+        Raises as `process_message`, and KeyReused: the message's key stands for another one.
         """
-        return (await self._begun(session_id, message, agent_type, unattended)).record.turn
+        return (await self._begun(session_id, said)).record.turn
 
-    async def begin_watched(
-        self, session_id: str, message: str, agent_type: AgentType | str | None = None, *, unattended: bool = False
-    ) -> tuple[str, AsyncGenerator[StreamChunk, None]]:
-        """As `begin`, and the turn's chunks from the first one until it ends or waits. Leaving early stops nothing."""
-        live = await self._begun(session_id, message, agent_type, unattended)
+    async def begin_watched(self, session_id: str, said: Said) -> tuple[str, AsyncGenerator[StreamChunk, None]]:
+        """As `begin`, and the turn's chunks from the first one until it ends or waits. Leaving early stops nothing.
+
+        Of a turn that its key began before and that is over, only the end is told.
+        """
+        live = await self._begun(session_id, said)
         return live.record.turn, live.feed.follow(ends_when_waiting=True)
 
     async def follow(self, session_id: str, *, ends_when_waiting: bool = False) -> AsyncGenerator[StreamChunk, None]:
@@ -200,7 +200,7 @@ class MultiAgentOrchestrator:
         """
         left = await self._parts.turns.unfinished()
         for record in left:
-            await self._alone(record.session, lambda record=record: self._take_up(record))
+            await self._alone(record.session, lambda record=record: self._recover(record))
         return sum(record.state is TurnState.RUNNING for record in left)
 
     async def drain(self, seconds: float = 1.0) -> None:
@@ -220,37 +220,44 @@ class MultiAgentOrchestrator:
         self._watching.close()
 
     # ------------------------------------------------------------------------- each session's in turn
-    async def _begun(
-        self, session: str, message: str, agent_type: AgentType | str | None, unattended: bool
-    ) -> LiveTurn:
+    async def _begun(self, session: str, said: Said) -> LiveTurn:
         if self._draining:
             raise Draining
-        if not message.strip():
+        if not said.text.strip():
             raise EmptyMessage
-        return await self._alone(session, lambda: self._begin(session, message, agent_type, unattended))
+        return await self._alone(session, lambda: self._begin(session, said))
 
-    async def _begin(
-        self, session: str, message: str, agent_type: AgentType | str | None, unattended: bool
-    ) -> LiveTurn:
+    async def _begin(self, session: str, said: Said) -> LiveTurn:
         facts = await self._parts.sessions.facts(session)
-        agent = self._agent(agent_type, facts.agent)
+        request = said.request
+        if request and (known := await self._parts.turns.keyed(session, request)):
+            return await self._again(known)
+        agent = self._agent(said.agent, facts.agent)
+        message = Message("user", said.text, images=await self._parts.images.keep(said.images, agent))
         turn = new_id()
         try:
-            record = await self._parts.turns.create(turn, session, agent, unattended=unattended)
+            record = await self._parts.turns.create(turn, session, agent, unattended=said.unattended, request=request)
         except SessionBusy as busy:
             raise await self._busy(session, busy.turn) from None
         try:
             if agent != facts.agent:
                 await self._parts.sessions.switch_agent(session, agent, reason="", by="person")
-            await self._parts.sessions.append_message(session, Message("user", message), key=message_key(turn))
+            await self._parts.sessions.append_message(session, message, key=message_key(turn))
         except BaseException:
-            await self._parts.turns.finish(turn, "failed", "the message could not be kept")
+            await self._parts.turns.annul(turn, "the message could not be kept")
             raise
         return self._launch(record)
 
     async def _busy(self, session: str, turn: str) -> SessionBusy:
         waits = ", ".join(f"{each.tool} ({each.approval or each.call})" for each in await self.waiting(session))
         return SessionBusy(session, turn, waits)
+
+    async def _again(self, record: TurnRecord) -> LiveTurn:
+        """The turn of a message that is sent again."""
+        live = self._live.get(record.session) or await self._left_waiting(record.session)
+        if live is not None and live.record.turn == record.turn:
+            return live
+        return ended(await self._parts.turns.get(record.turn) or record)
 
     def _agent(self, wanted: AgentType | str | None, current: str) -> str:
         if wanted is not None:
@@ -278,6 +285,14 @@ class MultiAgentOrchestrator:
             live.woken = True
         else:
             await self._take_up(record)
+
+    async def _recover(self, record: TurnRecord) -> None:
+        """Go on with a turn; one whose message a crash took ends, and the message may be sent again."""
+        if await self._parts.sessions.is_kept(record.session, message_key(record.turn)):
+            await self._take_up(record)
+        else:
+            await self._driver.end(LiveTurn(record), "failed", lost := "its message was lost in a crash")
+            await self._parts.turns.annul(record.turn, lost)
 
     async def _take_up(self, record: TurnRecord) -> None:
         await self._parts.turns.move(record.turn, TurnState.RUNNING)

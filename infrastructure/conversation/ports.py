@@ -43,6 +43,10 @@ class Sessions(SessionPort, Protocol):
         """What is known of a session; raises as `held`."""
         ...
 
+    async def is_kept(self, session_id: str, key: str) -> bool:
+        """Whether there is a message that was written under this key; none is where there is no such session."""
+        ...
+
     async def append_summary(self, session_id: str, text: str, upto: int, key: str, *, agent: str = "") -> int:
         """Append a summary, a message whose role is `system`, that stands for all messages up to a number."""
         ...

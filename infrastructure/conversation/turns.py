@@ -12,7 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from infrastructure.conversation.errors import SessionBusy
+from infrastructure.conversation.errors import KeyReused, SessionBusy
+from infrastructure.storage.run_record import RequestKey
 from infrastructure.storage.times import Now, from_optional, from_text, to_text, utc_now
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = "turn, session, state, agent, status, reason, unattended, started, ended"
 _Row = tuple[str, str, str, str, str, str, int, str, str | None]
+_UNNAMED = RequestKey("", "")
 
 
 class TurnState(StrEnum):
@@ -61,12 +63,15 @@ class TurnStore:
         self._database = database
         self._now = now
 
-    async def create(self, turn: str, session: str, agent: str, *, unattended: bool = False) -> TurnRecord:
-        """Begin a turn.
+    async def create(
+        self, turn: str, session: str, agent: str, *, unattended: bool = False, request: RequestKey | None = None
+    ) -> TurnRecord:
+        """Begin a turn. Its request must be new: `keyed` says so.
 
         Raises:
             SessionBusy: another of the session is not over.
         """
+        named = request or _UNNAMED
         started = self._now()
 
         def work(connection: sqlite3.Connection) -> str:
@@ -76,8 +81,9 @@ class TurnStore:
             if found is not None:
                 return found[0]
             connection.execute(
-                "INSERT INTO turns (turn, session, state, agent, unattended, started) VALUES (?, ?, ?, ?, ?, ?)",
-                (turn, session, TurnState.RUNNING, agent, unattended, to_text(started)),
+                "INSERT INTO turns (turn, session, state, agent, unattended, started, request_key, request_sha)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (turn, session, TurnState.RUNNING, agent, unattended, to_text(started), named.key, named.sha),
             )
             return turn
 
@@ -103,6 +109,37 @@ class TurnStore:
             " WHERE turn = ?1 AND state <> 'finished'"
         )
         await self._database.write(lambda connection: connection.execute(sql, (turn, status, reason, ended)).rowcount)
+
+    async def annul(self, turn: str, reason: str) -> None:
+        """End a turn whose message was never kept: the request is free to be sent again."""
+        await self.finish(turn, "failed", reason)
+        sql = "UPDATE turns SET request_key = '', request_sha = '' WHERE turn = ?"
+        await self._database.write(lambda connection: connection.execute(sql, (turn,)).rowcount)
+
+    async def keyed(self, session: str, request: RequestKey) -> TurnRecord | None:
+        """The turn of the session that this request began before; None where it is new.
+
+        Raises:
+            KeyReused: the key stands for another message.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[TurnRecord, str] | None:
+            sql = f"SELECT request_sha, {_COLUMNS} FROM turns WHERE session = ? AND request_key = ?"
+            found = connection.execute(sql, (session, request.key)).fetchone()
+            return (_record(found[1:]), found[0]) if found is not None else None
+
+        known = await self._database.read(work)
+        if known is None:
+            return None
+        record, sha = known
+        if sha != request.sha:
+            raise KeyReused(request.key, record.turn)
+        return record
+
+    async def get(self, turn: str) -> TurnRecord | None:
+        """A turn."""
+        found = await self._select("turn = ?", turn)
+        return found[0] if found else None
 
     async def open_of(self, session: str) -> TurnRecord | None:
         """The session's turn that is not over, if there is one."""

@@ -7,9 +7,9 @@ every mode of persistence; only messages wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from agents.model import JsonValue
 from infrastructure.events.catalogue import AnyEvent, SessionCreated, SessionDeleted, SessionUpdated
@@ -26,6 +26,7 @@ from infrastructure.sessions.records import SessionRecord
 from infrastructure.storage.database import Database
 from infrastructure.storage.times import Now
 
+T = TypeVar("T")
 Change: TypeAlias = Callable[[SessionRecord], SessionRecord]
 
 _COLUMNS: Mapping[str, Callable[[SessionRecord], tuple[str, str]]] = {
@@ -139,3 +140,8 @@ def listing_todos(todos: Sequence[str]) -> Change:
     """The change that replaces the list of things to do; it raises BadChange where that is too long."""
     items = checked_todos(todos)
     return lambda record: replace(record, todos=items)
+
+
+async def to_the_end(work: Coroutine[object, object, T]) -> T:
+    """Do it also when the caller is cancelled."""
+    return await asyncio.shield(asyncio.create_task(work))

@@ -7,12 +7,12 @@ its caller is cancelled.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from agents.conversation.ports import History
 from agents.model import JsonObject, JsonValue, Message, ToolCall
@@ -22,7 +22,8 @@ from infrastructure.sessions import searching, store
 from infrastructure.sessions.cache import SessionCache, checked_id
 from infrastructure.sessions.checking import changed_settings, checked_message, checked_title
 from infrastructure.sessions.errors import BadMessage, UnknownSession
-from infrastructure.sessions.lifecycle import Lifecycle, changing, listing_todos
+from infrastructure.sessions.images import images_of
+from infrastructure.sessions.lifecycle import Lifecycle, changing, listing_todos, to_the_end
 from infrastructure.sessions.persistence import Delayed, Strict, opened
 from infrastructure.sessions.ports import Clock, LoopClock, SessionLog
 from infrastructure.sessions.records import Draft, Found, SessionRecord, StoredMessage
@@ -32,8 +33,6 @@ from infrastructure.storage.times import Now, utc_now
 
 if TYPE_CHECKING:
     from agents.conversation.ports import SessionPort
-
-T = TypeVar("T")
 
 
 class AsyncSessionManager:
@@ -168,6 +167,15 @@ class AsyncSessionManager:
         highest = 2**62 if before is None else before
         return await self._database.read(partial(store.page, session=session_id, before=highest, limit=limit))
 
+    async def images(self, session_id: str) -> frozenset[str]:
+        """Names of the images of a session's messages."""
+        await self.flush(session_id)
+        return await images_of(self._database, session_id)
+
+    async def is_kept(self, session_id: str, key: str) -> bool:
+        """Whether there is a message that was written under this key."""
+        return session_id in self._cache and key in (await self._cache.load(session_id)).keys
+
     # -- what writes
 
     async def create(
@@ -261,7 +269,7 @@ class AsyncSessionManager:
         self._opened()
         given = {"title": title, "workspace": workspace, "settings": settings}
         fields = [name for name, value in given.items() if value is not None]
-        return await _to_the_end(self._life.change(session_id, fields, changing(title, workspace, settings)))
+        return await to_the_end(self._life.change(session_id, fields, changing(title, workspace, settings)))
 
     async def set_todos(self, session_id: str, todos: Sequence[str]) -> None:
         """Replace the list of things to do; durable in every mode.
@@ -271,7 +279,7 @@ class AsyncSessionManager:
             BadChange: it is too long.
         """
         self._opened()
-        await _to_the_end(self._life.change(session_id, ["todos"], listing_todos(todos)))
+        await to_the_end(self._life.change(session_id, ["todos"], listing_todos(todos)))
 
     async def delete(self, session_id: str) -> None:
         """Remove a session with its messages and switches. Its events stay: they hold no text.
@@ -279,7 +287,7 @@ class AsyncSessionManager:
         Raises:
             UnknownSession: there is none.
         """
-        await _to_the_end(self._life.delete(session_id, self._opened()))
+        await to_the_end(self._life.delete(session_id, self._opened()))
 
     async def fork(self, session_id: str, upto: int | None = None, *, title: str | None = None) -> SessionRecord:
         """Begin a session with the first messages of another one: up to a number, or all.
@@ -290,7 +298,7 @@ class AsyncSessionManager:
             UnknownSession: there is none.
             BadCut: it has no such message.
         """
-        return await _to_the_end(self._life.fork(session_id, upto, title, self._opened()))
+        return await to_the_end(self._life.fork(session_id, upto, title, self._opened()))
 
     async def flush(self, session_id: str | None = None) -> None:
         """Return when all that was acknowledged is on disk: a session's, or everybody's. In `strict` it is.
@@ -333,11 +341,6 @@ class AsyncSessionManager:
             return placed
         await mode.keep(session, placed)
         return placed.number
-
-
-async def _to_the_end(work: Coroutine[object, object, T]) -> T:
-    """Do it also when the caller is cancelled."""
-    return await asyncio.shield(asyncio.create_task(work))
 
 
 if TYPE_CHECKING:

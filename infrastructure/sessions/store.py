@@ -194,6 +194,8 @@ def _row(stored: StoredMessage) -> _MessageRow:
         body["calls"] = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in message.tool_calls]
     if message.tool_name:
         body["tool"] = message.tool_name
+    if message.images:
+        body["images"] = message.images
     if not stored.ok:
         body["ok"] = False
     at = to_text(stored.at)
@@ -225,6 +227,7 @@ def _message(row: _MessageRow) -> StoredMessage:
         ),
         tool_name=cast("str | None", more.get("tool")),
         tool_call_id=call or None,
+        images=tuple(cast("Sequence[str]", more.get("images", ()))),
     )
     return StoredMessage(
         session=SessionId(session),

@@ -126,7 +126,7 @@ async def _answer(call: Call, loaded: Loaded) -> None:
     if ask.render_only:
         call.exchange.answer(200, JSON, call.dialect.rendered(world.clock.stamp(), text))
         return
-    if ask.images and world.version.child_server:
+    if ask.images and world.version.child_server and not call.model.spec.vision:
         raise WireError(400, _IMAGES, late=True)
     wanted = read_format(ask.format)
     prompt = fitted(text, ask, call.model, call.options, world.version)

@@ -46,10 +46,11 @@ class Model:
         """As `/api/tags` and `/api/show` list them."""
         if self.spec.pooling and self.spec.template == "plain":
             return ["embedding"]
-        return {
+        able = {
             "chatml": ["completion", "tools"],
             "thinking": ["completion", "tools", "thinking"],
         }.get(self.spec.template, ["completion"])
+        return [*able, "vision"] if self.spec.vision else able
 
     def details(self, *, lengths: bool = False) -> JsonObject:
         """The `details` object; with context and embedding lengths where the version lists them."""

@@ -41,6 +41,8 @@ class ModelSpec(BaseModel):
     embedding_length: int = Field(default=64, ge=1)
     any_tag: bool = False
     """Whether the name is found with every tag."""
+    vision: bool = False
+    """Whether the model takes images."""
     pooling: bool = False
     """Whether the model can only embed."""
     parameters: dict[str, int | float | bool | str | list[str]] = Field(default_factory=dict)

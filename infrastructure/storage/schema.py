@@ -169,6 +169,12 @@ MIGRATIONS: tuple[Migration, ...] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # A message may bear the name that its client gave the request, so that sending it again begins no second turn.
+        "ALTER TABLE turns ADD COLUMN request_key TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE turns ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
+        "CREATE UNIQUE INDEX turns_requests ON turns (session, request_key) WHERE request_key <> ''",
+    ),
 )
 
 

@@ -152,6 +152,7 @@ async def stack(
             approvals=approvals or AskedPeople(manager, Containment(sandbox or opener)),
             include=ConfigurationManager.fixed(settings).include,
             journal=WriteJournal(WriteStore(database), BlobStore(directory.blobs)),
+            blobs=BlobStore(directory.blobs),
             open_sandbox=sandbox or opener,
             tools=local_tools(),
             outside_tools=no_tools,

@@ -9,6 +9,7 @@ import pytest
 from backend.bootstrap import open_application
 from infrastructure.config.settings import Paths, ServerSettings, Settings
 from infrastructure.conversation.ports import Decided
+from infrastructure.conversation.saying import Said
 from infrastructure.sessions.errors import UnknownSession
 from tests.conversation.stack import called, simulator
 from tests.conversation.world import kinds, talk
@@ -34,7 +35,7 @@ async def test_application_talks_with_custom_agents_and_forgets_deleted_sessions
         assert app.agent_contexts.get_current_agent(session) == "poet"
         await app.sessions.delete(session)
         with pytest.raises(UnknownSession):
-            await app.conversations.begin(session, "Sing")
+            await app.conversations.begin(session, Said("Sing"))
 
 
 async def test_approval_of_a_session_is_answered_in_the_next_process(tmp_path):

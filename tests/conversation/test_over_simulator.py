@@ -9,6 +9,7 @@ import pytest
 
 from agents.conversation.chunks import StreamChunk
 from infrastructure.conversation.ports import Decided
+from infrastructure.conversation.saying import Said
 from infrastructure.events.catalogue import AgentSwitched
 from infrastructure.ids import RunId
 from infrastructure.sessions.approvals import Edit
@@ -136,7 +137,7 @@ async def test_cancel_stops_the_generation_on_the_server(tmp_path):
         stack(tmp_path, server.url) as here,
     ):
         session = await here.session()
-        await here.conversations.begin(session, "Say much")
+        await here.conversations.begin(session, Said("Say much"))
         watching = asyncio.create_task(watch(here.conversations.follow(session)))
         await begun.wait()
         await here.conversations.cancel(session)

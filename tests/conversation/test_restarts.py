@@ -10,6 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from agents.model import ToolCall
 from infrastructure.conversation.errors import Draining
 from infrastructure.conversation.ports import Decided, ToolOutcome
+from infrastructure.conversation.saying import Said
 from infrastructure.workflow.scripted import ScriptedSource
 from tests.conversation.world import SESSION, MemoryApprovals, calls, kinds, reads, switch, talk, tool, world, writes
 
@@ -88,11 +89,11 @@ async def test_answer_that_was_cut_off_is_asked_for_again(tmp_path, checkpoints)
     async with world(tmp_path, {"ask": [calls(READ), "It adds."], "orchestrator": [switch("ask")]}, reads()) as here:
         whole, here.source = here.source, Hung()
         first = here.orchestrator()
-        await first.begin(SESSION, "What?")
+        await first.begin(SESSION, Said("What?"))
         await here.source.begun.wait()
         await first.drain(0.0)
         with pytest.raises(Draining):
-            await first.begin(SESSION, "What?")
+            await first.begin(SESSION, Said("What?"))
         here.source = whole
         if checkpoints == "lost":
             here.saver = InMemorySaver()
@@ -118,7 +119,7 @@ async def test_call_with_effects_that_was_cut_off_is_not_done_again(tmp_path, ef
     scripts = {"coder": [calls(READ), "Well."]}
     async with world(tmp_path, scripts, tool("read_file", slow, effects=effects)) as here:
         first = here.orchestrator()
-        await first.begin(SESSION, "Do it", "coder")
+        await first.begin(SESSION, Said("Do it", "coder"))
         await begun.wait()
         await first.drain(0.0)
         if checkpoints == "lost":
@@ -155,7 +156,7 @@ async def test_turn_that_was_over_but_for_its_row_ends(tmp_path):
             raise asyncio.CancelledError
 
         first._parts.turns.finish = killed
-        await first.begin(SESSION, "What?", "ask")
+        await first.begin(SESSION, Said("What?", "ask"))
         await asyncio.wait([first._live[SESSION].task])
         first._parts.turns.finish = finish
         second = here.orchestrator()

@@ -12,6 +12,7 @@ from agents.conversation.router import NoSuchAgent
 from agents.model import Completion, ToolCall
 from infrastructure.conversation.errors import EmptyMessage, NothingToStop, SessionBusy, UnknownCall
 from infrastructure.conversation.ports import Decided, ToolOutcome
+from infrastructure.conversation.saying import Said
 from infrastructure.conversation.scope import TurnLimits
 from infrastructure.workflow.scripted import ScriptedSource
 from tests.conversation.world import (
@@ -185,7 +186,7 @@ async def test_second_message_is_refused_while_a_turn_is_open(tmp_path):
         conversations = here.orchestrator()
         await talk(conversations.process_message(SESSION, "Open it", "coder", ends_when_waiting=True))
         with pytest.raises(SessionBusy, match="open_tab"):
-            await conversations.begin(SESSION, "Hello?")
+            await conversations.begin(SESSION, Said("Hello?"))
         assert len(here.said()) == 2
 
 
@@ -216,7 +217,7 @@ async def test_cancel_in_the_middle_of_an_answer_keeps_nothing_of_it(tmp_path):
     async with world(tmp_path, {}) as here:
         here.source = Slow({})
         conversations = here.orchestrator()
-        await conversations.begin(SESSION, "Hi")
+        await conversations.begin(SESSION, Said("Hi"))
         await asked.wait()
         await conversations.cancel(SESSION)
         assert here.said() == [("user", "Hi")]
@@ -348,7 +349,7 @@ async def test_custom_agent_is_a_name_beside_the_six(tmp_path):
         assert (await talk(conversations.process_message(SESSION, "Sing", "poet")))[0].text == "Ode."
         assert here.source.asked("poet")[0].messages[0].content.startswith("You rhyme.\n")
         with pytest.raises(NoSuchAgent):
-            await conversations.begin(SESSION, "Sing", "nobody")
+            await conversations.begin(SESSION, Said("Sing", "nobody"))
         here.custom = ()  # its file is gone
         assert (await talk(here.orchestrator().process_message(SESSION, "Hi")))[0].text == "Hi."
 
@@ -357,7 +358,7 @@ async def test_empty_message_and_unknown_session_begin_nothing(tmp_path):
     async with world(tmp_path, {}) as here:
         conversations = here.orchestrator()
         with pytest.raises(EmptyMessage):
-            await conversations.begin(SESSION, " \n")
+            await conversations.begin(SESSION, Said(" \n"))
         with pytest.raises(LookupError):
-            await conversations.begin("nobody's", "Hi")
+            await conversations.begin("nobody's", Said("Hi"))
         assert await talk(conversations.follow(SESSION)) == []

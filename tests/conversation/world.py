@@ -19,6 +19,7 @@ from agents.scripted import Reply
 from infrastructure.conversation.calls import CallStore
 from infrastructure.conversation.driving import ConversationParts
 from infrastructure.conversation.errors import ApprovalRefused
+from infrastructure.conversation.images import Images
 from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
 from infrastructure.conversation.ports import (
     Asked,
@@ -35,6 +36,7 @@ from infrastructure.conversation.streaming import LLMStreamService
 from infrastructure.conversation.turns import TurnStore
 from infrastructure.events.catalogue import AgentSwitched
 from infrastructure.events.memory import MemoryEventLog
+from infrastructure.storage.blobs import MemoryBlobs
 from infrastructure.storage.database import Database
 from infrastructure.workflow.scripted import ScriptedSource
 
@@ -65,6 +67,9 @@ class MemorySessions:
         if session_id not in self.messages:
             raise LookupError(f"no session {session_id}")
         return SessionFacts(workspace="/w", agent=self.speaks, todos=self.todos)
+
+    async def is_kept(self, session_id: str, key: str) -> bool:
+        return (session_id, key) in self.keys
 
     async def append_summary(self, session_id: str, text: str, upto: int, key: str, *, agent: str = "") -> int:
         return await self.append_message(session_id, Message("system", text), agent=agent, key=key)
@@ -270,9 +275,13 @@ class World:
             calls=CallStore(self.database),
             router=AgentRouter(self.custom),
             checkpointer=self.saver,
+            images=Images(MemoryBlobs(), self.sees),
             limits=self.limits,
         )
         return MultiAgentOrchestrator(parts)
+
+    async def sees(self, agent: str) -> bool:
+        return False
 
     def said(self) -> list[tuple[str, str]]:
         return [(message.role, message.content) for message in self.sessions.messages[SESSION]]

@@ -3,13 +3,12 @@
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
-import { connect, createServer } from "node:net";
 import { after, before, test } from "node:test";
 
+import { faults, relayTo } from "./aids.mjs";
+
 const told = JSON.parse(process.env.CORRAL_BROWSER);
-const fetched = createRequire(`${told.modules}/`);
-const { chromium } = fetched("playwright-core");
-const axe = fetched("axe-core").source;
+const { chromium } = createRequire(`${told.modules}/`)("playwright-core");
 
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
 const WAIT = 40_000;
@@ -89,7 +88,7 @@ test("a stranger is told how to come in, and sees nothing", async () => {
     for (const width of [1440, 390]) {
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height: 900 });
-      assert.deepEqual(await faults(page), [], `${colorScheme} ${width}`);
+      assert.deepEqual(await faults(page, told.modules), [], `${colorScheme} ${width}`);
       assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `too wide at ${width}`);
     }
   }
@@ -169,7 +168,7 @@ test("text of a person or a model is shown, never obeyed", async () => {
 });
 
 test("a lost network loses nothing", async () => {
-  const line = await relay();
+  const line = await relayTo(told.address);
   const page = await context.newPage();
   const direct = await tab();
   await hold(CODER);
@@ -273,7 +272,7 @@ for (const scheme of ["light", "dark"]) {
         await page.goto(`${told.address}/${hash}`);
         await page.locator("main h1").first().waitFor();
         if (hash.startsWith(run)) await page.locator(".verdict .next").waitFor();
-        assert.deepEqual(await faults(page), [], `${hash} ${scheme} ${width}`);
+        assert.deepEqual(await faults(page, told.modules), [], `${hash} ${scheme} ${width}`);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.ok(wide <= 0, `${hash} is ${wide} pixels too wide at ${width}`);
       }
@@ -301,37 +300,7 @@ test("no page reported an error, broke the policy, or asked another host", () =>
   assert.ok(seen.has(told.address));
 });
 
-/** A line to the server that can be cut and mended. */
-async function relay() {
-  const { hostname, port } = new URL(told.address);
-  const open = new Set();
-  const kept = (socket) => open.add(socket.on("error", () => socket.destroy()).on("close", () => open.delete(socket)));
-  const server = createServer((near) => {
-    const far = connect(Number(port), hostname);
-    for (const [one, other] of [[near, far], [far, near]]) kept(one).has(one) && one.pipe(other);
-    near.on("close", () => far.destroy());
-    far.on("close", () => near.destroy());
-  });
-  const listen = (at) => new Promise((resolve) => server.listen(at, hostname, resolve));
-  await listen(0);
-  const at = server.address().port;
-  const cut = () => {
-    server.close();
-    for (const socket of open) socket.destroy();
-  };
-  return { address: `http://${hostname}:${at}`, cut, mend: () => listen(at) };
-}
-
 /** Errors that a test made on purpose. @param {RegExp} expected */
 function forget(expected) {
   wrong.splice(0, wrong.length, ...wrong.filter((each) => !expected.test(each)));
-}
-
-/** Serious faults that axe finds. */
-async function faults(page) {
-  await page.evaluate(axe); // by the driver, which the page's policy does not bind
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  return violations
-    .filter((each) => ["serious", "critical"].includes(each.impact))
-    .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.target.join(" ")).join(", ")}`);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { placeOf, runAddress } from "../../backend/web/app/address.js";
+import { placeOf, runAddress, sessionAddress } from "../../backend/web/app/address.js";
 import { duration, shortened, visible } from "../../backend/web/app/format.js";
 import { isMeant } from "../../backend/web/app/keys.js";
 import { newsOf } from "../../backend/web/app/news.js";
@@ -103,6 +103,8 @@ test("an address says which run is open and what of it", () => {
   assert.equal(placeOf("").view, "runs");
   assert.equal(placeOf("#/batches").view, "batches");
   assert.deepEqual(placeOf("#/batches/b1").id, "b1");
+  assert.deepEqual(placeOf(sessionAddress("a/b")), { view: "session", id: "a/b", query: {} });
+  assert.equal(placeOf("#/sessions").view, "sessions");
   assert.equal(placeOf("#/%E0%A4%A").view, "runs");
 });
 

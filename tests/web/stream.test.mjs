@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Stream } from "../../backend/web/app/stream.js";
+import { Stream, eventsOf, turnOf } from "../../backend/web/app/stream.js";
 
 class Source extends EventTarget {
   constructor(url) {
@@ -26,12 +26,12 @@ class Source extends EventTarget {
 }
 
 /** A stream in a world of our own: its sources, timers, what it told. */
-function begun({ goesOn = true } = {}) {
+function begun({ goesOn = true, followed = eventsOf("r1") } = {}) {
   const page = Object.assign(new EventTarget(), { hidden: false });
   const world = { sources: [], timers: [], page };
   const told = { events: [], links: [] };
   const stream = new Stream(
-    "r1",
+    followed,
     { event: (event) => told.events.push(event.seq), link: (link) => told.links.push(link), refused: async () => goesOn },
     {
       open: (url) => world.sources[world.sources.push(new Source(url)) - 1],
@@ -124,4 +124,14 @@ test("a closed stream is silent when the tab is looked at again", () => {
   look(true);
   look(false);
   assert.equal(world.sources.length, 1);
+});
+
+test("a turn's chunks have no numbers: each is told, and each connection begins anew", () => {
+  const { world, told, last } = begun({ followed: turnOf("s 1") });
+  assert.equal(last().url, "/api/v1/sessions/s%201/stream");
+  for (const text of ["a", "a"]) last().say("text", { text });
+  assert.equal(told.events.length, 2);
+  last().fail(0);
+  world.timers[0].work();
+  assert.equal(last().url, "/api/v1/sessions/s%201/stream");
 });

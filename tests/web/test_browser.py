@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "corral-tests"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 INSTALL_SECONDS = 120
-BROWSE_SECONDS = 200
+BROWSE_SECONDS = 300
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(INSTALL_SECONDS + BROWSE_SECONDS + 30)]
 

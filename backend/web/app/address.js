@@ -2,7 +2,7 @@
  * Where the page is: the part of the address behind `#`. Owns its form. Pure.
  */
 
-/** @typedef {{view: "runs" | "run" | "batches" | "batch" | "pool", id: string, query: Record<string, string>}} Place */
+/** @typedef {{view: "runs" | "run" | "sessions" | "session" | "batches" | "batch" | "pool", id: string, query: Record<string, string>}} Place */
 
 /** @param {string} hash as the browser has it @returns {Place} */
 export function placeOf(hash) {
@@ -10,6 +10,7 @@ export function placeOf(hash) {
   const [first, id = ""] = path.split("/").map(decoded);
   const place = { id, query: Object.fromEntries(new URLSearchParams(query)) };
   if (first === "runs" && id) return { ...place, view: "run" };
+  if (first === "sessions") return { ...place, view: id ? "session" : "sessions" };
   if (first === "batches") return { ...place, view: id ? "batch" : "batches" };
   return { id: "", query: place.query, view: first === "pool" ? "pool" : "runs" };
 }
@@ -19,6 +20,9 @@ export function runAddress(run, query = {}) {
   const said = new URLSearchParams(Object.entries(query).filter(([, value]) => value)).toString();
   return `#/runs/${encodeURIComponent(run)}${said ? `?${said}` : ""}`;
 }
+
+/** The address of a conversation. @param {string} session */
+export const sessionAddress = (session) => `#/sessions/${encodeURIComponent(session)}`;
 
 /** @param {string} part */
 function decoded(part) {

@@ -38,6 +38,38 @@ export const answerApproval = (run, answer) => post(`${runPath(run)}/answer`, an
 export const startRun = (task, key) => post("/api/v1/runs", task, { "Idempotency-Key": key });
 export const signOut = () => post("/signout", {});
 
+/** @param {string} session */
+const sessionPath = (session) => `/api/v1/sessions/${encodeURIComponent(session)}`;
+/** @param {{before?: string, search?: string}} [which] `search`: only where this text occurs */
+export const listSessions = ({ before = "", search = "" } = {}) =>
+  get(`/api/v1/sessions?limit=50${before ? `&before=${encodeURIComponent(before)}` : ""}${search ? `&search=${encodeURIComponent(search)}` : ""}`);
+/** @param {string} session */
+export const getSession = (session) => get(sessionPath(session));
+/** @param {Record<string, unknown>} session */
+export const createSession = (session) => post("/api/v1/sessions", session);
+/** @param {string} session @param {Record<string, unknown>} change */
+export const changeSession = (session, change) => post(sessionPath(session), change, {}, "PATCH");
+/** Messages, newest first. @param {string} session @param {number | null} [before] the `next` of the page before */
+export const readHistory = (session, before = null) => get(`${sessionPath(session)}/history?limit=50${before ? `&before=${before}` : ""}`);
+/** @param {string} session */
+export const readWaiting = (session) => get(`${sessionPath(session)}/waiting`);
+/** @param {string} session @param {string} name of an image of one of its messages */
+export const imagePath = (session, name) => `${sessionPath(session)}/images/${encodeURIComponent(name)}`;
+/** @param {string} session @param {{text: string, images?: string[]}} message `images` in base64 @param {string} key the same for the same message, so that sending twice says it once */
+export const sendMessage = (session, message, key) => post(`${sessionPath(session)}/messages`, message, { "Idempotency-Key": key });
+/** @param {string} session */
+export const cancelTurn = (session) => post(`${sessionPath(session)}/cancel`, {});
+/** @param {string} session @param {string} call @param {{content: string, ok: boolean}} result */
+export const postResult = (session, call, result) => post(`${sessionPath(session)}/tools/${encodeURIComponent(call)}/result`, result);
+export const listAgents = () => get("/api/v1/agents");
+/** What waits for a person, everywhere. */
+export const listApprovals = () => get("/api/v1/approvals");
+/** @param {string} approval @param {string[]} [patterns] rules to try instead of those proposed */
+export const readApproval = (approval, patterns = []) =>
+  get(`/api/v1/approvals/${encodeURIComponent(approval)}${patterns.length ? `?${new URLSearchParams(patterns.map((each) => ["pattern", each]))}` : ""}`);
+/** @param {string} approval @param {Record<string, unknown>} answer */
+export const decide = (approval, answer) => post(`/api/v1/approvals/${encodeURIComponent(approval)}`, answer);
+
 /** A key that nobody else has. `crypto.randomUUID` wants https or loopback; this does not. */
 export function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -48,9 +80,9 @@ async function get(path) {
   return (await answered(path, { headers: { Accept: "application/json" } })).json();
 }
 
-/** @param {string} path @param {unknown} body @param {Record<string, string>} [headers] @returns {Promise<any>} */
-async function post(path, body, headers = {}) {
-  const sent = { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
+/** @param {string} path @param {unknown} body @param {Record<string, string>} [headers] @param {string} [method] @returns {Promise<any>} */
+async function post(path, body, headers = {}, method = "POST") {
+  const sent = { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
   const text = await (await answered(path, sent)).text();
   return text ? JSON.parse(text) : null;
 }

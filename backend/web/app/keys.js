@@ -8,15 +8,16 @@ import { h } from "./dom.js";
 const OFF = "corral.keys";
 /** @type {[string, string][]} */
 const SHEET = [
-  ["j k", "next and last run in the list"],
+  ["j k", "next and last in the list"],
   ["Enter", "open it"],
-  ["/", "search the runs"],
-  ["c", "start a run"],
+  ["/", "search the list"],
+  ["c", "start a run, or a conversation"],
+  ["m", "write a message"],
   ["1 2 3 4", "log, diff, tests, timeline"],
   ["[ ]", "last and next change in the diff"],
-  ["a", "approve what the run asks"],
+  ["a", "approve what is asked"],
   ["n", "decline it"],
-  [".", "stop the run"],
+  [".", "stop"],
   ["?", "this sheet"],
 ];
 
@@ -57,10 +58,10 @@ export function showSheet() {
 /** @param {import("./main.js").Shell} shell @param {string} key @returns {boolean} whether it was a command */
 function pressed(shell, key) {
   if (key === "?") showSheet();
-  else if (key === "j") shell.list.move(1);
-  else if (key === "k") shell.list.move(-1);
-  else if (key === "/") shell.list.search.focus();
-  else if (key === "c") location.hash = "#/";
+  else if (key === "j") shell.beside.move(1);
+  else if (key === "k") shell.beside.move(-1);
+  else if (key === "/") shell.beside.search.focus();
+  else if (key === "c") location.hash = shell.beside === shell.list ? "#/" : "#/sessions";
   else return shell.view?.key?.(key) ?? false;
   return true;
 }

@@ -5,17 +5,22 @@
 import { placeOf } from "./address.js";
 import { Problem, signOut } from "./api.js";
 import { BatchesView } from "./batches.js";
+import { BeginView } from "./begin.js";
 import { fill, h, mark, say } from "./dom.js";
 import { listen, showSheet } from "./keys.js";
 import { PoolView, PoolWatch } from "./pool.js";
 import { RunView } from "./run.js";
 import { RunList } from "./runs.js";
+import { SessionView } from "./session.js";
+import { SessionList } from "./sessions.js";
 import { signedOutElement } from "./signin.js";
 import { StartView } from "./start.js";
 
 /** @typedef {{element: HTMLElement, update: (place: any) => void, close: () => void, key?: (key: string) => boolean}} View */
 
-const VIEWS = { runs: StartView, run: RunView, batches: BatchesView, batch: BatchesView, pool: PoolView };
+const VIEWS = { runs: StartView, run: RunView, sessions: BeginView, session: SessionView, batches: BatchesView, batch: BatchesView, pool: PoolView };
+/** The page that a view belongs to, where it bears another name. @type {Record<string, string>} */
+const PAGES = { run: "", batch: "batches", session: "sessions" };
 /** No answer, too busy, restarting: what is asked again anyway need not be told. */
 const COMES_BACK = new Set([0, 429, 503]);
 const ALOUD_EVERY = 2000;
@@ -35,8 +40,10 @@ export class Shell {
     this.timers = {};
     this.main = byId("main");
     this.list = new RunList(this);
+    this.sessions = new SessionList(this);
+    /** @type {RunList | SessionList} the list beside the view */
+    this.beside = this.list;
     this.pool = new PoolWatch(this);
-    byId("rail").append(this.list.element);
     byId("foot").append(this.pool.element);
   }
 
@@ -44,11 +51,13 @@ export class Shell {
   route() {
     if (this.signedOut) return;
     const place = placeOf(location.hash);
-    const open = `${place.view} ${place.view === "run" ? place.id : ""}`;
+    const open = `${place.view} ${["run", "session"].includes(place.view) ? place.id : ""}`;
     document.body.dataset.view = place.view;
+    this.#putBeside(["sessions", "session"].includes(place.view) ? this.sessions : this.list);
     this.list.select(place.view === "run" ? place.id : "");
+    this.sessions.select(place.view === "session" ? place.id : "");
     for (const link of document.querySelectorAll("[data-nav]")) {
-      const here = link.getAttribute("data-nav") === place.view.replace(/^batch$/, "batches");
+      const here = link.getAttribute("data-nav") === (PAGES[place.view] ?? place.view);
       if (here) mark(link, "aria-current", "page");
       else link.removeAttribute("aria-current");
     }
@@ -59,6 +68,14 @@ export class Shell {
     this.view = view;
     fill(this.main, view.element);
     this.main.scrollTop = 0;
+  }
+
+  /** @param {RunList | SessionList} list */
+  #putBeside(list) {
+    this.beside = list;
+    if (list.element.isConnected) return;
+    fill(byId("rail"), list.element);
+    list.refresh();
   }
 
   /** Say a change of state aloud, at most every two seconds, all that came meanwhile in one. @param {string} text */

@@ -11,7 +11,7 @@ import { eachFrame, fill, h, mark, say } from "./dom.js";
 import { Graph } from "./graph.js";
 import { Log } from "./log.js";
 import { fold, newRun } from "./state.js";
-import { Stream } from "./stream.js";
+import { Stream, eventsOf } from "./stream.js";
 import { testsElement } from "./tests.js";
 import { timelineElement } from "./timeline.js";
 import { newsOf } from "./news.js";
@@ -64,7 +64,7 @@ export class RunView {
     );
     this.soon = eachFrame(() => this.#draw());
     this.timer = setInterval(this.soon, 1000);
-    this.stream = new Stream(place.id, {
+    this.stream = new Stream(eventsOf(place.id), {
       event: (event) => this.#event(event),
       link: (link) => this.#link(link),
       refused: () => this.#refused(),

@@ -1,12 +1,14 @@
 /**
- * Following a run's events over one connection, from where the page is.
+ * Following a run's events, or a session's turn, over one connection, from where the page is.
  *
  * Owns the connection's life: closed while nobody looks (a browser allows six to a server, for all tabs together), opened
  * again behind the last event, ended by `end`.
  */
 
+import { CHUNKS } from "./talk.js";
 import { KINDS } from "./words.js";
 
+/** @typedef {{address: (after: number) => string, kinds: string[]}} Source what is followed: where, and which kinds of events it has */
 /** @typedef {"connecting" | "live" | "retrying" | "restarting" | "hidden" | "ended"} Link */
 /**
  * @typedef {object} World what a stream needs of the browser, so that a test can stand in
@@ -21,6 +23,11 @@ const LONGEST_WAIT = 10_000;
 /** `EventSource.CLOSED`: refused, and the browser does not try again. */
 const CLOSED = 2;
 
+/** A run's events, which have numbers. @param {string} run @returns {Source} */
+export const eventsOf = (run) => ({ address: (after) => `/api/v1/runs/${encodeURIComponent(run)}/events?after=${after}`, kinds: KINDS });
+/** The turn of a session that is open: chunks, which have none; each connection tells all of it. @param {string} session @returns {Source} */
+export const turnOf = (session) => ({ address: () => `/api/v1/sessions/${encodeURIComponent(session)}/stream`, kinds: CHUNKS });
+
 /** @returns {World} */
 function browser() {
   return {
@@ -31,18 +38,18 @@ function browser() {
   };
 }
 
-/** One run's stream. */
+/** One stream. */
 export class Stream {
   /**
-   * @param {string} run
+   * @param {Source} followed
    * @param {object} told
-   * @param {(event: import("./words.js").RunEvent) => void} told.event
+   * @param {(event: any) => void} told.event an event or a chunk
    * @param {(link: Link) => void} told.link
    * @param {() => Promise<boolean>} told.refused asked when the server refuses the stream: whether to go on trying
    * @param {World} [world]
    */
-  constructor(run, told, world = browser()) {
-    this.run = run;
+  constructor(followed, told, world = browser()) {
+    this.followed = followed;
     this.told = told;
     this.world = world;
     this.seq = 0;
@@ -77,13 +84,13 @@ export class Stream {
   #open(link) {
     this.#drop();
     this.#tell(link);
-    const source = this.world.open(`/api/v1/runs/${encodeURIComponent(this.run)}/events?after=${this.seq}`);
+    const source = this.world.open(this.followed.address(this.seq));
     this.source = source;
     source.addEventListener("open", () => this.source === source && this.#tell("live"));
     source.addEventListener("error", () => this.source === source && this.#failed(source.readyState === CLOSED));
     source.addEventListener("end", () => this.source === source && this.#end());
     source.addEventListener("server-shutdown", () => this.source === source && this.#retry("restarting"));
-    for (const kind of KINDS) {
+    for (const kind of this.followed.kinds) {
       source.addEventListener(kind, (message) => this.source === source && this.#arrived(message));
     }
   }
@@ -92,7 +99,7 @@ export class Stream {
   #arrived(message) {
     const event = JSON.parse(message.data);
     if (event.seq <= this.seq) return;
-    this.seq = event.seq;
+    this.seq = event.seq ?? 0;
     this.wait = FIRST_WAIT;
     this.told.event(event);
   }

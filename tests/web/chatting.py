@@ -1,0 +1,111 @@
+"""The real server with models that say what a conversation needs, for a browser: one talks, one calls tools."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.model import Message
+from backend.bootstrap import Application, open_application
+from backend.security.codes import mint
+from backend.security.token import open_keys
+from backend.server import open_door
+from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, Settings
+from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
+from tests.conversation.stack import called
+
+ESCAPE = "\x1b[31mred\x1b[0m \u202eright to left"
+WIDE = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(90))
+"""One line without a place to break it."""
+HOSTILE = (
+    f"<img src=x onerror=alert(1)><script>alert(2)</script> {ESCAPE} {WIDE}\n\n"
+    "```html\n<b onclick=alert(3)>bold</b>\n```\n\n[link](javascript:alert(4))"
+)
+"""What a model may say to break a page."""
+LONG = "A list of words: " + " ".join(f"word{number}" for number in range(400))
+WRITE = called("write_file", '{"path": "notes.md", "content": "# Notes\\n<script>alert(5)</script>\\n"}')
+MAKE = called("run_command", '{"command": "make test"}')
+PUSH = called("run_command", '{"command": "git push --force origin main"}')
+OPEN_TAB = called("open_tab", '{"path": "notes.md"}')
+CLIENT_TOOL = {
+    "name": "open_tab",
+    "description": "Open a file in the editor.",
+    "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+    "risk": "reads",
+}
+
+ASK = (
+    (
+        "It is a small project with one file of notes.\n\n"
+        "```python\ndef total(items):\n    return sum(items)\n```\n\nAnything else?"
+    ),
+    LONG,
+    HOSTILE,
+)
+CODER = (WRITE, "The notes are written.", MAKE, "It was not run then; I leave it.", PUSH, "It was not pushed.")
+UNIVERSAL = (OPEN_TAB, "It is open.")
+TOKENS_PER_SECOND = 500.0
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Where a browser goes."""
+
+    application: Application
+    address: str
+    folder: Path
+    simulator: Simulator
+
+    async def one_time_address(self) -> str:
+        """Signs a browser in, once."""
+        keys = await asyncio.to_thread(open_keys, self.application.directory.token)
+        return f"{self.address}/signin?code={mint(keys, self.application.epoch)}"
+
+    async def long_session(self, messages: int) -> str:
+        """A conversation of many messages."""
+        sessions = self.application.sessions
+        record = await sessions.create(title="A long one")
+        for number in range(messages // 2):
+            await sessions.append_message(record.session, Message("user", f"question {number + 1}"))
+            await sessions.append_message(record.session, Message("assistant", f"answer {number + 1}"), agent="ask")
+        return str(record.session)
+
+    async def client_session(self) -> str:
+        """A conversation whose own program has a tool."""
+        settings = {"client_tools": [CLIENT_TOOL]}
+        record = await self.application.sessions.create(title="With an editor", agent="universal", settings=settings)
+        return str(record.session)
+
+
+@asynccontextmanager
+async def chatting(root: Path) -> AsyncGenerator[Chat]:
+    """Serve on a free port; its data and the agents' folder are in `root`."""
+    folder = root / "project"
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    roles = {"ask": "talker", "coder": "worker", "universal": "client"}
+    turns = {"talker": ASK, "worker": CODER, "client": UNIVERSAL}
+    simulated = SimulatorSettings(
+        models=tuple(ModelSpec(name=name, turns=said, vision=name == "talker") for name, said in turns.items()),
+        load_seconds=0.0,
+        num_ctx=32768,
+        num_parallel=4,
+        prefill_tokens_per_second=50_000.0,
+        decode_tokens_per_second=TOKENS_PER_SECOND,
+    )
+    async with Simulator(simulated) as simulator:
+        settings = Settings(
+            servers=(ServerSettings(url=simulator.url, name="simulated", slots=4),),
+            model="talker",
+            roles=roles,
+            lanes={name: LaneSettings(model=name, num_ctx=32768) for name in turns},
+            paths=Paths(data=root / "data", config=root / "config" / "corral.toml"),
+        )
+        async with (
+            open_application(settings, verb="serve") as application,
+            open_door(application) as door,
+        ):
+            yield Chat(application, door.address, folder, simulator)
