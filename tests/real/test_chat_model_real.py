@@ -111,7 +111,9 @@ async def test_tools_that_are_bound_are_called_and_their_results_go_back(pool: O
     assert answer.text.strip() == "Let me look."
     whole = sum_of(streamed)
     assert [(each["name"], each["args"]) for each in whole.tool_calls] == [("read_file", {"path": "calc.py"})]
-    assert [each["name"] for each in after.tool_calls] in (["apply_edit"], [])  # a tool that was not offered
+    # It calls a tool now that was not offered: the server drops that, and llama-server's grammar does not let it.
+    assert [each["name"] for each in after.tool_calls] == (["read_file"] if name.endswith("native") else [])
+    assert after.text == ""
     assert after.usage_metadata["input_tokens"] > answer.usage_metadata["input_tokens"]
 
 

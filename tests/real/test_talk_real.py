@@ -1,7 +1,6 @@
-"""A conversation of agents on a real server: calls by its template, by the one in the model's file, or printed as text.
+"""A conversation of agents on a real server, whoever reads the calls: it, llama-server behind it, or we in the text.
 
-`corral-talk`, `corral-talk-native` and `corral-talk-plain` say `talk_scripts.json`, by how many answers the
-conversation has.
+The models say `talk_scripts.json`, by how many answers the conversation has (docs/real-server.md).
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def loaded() -> dict[str, Mapping[str, object]]:
         return {model["name"].removesuffix(":latest"): model for model in json.load(answer)["models"]}
 
 
-@pytest.mark.parametrize("model", ["corral-talk", "corral-talk-native", "corral-talk-plain"])
+@pytest.mark.parametrize("model", ["corral-talk", "corral-talk-native", "corral-talk-leaking", "corral-talk-plain"])
 async def test_tool_approval_client_tool_switch_and_restart(tmp_path: Path, model: str) -> None:
     (tmp_path / "work").mkdir()
     calc = tmp_path / "work" / "calc.py"
