@@ -42,6 +42,13 @@ _GIVEN_UP = {
 _NO_TOOLS = "does not support tools"
 """A server's words for a model whose template has no place for them."""
 _EMPTY = "it said nothing and called nothing"
+_DROPPED = "the server dropped what it wrote, as it does with a call of a tool that was not offered"
+"""Ollama 0.32.15 passes on neither such a call nor its text where a Modelfile's template shows how calls look."""
+_DROPPED_TOLD = (
+    "(From Corral, not from the person.)\n"
+    "What you wrote did not come through: as a rule it was a call of a tool that you do not have now, or a call that "
+    "was not finished. Call only the tools you were given, or answer in words."
+)
 ONE_ANSWER = BudgetSettings(calls=2, tokens=1 << 40, seconds=7 * 86_400)
 """Of an answer and one more try; what bounds a turn is counted elsewhere."""
 
@@ -135,12 +142,12 @@ class LLMStreamService(StreamService):
         for attempt in (1, 2):
             completion = await self._with_tools_or_text(session, question, pieces, attempt)
             answer = self._read(completion, question)
-            why = _useless(completion, answer)
+            why = _useless(completion, answer, bool(question.tools))
             if not why:
                 return answer
             if attempt == 1:
                 pieces.put_nowait(self._chunk("restarted", text=why))
-                question = replace(question, think=False)
+                question = _once_more(question, why)
         raise NoAnswer(self._speaker.agent, why)
 
     async def _with_tools_or_text(
@@ -207,11 +214,19 @@ def call_id(key: str, at: int) -> str:
     return f"call_{hashlib.sha256(key.encode()).hexdigest()[:16]}_{at}"
 
 
-def _useless(completion: Completion, answer: _Answer) -> str:
-    """Why an answer is none; empty for one."""
+def _useless(completion: Completion, answer: _Answer, tools: bool) -> str:
+    """Why an answer is none; empty for one. More tokens than the one that ends it were text or a call."""
     if completion.finish in _GIVEN_UP:
         return _GIVEN_UP[completion.finish]
-    return "" if answer.message.tool_calls or answer.message.content.strip() else _EMPTY
+    if answer.message.tool_calls or answer.message.content.strip():
+        return ""
+    return _DROPPED if tools and not completion.thinking and completion.completion_tokens > 1 else _EMPTY
+
+
+def _once_more(question: Question, why: str) -> Question:
+    """The question for the second try, which says what was wrong where the model can do something about it."""
+    told = (Message("assistant", ""), Message("user", _DROPPED_TOLD)) if why == _DROPPED else ()
+    return replace(question, messages=(*question.messages, *told), think=False)
 
 
 def _bounded(wanted: int, tokens: int, room: Room) -> int:

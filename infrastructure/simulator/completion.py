@@ -161,7 +161,7 @@ def _answer_of(call: Call) -> Answer:
         dialect=call.dialect,
         pipeline=Pipeline(
             thinking=call.model.can_think and ask.think is not False,
-            tools=bool(ask.conversation.tools),
+            tools=ask.conversation.tool_names,
             keep_calls=call.model.native,
         ),
         stream=ask.stream,

@@ -1,18 +1,19 @@
 """Owns what happens to a model's text before it is sent: stop words, the repeat guard, thinking, tool calls."""
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import orjson
-
+from infrastructure.simulator.golang import JsonObject
 from infrastructure.simulator.templates import ToolUse
 
 REPEAT_LIMIT = 30
 _NAME = re.compile(r'"name"\s*:\s*"([^"]+)"')
 _OPEN_THINK, _CLOSE_THINK = "<think>", "</think>"
-_OPEN_TOOL, _CLOSE_TOOL = "<tool_call>", "</tool_call>"
+_OPEN_TOOL = "<tool_call>"
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,22 @@ class ThinkingFilter:
 
 
 class ToolFilter:
-    """Takes `<tool_call>` blocks out of the text. Once one has begun, nothing else is text."""
+    """Takes calls out of the text. Once one has begun, nothing else is text.
 
-    def __init__(self) -> None:
+    As the server does where a Modelfile's template shows how calls look: of what stands behind the first tag only calls
+    of offered tools come out, each with the arguments of the first whole object behind the call before it, even where
+    that object belongs to another name. The rest is dropped.
+
+    Args:
+        names: Of the tools offered.
+        native: Whether llama-server reads the calls, for which the tag has a line break behind it. A grammar holds its
+            models to the names offered; here any name passes.
+    """
+
+    def __init__(self, names: Collection[str] = (), *, native: bool = False) -> None:
+        self._names = tuple(names)
+        self._native = native
+        self._opening = f"{_OPEN_TOOL}\n" if native else _OPEN_TOOL
         self._held = ""
         self._calling = False
 
@@ -150,9 +164,9 @@ class ToolFilter:
         self._held += text
         content = ""
         if not self._calling:
-            content, tag, after = self._held.partition(_OPEN_TOOL)
+            content, tag, after = self._held.partition(self._opening)
             if not tag:
-                keep = _overlap(self._held, (_OPEN_TOOL,))
+                keep = _overlap(self._held, (self._opening,))
                 content, self._held = (
                     self._held[: len(self._held) - keep],
                     self._held[len(self._held) - keep :],
@@ -174,27 +188,40 @@ class ToolFilter:
 
     def _finished(self) -> list[ToolUse]:
         uses: list[ToolUse] = []
-        while True:
-            text = self._held.lstrip().removeprefix(_CLOSE_TOOL).lstrip().removeprefix(_OPEN_TOOL)
-            block, _, after = text.partition(_CLOSE_TOOL)
-            use = _tool_use(block)
-            if use is None:
-                return uses
+        while (use := self._next()) is not None:
             uses.append(use)
-            self._held = after
+        return uses
+
+    def _next(self) -> ToolUse | None:
+        said, end = _first_object(self._held)
+        name, arguments = said.get("name"), said.get("arguments")
+        if not isinstance(name, str) or not isinstance(arguments, dict):
+            return None
+        if not self._native:
+            found = self._first_name()
+            if found is None:
+                return None
+            name, end = found, max(end, self._held.index(found) + len(found))
+        self._held = self._held[end:]
+        return ToolUse(name, arguments)
+
+    def _first_name(self) -> str | None:
+        """The offered name that stands first, the longest of those; none while the text may end within one."""
+        if any(self._held.endswith(name[:end]) for name in self._names for end in range(1, len(name))):
+            return None
+        found = [(self._held.index(name), -len(name), name) for name in self._names if name in self._held]
+        return min(found)[2] if found else None
 
 
-def _tool_use(block: str) -> ToolUse | None:
+def _first_object(text: str) -> tuple[JsonObject, int]:
+    """The first JSON object of a text, and where it ends; an empty one where none is whole."""
+    start = text.find("{")
+    if start < 0:
+        return {}, 0
     try:
-        call = orjson.loads(block)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(call, dict):
-        return None
-    name, arguments = call.get("name"), call.get("arguments")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - JSON
-    if isinstance(name, str) and isinstance(arguments, dict):
-        return ToolUse(name, arguments)  # pyright: ignore[reportUnknownArgumentType] - JSON
-    return None
+        return _DECODER.raw_decode(text, start)
+    except ValueError:
+        return {}, 0
 
 
 def _overlap(text: str, words: Sequence[str]) -> int:

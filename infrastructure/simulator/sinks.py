@@ -1,6 +1,6 @@
 """Owns where an answer's text goes: line by line to a reader, or together into one object."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from infrastructure.simulator.dialects import Dialect, logprob
@@ -27,11 +27,14 @@ class TextFilter(Protocol):
 
 
 class Pipeline:
-    """The filters that an answer passes, in order; tool calls of native models are kept for the end."""
+    """The filters that an answer passes, in order; tool calls of native models are kept for the end.
 
-    def __init__(self, *, thinking: bool, tools: bool, keep_calls: bool) -> None:
+    `tools` are the names of those offered.
+    """
+
+    def __init__(self, *, thinking: bool, tools: Collection[str], keep_calls: bool) -> None:
         self._thinking = ThinkingFilter() if thinking else None
-        self._tools = ToolFilter() if tools else None
+        self._tools = ToolFilter(tools, native=keep_calls) if tools else None
         self._keep_calls = keep_calls
         self.kept: list[ToolUse] = []
 

@@ -62,6 +62,11 @@ class Conversation:
     messages: tuple[Message, ...]
     tools: tuple[JsonObject, ...] = field(default=())
 
+    @property
+    def tool_names(self) -> tuple[str, ...]:
+        """Those of the tools offered."""
+        return tuple(_text(_object(tool.get("function")).get("name")) for tool in self.tools)
+
 
 class TemplateError(Exception):
     """The template uses what the simulator cannot render."""

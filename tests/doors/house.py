@@ -151,12 +151,15 @@ class House:
 
 @asynccontextmanager
 async def house(folder: Path, url: str, **sessions: object) -> AsyncIterator[House]:
-    workspace = folder / "work"
+    async with housed(settings_of(folder, url, **sessions), folder / "work") as here:
+        yield here
+
+
+@asynccontextmanager
+async def housed(settings: Settings, workspace: Path) -> AsyncIterator[House]:
     workspace.mkdir(exist_ok=True)
     async with AsyncExitStack() as stack:
-        application = await stack.enter_async_context(
-            open_application(settings_of(folder, url, **sessions), verb="serve")
-        )
+        application = await stack.enter_async_context(open_application(settings, verb="serve"))
         door = await stack.enter_async_context(open_door(application))
         token = application.directory.token.read_text()
         client = httpx.AsyncClient(

@@ -268,9 +268,37 @@ CALL = '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
 )
 def test_tool_calls_are_taken_out_of_the_text(text: str, content: str, names: list[str]):
     for size in (1, 5, 1000):
-        parts = ToolFilter()
+        parts = ToolFilter(("f",))
         deltas = [parts.feed(text[at : at + size]) for at in range(0, len(text), size)]
         assert total([*deltas, parts.rest()])[::2] == (content, names)
+
+
+CALLS = CALL.replace('"f"', '"get_weather"') + CALL.replace('"f"', '"get_time"').replace("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("names", "uses"),
+    [
+        (("get_weather", "get_time"), [("get_weather", 1), ("get_time", 2)]),
+        (("get", "get_weather", "get_time"), [("get_weather", 1), ("get_time", 2)]),
+        (("get_weather",), [("get_weather", 1)]),
+        (("get_time",), [("get_time", 1)]),  # with what the other name was called with
+        (("read_file",), []),
+    ],
+)
+def test_calls_of_tools_that_were_not_offered_are_dropped_as_ollama_drops_them(names, uses):
+    for size in (1, 5, 1000):
+        parts = ToolFilter(names)
+        deltas = [parts.feed(CALLS[at : at + size]) for at in range(0, len(CALLS), size)]
+        deltas.append(parts.rest())
+        assert [(use.name, use.arguments["a"]) for delta in deltas for use in delta.tool_uses] == uses
+        assert not any(delta.content for delta in deltas)
+
+
+def test_llama_server_sees_a_call_only_behind_a_tag_with_a_line_break():
+    for text, content, names in ((CALL, "", ["f"]), (CALL.replace("\n", ""), CALL.replace("\n", ""), [])):
+        parts = ToolFilter(("f",), native=True)
+        assert total([parts.feed(text), parts.rest()])[::2] == (content, names)
 
 
 # ---------------------------------------------------------------------------------------- templates
