@@ -3,8 +3,16 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTEST := $(BIN)/pytest -n 2 --dist worksteal
+COVERAGE := --cov --cov-report=term:skip-covered
 
-.PHONY: demo test check fuzz bench lock format eval-humaneval real clean
+# Asked for together, as CI does, the tests run once: all of them, by `test`, and with coverage.
+TOGETHER := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
+
+# Hundreds of tests start Python: none of them has to compile the program again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test coverage check fuzz bench lock format eval-humaneval real clean
 .DEFAULT_GOAL := demo
 
 $(READY): requirements/dev.lock pyproject.toml
@@ -16,19 +24,23 @@ $(READY): requirements/dev.lock pyproject.toml
 demo: $(READY)  ## solve sample tasks on a sample repository with the simulated Ollama
 	$(BIN)/corral demo
 
-test: $(READY)  ## every test that needs no GPU, with coverage
+test: $(READY)  ## every test that needs no GPU
 	bash tests/services.sh
-	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+	$(PYTEST) $(if $(TOGETHER),$(COVERAGE))
+
+coverage: $(READY)  ## the same, and how much of the program they run: 90 % at least. Takes more than twice as long
+	bash tests/services.sh
+	$(PYTEST) $(COVERAGE)
 
 check: $(READY)  ## format, lint, types, layers, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not real"
+	$(if $(TOGETHER),,$(PYTEST) -m "not slow and not real")
 
 fuzz: $(READY)  ## the property tests with new examples each time
-	$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=default -m "not real"
+	$(PYTEST) --hypothesis-profile=default -m "not real"
 
 bench: $(READY)  ## the figures of docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -27,9 +27,9 @@ from infrastructure.running.driving import GraphInput, waits_for
 from infrastructure.running.errors import RunIsOver, RunNotWaiting
 from infrastructure.running.executing import EngineParts, Executor
 from infrastructure.running.gates import ALLOWED, GateAnswer, decision_of
-from infrastructure.running.left import SHUT_DOWN, in_hand, is_guests, passes_on, rests_unasked
+from infrastructure.running.left import INTERRUPTED_EXIT, SHUT_DOWN, in_hand, is_guests, passes_on, rests_unasked
 from infrastructure.running.live import LiveRun, StopKind, next_event
-from infrastructure.running.outcomes import INTERRUPTED_EXIT, Outcome, resting
+from infrastructure.running.outcomes import Outcome, resting
 from infrastructure.running.recovery import recover, task_of
 from infrastructure.running.requests import Requests
 from infrastructure.running.results import Ending

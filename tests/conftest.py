@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,20 @@ settings.register_profile("same", derandomize=True, deadline=None, suppress_heal
 settings.load_profile("same")
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Names of folders, a new one for each test, made by whoever writes there.
+
+    One folder of pytest's for each test would be looked through for every next one: with thousands, that is what most
+    tests would spend their time on.
+    """
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    home = tmp_path_factory.mktemp("home")
+def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> None:
+    home = next(homes)
     for name in (
         "OLLAMA_HOST",
         "CORRAL_CONFIG",

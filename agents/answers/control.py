@@ -6,6 +6,7 @@ and reading the object, whatever surrounds it. Enforcement by the server is neve
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections import deque
@@ -93,6 +94,7 @@ class Answer(BaseModel):
 M = TypeVar("M", bound=Answer)
 
 
+@functools.cache
 def schema_of(answer: type[Answer]) -> JsonObject:
     """Return the JSON schema sent as `format`. Its title is the type's name; every field is required.
 

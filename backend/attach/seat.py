@@ -12,25 +12,26 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from backend.attach.guest import Guest, HolderGone, HolderRefused
-from backend.bootstrap import Application, open_application
 from backend.readers import Readers, open_readers
 from backend.security.token import open_keys
 from infrastructure.config.settings import Settings
-from infrastructure.engine import INTERRUPTED_EXIT, is_guests, passes_on, rests_unasked
 from infrastructure.events.catalogue import PatchApplied
 from infrastructure.events.log import Stored, follow_file, read_file
 from infrastructure.ids import RunId
-from infrastructure.running.admission import check_names
 from infrastructure.running.errors import RunIsOver
-from infrastructure.running.left import goes_on
+from infrastructure.running.left import INTERRUPTED_EXIT, goes_on, is_guests, passes_on, rests_unasked
+from infrastructure.running.naming import check_names
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.errors import MissingDatabase, OlderDatabase
 from infrastructure.storage.lock import EngineLock, Holder, read_holder
 from infrastructure.storage.runs import KeyReused, RequestKey, RunReader, RunRecord, RunState
 from infrastructure.tasks import RunResult, TaskSpec, request_of
+
+if TYPE_CHECKING:
+    from backend.bootstrap import Application
 
 LOOK_SECONDS = 0.1
 """How often a guest looks whether a run has ended, or its holder has an address."""
@@ -38,7 +39,8 @@ LOOK_SECONDS = 0.1
 T = TypeVar("T")
 OnGuest = Callable[[Holder], None]
 OnStay = Callable[[int, Callable[[], None]], AbstractContextManager[None]]
-OpenDoor = Callable[[Application], AbstractAsyncContextManager[object]]
+OpenDoor = Callable[["Application"], AbstractAsyncContextManager[object]]
+OpenApplication = Callable[..., AbstractAsyncContextManager["Application"]]
 
 
 class Seat:
@@ -240,6 +242,7 @@ class Seat:
     # ----------------------------------------------------------------------------------- where we sit
     async def _hold(self) -> None:
         """Open the application on the lock we have, and a door beside it for guests."""
+        open_application = await asyncio.to_thread(_import_application)
         importing = asyncio.ensure_future(asyncio.to_thread(_import_door))  # it takes as long as the rest together
         application = await self._stack.enter_async_context(
             open_application(self._settings, verb=self._verb, lock=self._lock)
@@ -325,6 +328,13 @@ class Seat:
         if self._readers is None:
             raise RuntimeError("a seat is used inside its context")
         return self._readers
+
+
+def _import_application() -> OpenApplication:
+    """The engine and LangGraph behind it. In a thread, so that the loop goes on meanwhile."""
+    from backend.bootstrap import open_application  # noqa: PLC0415 - a guest needs none of it
+
+    return open_application
 
 
 def _import_door() -> OpenDoor:

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from backend.bootstrap import open_application
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.options import NO_OPTIONS, Common, RunArgument, settings_of
 from backend.cli.reading import open_run
@@ -35,6 +34,8 @@ async def _cancel(asked: str, settings: Settings, terminal: Terminal) -> None:
             else:
                 terminal.warn(f"process {holder.pid} was asked to cancel {record.run} and has not done so yet")
             return
+    from backend.bootstrap import open_application  # noqa: PLC0415 - who only asks the holder needs no engine
+
     async with open_application(settings, verb="cancel") as app:
         await app.engine.cancel(record.run)
     terminal.say(f"cancelled {record.run}")

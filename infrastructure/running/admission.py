@@ -13,6 +13,7 @@ from infrastructure.judge.commands import parse_command
 from infrastructure.pool.lanes import canonical
 from infrastructure.pool.snapshot import PoolModel
 from infrastructure.running.errors import TaskRefused
+from infrastructure.running.naming import check_names
 from infrastructure.tasks import TaskSpec
 from infrastructure.transport.encoding import is_cloud
 from infrastructure.transport.errors import CloudModelRefused
@@ -83,27 +84,6 @@ def _refuse_cloud(spec: TaskSpec, settings: Settings) -> None:
     for lane in _lanes(spec, settings):
         if is_cloud(settings.lane_of(lane).model) and not settings.pool.allow_cloud:
             raise CloudModelRefused(lane)
-
-
-def check_names(spec: TaskSpec) -> None:
-    """Refuse what cannot be written down: the system allows names in any bytes, the engine's tables hold UTF-8.
-
-    Raises:
-        TaskRefused: a name or a word is not UTF-8.
-    """
-    hint = "Rename it, or work on a copy whose whole path is UTF-8."
-    for what, said in (("the folder", spec.repo), *(("the test file", test) for test in spec.tests)):
-        _check_word(f"the path of {what}", str(said), hint)
-    for what, word in (("task", spec.task), ("test command", spec.test_command), ("model", spec.model)):
-        _check_word(f"the {what}", word or "", "Say it in UTF-8.")
-
-
-def _check_word(what: str, word: str, hint: str) -> None:
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        shown = word.encode("utf-8", "backslashreplace").decode()
-        raise TaskRefused(f"{what} is not UTF-8: {shown}", hint) from None
 
 
 def _check_text(spec: TaskSpec, settings: Settings) -> None:

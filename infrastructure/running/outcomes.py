@@ -15,6 +15,7 @@ from infrastructure.ids import RunId
 from infrastructure.running.driving import values_of
 from infrastructure.running.errors import error_info, exit_code_of
 from infrastructure.running.gates import RunGates
+from infrastructure.running.left import INTERRUPTED_EXIT
 from infrastructure.running.results import Ending, finished_event, result_of
 from infrastructure.running.scopes import ScopeMaker
 from infrastructure.storage.errors import StorageError
@@ -22,7 +23,6 @@ from infrastructure.storage.runs import RunChanges, RunState, RunStore
 from infrastructure.tasks import RunResult
 from infrastructure.workflow.graph import CodegenGraph
 
-INTERRUPTED_EXIT = 130
 FIRST_EVENTS = 2
 """Among which a run's creation is told: only that it was left behind can have been told before."""
 

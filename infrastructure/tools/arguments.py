@@ -8,6 +8,7 @@ command is ever guessed. Pure.
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -77,8 +78,9 @@ def by_model(model: type[M]) -> Callable[[JsonObject], JsonObject]:
     return read
 
 
+@functools.cache
 def schema_of(model: type[BaseModel]) -> JsonObject:
-    """The JSON schema that a model is offered: without the words that only pydantic needs."""
+    """The JSON schema that a model is offered: without the words that only pydantic needs. Nobody changes it."""
     plain = cast("dict[str, JsonValue]", _without_titles(cast("JsonValue", model.model_json_schema())))
     plain.pop("description", None)
     return plain

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -97,13 +100,82 @@ def samples() -> Samples:
     return read_samples()
 
 
+@dataclass(frozen=True)
+class Solved:
+    """The first sample task, solved: its repository and its data, made once and put back for each test.
+
+    A run knows where its repository lies, so both are put back at the path at which they were made.
+    """
+
+    root: Path
+    kept: Path
+    run: str
+
+    def renewed(self) -> Path:
+        """The folder as it was when the run had ended."""
+        shutil.rmtree(self.root)
+        shutil.copytree(self.kept, self.root, symlinks=True)
+        return self.root
+
+
+@pytest.fixture(scope="session")
+def solved(tmp_path_factory: pytest.TempPathFactory, server: str, samples: Samples) -> Solved:
+    place = DemoPlace(tmp_path_factory.mktemp("solved") / "place")
+    sample_repository(samples, place)
+    command = ["run", *words_of(samples, place), "--model", "oracle", "--output", "json"]
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+        for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+            patch.setenv(name, str(place.root))
+        assert run_command([*command, "--data", str(place.data), "--server", server]) == 0
+    kept = place.root.with_name("kept")
+    shutil.copytree(place.root, kept, symlinks=True)
+    return Solved(place.root, kept, json.loads(out.getvalue())["run"])
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory, samples: Samples) -> Path:
+    """A sample repository, committed once, to be copied."""
+    place = DemoPlace(tmp_path_factory.mktemp("fresh"))
+    sample_repository(samples, place)
+    return place.root
+
+
 @pytest.fixture
-def place(tmp_path: Path, samples: Samples) -> DemoPlace:
-    """A fresh sample repository."""
-    place = DemoPlace(tmp_path)
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where a test's repository and data lie: an empty folder, or the solved run's for a test that asks for `run`."""
+    if "run" not in request.fixturenames:
+        return tmp_path
+    solved: Solved = request.getfixturevalue("solved")
+    return solved.renewed()
+
+
+@pytest.fixture
+def run(solved: Solved, root: Path) -> str:
+    """A finished run of the first sample task, which is right at once; `corral` and `place` are where it was made."""
+    return solved.run
+
+
+@pytest.fixture
+def place(root: Path, fresh: Path) -> DemoPlace:
+    """A sample repository."""
+    place = DemoPlace(root)
+    if not place.repository.exists():
+        shutil.copytree(fresh, root, symlinks=True, dirs_exist_ok=True)
+    return place
+
+
+def sample_repository(samples: Samples, place: DemoPlace) -> None:
+    """Write and commit the samples."""
+    place.root.mkdir(exist_ok=True)
     write_samples(samples, place)
     asyncio.run(commit_samples(place))
-    return place
+
+
+def words_of(samples: Samples, place: DemoPlace, number: int = 0) -> list[str]:
+    """What is said of a sample task: its prompt, its repository, its tests."""
+    task = samples.task[number]
+    tests = [word for test in task.tests for word in ("--tests", str(place.repository / test))]
+    return [task.prompt, "--repo", str(place.repository), *tests]
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +189,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, samples: Samples) -> Iterat
 @pytest.fixture
 def corral(
     capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    root: Path,
     server: str,
     monkeypatch: pytest.MonkeyPatch,
     blocking_calls: BlockBuster,
@@ -126,7 +198,7 @@ def corral(
         blocking_calls.functions[call].can_block_in("infrastructure/storage/directory.py", "prepare")
     for name in [name for name in os.environ if name.startswith("CORRAL_")]:
         monkeypatch.delenv(name)
-    return Corral(capsys, tmp_path / "data", server)
+    return Corral(capsys, root / "data", server)
 
 
 @pytest.fixture
@@ -134,9 +206,6 @@ def solve(corral: Corral, place: DemoPlace, samples: Samples) -> Solve:
     """Runs the first sample task, which is right at once."""
 
     def run(*arguments: str, model: str = "oracle", number: int = 0) -> Done:
-        task = samples.task[number]
-        tests = [word for test in task.tests for word in ("--tests", str(place.repository / test))]
-        repo = ["--repo", str(place.repository)]
-        return corral("run", task.prompt, *repo, *tests, "--model", model, *arguments)
+        return corral("run", *words_of(samples, place, number), "--model", model, *arguments)
 
     return run

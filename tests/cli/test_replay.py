@@ -12,14 +12,9 @@ from backend.cli.changing import KEYS, changed_spec, read_changes
 from backend.cli.errors import Refused
 from backend.cli.sampling import DemoPlace
 from infrastructure.tasks import TaskSpec
-from tests.cli.conftest import Corral, Solve, refused
+from tests.cli.conftest import Corral, refused
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def run(solve: Solve) -> str:
-    return solve("--output", "json").document["run"]
 
 
 def test_run_is_repeated_without_its_repository_and_its_server(corral: Corral, run: str, place: DemoPlace) -> None:

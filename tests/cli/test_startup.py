@@ -58,6 +58,13 @@ def test_usage_error_imports_nothing_heavy(repository_root: Path) -> None:
     assert not modules & set(HEAVY)
 
 
+def test_verbs_that_only_read_or_ask_the_holder_import_no_engine(repository_root: Path) -> None:
+    verbs = ("runs", "show", "follow", "cancel", "resume", "top", "models", "xray")
+    modules = imported_by("\n".join(f"import backend.cli.{verb}" for verb in verbs), repository_root)
+    assert "pydantic" in modules
+    assert not modules & {"langgraph", "langchain_core", "langsmith", "fastapi"}
+
+
 def test_help_names_every_verb(repository_root: Path) -> None:
     done = run("--help", cwd=repository_root)
     assert done.returncode == 0

@@ -20,18 +20,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def run(corral: Corral, place: DemoPlace, samples: Samples) -> str:
-    """A finished run of the first sample task."""
-    task = samples.task[0]
-    tests = ["--tests", str(place.repository / task.tests[0])]
-    done = corral(
-        "run", task.prompt, "--repo", str(place.repository), *tests, "--model", "oracle", "--output", "json"
-    )  # fmt: skip
-    assert done.code == 0, done.err
-    return done.document["run"]
-
-
-@pytest.fixture
 def waiting(corral: Corral, place: DemoPlace, samples: Samples) -> str:
     """A run that waits for a person."""
     done = corral(

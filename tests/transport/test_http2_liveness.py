@@ -129,10 +129,11 @@ def believed_soon(asked_soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http2_liveness, "ANSWER_SECONDS", SOON)
 
 
-@pytest.mark.usefixtures("believed_soon")
+@pytest.mark.usefixtures("asked_soon")
 async def test_a_dead_peer_fails_its_streams_by_name_and_the_next_call_connects_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(http2_liveness, "ANSWER_SECONDS", 1.0)  # the first byte has to come before it is given up
     mute = Http2Settings(answers_pings=False)
     settings = SimulatorSettings(models=script_models(), time_scale=0.01, http2_port=0, http2=mute)
     async with Simulator(settings) as server:
