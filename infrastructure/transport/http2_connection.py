@@ -26,10 +26,12 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import WindowUpdateFrame
 
-from infrastructure.transport.http2_frames import BadFrame, FrameCutter, GoAway
+from infrastructure.transport.http2_frames import BadFrame, Data, FrameCutter, GoAway
 from infrastructure.transport.http2_liveness import Liveness
 from infrastructure.transport.http2_stream import Header, Stream, StreamRefused
+from infrastructure.transport.waiting import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,6 +45,11 @@ STREAMS = 100
 _LAST_STREAM = 1 << 29
 _READ = 1 << 16
 _PING = b"corral\x00\x00"
+_LENGTH = b"content-length"
+# What is sent has been looked at before a connection was taken (`http2_connections.checked`).
+_CONFIG = H2Configuration(
+    client_side=True, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
+)
 
 
 class Http2Connection(asyncio.Protocol):
@@ -51,11 +58,13 @@ class Http2Connection(asyncio.Protocol):
     def __init__(self, on_gone: Callable[[Http2Connection], None]) -> None:
         self._on_gone = on_gone
         self._loop = asyncio.get_running_loop()
-        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+        self._h2 = H2Connection(_CONFIG)
         self._cutter = FrameCutter()
         self._transport: asyncio.Transport | None = None
         self._streams: dict[int, Stream] = {}
+        self._alarm = Alarm(self._loop, self._overdue_at)
         self._uncredited = 0
+        self._uncounted = 0
         self._paused = False
         self._gone = False
         self._liveness = Liveness(self._loop, self._ping, self._dead)
@@ -82,56 +91,65 @@ class Http2Connection(asyncio.Protocol):
         """Whether no stream is open."""
         return not self._streams
 
-    def open(self, headers: Iterable[Header], *, body: bool) -> Stream:
-        """Begin a request; its body, if there is one, follows by `send`."""
-        stream = Stream(self._h2.get_next_available_stream_id())
+    async def ask(self, headers: Iterable[Header], body: bytes, until: float | None = None) -> Stream:
+        """Send a request and wait for the head of its answer. Cancelled or failed, nothing of it goes on.
+
+        Raises:
+            TimeoutError: it did not come until then.
+            StreamRefused: the peer did nothing with it.
+            h2.exceptions.ProtocolError, httpx.TransportError: it broke, or cannot be sent.
+        """
+        stream = self._open(headers, body=bool(body))
+        try:
+            await self._send(stream, body, until)
+            while stream.response is None:
+                if stream.error is not None:
+                    raise stream.error
+                if stream.ended:
+                    raise httpx.RemoteProtocolError("stream ended without an answer")
+                await stream.changed(until)
+        except BaseException:
+            self.release(stream)
+            raise
+        return stream
+
+    def _open(self, headers: Iterable[Header], *, body: bool) -> Stream:
+        """Begin a request. Its head waits for the body, so that a small one goes out in one write."""
+        stream = Stream(self._h2.get_next_available_stream_id(), self, self._loop, self._alarm)
         self._h2.send_headers(stream.id, headers, end_stream=not body)
         stream.sent = not body
         self._streams[stream.id] = stream
         self._liveness.watch()
-        self._flush()
+        if not body:
+            self._flush()
         if stream.id > _LAST_STREAM:
             self._retire()
         return stream
 
-    async def send(self, stream: Stream, body: bytes) -> None:
+    async def _send(self, stream: Stream, body: bytes, until: float | None) -> None:
         """Send the whole body, as the peer's windows allow; stops early when the answer is complete before it."""
         rest = memoryview(body)
         while not (stream.sent or stream.ended or stream.error):
             room = self._send_room(stream)
-            if room <= 0:
-                await stream.changed()
-                continue
-            part, rest = rest[:room], rest[room:]
-            self._h2.send_data(stream.id, bytes(part), end_stream=not rest)
+            if room > 0:
+                part, rest = rest[:room], rest[room:]
+                self._h2.send_data(stream.id, bytes(part), end_stream=not rest)
+                stream.sent = not rest
             self._flush()
-            stream.sent = not rest
+            if room <= 0:
+                await stream.changed(until)
 
-    async def receive_headers(self, stream: Stream) -> list[Header]:
-        """The answer's headers, pseudo-headers first."""
-        while stream.response is None:
-            if stream.error is not None:
-                raise stream.error
-            if stream.ended:
-                raise httpx.RemoteProtocolError("stream ended without an answer")
-            await stream.changed()
-        return stream.response
-
-    async def receive(self, stream: Stream) -> bytes:
-        """What has arrived of the body; empty at its end."""
-        while not stream.pieces:
-            if stream.error is not None:
-                raise stream.error
-            if stream.ended:
-                return b""
-            await stream.changed()
-        data = b"".join(stream.pieces)
-        stream.pieces.clear()
-        if stream.uncredited >= STREAM_WINDOW // 4 and not stream.ended and stream.error is None:
+    def read_on(self, stream: Stream) -> None:
+        """What had arrived of a stream has been read: the peer may send so much more."""
+        if stream.ended or stream.error is not None:
+            return
+        if stream.uncredited >= STREAM_WINDOW // 4:
             self._h2.increment_flow_control_window(stream.uncredited, stream.id)
             stream.uncredited = 0
             self._flush()
-        return data
+        if stream.uncounted >= STREAM_WINDOW // 4:
+            self._credit(stream.id, stream.uncounted)
+            stream.uncounted = 0
 
     def release(self, stream: Stream) -> None:
         """Forget a stream; if it is not complete, tell the peer to stop (RST_STREAM), so that generation ends."""
@@ -142,6 +160,7 @@ class Http2Connection(asyncio.Protocol):
             self._flush()
         if not self._streams:
             self._liveness.rest()
+            self._alarm.stop()
             self.idle_since = self._loop.time()
             if self._gone:
                 self.close()
@@ -176,10 +195,14 @@ class Http2Connection(asyncio.Protocol):
         """Hand on what came."""
         self._liveness.heard()
         try:
-            frames, goaways = self._cutter.feed(data)
-            events = self._h2.receive_data(frames) if frames else []
-            for event in events:
-                self._on_event(event)
+            goaways: list[GoAway] = []
+            for piece in self._cutter.feed(data):
+                if isinstance(piece, GoAway):
+                    goaways.append(piece)
+                elif isinstance(piece, bytes):
+                    self._take(piece)
+                elif not self._take_data(piece):
+                    self._take(piece.frame)
             for goaway in goaways:
                 self._on_goaway(goaway)
             self._flush()
@@ -194,6 +217,7 @@ class Http2Connection(asyncio.Protocol):
         if exc is not None:
             self._read_rest()
         self._liveness.rest()
+        self._alarm.stop()
         self._retire()
         self._fail_all(httpx.ReadError(str(exc) if exc else "the server closed the connection"))
 
@@ -207,6 +231,33 @@ class Http2Connection(asyncio.Protocol):
         self._wake_all()
 
     # -- events ---------------------------------------------------------------------------------------
+    def _take(self, frames: bytes) -> None:
+        for event in self._h2.receive_data(frames):
+            self._on_event(event)
+
+    def _take_data(self, data: Data) -> bool:
+        """Hand on a piece of an answer past `h2`, which would count it; whether that may be.
+
+        Not where the length of the answer is told: `h2` compares it. Its windows only shrink by what it sees, so what
+        it does not see is given back by frames of our own.
+        """
+        stream = self._streams.get(data.stream_id)
+        if stream is None or stream.response is None or stream.ended or stream.has_length:
+            return False
+        payload = data.payload
+        size = len(payload)
+        stream.uncounted += size
+        if stream.uncounted > STREAM_WINDOW:
+            raise BadFrame("the peer sends more than it may")
+        self._uncounted += size
+        if self._uncounted >= CONNECTION_WINDOW // 8:
+            self._credit(0, self._uncounted)
+            self._uncounted = 0
+        if size:
+            stream.pieces.append(payload)
+            stream.wake()
+        return True
+
     def _on_event(self, event: Event) -> None:
         if isinstance(event, DataReceived):
             self._on_data(event)
@@ -239,6 +290,7 @@ class Http2Connection(asyncio.Protocol):
             return
         if isinstance(event, ResponseReceived):
             stream.response = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
+            stream.has_length = any(name == _LENGTH for name, _ in stream.response)
         elif isinstance(event, StreamEnded):
             stream.ended = True
         else:
@@ -297,6 +349,16 @@ class Http2Connection(asyncio.Protocol):
         data = self._h2.data_to_send()
         if data and self._alive() and self._transport is not None:
             self._transport.write(data)
+
+    def _credit(self, stream_id: int, size: int) -> None:
+        """Give the peer back what `h2` has not counted; stream 0 is the connection."""
+        if self._alive() and self._transport is not None:
+            self._transport.write(WindowUpdateFrame(stream_id, window_increment=size).serialize())
+
+    def _overdue_at(self, now: float) -> float | None:
+        """Wake whoever waits in vain; when the next one's time is up."""
+        waits = [until for stream in self._streams.values() if (until := stream.overdue_at(now)) is not None]
+        return min(waits, default=None)
 
     def _retire(self) -> None:
         if not self._gone:
