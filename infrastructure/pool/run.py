@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.calls import CallUpdate
 from infrastructure.pool.errand import Errand, by_deadline, estimated_tokens, phases_left, request_options
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, Preempted
 from infrastructure.pool.failures import after_failure, may_try_elsewhere
 from infrastructure.pool.lateness import Lateness
-from infrastructure.pool.observing import tell_end
 from infrastructure.pool.sent import Sent, answered, refused
 from infrastructure.pool.states import CallState
+from infrastructure.pool.telling import Telling
 from infrastructure.transport.errors import ContextExceeded, OllamaError, Partial, Phase, PhaseTimeout, StreamBroken
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ class Run:
         self._ended: CallState | None = None
         self._last_error: OllamaError | None = None
         self._lateness = Lateness(self, dispatcher)
-        self._loaded: bool | None = None
-        self._where: str | None = None
+        self._telling = Telling(errand, dispatcher)
         self.ticket: Ticket
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
@@ -141,8 +139,7 @@ class Run:
 
     def tell_position(self, position: int) -> None:
         """Tell whoever watches how many calls go before this one."""
-        if self.errand.watch is not None:
-            self.errand.watch(self._update(self.ticket.state, position))
+        self._telling.tell_position(self.ticket, position)
 
     # ------------------------------------------------------------------------------------ the way forward
     async def _take_turn(self) -> None:
@@ -172,8 +169,8 @@ class Run:
         assert slot is not None, "it had its turn"
         self._taken = self._cancelled_reader = False
         self._sent = sent = Sent.to(slot, pool, request_options(errand, pool, slot.server), pool.clock())
-        self._where = sent.label
-        self._loaded = pool.scheduler.servers[slot.server].loaded(errand.lane) > 0
+        self._telling.where = sent.label
+        self._telling.loaded = pool.scheduler.servers[slot.server].loaded(errand.lane) > 0
         self._tell()
         pool.scheduler.advance(ticket, _CONNECTING)
         self._tell()
@@ -206,7 +203,7 @@ class Run:
         self._taken = self._cancelled_reader = False
         self._slot, self._stream = self.ticket.slot, hedge.stream
         self._sent = sent = Sent.to(hedge.slot, self._pool, hedge.options, hedge.sent_at, hedge.gathered)
-        self._where = sent.label
+        self._telling.where = sent.label
         return hedge, sent
 
     def _on_phase(self, phase: Phase) -> None:
@@ -333,7 +330,7 @@ class Run:
                 await self._close()
         finally:
             self._lateness.end()
-            self._count_end()
+            self._telling.count_end(self.ticket, self.reply, self._ended)
             self._pool.forget(self)
 
     async def _close(self) -> None:
@@ -357,35 +354,9 @@ class Run:
         self._ended = state
         self._tell()
 
-    def _count_end(self) -> None:
-        """Count how the call ended: once, as its caller saw it."""
-        pool, state = self._pool, self._ended
-        if state is None:
-            return
-        pool.counts[state.value] += 1
-        if pool.observers:
-            seconds = pool.clock() - self.ticket.enqueued_at
-            where, reply = self._where, self.reply
-            tell_end(pool.observers, self.errand, self.ticket, state, server=where, seconds=seconds, reply=reply)
-
-    # ---------------------------------------------------------------------------------------- what is told
     @property
     def _has_first_byte(self) -> bool:
         return self._sent is not None and self._sent.first_byte_at is not None
 
     def _tell(self, state: CallState | None = None) -> None:
-        if self.errand.watch is not None:
-            state = state or self.ticket.state
-            waits = state is CallState.QUEUED
-            self.errand.watch(self._update(state, self._pool.position(self.ticket) if waits else None))
-
-    def _update(self, state: CallState, position: int | None) -> CallUpdate:
-        return CallUpdate(
-            state=state,
-            server=self._where if self.ticket.attempts else None,
-            position=position,
-            attempt=self.ticket.attempts,
-            loaded=self._loaded,
-            seconds=self._pool.clock() - self.ticket.enqueued_at,
-            reply=self.reply,
-        )
+        self._telling.tell(self.ticket, self.reply, state)
