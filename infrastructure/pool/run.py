@@ -13,6 +13,7 @@ from infrastructure.pool.errand import Errand, by_deadline, estimated_tokens, ph
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, Preempted
 from infrastructure.pool.failures import after_failure, may_try_elsewhere
 from infrastructure.pool.lateness import Lateness
+from infrastructure.pool.reader import Reader
 from infrastructure.pool.sent import Sent, answered, refused
 from infrastructure.pool.states import CallState
 from infrastructure.pool.telling import Telling
@@ -48,10 +49,8 @@ class Run:
         self._slot: Slot | None = None
         self._sent: Sent | None = None
         self._stream: Chunks | None = None
-        self._reader: asyncio.Task[object] | None = None
-        self._cancelling = 0
+        self._reader = Reader()
         self._taken = False
-        self._cancelled_reader = False
         self._end_with: OllamaError | None = None
         self._ended: CallState | None = None
         self._last_error: OllamaError | None = None
@@ -89,7 +88,7 @@ class Run:
                         if chunk.final is not None:
                             final = chunk
                         elif not self.errand.whole:
-                            self._reader = None
+                            self._reader.task = None
                             self.ticket.begun = True
                             yield chunk
                             self._resume()
@@ -97,7 +96,7 @@ class Run:
                 except (asyncio.CancelledError, GeneratorExit, _SlotTaken, OllamaError) as end:
                     self._ended_early(end)
                 finally:
-                    self._reader = None
+                    self._reader.task = None
                     self._stop(_FAILED)
                     await self._close()
         finally:
@@ -118,7 +117,7 @@ class Run:
     @property
     def reading(self) -> bool:
         """Whether somebody waits for the next chunk."""
-        return self._reader is not None
+        return self._reader.task is not None
 
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """The scheduler took the slot: close, free it, then fail with the error, or go on if None."""
@@ -129,10 +128,9 @@ class Run:
         self._slot = slot
         self._taken = True
         self._end_with = error
-        if self._reader is not None and self._reader is asyncio.current_task():
+        if self._reader.task is not None and self._reader.task is asyncio.current_task():
             return  # by its own doing, at its first byte: it looks there
-        if self._reader is not None:
-            self._cancelled_reader = True
+        if self._reader.task is not None:
             self._reader.cancel()
         else:  # the caller is busy with a chunk and may stay so for long
             self._pool.background.start(self._close(), "close a stream whose slot was taken")
@@ -141,7 +139,6 @@ class Run:
         """Tell whoever watches how many calls go before this one."""
         self._telling.tell_position(self.ticket, position)
 
-    # ------------------------------------------------------------------------------------ the way forward
     async def _take_turn(self) -> None:
         if self.ticket.state is _PREEMPTED:
             if self._pool.closed:
@@ -163,11 +160,11 @@ class Run:
     async def _open(self) -> tuple[AsyncIterator[Chunk], Sent]:
         if self._lateness.going_over:
             hedge, sent = self._go_over()
-            self._read_as_current_task()
+            self._reader.begin()
             return hedge.chunks(), sent
         pool, errand, ticket, slot = self._pool, self.errand, self.ticket, self._slot
-        assert slot is not None, "it had its turn"
-        self._taken = self._cancelled_reader = False
+        assert slot is not None
+        self._taken = self._reader.cancelled = False
         self._sent = sent = Sent.to(slot, pool, request_options(errand, pool, slot.server), pool.clock())
         self._telling.where = sent.label
         self._telling.loaded = pool.scheduler.servers[slot.server].loaded(errand.lane) > 0
@@ -176,7 +173,7 @@ class Run:
         self._tell()
         client, limits = pool.inventory.client(slot.server), phases_left(errand, pool, ticket.enqueued_at)
         stream = errand.ask.send(client, errand.settings, sent.options, limits, self._on_phase)
-        self._read_as_current_task()
+        self._reader.begin()
         self._lateness.watch()
         chunks = await stream.__aenter__()
         self._stream, sent.gathered = stream, chunks.gathered
@@ -189,18 +186,17 @@ class Run:
     def waits(self) -> bool:
         """Whether it has been sent, has had no byte, and is still this server's to answer."""
         waiting = self.ticket.state is _WAITING and not self._has_first_byte
-        return waiting and not self._taken and self._reader is not None
+        return waiting and not self._taken and self.reading
 
     def leave(self) -> None:
         """Leave this server, whose slot is cancelling: the other one has answered."""
-        self._taken = self._cancelled_reader = True
-        if self._reader is not None:
-            self._reader.cancel()
+        self._taken = True
+        self._reader.cancel()
 
     def _go_over(self) -> tuple[Hedge, Sent]:
         """The stream and the slot of the other server are this call's now."""
         hedge = self._lateness.arrive()
-        self._taken = self._cancelled_reader = False
+        self._taken = self._reader.cancelled = False
         self._slot, self._stream = self.ticket.slot, hedge.stream
         self._sent = sent = Sent.to(hedge.slot, self._pool, hedge.options, hedge.sent_at, hedge.gathered)
         self._telling.where = sent.label
@@ -227,12 +223,7 @@ class Run:
     def _resume(self) -> None:
         if self._taken:
             raise _SlotTaken
-        self._read_as_current_task()
-
-    def _read_as_current_task(self) -> None:
-        task = asyncio.current_task()
-        self._reader = task
-        self._cancelling = task.cancelling() if task else 0
+        self._reader.begin()
 
     # ----------------------------------------------------------------------------------------- the ends
     def _done(self, sent: Sent, final: Chunk | None) -> None:
@@ -283,10 +274,9 @@ class Run:
 
     def _is_callers(self) -> bool:
         """Whether a cancellation came from outside, not only from the pool that took the slot."""
-        task = asyncio.current_task()
-        if self._taken and not self._cancelled_reader:
+        if self._taken and not self._reader.cancelled:
             return False
-        if self._cancelled_reader and task is not None and task.uncancel() <= self._cancelling:
+        if self._reader.only_by_pool():
             return False
         if self._has_moved:
             self._pool.abandon(self.ticket)
@@ -341,9 +331,7 @@ class Run:
             if stream is not None:
                 await stream.__aexit__(None, None, None)
         except asyncio.CancelledError:
-            if (
-                self._ended is CallState.FAILED
-            ):  # left while the failed attempt was being closed: it never sees the error
+            if self._ended is _FAILED:  # left while that attempt was being closed: it never sees the error
                 self._ended = CallState.CANCELLED
             raise
         finally:

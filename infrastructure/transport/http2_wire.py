@@ -67,7 +67,7 @@ class Http2Wire:
             await self._fallback.aclose()
 
     async def _exchange(self, ask: Ask, told: Callable[[Phase], None], since: float) -> Stream:
-        now = asyncio.get_running_loop().time
+        now, asked = asyncio.get_running_loop().time, self._head(ask)
         connection, kept = self._connections.free(since), True
         if connection is None:
             kept = False
@@ -77,7 +77,7 @@ class Http2Wire:
         until = min(now() + ask.first_byte, ask.ends_at)
         told(Phase.FIRST_BYTE)
         try:
-            return await connection.ask(self._head(ask), ask.body or b"", until)
+            return await connection.ask(asked, ask.body or b"", until)
         except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
             if since or not kept or self._connections.closed:
                 raise

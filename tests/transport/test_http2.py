@@ -22,6 +22,7 @@ from infrastructure.transport.client import OllamaClient
 from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, ServerUnreachable, StreamBroken
 from infrastructure.transport.http2 import Http2Transport
 from infrastructure.transport.http2_connection import CONNECTION_WINDOW, STREAM_WINDOW, Http2Connection
+from infrastructure.transport.http2_connections import head
 from infrastructure.transport.messages import ChatRequest
 from tests.transport.h2_server import H2Server, ServerConnection, answered, h2_server
 from tests.transport.raw_server import Exchange, raw_server
@@ -591,3 +592,28 @@ async def test_a_length_that_is_told_is_held_to(told: bool) -> None:
         else:
             assert await text_of(client) == "x"
         await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("target", "header"),
+    [(b"/a b", (b"x", b"y")), (b"", (b"x", b"y")), (b"/", (b"x y", b"z")), (b"/", (b"x", b"y\r\nz: 1"))],
+)
+def test_what_could_be_taken_for_something_else_is_not_said(target: bytes, header: tuple[bytes, bytes]) -> None:
+    with pytest.raises(httpx.LocalProtocolError):
+        head("GET", httpx.URL("http://here"), target, [header])
+
+
+def test_a_secret_is_kept_out_of_the_tables_of_compression() -> None:
+    said = head(
+        "GET", httpx.URL("http://here"), b"/", [(b"Authorization", b"Bearer t"), (b"X", b"y"), (b"Host", b"there")]
+    )
+    assert [name for name, _ in said if isinstance(name, bytes)] == [
+        b":method",
+        b":authority",
+        b":scheme",
+        b":path",
+        b"authorization",
+        b"x",
+    ]
+    assert dict(said)[b":authority"] == b"there"
+    assert [getattr(each, "indexable", True) for each in said] == [True, True, True, True, False, True]
