@@ -26,20 +26,16 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import WindowUpdateFrame
 
 from infrastructure.transport.http2_frames import BadFrame, Data, FrameCutter, GoAway
 from infrastructure.transport.http2_liveness import Liveness
 from infrastructure.transport.http2_stream import Header, Stream, StreamRefused
+from infrastructure.transport.http2_windows import CONNECTION_WINDOW, STREAM_WINDOW, Windows
 from infrastructure.transport.waiting import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-STREAM_WINDOW = 1 << 20
-"""Bytes a stream may hold unread; a slow reader stops its own stream here and nobody else's."""
-CONNECTION_WINDOW = 1 << 24
-"""Given back as bytes arrive, read or not, so that it limits no one."""
 STREAMS = 100
 """The most streams at once, whatever the server would allow."""
 _LAST_STREAM = 1 << 29
@@ -63,8 +59,7 @@ class Http2Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._streams: dict[int, Stream] = {}
         self._alarm = Alarm(self._loop, self._overdue_at)
-        self._uncredited = 0
-        self._uncounted = 0
+        self._windows = Windows(self._h2, self._write)
         self._paused = False
         self._gone = False
         self._liveness = Liveness(self._loop, self._ping, self._dead)
@@ -143,13 +138,8 @@ class Http2Connection(asyncio.Protocol):
         """What had arrived of a stream has been read: the peer may send so much more."""
         if stream.ended or stream.error is not None:
             return
-        if stream.uncredited >= STREAM_WINDOW // 4:
-            self._h2.increment_flow_control_window(stream.uncredited, stream.id)
-            stream.uncredited = 0
+        if self._windows.read(stream):
             self._flush()
-        if stream.uncounted >= STREAM_WINDOW // 4:
-            self._credit(stream.id, stream.uncounted)
-            stream.uncounted = 0
 
     def release(self, stream: Stream) -> None:
         """Forget a stream; if it is not complete, tell the peer to stop (RST_STREAM), so that generation ends."""
@@ -245,15 +235,8 @@ class Http2Connection(asyncio.Protocol):
         if stream is None or stream.response is None or stream.ended or stream.has_length:
             return False
         payload = data.payload
-        size = len(payload)
-        stream.uncounted += size
-        if stream.uncounted > STREAM_WINDOW:
-            raise BadFrame("the peer sends more than it may")
-        self._uncounted += size
-        if self._uncounted >= CONNECTION_WINDOW // 8:
-            self._credit(0, self._uncounted)
-            self._uncounted = 0
-        if size:
+        self._windows.passed(stream, len(payload))
+        if payload:
             stream.pieces.append(payload)
             stream.wake()
         return True
@@ -272,10 +255,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _on_data(self, event: DataReceived) -> None:
         size = event.flow_controlled_length or 0
-        self._uncredited += size
-        if self._uncredited >= CONNECTION_WINDOW // 8:
-            self._h2.increment_flow_control_window(self._uncredited)
-            self._uncredited = 0
+        self._windows.seen(size)
         stream = self._streams.get(event.stream_id or 0)
         if stream is None:
             return
@@ -346,14 +326,11 @@ class Http2Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def _flush(self) -> None:
-        data = self._h2.data_to_send()
+        self._write(self._h2.data_to_send())
+
+    def _write(self, data: bytes) -> None:
         if data and self._alive() and self._transport is not None:
             self._transport.write(data)
-
-    def _credit(self, stream_id: int, size: int) -> None:
-        """Give the peer back what `h2` has not counted; stream 0 is the connection."""
-        if self._alive() and self._transport is not None:
-            self._transport.write(WindowUpdateFrame(stream_id, window_increment=size).serialize())
 
     def _overdue_at(self, now: float) -> float | None:
         """Wake whoever waits in vain; when the next one's time is up."""

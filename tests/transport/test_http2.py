@@ -21,8 +21,9 @@ from infrastructure.config.settings import PhaseLimits, ServerSettings
 from infrastructure.transport.client import OllamaClient
 from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, ServerUnreachable, StreamBroken
 from infrastructure.transport.http2 import Http2Transport
-from infrastructure.transport.http2_connection import CONNECTION_WINDOW, STREAM_WINDOW, Http2Connection
+from infrastructure.transport.http2_connection import Http2Connection
 from infrastructure.transport.http2_connections import head
+from infrastructure.transport.http2_windows import CONNECTION_WINDOW, STREAM_WINDOW
 from infrastructure.transport.messages import ChatRequest
 from tests.transport.h2_server import H2Server, ServerConnection, answered, h2_server
 from tests.transport.raw_server import Exchange, raw_server
