@@ -29,7 +29,7 @@ from h2.settings import SettingCodes, Settings
 
 from infrastructure.transport.http2_frames import BadFrame, Data, FrameCutter, GoAway
 from infrastructure.transport.http2_liveness import Liveness
-from infrastructure.transport.http2_stream import Header, Stream, StreamRefused
+from infrastructure.transport.http2_stream import Header, Stream, StreamRefused, code_name
 from infrastructure.transport.http2_windows import CONNECTION_WINDOW, STREAM_WINDOW, Windows
 from infrastructure.transport.waiting import Alarm
 
@@ -185,15 +185,15 @@ class Http2Connection(asyncio.Protocol):
         """Hand on what came."""
         self._liveness.heard()
         try:
-            goaways: list[GoAway] = []
-            for piece in self._cutter.feed(data):
+            pieces = self._cutter.feed(data)
+            for piece in pieces:
                 if isinstance(piece, GoAway):
-                    goaways.append(piece)
-                elif isinstance(piece, bytes):
+                    continue  # the last thing to be looked at: what comes with it still counts
+                if isinstance(piece, bytes):
                     self._take(piece)
                 elif not self._take_data(piece):
                     self._take(piece.frame)
-            for goaway in goaways:
+            for goaway in (each for each in pieces if isinstance(each, GoAway)):
                 self._on_goaway(goaway)
             self._flush()
         except (BadFrame, ProtocolError) as error:
@@ -220,7 +220,6 @@ class Http2Connection(asyncio.Protocol):
         self._paused = False
         self._wake_all()
 
-    # -- events ---------------------------------------------------------------------------------------
     def _take(self, frames: bytes) -> None:
         for event in self._h2.receive_data(frames):
             self._on_event(event)
@@ -282,7 +281,7 @@ class Http2Connection(asyncio.Protocol):
         if code == ErrorCodes.REFUSED_STREAM:
             stream.fail(StreamRefused())
         else:
-            stream.fail(httpx.RemoteProtocolError(f"HTTP/2: the server reset the stream ({_code(code)})"))
+            stream.fail(httpx.RemoteProtocolError(f"HTTP/2: the server reset the stream ({code_name(code)})"))
 
     def _on_goaway(self, goaway: GoAway) -> None:
         self._retire()
@@ -292,7 +291,6 @@ class Http2Connection(asyncio.Protocol):
         if not self._streams:
             self.close()
 
-    # -- liveness -------------------------------------------------------------------------------------
     def _ping(self) -> None:
         self._h2.ping(_PING)
         self._flush()
@@ -304,13 +302,11 @@ class Http2Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # -- pieces ---------------------------------------------------------------------------------------
     def _read_rest(self) -> None:
         """Read what the peer said last: after a failed write asyncio reads no more, and whole answers may lie there."""
-        transport = self._transport
-        if transport is None or transport.get_extra_info("ssl_object") is not None:
+        if self._transport is None or self._transport.get_extra_info("ssl_object") is not None:
             return
-        socket = transport.get_extra_info("socket")
+        socket = self._transport.get_extra_info("socket")
         if not isinstance(socket, TransportSocket):  # of another loop, which may have closed it already
             return
         with contextlib.suppress(OSError), socket.dup() as rest:
@@ -334,8 +330,8 @@ class Http2Connection(asyncio.Protocol):
 
     def _overdue_at(self, now: float) -> float | None:
         """Wake whoever waits in vain; when the next one's time is up."""
-        waits = [until for stream in self._streams.values() if (until := stream.overdue_at(now)) is not None]
-        return min(waits, default=None)
+        waits = (stream.overdue_at(now) for stream in list(self._streams.values()))
+        return min((until for until in waits if until is not None), default=None)
 
     def _retire(self) -> None:
         if not self._gone:
@@ -352,10 +348,3 @@ class Http2Connection(asyncio.Protocol):
             self.ready.exception()  # retrieved: whoever waits sees it, and nobody is warned when no one does
         for stream in list(self._streams.values()):
             stream.fail(error)
-
-
-def _code(code: int | None) -> str:
-    try:
-        return ErrorCodes(code or 0).name
-    except ValueError:
-        return str(code)

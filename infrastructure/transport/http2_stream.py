@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 import httpx
+from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
 from infrastructure.transport.waiting import Alarm, Awaited
@@ -115,3 +116,11 @@ def _told(error: Exception) -> Exception:
     if isinstance(error, ProtocolError):
         return httpx.LocalProtocolError(f"HTTP/2: {error}")
     return error
+
+
+def code_name(code: int | None) -> str:
+    """The name of an error that a stream was reset with."""
+    try:
+        return ErrorCodes(code or 0).name
+    except ValueError:
+        return str(code)
