@@ -1,7 +1,7 @@
 """The pool's public face: one object in front of all Ollama servers.
 
-Owns what callers see: questions in, replies out, a snapshot, an orderly end; and the one pool of the process. What is
-decided is in `infrastructure.pool`.
+Owns what callers see beside their questions (`infrastructure.pool.questions`): models, servers, a snapshot, an orderly
+end; and the one pool of the process. What is decided is in `infrastructure.pool`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,17 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from infrastructure.config.settings import LaneSettings, PoolSettings, ServerSettings, Settings
-from infrastructure.pool.asks import Ask, ChatAsk, EmbedAsk, GenerateAsk
 from infrastructure.pool.background import outlast
-from infrastructure.pool.calls import Call, CallUpdate, Reply, Watch
-from infrastructure.pool.coalescing import Flights, is_deterministic
+from infrastructure.pool.calls import Call, CallUpdate, Reply
+from infrastructure.pool.coalescing import Flights
 from infrastructure.pool.dispatcher import Dispatcher
-from infrastructure.pool.errand import Errand
 from infrastructure.pool.expectations import Expectations
 from infrastructure.pool.lanes import LaneBook
-from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
 from infrastructure.pool.models import Catalogue
 from infrastructure.pool.process import ProcessWide
+from infrastructure.pool.questions import Questions
 from infrastructure.pool.renewing import Renewing
 from infrastructure.pool.rooms import ModelRoom, Rooms
-from infrastructure.pool.run import Run
 from infrastructure.pool.servers import by_url, servers_of
 from infrastructure.pool.snapshot import PoolModel, PoolSnapshot
 from infrastructure.pool.states import Band, CallState
@@ -33,24 +30,14 @@ from infrastructure.pool.stream import ChunkStream
 from infrastructure.pool.view import take_snapshot
 from infrastructure.pool.warming import Warming
 from infrastructure.pool.windows import Outgrown, widen
-from infrastructure.transport.encoding import is_cloud
-from infrastructure.transport.errors import CloudModelRefused
-from infrastructure.transport.messages import (
-    ChatRequest,
-    EmbedRequest,
-    Format,
-    GenerateRequest,
-    ModelInfo,
-    PullProgress,
-)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from agents.model import Options, Think
     from infrastructure.pool.observing import CallObserver, ServerObserver
     from infrastructure.pool.plan import Plan
+    from infrastructure.transport.messages import ModelInfo, PullProgress
 
 __all__ = [
     "Band",
@@ -69,11 +56,8 @@ __all__ = [
     "new_ollama_pool",
 ]
 
-_NO_OPTIONS: Options = {}
-_NO_CALL = Call()
 
-
-class OllamaConnectionPool:
+class OllamaConnectionPool(Questions):
     """Asks models on any number of Ollama servers; each call waits its turn and goes where there is room.
 
     Making a pool does no I/O, and every server may be down: a server is contacted when a call first needs one. All
@@ -101,15 +85,13 @@ class OllamaConnectionPool:
             ValueError: a server is named twice.
         """
         settings = settings or PoolSettings()
-        self._lanes = LaneBook(lanes or {})
-        self._dispatcher = Dispatcher(by_url(servers), settings, clock)
+        super().__init__(LaneBook(lanes or {}), Dispatcher(by_url(servers), settings, clock))
         self._catalogue = Catalogue(self._dispatcher)
         self._rooms = Rooms(self._dispatcher, self._lanes, self._catalogue)
         self._expectations = Expectations(self._dispatcher, self._lanes)
         self._warming = Warming(self._dispatcher, self._expectations)
         self._renewing = Renewing(self._dispatcher, self._lanes, self._expectations, settings.preload or ())
         self._dispatcher.on_call = self._renewing.wake
-        self._flights = Flights()
         self._closing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -119,129 +101,6 @@ class OllamaConnectionPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    # ---------------------------------------------------------------------------------------- asking
-    async def generate(
-        self,
-        *,
-        model: str,
-        prompt: str,
-        system: str | None = None,
-        suffix: str | None = None,
-        raw: bool = False,
-        format: Format | None = None,  # noqa: A002 - the API's own name
-        think: Think | None = None,
-        options: Options = _NO_OPTIONS,
-        call: Call = _NO_CALL,
-        watch: Watch | None = None,
-    ) -> str:
-        """The text that completes the prompt.
-
-        Args:
-            model: a lane's name or a model's.
-            prompt: what to complete.
-            system: instead of the model's own system text.
-            suffix: what follows the gap that is to be filled, for models that can.
-            raw: send the prompt as it is, without the model's template.
-            format: a JSON schema, or "json".
-            think: whether or how hard to think first; None leaves it to the server.
-            options: sampling options; a load-time one that differs from the lane's makes a lane of its own.
-            call: for whom, how urgent, until when.
-            watch: told of every change of the call's state.
-
-        Raises:
-            OllamaError: the call could not be carried out; the class says why, `hint` what to do.
-        """
-        request = GenerateRequest(
-            model=model, prompt=prompt, system=system, suffix=suffix, raw=raw, format=format, think=think
-        )
-        return (await self._whole(model, GenerateAsk(request), options, call, watch)).text
-
-    def stream_generate(
-        self,
-        *,
-        model: str,
-        prompt: str,
-        system: str | None = None,
-        suffix: str | None = None,
-        raw: bool = False,
-        format: Format | None = None,  # noqa: A002 - the API's own name
-        think: Think | None = None,
-        options: Options = _NO_OPTIONS,
-        call: Call = _NO_CALL,
-        watch: Watch | None = None,
-        whole: bool = False,
-    ) -> ChunkStream:
-        """As `generate`, chunk by chunk; with `whole` only the last one, and the call may begin anew until then."""
-        request = GenerateRequest(
-            model=model, prompt=prompt, system=system, suffix=suffix, raw=raw, format=format, think=think
-        )
-        return self._stream(model, GenerateAsk(request), options, call, watch, whole=whole)
-
-    async def chat(
-        self,
-        *,
-        model: str,
-        messages: Iterable[MessageLike],
-        tools: Iterable[ToolLike] = (),
-        format: Format | None = None,  # noqa: A002 - the API's own name
-        think: Think | None = None,
-        options: Options = _NO_OPTIONS,
-        call: Call = _NO_CALL,
-        watch: Watch | None = None,
-    ) -> Reply:
-        """The whole answer to a conversation; arguments and errors as for `generate`.
-
-        `messages` and `tools` may be ours or of Ollama's dict shape. Until the answer is whole, a speculative call
-        that is pre-empted begins anew by itself.
-        """
-        request = ChatRequest(
-            model=model, messages=read_messages(messages), tools=read_tools(tools), format=format, think=think
-        )
-        return await self._whole(model, ChatAsk(request), options, call, watch)
-
-    def stream_chat(
-        self,
-        *,
-        model: str,
-        messages: Iterable[MessageLike],
-        tools: Iterable[ToolLike] = (),
-        format: Format | None = None,  # noqa: A002 - the API's own name
-        think: Think | None = None,
-        options: Options = _NO_OPTIONS,
-        call: Call = _NO_CALL,
-        watch: Watch | None = None,
-        whole: bool = False,
-    ) -> ChunkStream:
-        """The answer to a conversation, chunk by chunk; see `ChunkStream`."""
-        request = ChatRequest(
-            model=model, messages=read_messages(messages), tools=read_tools(tools), format=format, think=think
-        )
-        return self._stream(model, ChatAsk(request), options, call, watch, whole=whole)
-
-    async def embed(
-        self,
-        *,
-        model: str,
-        input: str | Sequence[str],  # noqa: A002 - the API's own name
-        options: Options = _NO_OPTIONS,
-        dimensions: int | None = None,
-        truncate: bool = False,
-        call: Call = _NO_CALL,
-        watch: Watch | None = None,
-    ) -> list[tuple[float, ...]]:
-        """One vector for each text, in their order. A text longer than the window is refused unless `truncate`."""
-        texts = (input,) if isinstance(input, str) else tuple(input)
-        ask = EmbedAsk(EmbedRequest(model=model, input=texts, dimensions=dimensions, truncate=truncate))
-        if watch is not None or call.deadline is not None:
-            await self._stream(model, ask, options, call, watch, whole=True).whole()
-            return ask.vectors
-
-        async def vectors() -> list[tuple[float, ...]]:
-            await self._stream(model, ask, options, call, watch, whole=True).whole()
-            return ask.vectors
-
-        return list(await self._flights.share(ask.question(options, call.band), vectors))
 
     # ---------------------------------------------------------------------------------------- models
     async def models(self) -> tuple[PoolModel, ...]:
@@ -410,26 +269,6 @@ class OllamaConnectionPool:
             self._renewing.stop()
             self._closing = asyncio.get_running_loop().create_task(self._dispatcher.aclose(), name="close the pool")
         await outlast(self._closing)
-
-    async def _whole(self, model: str, ask: Ask, options: Options, call: Call, watch: Watch | None) -> Reply:
-        """The whole answer; an equal one that is under way is waited for, where it would be the same."""
-        if watch is not None or call.deadline is not None or not is_deterministic(options):
-            return await self._stream(model, ask, options, call, watch, whole=True).whole()
-        return await self._flights.share(
-            ask.question(options, call.band), lambda: self._stream(model, ask, options, call, watch, whole=True).whole()
-        )
-
-    def _stream(
-        self, model: str, ask: Ask, options: Options, call: Call, watch: Watch | None, *, whole: bool
-    ) -> ChunkStream:
-        self._dispatcher.check_open()
-        settings = self._lanes.settings(model)
-        if is_cloud(settings.model) and not self._dispatcher.settings.allow_cloud:
-            raise CloudModelRefused(settings.model)
-        lane, rest = self._lanes.split(settings, options)
-        lane = self._dispatcher.inventory.aliases.lane(lane)
-        errand = Errand(ask=ask, settings=settings, lane=lane, options=rest, call=call, watch=watch, whole=whole)
-        return ChunkStream(Run(errand, self._dispatcher))
 
 
 # ------------------------------------------------------------------------------------ the process-wide pool

@@ -18,8 +18,6 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from infrastructure.danger.looks import FILLERS
-
 _KEPT = {"\n", "\t"}
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _JOINERS = {"\u200d", "\ufe0f"}
@@ -169,7 +167,13 @@ def silence_stdout() -> None:
 def _harmless(char: str) -> bool:
     if char in _KEPT or char in _JOINERS:
         return True
-    return char not in FILLERS and unicodedata.category(char) not in _UNSAFE
+    if unicodedata.category(char) in _UNSAFE:
+        return False
+    if char.isascii():
+        return True
+    from infrastructure.danger.looks import FILLERS  # noqa: PLC0415 - help and usage import nothing of the program
+
+    return char not in FILLERS
 
 
 def _is_terminal(stream: IO[str] | None) -> bool:

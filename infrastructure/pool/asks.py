@@ -14,7 +14,7 @@ from infrastructure.transport import encoding
 from infrastructure.transport.errors import Phase
 from infrastructure.transport.gathering import Gathered
 from infrastructure.transport.messages import ChatRequest, Chunk, EmbedRequest, Final, GenerateRequest
-from infrastructure.transport.window import MESSAGE_TOKENS, estimate_tokens
+from infrastructure.transport.window import MESSAGE_TOKENS, estimate_tokens, weight
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -85,7 +85,7 @@ class Ask(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChatAsk:
     """A conversation to go on with."""
 
@@ -134,7 +134,7 @@ class ChatAsk:
         return client.chat(request, phases=phases, on_phase=on_phase)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GenerateAsk:
     """A prompt to complete."""
 
@@ -149,8 +149,7 @@ class GenerateAsk:
     def size(self) -> int:
         """Prompt, system text and suffix."""
         request = self.request
-        text = "".join(filter(None, (request.system, request.prompt, request.suffix)))
-        return estimate_tokens(prompt=text, ratio=1) - (MESSAGE_TOKENS if text else 0)
+        return weight(request.prompt) + weight(request.system or "") + weight(request.suffix or "")
 
     @property
     def text(self) -> str:
@@ -179,7 +178,7 @@ class GenerateAsk:
         return client.generate(request, phases=phases, on_phase=on_phase)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EmbedAsk:
     """Texts to turn into vectors, which are put into `vectors`."""
 

@@ -57,9 +57,9 @@ Watch: TypeAlias = Callable[[CallUpdate], None]
 """Told of each update, from the event loop; must not block. An error it raises at a change of state fails the call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Reply:
-    """A finished answer with what is known about how it came to be."""
+    """A finished answer with what is known about how it came to be. Not to be changed: equal questions share one."""
 
     text: str
     thinking: str = ""

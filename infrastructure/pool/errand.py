@@ -24,9 +24,9 @@ _ROOM = 8
 _SHORTEST_SECONDS = 0.001
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Errand:
-    """What a call wants: fixed before it is queued."""
+    """What a call wants: fixed before it is queued, but not frozen, since that would cost more than all else here."""
 
     ask: Ask
     settings: LaneSettings
@@ -39,9 +39,11 @@ class Errand:
     """The caller wants only the whole answer: until then the call may begin anew elsewhere."""
     size: int = field(init=False)
     """Bytes of the prompt; see `Ask.size`."""
+    turns: int = field(init=False)
+    """Messages in the prompt; see `Ask.turns`."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", self.ask.size)  # asked for at every step, and costly to tell
+        self.size, self.turns = self.ask.size, self.ask.turns  # asked for at every step, and costly to tell
 
 
 def request_options(errand: Errand, pool: Dispatcher, server: str) -> Options:
@@ -60,7 +62,7 @@ def request_options(errand: Errand, pool: Dispatcher, server: str) -> Options:
 
 def estimated_tokens(errand: Errand, pool: Dispatcher) -> int:
     """How long the prompt is thought to be."""
-    return pool.figures.estimate(errand.lane.model, errand.size, errand.ask.turns)
+    return pool.figures.estimate(errand.lane.model, errand.size, errand.turns)
 
 
 def phases_left(errand: Errand, pool: Dispatcher, asked_at: float) -> PhaseLimits:

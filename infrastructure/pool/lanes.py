@@ -91,7 +91,7 @@ class Lane:
     @property
     def num_ctx(self) -> int | None:
         """The window the lane asks for, in tokens."""
-        return dict(self.load).get("num_ctx")
+        return dict(self.load).get("num_ctx") if self.load else None
 
     @property
     def options(self) -> dict[str, LoadValue]:

@@ -9,28 +9,30 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.calls import CallUpdate, Reply
 from infrastructure.pool.errand import Errand, by_deadline, estimated_tokens, phases_left, request_options
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed, Preempted
 from infrastructure.pool.failures import after_failure, may_try_elsewhere
 from infrastructure.pool.lateness import Lateness
-from infrastructure.pool.observing import tell_end
+from infrastructure.pool.reader import Reader
+from infrastructure.pool.sent import Sent, answered, refused
 from infrastructure.pool.states import CallState
-from infrastructure.transport.errors import ContextExceeded, OllamaError, Phase, PhaseTimeout, StreamBroken
-from infrastructure.transport.gathering import Gathered
-from infrastructure.transport.window import check_window
+from infrastructure.pool.telling import Telling
+from infrastructure.transport.errors import ContextExceeded, OllamaError, Partial, Phase, PhaseTimeout, StreamBroken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from agents.model import Options
     from infrastructure.pool.asks import Chunks
+    from infrastructure.pool.calls import Reply
     from infrastructure.pool.dispatcher import Dispatcher
     from infrastructure.pool.hedging import Hedge
-    from infrastructure.pool.server_state import Berth
     from infrastructure.pool.ticket import Slot, Ticket
-    from infrastructure.transport.errors import Partial
-    from infrastructure.transport.messages import Chunk, Metrics
+    from infrastructure.transport.messages import Chunk
+
+
+# For what is asked at every step: a member that is looked up by its class costs as much as three calls (measured).
+_CONNECTING, _WAITING, _STREAMING = CallState.CONNECTING, CallState.WAITING, CallState.STREAMING
+_FIRST_BYTE, _PREEMPTED, _FAILED = Phase.FIRST_BYTE, CallState.PREEMPTED, CallState.FAILED
 
 
 class _SlotTaken(Exception):
@@ -45,23 +47,16 @@ class Run:
         self.reply: Reply | None = None
         self._pool = dispatcher
         self._slot: Slot | None = None
+        self._sent: Sent | None = None
         self._stream: Chunks | None = None
-        self._reader: asyncio.Task[object] | None = None
-        self._cancelling = 0
+        self._reader = Reader()
         self._taken = False
-        self._cancelled_reader = False
         self._end_with: OllamaError | None = None
         self._ended: CallState | None = None
         self._last_error: OllamaError | None = None
         self._lateness = Lateness(self, dispatcher)
-        self._loaded: bool | None = None
-        self._where: str | None = None
-        self._sent_at = 0.0
-        self._first_byte_at: float | None = None
-        self._gathered = Gathered()
-        self._options: Options = {}
+        self._telling = Telling(errand, dispatcher)
         self.ticket: Ticket
-        self._berth: Berth
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """The answer's chunks, the last one with `final`. With `whole` only that one.
@@ -85,21 +80,24 @@ class Run:
                 if not self._lateness.going_over:
                     await self._take_turn()
                 try:
-                    async for chunk in await self._open():
-                        self._note()
+                    chunks, sent = await self._open()
+                    async for chunk in chunks:
+                        if sent.first_byte_at is None:
+                            self._first_byte(sent)
+                        sent.berth.heard = True
                         if chunk.final is not None:
                             final = chunk
                         elif not self.errand.whole:
-                            self._reader = None
+                            self._reader.task = None
                             self.ticket.begun = True
                             yield chunk
                             self._resume()
-                    self._done(final)
+                    self._done(sent, final)
                 except (asyncio.CancelledError, GeneratorExit, _SlotTaken, OllamaError) as end:
                     self._ended_early(end)
                 finally:
-                    self._reader = None
-                    self._stop(CallState.FAILED)
+                    self._reader.task = None
+                    self._stop(_FAILED)
                     await self._close()
         finally:
             await self._leave()
@@ -109,17 +107,17 @@ class Run:
     @property
     def characters(self) -> int:
         """How much of the answer has come."""
-        return self._gathered.characters
+        return 0 if self._sent is None else self._sent.gathered.characters
 
     @property
     def partial(self) -> Partial:
         """What has come of the answer."""
-        return self._gathered.partial
+        return Partial() if self._sent is None else self._sent.gathered.partial
 
     @property
     def reading(self) -> bool:
         """Whether somebody waits for the next chunk."""
-        return self._reader is not None
+        return self._reader.task is not None
 
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """The scheduler took the slot: close, free it, then fail with the error, or go on if None."""
@@ -130,22 +128,19 @@ class Run:
         self._slot = slot
         self._taken = True
         self._end_with = error
-        if self._reader is not None and self._reader is asyncio.current_task():
+        if self._reader.task is not None and self._reader.task is asyncio.current_task():
             return  # by its own doing, at its first byte: it looks there
-        if self._reader is not None:
-            self._cancelled_reader = True
+        if self._reader.task is not None:
             self._reader.cancel()
         else:  # the caller is busy with a chunk and may stay so for long
             self._pool.background.start(self._close(), "close a stream whose slot was taken")
 
     def tell_position(self, position: int) -> None:
         """Tell whoever watches how many calls go before this one."""
-        if self.errand.watch is not None:
-            self.errand.watch(self._update(self.ticket.state, position))
+        self._telling.tell_position(self.ticket, position)
 
-    # ------------------------------------------------------------------------------------ the way forward
     async def _take_turn(self) -> None:
-        if self.ticket.state is CallState.PREEMPTED:
+        if self.ticket.state is _PREEMPTED:
             if self._pool.closed:
                 self._pool.scheduler.give_up_preempted(self.ticket, CallState.FAILED)
                 raise PoolClosed
@@ -161,155 +156,84 @@ class Run:
         except asyncio.CancelledError:
             self._end_as(CallState.CANCELLED)
             raise
-        self._berth = self._slot.berth
 
-    async def _open(self) -> AsyncIterator[Chunk]:
+    async def _open(self) -> tuple[AsyncIterator[Chunk], Sent]:
         if self._lateness.going_over:
-            hedge = self._go_over()
-            self._read_as_current_task()
-            return hedge.chunks()
-        server, self._where = self._server, self._label
-        self._taken = self._cancelled_reader = False
-        self._loaded = self._pool.scheduler.servers[server].loaded(self.errand.lane) > 0
+            hedge, sent = self._go_over()
+            self._reader.begin()
+            return hedge.chunks(), sent
+        pool, errand, ticket, slot = self._pool, self.errand, self.ticket, self._slot
+        assert slot is not None
+        self._taken = self._reader.cancelled = False
+        self._sent = sent = Sent.to(slot, pool, request_options(errand, pool, slot.server), pool.clock())
+        self._telling.where = sent.label
+        self._telling.loaded = pool.scheduler.servers[slot.server].loaded(errand.lane) > 0
         self._tell()
-        self._pool.scheduler.advance(self.ticket, CallState.CONNECTING)
+        pool.scheduler.advance(ticket, _CONNECTING)
         self._tell()
-        self._sent_at = self._pool.clock()
-        self._options = request_options(self.errand, self._pool, server)
-        stream = self.errand.ask.send(
-            self._pool.inventory.client(server),
-            self.errand.settings,
-            self._options,
-            phases_left(self.errand, self._pool, self.ticket.enqueued_at),
-            self._on_phase,
-        )
-        self._read_as_current_task()
+        client, limits = pool.inventory.client(slot.server), phases_left(errand, pool, ticket.enqueued_at)
+        stream = errand.ask.send(client, errand.settings, sent.options, limits, self._on_phase)
+        self._reader.begin()
         self._lateness.watch()
         chunks = await stream.__aenter__()
-        self._stream, self._gathered = stream, chunks.gathered
-        if self.ticket.state is CallState.CONNECTING:
-            self._on_phase(Phase.FIRST_BYTE)
-        return chunks
+        self._stream, sent.gathered = stream, chunks.gathered
+        if ticket.state is _CONNECTING:
+            self._on_phase(_FIRST_BYTE)
+        return chunks, sent
 
     # ---------------------------------------------------------------------------------- a second server
     @property
     def waits(self) -> bool:
         """Whether it has been sent, has had no byte, and is still this server's to answer."""
-        waiting = self.ticket.state is CallState.WAITING and self._first_byte_at is None
-        return waiting and not self._taken and self._reader is not None
+        waiting = self.ticket.state is _WAITING and not self._has_first_byte
+        return waiting and not self._taken and self.reading
 
     def leave(self) -> None:
         """Leave this server, whose slot is cancelling: the other one has answered."""
-        self._taken = self._cancelled_reader = True
-        if self._reader is not None:
-            self._reader.cancel()
+        self._taken = True
+        self._reader.cancel()
 
-    def _go_over(self) -> Hedge:
+    def _go_over(self) -> tuple[Hedge, Sent]:
         """The stream and the slot of the other server are this call's now."""
         hedge = self._lateness.arrive()
-        self._taken = self._cancelled_reader = False
-        self._slot, self._stream, self._gathered = self.ticket.slot, hedge.stream, hedge.gathered
-        self._where, self._options = self._label, hedge.options
-        self._berth = hedge.slot.berth
-        self._sent_at = hedge.sent_at
-        return hedge
+        self._taken = self._reader.cancelled = False
+        self._slot, self._stream = self.ticket.slot, hedge.stream
+        self._sent = sent = Sent.to(hedge.slot, self._pool, hedge.options, hedge.sent_at, hedge.gathered)
+        self._telling.where = sent.label
+        return hedge, sent
 
     def _on_phase(self, phase: Phase) -> None:
-        if phase is Phase.FIRST_BYTE and self.ticket.state is CallState.CONNECTING:
-            self._pool.scheduler.advance(self.ticket, CallState.WAITING)
+        if phase is _FIRST_BYTE and self.ticket.state is _CONNECTING:
+            self._pool.scheduler.advance(self.ticket, _WAITING)
             self._tell()
 
-    def _note(self) -> None:
-        if self._first_byte_at is None:
-            self._first_byte()
-            if self._taken:
-                raise _SlotTaken
-        self._berth.heard = True
-
-    def _first_byte(self) -> None:
-        self._first_byte_at = self._pool.clock()
+    def _first_byte(self, sent: Sent) -> None:
+        pool = self._pool
+        sent.first_byte_at = pool.clock()
         self._lateness.end()
-        self._pool.scheduler.advance(self.ticket, CallState.STREAMING)
-        if self._pool.scheduler.answered(self.ticket, self._server, self._first_byte_at):
-            self._pool.pump()
+        pool.scheduler.advance(self.ticket, _STREAMING)
+        if pool.scheduler.answered(self.ticket, sent.server, sent.first_byte_at):
+            pool.pump()
         if self.errand.size:
-            self._pool.inventory.learn_window(self._server, self.errand.lane)
+            pool.inventory.learn_window(sent.server, self.errand.lane)
         self._tell()
+        if self._taken:
+            raise _SlotTaken
 
     def _resume(self) -> None:
         if self._taken:
             raise _SlotTaken
-        self._read_as_current_task()
-
-    def _read_as_current_task(self) -> None:
-        task = asyncio.current_task()
-        self._reader = task
-        self._cancelling = task.cancelling() if task else 0
+        self._reader.begin()
 
     # ----------------------------------------------------------------------------------------- the ends
-    def _done(self, final: Chunk | None) -> None:
+    def _done(self, sent: Sent, final: Chunk | None) -> None:
         if final is None or final.final is None:
-            raise StreamBroken(self._gathered.partial, "the answer ended without its last line", server=self._label)
-        pool, metrics = self._pool, final.final.metrics
-        if self.errand.size:
-            self._check_window(metrics)
-        now = pool.clock()
-        first_byte = (self._first_byte_at or now) - self._sent_at
-        cached = pool.scheduler.estimates.cached(
-            self._server, self.errand.lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9
-        )
-        pool.figures.served(self._server, self.errand.lane, metrics, first_byte)
-        pool.budget.answered()
-        pool.hedges.answered()
-        pool.scheduler.served(self.ticket, metrics, now - self._sent_at, now)
-        said = self._gathered.partial
-        self.reply = Reply(
-            text=said.text,
-            thinking=said.thinking,
-            tool_calls=tuple(self._gathered.tool_calls),
-            finish=final.final.finish,
-            metrics=metrics,
-            model=self.errand.settings.model,
-            server=self._label,
-            attempts=self.ticket.attempts,
-            queued_seconds=self.ticket.queued_seconds,
-            first_byte_seconds=first_byte,
-            seconds=now - self.ticket.enqueued_at,
-            cached_tokens=cached,
-            window=pool.inventory.window(self._server, self.errand.lane),
-            num_predict=_whole(self._options.get("num_predict")),
-            doubted=self._is_doubtful(metrics),
-        )
-        pool.scheduler.end(self.ticket)  # the server is done with it, whatever becomes of the connection
+            raise StreamBroken(sent.gathered.partial, "the answer ended without its last line", server=sent.label)
+        self.reply = answered(sent, self.errand, self.ticket, self._pool, final.final)
+        self._pool.scheduler.end(self.ticket)  # the server is done with it, whatever becomes of the connection
         self._slot = None
         self._end_as(CallState.DONE)
-        pool.pump()
-
-    def _learn(self, refusal: ContextExceeded) -> None:
-        """A refusal counts, and names the window, as an answer does."""
-        pool, errand = self._pool, self.errand
-        if refusal.prompt_tokens:
-            pool.figures.learn(errand.lane.model, errand.size, errand.ask.turns, refusal.prompt_tokens)
-        if refusal.window:
-            pool.inventory.see_window(self._server, errand.lane, refusal.window)
-
-    def _is_doubtful(self, metrics: Metrics) -> bool:
-        errand = self.errand
-        return self._pool.doubts.doubtful(
-            self._server, errand.lane, errand.ask.text, errand.size, errand.ask.turns, metrics.prompt_tokens
-        )
-
-    def _check_window(self, metrics: Metrics) -> None:
-        pool, errand, lane = self._pool, self.errand, self.errand.lane
-        estimate, bound = estimated_tokens(errand, pool), self._options.get("num_predict")
-        pool.figures.learn(lane.model, errand.size, errand.ask.turns, metrics.prompt_tokens)
-        check_window(
-            metrics,
-            pool.inventory.window(self._server, lane),
-            estimated_tokens=estimate,
-            num_predict=_whole(bound),
-            server=self._label,
-        )
+        self._pool.pump()
 
     def _ended_early(self, end: BaseException) -> None:
         """An attempt ended without its last chunk: arrange another one, or raise."""
@@ -330,30 +254,29 @@ class Run:
                 raise asyncio.CancelledError from error
             self._go_on_or_fail()
             return
-        pool, server = self._pool, self._server
-        first_byte_seen = self._first_byte_at is not None
-        pool.blame(server, self.errand.lane, error, answering=first_byte_seen)
+        pool, sent, first_byte_seen = self._pool, self._sent, self._has_first_byte
+        assert sent is not None, "only what was sent fails"
+        pool.blame(sent.server, self.errand.lane, error, answering=first_byte_seen)
         if isinstance(error, ContextExceeded):
-            self._learn(error)
+            refused(sent, self.errand, pool, error)
         moves = len(self.ticket.excluded)  # a slot that was taken away is no failure
         if not pool.closed and may_try_elsewhere(
             error, first_byte_seen=first_byte_seen, moves=moves, budget=pool.budget
         ):
             self._last_error = error
-            pool.move(self.ticket, server)
+            pool.move(self.ticket, sent.server)
             self._tell()
             return
-        self._stop(CallState.FAILED)
+        self._stop(_FAILED)
         if isinstance(error, PhaseTimeout) and error.phase is Phase.TOTAL and by_deadline(self.errand, pool):
-            raise DeadlinePassed(pool.clock() - self.ticket.enqueued_at, self._gathered.partial) from error
+            raise DeadlinePassed(pool.clock() - self.ticket.enqueued_at, self.partial) from error
         raise error
 
     def _is_callers(self) -> bool:
         """Whether a cancellation came from outside, not only from the pool that took the slot."""
-        task = asyncio.current_task()
-        if self._taken and not self._cancelled_reader:
+        if self._taken and not self._reader.cancelled:
             return False
-        if self._cancelled_reader and task is not None and task.uncancel() <= self._cancelling:
+        if self._reader.only_by_pool():
             return False
         if self._has_moved:
             self._pool.abandon(self.ticket)
@@ -375,14 +298,13 @@ class Run:
         if self.ticket.begun:
             self._pool.scheduler.give_up_preempted(self.ticket, CallState.FAILED)
             self._end_as(CallState.FAILED)
-            raise Preempted(self._gathered.partial)
+            raise Preempted(self.partial)
         self._tell(CallState.QUEUED if self._has_moved else None)  # it may have another slot by now
-        self._first_byte_at = None
-        self._gathered = Gathered()
+        self._sent = None
 
     def _stop(self, state: CallState) -> None:
         """End a call in flight; nothing happens to one that is not."""
-        if self.ticket.state is CallState.PREEMPTED and state is CallState.CANCELLED:
+        if self.ticket.state is _PREEMPTED and state is CallState.CANCELLED:
             self._pool.scheduler.give_up_preempted(self.ticket, state)
         elif self.ticket.state.holds_slot and self.ticket.slot is self._slot:
             self._pool.scheduler.stop(self.ticket, state)
@@ -398,7 +320,7 @@ class Run:
                 await self._close()
         finally:
             self._lateness.end()
-            self._count_end()
+            self._telling.count_end(self.ticket, self.reply, self._ended)
             self._pool.forget(self)
 
     async def _close(self) -> None:
@@ -409,9 +331,7 @@ class Run:
             if stream is not None:
                 await stream.__aexit__(None, None, None)
         except asyncio.CancelledError:
-            if (
-                self._ended is CallState.FAILED
-            ):  # left while the failed attempt was being closed: it never sees the error
+            if self._ended is _FAILED:  # left while that attempt was being closed: it never sees the error
                 self._ended = CallState.CANCELLED
             raise
         finally:
@@ -422,44 +342,9 @@ class Run:
         self._ended = state
         self._tell()
 
-    def _count_end(self) -> None:
-        """Count how the call ended: once, as its caller saw it."""
-        pool, state = self._pool, self._ended
-        if state is None:
-            return
-        pool.counts[state.value] += 1
-        if pool.observers:
-            seconds = pool.clock() - self.ticket.enqueued_at
-            where, reply = self._where, self.reply
-            tell_end(pool.observers, self.errand, self.ticket, state, server=where, seconds=seconds, reply=reply)
-
-    # ---------------------------------------------------------------------------------------- what is told
     @property
-    def _server(self) -> str:
-        assert self._slot is not None, "only while the call holds a slot"
-        return self._slot.server
-
-    @property
-    def _label(self) -> str:
-        return self._pool.servers[self._server].label
+    def _has_first_byte(self) -> bool:
+        return self._sent is not None and self._sent.first_byte_at is not None
 
     def _tell(self, state: CallState | None = None) -> None:
-        if self.errand.watch is not None:
-            state = state or self.ticket.state
-            waits = state is CallState.QUEUED
-            self.errand.watch(self._update(state, self._pool.position(self.ticket) if waits else None))
-
-    def _update(self, state: CallState, position: int | None) -> CallUpdate:
-        return CallUpdate(
-            state=state,
-            server=self._where if self.ticket.attempts else None,
-            position=position,
-            attempt=self.ticket.attempts,
-            loaded=self._loaded,
-            seconds=self._pool.clock() - self.ticket.enqueued_at,
-            reply=self.reply,
-        )
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+        self._telling.tell(self.ticket, self.reply, state)

@@ -43,9 +43,8 @@ class ChunkStream(AsyncIterator[Chunk]):
 
     async def whole(self) -> Reply:
         """Read to the end; errors as for each chunk."""
-        async with self:
-            async for _ in self:
-                pass
+        async for _ in self._chunks:  # which is over with its last chunk or error: nothing is left to close
+            pass
         assert self.reply is not None, "a stream that ended without an error has its reply"
         return self.reply
 

@@ -1,7 +1,7 @@
 """Who sleeps until it has a slot.
 
-Owns one future for each call that has no slot, or has not seen it yet: woken with a slot, or with the error that ends
-the wait.
+Owns who has no slot, or has not seen it yet, and a future for each that sleeps: woken with a slot, or with the error
+that ends the wait. Most calls find a free slot at once and need none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Turns:
     """The calls that wait for their turn."""
 
     def __init__(self) -> None:
-        self._futures: dict[int, asyncio.Future[None]] = {}
+        self._futures: dict[int, asyncio.Future[None] | None] = {}
 
     def __contains__(self, ticket: Ticket) -> bool:
         """Whether the call has no slot yet, or does not know of it: then nothing has been sent."""
@@ -26,7 +26,7 @@ class Turns:
 
     def line_up(self, ticket: Ticket) -> None:
         """The call waits, once more perhaps."""
-        self._futures[ticket.number] = asyncio.get_running_loop().create_future()
+        self._futures[ticket.number] = None
 
     def wake(self, ticket: Ticket) -> None:
         """The call has a slot."""
@@ -36,9 +36,7 @@ class Turns:
 
     def refuse(self, ticket: Ticket, error: OllamaError) -> None:
         """The call gets none."""
-        if self._futures[ticket.number].done():
-            self.line_up(ticket)
-        self._futures[ticket.number].set_exception(error)
+        self._pending(ticket).set_exception(error)
 
     async def wait(self, ticket: Ticket) -> Slot:
         """Until it has a slot, which it knows of from then on.
@@ -47,15 +45,23 @@ class Turns:
             OllamaError: it was refused.
         """
         while ticket.slot is None:  # a slot may be taken back before its call has seen it
-            await self._futures[ticket.number]
+            future = self._futures[ticket.number]
+            await (self._pending(ticket) if future is None else future)
         self._futures.pop(ticket.number, None)
         return ticket.slot
 
     def leave(self, ticket: Ticket) -> bool:
         """The call waits no longer; whether it did."""
-        future = self._futures.pop(ticket.number, None)
-        if future is None:
+        if ticket.number not in self._futures:
             return False
-        if future.done() and not future.cancelled():
+        future = self._futures.pop(ticket.number)
+        if future is not None and future.done() and not future.cancelled():
             future.exception()  # seen: the cancellation goes before it
         return True
+
+    def _pending(self, ticket: Ticket) -> asyncio.Future[None]:
+        """What the call sleeps on; a new one where there is none, or it is over."""
+        future = self._futures[ticket.number]
+        if future is None or future.done():
+            future = self._futures[ticket.number] = asyncio.get_running_loop().create_future()
+        return future

@@ -16,7 +16,8 @@ import httpx
 
 from infrastructure.transport.http1 import Http1Transport
 from infrastructure.transport.http1_wire import Http1Wire
-from infrastructure.transport.http2 import Http2Transport
+from infrastructure.transport.http2_connections import Http2Connections
+from infrastructure.transport.http2_wire import Http2Wire
 from infrastructure.transport.httpx_wire import HttpxWire
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def open_wire(server: ServerSettings, limits: PhaseLimits, transport: httpx.Asyn
     """
     if transport is None and speaks_http1(server):
         return Http1Wire(_http1_transport(server), base_url(server), _headers(server))
+    if transport is None and speaks_http2(server):
+        return _http2_wire(server, limits)
     return HttpxWire(_http_client(server, limits, transport), base_url(server))
 
 
@@ -81,8 +84,6 @@ def _http_client(
     server: ServerSettings, limits: PhaseLimits, transport: httpx.AsyncBaseTransport | None
 ) -> httpx.AsyncClient:
     """Only connecting has a time limit here; the phases of a call watch the rest."""
-    if transport is None and speaks_http2(server):
-        transport = _http2_transport(server)
     return httpx.AsyncClient(
         headers=_headers(server),
         verify=_ssl_context(server) if transport is None else _no_tls(),
@@ -109,14 +110,15 @@ def _http1_transport(server: ServerSettings) -> Http1Transport:
     return Http1Transport(idle_seconds=KEEPALIVE_SECONDS, ssl_context=context)
 
 
-def _http2_transport(server: ServerSettings) -> Http2Transport:
+def _http2_wire(server: ServerSettings, limits: PhaseLimits) -> Http2Wire:
+    """HTTP/1.1 is there for where ALPN chooses it; of two contexts, since each offers its own list."""
     if not server.url.startswith("https"):
-        return Http2Transport(idle_seconds=KEEPALIVE_SECONDS)
-    # Two contexts, since each offers its own list by ALPN.
-    fallback: httpx.AsyncBaseTransport = _http1_transport(server)
+        return Http2Wire(Http2Connections(idle_seconds=KEEPALIVE_SECONDS), base_url(server), _headers(server))
+    fallback: Wire = Http1Wire(_http1_transport(server), base_url(server), _headers(server))
     if server.transport == "httpx":
-        fallback = httpx.AsyncHTTPTransport(verify=_ssl_context(server), trust_env=not server.loopback, limits=_LIMITS)
-    return Http2Transport(idle_seconds=KEEPALIVE_SECONDS, ssl_context=_ssl_context(server), fallback=fallback)
+        fallback = HttpxWire(_http_client(server, limits, None), base_url(server))
+    connections = Http2Connections(idle_seconds=KEEPALIVE_SECONDS, ssl_context=_ssl_context(server))
+    return Http2Wire(connections, base_url(server), _headers(server), fallback)
 
 
 def _ssl_context(server: ServerSettings) -> ssl.SSLContext:

@@ -36,7 +36,7 @@ def chat_body(request: ChatRequest) -> JsonBody:
     body: JsonBody = {"model": request.model, "messages": [message_json(message) for message in request.messages]}
     if request.tools:
         body["tools"] = [tool_json(tool) for tool in request.tools]
-    return body | _common(request)
+    return _common(body, request)
 
 
 def generate_body(request: GenerateRequest) -> JsonBody:
@@ -48,7 +48,7 @@ def generate_body(request: GenerateRequest) -> JsonBody:
         body["suffix"] = request.suffix
     if request.raw:
         body["raw"] = True
-    return body | _common(request)
+    return _common(body, request)
 
 
 def embed_body(request: EmbedRequest) -> JsonBody:
@@ -56,7 +56,7 @@ def embed_body(request: EmbedRequest) -> JsonBody:
     body: JsonBody = {"model": request.model, "input": request.input, "truncate": request.truncate}
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
-    return body | _lasting(request.options, request.keep_alive)
+    return _lasting(body, request.options, request.keep_alive)
 
 
 def load_body(model: str, options: Options, keep_alive: KeepAlive | None, shift: bool | None) -> JsonBody:
@@ -64,7 +64,7 @@ def load_body(model: str, options: Options, keep_alive: KeepAlive | None, shift:
     body: JsonBody = {"model": model, "stream": False}
     if shift is not None:
         body["shift"] = shift
-    return body | _lasting(options, keep_alive)
+    return _lasting(body, options, keep_alive)
 
 
 def dump(body: JsonObject) -> bytes:
@@ -104,19 +104,19 @@ def tool_json(tool: Tool) -> JsonObject:
     }
 
 
-def _common(request: ChatRequest | GenerateRequest) -> JsonBody:
-    body: JsonBody = {"stream": True, "truncate": False}
+def _common(body: JsonBody, request: ChatRequest | GenerateRequest) -> JsonBody:
+    """The body, with what both kinds of question have in it."""
+    body["stream"], body["truncate"] = True, False
     if request.format is not None:
         body["format"] = request.format
     if request.think is not None:
         body["think"] = request.think
     if request.shift is not None:
         body["shift"] = request.shift
-    return body | _lasting(request.options, request.keep_alive)
+    return _lasting(body, request.options, request.keep_alive)
 
 
-def _lasting(options: Options, keep_alive: KeepAlive | None) -> JsonBody:
-    body: JsonBody = {}
+def _lasting(body: JsonBody, options: Options, keep_alive: KeepAlive | None) -> JsonBody:
     if options:
         body["options"] = dict(options)
     if keep_alive is not None:

@@ -82,7 +82,7 @@ class Exchange:
         self._wire = wire
         self._limits = limits
         self._model = model
-        self._on_phase = on_phase
+        self._told = on_phase or _tell_nobody
         self._loop = asyncio.get_running_loop()
         self._ends_at = self._loop.time() + limits.total
         self._ask = Ask(method, path, body, limits.connect, limits.first_byte, self._ends_at)
@@ -156,32 +156,24 @@ class Exchange:
             return
 
     async def _first_byte(self) -> Reply:
-        self._enter(Phase.CONNECT)
+        self._told(Phase.CONNECT)
         try:
-            reply = await self._ask_twice()
+            try:
+                reply = await self._wire.ask(self._ask, self._told, fresh=False)
+            except StaleConnection:  # one that had been kept alive turns out dead, which no one could know: once more
+                reply = await self._wire.ask(self._ask, self._told, fresh=True)
         except TimeoutError:
             raise self._late(Phase.FIRST_BYTE) from None
         except httpx.ConnectTimeout as error:
             raise self._late(Phase.CONNECT) from error
         except httpx.TransportError as error:
             raise _unreachable(error, self.server) from error
-        self._enter(Phase.BETWEEN_TOKENS)
+        self._told(Phase.BETWEEN_TOKENS)
         return reply
-
-    async def _ask_twice(self) -> Reply:
-        """Ask; once more when a connection that had been kept alive turns out dead, which no one could know."""
-        try:
-            return await self._wire.ask(self._ask, self._enter, fresh=False)
-        except StaleConnection:
-            return await self._wire.ask(self._ask, self._enter, fresh=True)
 
     def _late(self, phase: Phase) -> PhaseTimeout:
         over = self._loop.time() + _EARLY >= self._ends_at
         return PhaseTimeout(Phase.TOTAL if over else phase, server=self.server)
-
-    def _enter(self, phase: Phase) -> None:
-        if self._on_phase is not None:
-            self._on_phase(phase)
 
     async def _failure(self, reply: Reply) -> OllamaError:
         try:
@@ -189,6 +181,10 @@ class Exchange:
         except OllamaError:  # the status alone says enough
             body = b""
         return failure(reply.status, body, model=self._model, server=self.server, location=reply.header(b"location"))
+
+
+def _tell_nobody(phase: Phase) -> None:
+    """Nobody asked to be told of phases."""
 
 
 def _unreachable(error: httpx.TransportError, server: str) -> ServerUnreachable:

@@ -27,22 +27,25 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from infrastructure.transport.http2_frames import BadFrame, FrameCutter, GoAway
+from infrastructure.transport.http2_frames import BadFrame, Data, FrameCutter, GoAway
 from infrastructure.transport.http2_liveness import Liveness
-from infrastructure.transport.http2_stream import Header, Stream, StreamRefused
+from infrastructure.transport.http2_stream import Header, Stream, StreamRefused, code_name
+from infrastructure.transport.http2_windows import CONNECTION_WINDOW, STREAM_WINDOW, Windows
+from infrastructure.transport.waiting import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-STREAM_WINDOW = 1 << 20
-"""Bytes a stream may hold unread; a slow reader stops its own stream here and nobody else's."""
-CONNECTION_WINDOW = 1 << 24
-"""Given back as bytes arrive, read or not, so that it limits no one."""
 STREAMS = 100
 """The most streams at once, whatever the server would allow."""
 _LAST_STREAM = 1 << 29
 _READ = 1 << 16
 _PING = b"corral\x00\x00"
+_LENGTH = b"content-length"
+# What is sent has been looked at before a connection was taken (`http2_connections.checked`).
+_CONFIG = H2Configuration(
+    client_side=True, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
+)
 
 
 class Http2Connection(asyncio.Protocol):
@@ -51,11 +54,12 @@ class Http2Connection(asyncio.Protocol):
     def __init__(self, on_gone: Callable[[Http2Connection], None]) -> None:
         self._on_gone = on_gone
         self._loop = asyncio.get_running_loop()
-        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+        self._h2 = H2Connection(_CONFIG)
         self._cutter = FrameCutter()
         self._transport: asyncio.Transport | None = None
         self._streams: dict[int, Stream] = {}
-        self._uncredited = 0
+        self._alarm = Alarm(self._loop, self._overdue_at)
+        self._windows = Windows(self._h2, self._write)
         self._paused = False
         self._gone = False
         self._liveness = Liveness(self._loop, self._ping, self._dead)
@@ -82,56 +86,60 @@ class Http2Connection(asyncio.Protocol):
         """Whether no stream is open."""
         return not self._streams
 
-    def open(self, headers: Iterable[Header], *, body: bool) -> Stream:
-        """Begin a request; its body, if there is one, follows by `send`."""
-        stream = Stream(self._h2.get_next_available_stream_id())
+    async def ask(self, headers: Iterable[Header], body: bytes, until: float | None = None) -> Stream:
+        """Send a request and wait for the head of its answer. Cancelled or failed, nothing of it goes on.
+
+        Raises:
+            TimeoutError: it did not come until then.
+            StreamRefused: the peer did nothing with it.
+            h2.exceptions.ProtocolError, httpx.TransportError: it broke, or cannot be sent.
+        """
+        stream = self._open(headers, body=bool(body))
+        try:
+            await self._send(stream, body, until)
+            while stream.response is None:
+                if stream.error is not None:
+                    raise stream.error
+                if stream.ended:
+                    raise httpx.RemoteProtocolError("stream ended without an answer")
+                await stream.changed(until)
+        except BaseException:
+            self.release(stream)
+            raise
+        return stream
+
+    def _open(self, headers: Iterable[Header], *, body: bool) -> Stream:
+        """Begin a request. Its head waits for the body, so that a small one goes out in one write."""
+        stream = Stream(self._h2.get_next_available_stream_id(), self, self._loop, self._alarm)
         self._h2.send_headers(stream.id, headers, end_stream=not body)
         stream.sent = not body
         self._streams[stream.id] = stream
         self._liveness.watch()
-        self._flush()
+        if not body:
+            self._flush()
         if stream.id > _LAST_STREAM:
             self._retire()
         return stream
 
-    async def send(self, stream: Stream, body: bytes) -> None:
+    async def _send(self, stream: Stream, body: bytes, until: float | None) -> None:
         """Send the whole body, as the peer's windows allow; stops early when the answer is complete before it."""
         rest = memoryview(body)
         while not (stream.sent or stream.ended or stream.error):
             room = self._send_room(stream)
+            if room > 0:
+                part, rest = rest[:room], rest[room:]
+                self._h2.send_data(stream.id, bytes(part), end_stream=not rest)
+                stream.sent = not rest
+            self._flush()
             if room <= 0:
-                await stream.changed()
-                continue
-            part, rest = rest[:room], rest[room:]
-            self._h2.send_data(stream.id, bytes(part), end_stream=not rest)
-            self._flush()
-            stream.sent = not rest
+                await stream.changed(until)
 
-    async def receive_headers(self, stream: Stream) -> list[Header]:
-        """The answer's headers, pseudo-headers first."""
-        while stream.response is None:
-            if stream.error is not None:
-                raise stream.error
-            if stream.ended:
-                raise httpx.RemoteProtocolError("stream ended without an answer")
-            await stream.changed()
-        return stream.response
-
-    async def receive(self, stream: Stream) -> bytes:
-        """What has arrived of the body; empty at its end."""
-        while not stream.pieces:
-            if stream.error is not None:
-                raise stream.error
-            if stream.ended:
-                return b""
-            await stream.changed()
-        data = b"".join(stream.pieces)
-        stream.pieces.clear()
-        if stream.uncredited >= STREAM_WINDOW // 4 and not stream.ended and stream.error is None:
-            self._h2.increment_flow_control_window(stream.uncredited, stream.id)
-            stream.uncredited = 0
+    def read_on(self, stream: Stream) -> None:
+        """What had arrived of a stream has been read: the peer may send so much more."""
+        if stream.ended or stream.error is not None:
+            return
+        if self._windows.read(stream):
             self._flush()
-        return data
 
     def release(self, stream: Stream) -> None:
         """Forget a stream; if it is not complete, tell the peer to stop (RST_STREAM), so that generation ends."""
@@ -142,6 +150,7 @@ class Http2Connection(asyncio.Protocol):
             self._flush()
         if not self._streams:
             self._liveness.rest()
+            self._alarm.stop()
             self.idle_since = self._loop.time()
             if self._gone:
                 self.close()
@@ -176,11 +185,15 @@ class Http2Connection(asyncio.Protocol):
         """Hand on what came."""
         self._liveness.heard()
         try:
-            frames, goaways = self._cutter.feed(data)
-            events = self._h2.receive_data(frames) if frames else []
-            for event in events:
-                self._on_event(event)
-            for goaway in goaways:
+            pieces = self._cutter.feed(data)
+            for piece in pieces:
+                if isinstance(piece, GoAway):
+                    continue  # the last thing to be looked at: what comes with it still counts
+                if isinstance(piece, bytes):
+                    self._take(piece)
+                elif not self._take_data(piece):
+                    self._take(piece.frame)
+            for goaway in (each for each in pieces if isinstance(each, GoAway)):
                 self._on_goaway(goaway)
             self._flush()
         except (BadFrame, ProtocolError) as error:
@@ -194,6 +207,7 @@ class Http2Connection(asyncio.Protocol):
         if exc is not None:
             self._read_rest()
         self._liveness.rest()
+        self._alarm.stop()
         self._retire()
         self._fail_all(httpx.ReadError(str(exc) if exc else "the server closed the connection"))
 
@@ -206,7 +220,26 @@ class Http2Connection(asyncio.Protocol):
         self._paused = False
         self._wake_all()
 
-    # -- events ---------------------------------------------------------------------------------------
+    def _take(self, frames: bytes) -> None:
+        for event in self._h2.receive_data(frames):
+            self._on_event(event)
+
+    def _take_data(self, data: Data) -> bool:
+        """Hand on a piece of an answer past `h2`, which would count it; whether that may be.
+
+        Not where the length of the answer is told: `h2` compares it. Its windows only shrink by what it sees, so what
+        it does not see is given back by frames of our own.
+        """
+        stream = self._streams.get(data.stream_id)
+        if stream is None or stream.response is None or stream.ended or stream.has_length:
+            return False
+        payload = data.payload
+        self._windows.passed(stream, len(payload))
+        if payload:
+            stream.pieces.append(payload)
+            stream.wake()
+        return True
+
     def _on_event(self, event: Event) -> None:
         if isinstance(event, DataReceived):
             self._on_data(event)
@@ -221,10 +254,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _on_data(self, event: DataReceived) -> None:
         size = event.flow_controlled_length or 0
-        self._uncredited += size
-        if self._uncredited >= CONNECTION_WINDOW // 8:
-            self._h2.increment_flow_control_window(self._uncredited)
-            self._uncredited = 0
+        self._windows.seen(size)
         stream = self._streams.get(event.stream_id or 0)
         if stream is None:
             return
@@ -239,6 +269,7 @@ class Http2Connection(asyncio.Protocol):
             return
         if isinstance(event, ResponseReceived):
             stream.response = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
+            stream.has_length = any(name == _LENGTH for name, _ in stream.response)
         elif isinstance(event, StreamEnded):
             stream.ended = True
         else:
@@ -250,7 +281,7 @@ class Http2Connection(asyncio.Protocol):
         if code == ErrorCodes.REFUSED_STREAM:
             stream.fail(StreamRefused())
         else:
-            stream.fail(httpx.RemoteProtocolError(f"HTTP/2: the server reset the stream ({_code(code)})"))
+            stream.fail(httpx.RemoteProtocolError(f"HTTP/2: the server reset the stream ({code_name(code)})"))
 
     def _on_goaway(self, goaway: GoAway) -> None:
         self._retire()
@@ -260,7 +291,6 @@ class Http2Connection(asyncio.Protocol):
         if not self._streams:
             self.close()
 
-    # -- liveness -------------------------------------------------------------------------------------
     def _ping(self) -> None:
         self._h2.ping(_PING)
         self._flush()
@@ -272,13 +302,11 @@ class Http2Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # -- pieces ---------------------------------------------------------------------------------------
     def _read_rest(self) -> None:
         """Read what the peer said last: after a failed write asyncio reads no more, and whole answers may lie there."""
-        transport = self._transport
-        if transport is None or transport.get_extra_info("ssl_object") is not None:
+        if self._transport is None or self._transport.get_extra_info("ssl_object") is not None:
             return
-        socket = transport.get_extra_info("socket")
+        socket = self._transport.get_extra_info("socket")
         if not isinstance(socket, TransportSocket):  # of another loop, which may have closed it already
             return
         with contextlib.suppress(OSError), socket.dup() as rest:
@@ -294,9 +322,16 @@ class Http2Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def _flush(self) -> None:
-        data = self._h2.data_to_send()
+        self._write(self._h2.data_to_send())
+
+    def _write(self, data: bytes) -> None:
         if data and self._alive() and self._transport is not None:
             self._transport.write(data)
+
+    def _overdue_at(self, now: float) -> float | None:
+        """Wake whoever waits in vain; when the next one's time is up."""
+        waits = (stream.overdue_at(now) for stream in list(self._streams.values()))
+        return min((until for until in waits if until is not None), default=None)
 
     def _retire(self) -> None:
         if not self._gone:
@@ -313,10 +348,3 @@ class Http2Connection(asyncio.Protocol):
             self.ready.exception()  # retrieved: whoever waits sees it, and nobody is warned when no one does
         for stream in list(self._streams.values()):
             stream.fail(error)
-
-
-def _code(code: int | None) -> str:
-    try:
-        return ErrorCodes(code or 0).name
-    except ValueError:
-        return str(code)

@@ -44,9 +44,9 @@ def estimate_tokens(
     The weight is in UTF-8 bytes; those of punctuation and beyond ASCII count for more. `ratio` is in tokens for a byte
     of it; whoever has seen what the server counted for a model passes a measured one.
     """
-    size = _weight(prompt)
+    size = weight(prompt)
     for message in messages:
-        size += _weight(message.content) + _weight(message.thinking)
+        size += weight(message.content) + weight(message.thinking)
         if message.tool_calls:
             size += len(dump({"tool_calls": message_json(message)["tool_calls"]}))
     size += sum(len(dump(tool_json(tool))) for tool in tools)
@@ -54,6 +54,14 @@ def estimate_tokens(
         size += len(dump(format))
     turns = len(messages) + (1 if prompt else 0)
     return math.ceil(size * ratio) + MESSAGE_TOKENS * turns
+
+
+def weight(text: str) -> int:
+    """What a text counts for: its UTF-8 bytes, and those of punctuation and beyond ASCII once more; see above."""
+    said = text.encode("utf-8", "replace")
+    punctuation = len(said) - len(said.translate(None, _PUNCTUATION))
+    beyond = 0 if text.isascii() else len(said) - len(said.translate(None, _BEYOND_ASCII))
+    return len(said) + punctuation + beyond // 2
 
 
 def bounded_num_predict(wanted: int, prompt_estimate: int, window: int | None) -> int:
@@ -96,10 +104,3 @@ def check_window(
             num_predict,
             server=server,
         )
-
-
-def _weight(text: str) -> int:
-    said = text.encode("utf-8", "replace")
-    punctuation = len(said) - len(said.translate(None, _PUNCTUATION))
-    beyond = 0 if text.isascii() else len(said) - len(said.translate(None, _BEYOND_ASCII))
-    return len(said) + punctuation + beyond // 2

@@ -22,7 +22,7 @@ class StaleConnection(httpx.RemoteProtocolError):
     """A connection that had been kept alive died before a byte of the answer: nobody could know, so ask once more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """A request. `path` begins with a slash, `body` is JSON or nothing; times are in seconds."""
 

@@ -14,13 +14,16 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived, StreamEnded, WindowUpdated
 from h2.settings import SettingCodes
+from hyperframe.frame import DataFrame
 
 from agents.model import Message
 from infrastructure.config.settings import PhaseLimits, ServerSettings
 from infrastructure.transport.client import OllamaClient
 from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, ServerUnreachable, StreamBroken
 from infrastructure.transport.http2 import Http2Transport
-from infrastructure.transport.http2_connection import CONNECTION_WINDOW, Http2Connection
+from infrastructure.transport.http2_connection import Http2Connection
+from infrastructure.transport.http2_connections import head
+from infrastructure.transport.http2_windows import CONNECTION_WINDOW, STREAM_WINDOW
 from infrastructure.transport.messages import ChatRequest
 from tests.transport.h2_server import H2Server, ServerConnection, answered, h2_server
 from tests.transport.raw_server import Exchange, raw_server
@@ -342,18 +345,20 @@ async def test_what_had_arrived_is_read_though_a_write_finds_the_connection_clos
     _, connection = await loop.create_connection(lambda: Http2Connection(lambda _: None), sock=ours)
     await connection.ready
     head = [(b":method", b"GET"), (b":authority", b"here"), (b":scheme", b"http"), (b":path", b"/")]
-    answered_stream = connection.open(head, body=False)
+    answered_call = asyncio.ensure_future(connection.ask(head, b""))
+    await asyncio.sleep(0)
     peer.receive_data(theirs.recv(1 << 16))
-    peer.send_headers(answered_stream.id, [(":status", "200")])
-    peer.send_data(answered_stream.id, b"whole", end_stream=True)
+    peer.send_headers(1, [(":status", "200")])
+    peer.send_data(1, b"whole", end_stream=True)
     theirs.send(peer.data_to_send())
     theirs.close()
-    late_stream = connection.open(head, body=False)
+    late_call = asyncio.ensure_future(connection.ask(head, b""))
 
-    assert (await connection.receive_headers(answered_stream))[0] == (b":status", b"200")
-    assert await connection.receive(answered_stream) == b"whole"
+    answer = await answered_call
+    assert answer.status == 200
+    assert await answer.receive() == b"whole"
     with pytest.raises(httpx.ReadError):
-        await connection.receive_headers(late_stream)
+        await late_call
 
 
 async def test_a_kept_connection_that_dies_before_a_byte_is_replaced_once_without_a_word() -> None:
@@ -545,3 +550,71 @@ async def test_closing_the_client_fails_its_streams() -> None:
             with pytest.raises(StreamBroken):
                 await first(chunks)
         await server.connections[0].closed.wait()
+
+
+async def test_a_server_that_sends_more_than_its_window_is_cut_off() -> None:
+    """Pieces go past `h2`, so that the bound of what a stream holds is ours to keep."""
+
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded):
+            number = event.stream_id or 0
+            connection.headers(number)
+            connection.flush()
+            for _ in range(STREAM_WINDOW // 16384 + 1):
+                connection.transport.write(DataFrame(number, b"x" * 16384).serialize())
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as chunks:
+            await server.connections[0].closed.wait()
+            with pytest.raises(StreamBroken, match="more than it may"):
+                await first(chunks)
+        await client.aclose()
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_a_length_that_is_told_is_held_to(told: bool) -> None:
+    """`h2` compares it, so pieces of such an answer do not go past it."""
+
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded):
+            number = event.stream_id or 0
+            headers = [(":status", "200")] + ([("content-length", "9999")] if told else [])
+            connection.h2.send_headers(number, headers)
+            connection.h2.send_data(number, LINE)
+            connection.flush()
+            connection.transport.write(DataFrame(number, DONE, flags=["END_STREAM"]).serialize())
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        if told:
+            with pytest.raises((StreamBroken, ServerUnreachable)):
+                await text_of(client)
+        else:
+            assert await text_of(client) == "x"
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("target", "header"),
+    [(b"/a b", (b"x", b"y")), (b"", (b"x", b"y")), (b"/", (b"x y", b"z")), (b"/", (b"x", b"y\r\nz: 1"))],
+)
+def test_what_could_be_taken_for_something_else_is_not_said(target: bytes, header: tuple[bytes, bytes]) -> None:
+    with pytest.raises(httpx.LocalProtocolError):
+        head("GET", httpx.URL("http://here"), target, [header])
+
+
+def test_a_secret_is_kept_out_of_the_tables_of_compression() -> None:
+    said = head(
+        "GET", httpx.URL("http://here"), b"/", [(b"Authorization", b"Bearer t"), (b"X", b"y"), (b"Host", b"there")]
+    )
+    assert [name for name, _ in said if isinstance(name, bytes)] == [
+        b":method",
+        b":authority",
+        b":scheme",
+        b":path",
+        b"authorization",
+        b"x",
+    ]
+    assert dict(said)[b":authority"] == b"there"
+    assert [getattr(each, "indexable", True) for each in said] == [True, True, True, True, False, True]

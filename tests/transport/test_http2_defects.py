@@ -24,7 +24,7 @@ from infrastructure.simulator.settings import Http2Settings
 from infrastructure.simulator.toxics import Toxic, ToxicKind
 from infrastructure.transport.client import OllamaClient
 from infrastructure.transport.errors import Phase, PhaseTimeout, ServerBusy, ServerUnreachable
-from infrastructure.transport.http2_connection import CONNECTION_WINDOW
+from infrastructure.transport.http2_windows import CONNECTION_WINDOW
 from infrastructure.transport.messages import ChatRequest, Chunk, GenerateRequest
 from tests.transport.h2_server import H2Server, ServerConnection, h2_server
 
