@@ -22,6 +22,8 @@ _KEPT = {"\n", "\t"}
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _JOINERS = {"\u200d", "\ufe0f"}
 """Parts of ordinary emoji and scripts; harmless."""
+_SIGNS = frozenset(map(chr, range(0x2010, 0x2800)))
+"""Dashes, quotes, arrows, boxes: none of them stands for nothing."""
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -169,7 +171,7 @@ def _harmless(char: str) -> bool:
         return True
     if unicodedata.category(char) in _UNSAFE:
         return False
-    if char.isascii():
+    if char.isascii() or char in _SIGNS:
         return True
     from infrastructure.danger.looks import FILLERS  # noqa: PLC0415 - help and usage import nothing of the program
 
