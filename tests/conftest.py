@@ -17,7 +17,7 @@ settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def nobodys_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Names of folders, a new one for each test, made by whoever writes there.
 
     One folder of pytest's for each test would be looked through for every next one: with thousands, that is what most
@@ -28,8 +28,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> None:
-    home = next(homes)
+def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, nobodys_homes: Iterator[Path]) -> None:
+    home = next(nobodys_homes)
     for name in (
         "OLLAMA_HOST",
         "CORRAL_CONFIG",

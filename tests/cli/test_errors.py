@@ -39,6 +39,7 @@ PACKAGES = (
 PROGRAMS = {"infrastructure.judge.harness", "infrastructure.sandbox.probe"}
 """Run inside a sandbox, never imported."""
 NEVER_LEAVE = {
+    "NoHttp2": "the transport goes on over HTTP/1.1, or says that it cannot connect",
     "Diverged": "becomes the difference of a replay",
     "RecordedFailure": "becomes the result of a replay, as it was of the run",
     "UnknownName": "becomes a ConfigError",

@@ -15,6 +15,7 @@ from backend.security.codes import mint
 from backend.security.token import open_keys
 from backend.server import open_door
 from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, Settings
+from infrastructure.sandbox import NoSandbox, Sandbox
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
 from tests.conversation.stack import called
 
@@ -105,7 +106,12 @@ async def chatting(root: Path) -> AsyncGenerator[Chat]:
             paths=Paths(data=root / "data", config=root / "config" / "corral.toml"),
         )
         async with (
-            open_application(settings, verb="serve") as application,
+            open_application(settings, verb="serve", sandbox=_none) as application,
             open_door(application) as door,
         ):
             yield Chat(application, door.address, folder, simulator)
+
+
+async def _none() -> Sandbox:
+    """Where nothing holds a command, a person is asked about it."""
+    raise NoSandbox({}, "Type: sudo apt install bubblewrap")

@@ -77,7 +77,8 @@ export class Box {
 
   async #submit() {
     const text = this.text.value.trim();
-    if (!text || !this.open || this.busy) return;
+    if (!this.open || this.busy) return;
+    if (!text) return void (this.images.length && say(this.hint, "Say what is wanted of the image."));
     this.busy = this.button.disabled = true;
     try {
       const images = await Promise.all(this.images.map(base64Of));

@@ -206,6 +206,7 @@ export class SessionView {
       const waiting = await readWaiting(this.session);
       const before = this.talk.waiting.approvals.length;
       this.talk.waiting = waiting;
+      if (waiting.approvals.length !== before) this.shell.sessions.refresh(); // it says who needs the person
       if (waiting.approvals.length > before) this.shell.tell(`You are asked about ${waiting.approvals[0].tool}. Press a to approve, n to reject.`);
     } catch (error) {
       this.#failed(error, true);
