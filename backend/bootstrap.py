@@ -65,7 +65,7 @@ OpenSandbox = Callable[[], Awaitable[Sandbox]]
 TALKING = ("serve", "chat")
 """Verbs that go on with the turns of sessions which a killed process left; others leave them as they are."""
 
-TURN_SECONDS = 0.0005
+TURN_SECONDS = 0.0002
 """How long a thread that is ready waits for the interpreter's lock before it demands it; Python's own is 5 ms."""
 
 _logger = logging.getLogger(__name__)

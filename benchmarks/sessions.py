@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Literal
 
 from agents.model import Message
+from backend.bootstrap import TURN_SECONDS
 from benchmarks.measuring import resident_bytes
 from infrastructure.config.settings import SessionSettings
 from infrastructure.events.log import SqliteEventLog
@@ -198,6 +199,7 @@ def main() -> None:
     parser.add_argument("--soak", action="store_true")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.gettempdir())
+    sys.setswitchinterval(TURN_SECONDS)  # as an open application does
     if options.soak:
         print(asyncio.run(soak(folder, SOAK_MESSAGES, SOAK_SESSIONS)))
     else:

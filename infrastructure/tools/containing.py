@@ -10,11 +10,13 @@ import asyncio
 import re
 import shlex
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from agents.model import JsonObject
 from infrastructure.danger.places import may_hold_secrets
 from infrastructure.judge.commands import program_paths
+from infrastructure.judge.discovery import TestPlan
 from infrastructure.sandbox import Level, NoSandbox, Sandbox
 
 CONTAINED = frozenset({"run_command", "run_tests"})
@@ -51,6 +53,8 @@ class Containment:
             return ""
         if await asyncio.to_thread(lambda: any(of_the_home(path) for path in programs_in(line))):
             return ""
+        if tool == "run_tests" and await asyncio.to_thread(lambda: shows_tests_more(line)):
+            return ""
         return await self.level()
 
 
@@ -65,18 +69,37 @@ def programs_in(line: str) -> tuple[Path, ...]:
     Of one that lies in a folder of the user's home itself, such as ~/.cargo, only `bin` is shown: beside it may lie
     what opens other doors.
     """
+    home = Path.home()
+    narrow = (path / "bin" if path.parent == home else path for path in _installations(line))
+    return tuple(dict.fromkeys(path for path in narrow if path != home and path.is_dir()))
+
+
+def _installations(line: str) -> list[Path]:
+    """Where the programs that the line names are installed, each with all that is there. Blocking."""
     try:
         words = shlex.split(line)
     except ValueError:
         words = line.split()
+    names = filter(_WORD.fullmatch, dict.fromkeys(words[:_MOST_WORDS]))
+    return [path for name in names for path in program_paths((name,))]
+
+
+def shows_tests_more(line: str) -> bool:
+    """Whether tests by this line would be shown more than a command is. Blocking.
+
+    That is what a path of it leads to, and the whole of a program's folder in the home, as ~/.cargo, with its keys.
+    """
     home = Path.home()
-    found: dict[Path, None] = {}
-    for word in dict.fromkeys(words[:_MOST_WORDS]):
-        if _WORD.fullmatch(word):
-            for path in program_paths((word,)):
-                narrow = path / "bin" if path.parent == home else path
-                found.update({narrow: None} if narrow != home and narrow.is_dir() else {})
-    return tuple(found)
+    paths = (PurePosixPath(word) for word in _BETWEEN.split(line) if word)
+    leads_out = any(path.is_absolute() or path.parts[:1] == ("~",) or ".." in path.parts for path in paths)
+    return leads_out or any(path.parent == home for path in _installations(line))
+
+
+def shown_to_tests(plan: TestPlan, workspace: Path) -> TestPlan:
+    """The plan of tests that nobody was asked about: of the home they read their interpreter, and no other work."""
+    own = (workspace, plan.interpreter.parent.parent)
+    kept = (path for path in plan.read if not of_the_home(path) or any(path.is_relative_to(each) for each in own))
+    return replace(plan, read=tuple(kept))
 
 
 def of_the_home(path: Path) -> bool:

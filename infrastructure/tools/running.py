@@ -21,7 +21,7 @@ from infrastructure.judge.discovery import TestPlan, plan_probe
 from infrastructure.processes import scratch
 from infrastructure.sandbox import Command, Execution, Sandbox
 from infrastructure.tools.arguments import Arguments
-from infrastructure.tools.containing import of_the_home, programs_in
+from infrastructure.tools.containing import of_the_home, programs_in, shown_to_tests
 from infrastructure.tools.paths import folder_path, workspace_of
 from infrastructure.tools.texts import bounded, counted, plain
 from infrastructure.tools.tool import ToolError, ToolPlace, ToolResult
@@ -89,6 +89,8 @@ async def run_workspace_tests(arguments: JsonObject, place: ToolPlace) -> ToolRe
             raise ToolError("NotStarted", f"{error}. {error.hint}") from error
         if plan is None:
             raise ToolError("NoTests", "no tests were found: give a command, or write tests first")
+        if place.held:
+            plan = shown_to_tests(plan, copy.snapshot.repo)
         files = await judge_files(copy.snapshot, None, wanted.command)
         try:
             report = await run_tests(

@@ -41,7 +41,6 @@ STREAMS = 100
 _LAST_STREAM = 1 << 29
 _READ = 1 << 16
 _PING = b"corral\x00\x00"
-_LENGTH = b"content-length"
 # What is sent has been looked at before a connection was taken (`http2_connections.checked`).
 _CONFIG = H2Configuration(
     client_side=True, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
@@ -268,8 +267,9 @@ class Http2Connection(asyncio.Protocol):
         if stream is None:
             return
         if isinstance(event, ResponseReceived):
-            stream.response = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
-            stream.has_length = any(name == _LENGTH for name, _ in stream.response)
+            if not stream.begin([(bytes(name), bytes(value)) for name, value in event.headers or ()]):
+                with contextlib.suppress(ProtocolError):  # it may be over already
+                    self._h2.reset_stream(stream.id, ErrorCodes.PROTOCOL_ERROR)
         elif isinstance(event, StreamEnded):
             stream.ended = True
         else:

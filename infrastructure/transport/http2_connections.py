@@ -23,7 +23,7 @@ TRIES = 3
 """How often a request is sent that the peer refused unprocessed, which is its promise (RFC 9113, 8.7). A GOAWAY that
 came while others were served does not count: over connections that take five requests, the last of sixty is sent twelve
 times."""
-_HOP_BY_HOP = {b"host", b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+_HOP_BY_HOP = {b"host", b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"}
 _SECRET = {b"authorization", b"proxy-authorization", b"cookie"}
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _UNSAYABLE = re.compile(rb"[\r\n\0]")
@@ -58,11 +58,15 @@ class Http2Connections:
     async def opened(self, url: httpx.URL, seconds: float | None, since: float) -> Http2Connection:
         """One with room for a stream, which is waited for; `seconds` is the longest that connecting may take.
 
+        Others may wait for the same one, so a request that has less time left does not shorten it.
+
         Raises:
             NoHttp2: the server speaks HTTP/1.1.
             httpx.ConnectTimeout, httpx.ConnectError: it cannot be reached, or takes no streams.
         """
         while True:
+            if self.closed:
+                raise httpx.ConnectError("closed")
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open(url, seconds))
                 self._opening.add_done_callback(self._opened)
@@ -74,6 +78,7 @@ class Http2Connections:
             found = self.free(since)  # its room went to others who waited for it too
             if found is not None:
                 return found
+            await asyncio.sleep(0)  # where the task is done and its callback still to come, nothing else here waits
 
     async def aclose(self) -> None:
         """Close every connection; open streams fail."""
@@ -99,7 +104,11 @@ class Http2Connections:
 
     def _opened(self, task: asyncio.Task[Http2Connection]) -> None:
         self._opening = None
-        if not task.cancelled() and task.exception() is None and not task.result().gone:
+        if task.cancelled() or task.exception() is not None or task.result().gone:
+            return
+        if self.closed:
+            task.result().close()
+        else:
             self._connections.append(task.result())
 
     def _gone(self, connection: Http2Connection) -> None:
@@ -127,9 +136,11 @@ def head(method: str, url: httpx.URL, target: bytes, headers: list[Header]) -> l
     """
     if not target or _NO_TARGET.search(target):
         raise httpx.LocalProtocolError(f"HTTP/2: no target: {target[:80]!r}")
-    authority = next((value for name, value in headers if name.lower() == b"host"), url.netloc)
+    authority, verb = next((value for name, value in headers if name.lower() == b"host"), url.netloc), method.encode()
+    if not _TOKEN.fullmatch(verb.lower()) or _NO_TARGET.search(authority):
+        raise httpx.LocalProtocolError(f"HTTP/2: no method or no host: {verb[:80]!r}, {authority[:80]!r}")
     first = [
-        (b":method", method.encode("ascii")),
+        (b":method", verb),
         (b":authority", authority),
         (b":scheme", url.scheme.encode("ascii")),
         (b":path", target),

@@ -5,6 +5,7 @@ Owns what a stream has received and how it ended; its connection fills it, the t
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import asyncio
 
 Header = tuple[bytes, bytes]
+_STATUS = re.compile(rb"[1-9][0-9]{2}")
 
 
 class StreamRefused(Exception):
@@ -102,6 +104,14 @@ class Stream(Awaited):
         self._source.release(self)
 
     # -- for its connection -------------------------------------------------------------------------
+    def begin(self, head: list[Header]) -> bool:
+        """The head of the answer is here; whether it is one. `h2` only looks for a status as its first line."""
+        if not head or not _STATUS.fullmatch(head[0][1]):
+            self.fail(httpx.RemoteProtocolError(f"HTTP/2: no status: {head[:1]!r}"))
+            return False
+        self.response, self.has_length = head, any(name == b"content-length" for name, _ in head)
+        return True
+
     def fail(self, error: Exception) -> None:
         """End the stream with an error, unless it has ended already."""
         if not self.ended and self.error is None:

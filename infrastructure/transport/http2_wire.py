@@ -72,8 +72,7 @@ class Http2Wire:
         if connection is None:
             kept = False
             async with asyncio.timeout_at(min(now() + ask.connect + ask.first_byte, ask.ends_at)):
-                seconds = min(ask.connect, ask.ends_at - now())
-                connection = await self._connections.opened(self._base, seconds, since)
+                connection = await self._connections.opened(self._base, ask.connect, since)
         until = min(now() + ask.first_byte, ask.ends_at)
         told(Phase.FIRST_BYTE)
         try:

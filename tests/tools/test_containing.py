@@ -189,10 +189,33 @@ async def test_program_of_another_project_in_the_home_asks_and_is_not_shown(
     held = level_of(await open_sandbox(Level.BUBBLEWRAP))
     assert await held.of("run_command", {"command": f"theirs && cat {home}/work/other/key.txt"}) == ""
     assert await held.of("run_command", {"command": "mine"}) == "bubblewrap"
+    assert await held.of("run_tests", {"command": "make check"}) == "bubblewrap"
+    for line in ("theirs", "mine", f"{home}/work/other/bin/theirs", "../other/bin/theirs", "~/work/other/bin/theirs x"):
+        assert await held.of("run_tests", {"command": line}) == "", line
     result = await unasked(sandboxed, f"theirs && cat {home}/work/other/key.txt")
     assert "word-of-power" not in result.text
     assert not of_the_home(home / ".tools")
     assert of_the_home(home / "work" / "other")
+
+
+async def test_tests_that_nobody_was_asked_about_see_no_other_folder_of_the_home(
+    sandboxed: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    home = tmp_path / "home"
+    program = home / "work" / "other" / "run.sh"
+    program.parent.mkdir(parents=True)
+    (program.parent / "key.txt").write_text("word-of-power")
+    program.write_text(f"#!/bin/sh\ncat {program.parent}/key.txt\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("HOME", str(home))
+    sandboxed.file("a.txt", "")
+
+    async def said(held: str) -> str:
+        place = replace(sandboxed.place(), held=held)
+        return (await sandboxed.registry.run("run_tests", {"command": str(program)}, place)).text
+
+    assert "word-of-power" not in await said("bubblewrap")
+    assert "word-of-power" in await said("")  # somebody was asked
 
 
 def test_words_that_name_secrets():

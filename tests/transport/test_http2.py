@@ -22,7 +22,7 @@ from infrastructure.transport.client import OllamaClient
 from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, ServerUnreachable, StreamBroken
 from infrastructure.transport.http2 import Http2Transport
 from infrastructure.transport.http2_connection import Http2Connection
-from infrastructure.transport.http2_connections import head
+from infrastructure.transport.http2_connections import Http2Connections, head
 from infrastructure.transport.http2_windows import CONNECTION_WINDOW, STREAM_WINDOW
 from infrastructure.transport.messages import ChatRequest
 from tests.transport.h2_server import H2Server, ServerConnection, answered, h2_server
@@ -541,6 +541,42 @@ async def test_closing_while_connecting_is_an_error_and_no_cancellation() -> Non
             await call
 
 
+async def test_a_caller_with_little_time_left_does_not_shorten_the_connecting_of_others() -> None:
+    async with h2_server(answered, greets=False) as server:
+        client = client_of(server)
+        hurried = asyncio.ensure_future(client.version(seconds=0.02))
+        stays = asyncio.ensure_future(text_of(client))
+        with pytest.raises(OllamaError):
+            await hurried
+        server.connections[0].greet()
+        assert await stays == "ok"
+        assert len(server.connections) == 1
+        await client.aclose()
+
+
+async def test_nobody_connects_once_the_client_is_closed() -> None:
+    async with h2_server(answered) as server:
+        connections = Http2Connections(idle_seconds=60)
+        await connections.aclose()
+        with pytest.raises(httpx.ConnectError, match="closed"):
+            await connections.opened(httpx.URL(server.url.replace("h2c", "http")), 1.0, 0.0)
+        assert not server.connections
+
+
+async def test_a_status_that_is_none_is_an_error_of_the_server_and_the_stream_is_given_back() -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded):
+            connection.h2.send_headers(event.stream_id or 0, [(":status", "abc")])
+            connection.flush()
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        with pytest.raises(OllamaError, match="no status"):
+            await text_of(client)
+        await server.until(lambda: bool(server.connections[0].resets()))
+        await client.aclose()
+
+
 async def test_closing_the_client_fails_its_streams() -> None:
     async with h2_server(streaming) as server:
         client = client_of(server)
@@ -602,6 +638,12 @@ async def test_a_length_that_is_told_is_held_to(told: bool) -> None:
 def test_what_could_be_taken_for_something_else_is_not_said(target: bytes, header: tuple[bytes, bytes]) -> None:
     with pytest.raises(httpx.LocalProtocolError):
         head("GET", httpx.URL("http://here"), target, [header])
+
+
+@pytest.mark.parametrize(("method", "host"), [("GET /x", b"here"), ("", b"here"), ("GET", b"a\r\nX-Evil: 1")])
+def test_neither_method_nor_host_may_hold_more_than_that(method: str, host: bytes) -> None:
+    with pytest.raises(httpx.LocalProtocolError):
+        head(method, httpx.URL("http://here"), b"/", [(b"Host", host)])
 
 
 def test_a_secret_is_kept_out_of_the_tables_of_compression() -> None:
