@@ -6,6 +6,7 @@ asked. So a history in memory stays small, and the same image is kept once.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,11 +20,12 @@ from infrastructure.storage.errors import CorruptBlob, MissingBlob
 MOST = 8
 """Images of one message."""
 MOST_BYTES = 7 << 20
-"""Of all images of one message; a request has at most 10 MB, in base64."""
+"""Of all images of one message (a request has at most 10 MB, in base64), and of all that a model is shown at once."""
 VISION = "vision"
 """What a server calls a model's ability to see."""
 _BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _UNSEEN = "[An image was sent with this message. You cannot see it.]"
+_EARLIER = "[An image was sent with this message. It is not shown again: newer ones take the room.]"
 _GONE = "[An image was sent with this message. It is no longer there.]"
 
 Sees = Callable[[str], Awaitable[bool]]
@@ -62,22 +64,33 @@ class Images:
         return tuple([await self._blobs.put(content) for content in contents])
 
     async def shown(self, messages: Sequence[Message], agent: str) -> tuple[Message, ...]:
-        """The messages as the agent's model gets them: with what is in their images, or a word that it cannot see."""
+        """The messages as the agent's model gets them: with what is in their images, or a word why it is not shown."""
         if not any(message.images for message in messages):
             return tuple(messages)
-        sees = await self._sees(agent)
-        return tuple([await self._one(message, sees) if message.images else message for message in messages])
+        sees, room, shown = await self._sees(agent), MOST_BYTES, list[Message]()
+        for message in reversed(messages):  # the newest first: what a person shows now is what it is about
+            if message.images:
+                message, room = await self._one(message, room if sees else 0, _EARLIER if sees else _UNSEEN)
+            shown.append(message)
+        return tuple(reversed(shown))
 
-    async def _one(self, message: Message, sees: bool) -> Message:
-        if not sees:
-            return replace(message, images=(), content=f"{message.content}\n{_UNSEEN}")
-        found: list[str] = []
+    async def _one(self, message: Message, room: int, otherwise: str) -> tuple[Message, int]:
+        """The message with its images as far as there is room for bytes, or else with a word; and what room is left."""
+        found, words = list[str](), dict[str, None]()
         for name in message.images:
             try:
-                found.append(base64.b64encode(await self._blobs.get(name)).decode())
+                content = await self._blobs.get(name) if room else b""
             except (MissingBlob, CorruptBlob):
-                message = replace(message, content=f"{message.content}\n{_GONE}")
-        return replace(message, images=tuple(found))
+                words[_GONE] = None
+                continue
+            if not content or len(content) > room:
+                words[otherwise] = None
+                room = 0  # nothing older takes the place of a newer one
+                continue
+            room -= len(content)
+            found.append((await asyncio.to_thread(base64.b64encode, content)).decode())
+        content = "\n".join((message.content, *words))
+        return replace(message, images=tuple(found), content=content), room
 
 
 def _decoded(number: int, text: str) -> bytes:

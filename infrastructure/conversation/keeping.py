@@ -42,6 +42,10 @@ class KeptSessions(Sessions):
         """Whether a message was written under a key."""
         return await self._sessions.is_kept(session_id, key)
 
+    async def flush(self, session_id: str) -> None:
+        """Wait for the disk."""
+        await self._sessions.flush(session_id)
+
     async def append_message(self, session_id: str, message: Message, *, agent: str = "", key: str = "") -> int:
         """Append a message."""
         return await self._sessions.append_message(session_id, message, agent=agent, key=key)

@@ -233,6 +233,8 @@ class MultiAgentOrchestrator:
         if request and (known := await self._parts.turns.keyed(session, request)):
             return await self._again(known)
         agent = self._agent(said.agent, facts.agent)
+        if said.images and (holder := await self._parts.turns.open_of(session)):  # before its images are kept
+            raise await self._busy(session, holder.turn)
         message = Message("user", said.text, images=await self._parts.images.keep(said.images, agent))
         turn = new_id()
         try:
@@ -243,6 +245,8 @@ class MultiAgentOrchestrator:
             if agent != facts.agent:
                 await self._parts.sessions.switch_agent(session, agent, reason="", by="person")
             await self._parts.sessions.append_message(session, message, key=message_key(turn))
+            if request:  # it counts as sent from now on
+                await self._parts.sessions.flush(session)
         except BaseException:
             await self._parts.turns.annul(turn, "the message could not be kept")
             raise
@@ -291,8 +295,8 @@ class MultiAgentOrchestrator:
         if await self._parts.sessions.is_kept(record.session, message_key(record.turn)):
             await self._take_up(record)
         else:
-            await self._driver.end(LiveTurn(record), "failed", lost := "its message was lost in a crash")
-            await self._parts.turns.annul(record.turn, lost)
+            await self._parts.turns.annul(record.turn, lost := "its message was lost in a crash")
+            await self._driver.end(LiveTurn(record), "failed", lost)
 
     async def _take_up(self, record: TurnRecord) -> None:
         await self._parts.turns.move(record.turn, TurnState.RUNNING)

@@ -47,6 +47,10 @@ class Sessions(SessionPort, Protocol):
         """Whether there is a message that was written under this key; none is where there is no such session."""
         ...
 
+    async def flush(self, session_id: str) -> None:
+        """Return when all that was said in the session is on disk."""
+        ...
+
     async def append_summary(self, session_id: str, text: str, upto: int, key: str, *, agent: str = "") -> int:
         """Append a summary, a message whose role is `system`, that stands for all messages up to a number."""
         ...

@@ -56,6 +56,11 @@ class TurnRecord:
     ended: datetime | None = None
 
 
+_FINISH = (
+    "UPDATE turns SET state = 'finished', status = ?2, reason = ?3, ended = ?4 WHERE turn = ?1 AND state <> 'finished'"
+)
+
+
 class TurnStore:
     """Reads and changes the table; the holder's. Every awaited write is on disk. Failures are StorageErrors."""
 
@@ -103,18 +108,18 @@ class TurnStore:
 
     async def finish(self, turn: str, status: str, reason: str = "") -> None:
         """Say how the turn ended; what was said first holds."""
-        ended = to_text(self._now())
-        sql = (
-            "UPDATE turns SET state = 'finished', status = ?2, reason = ?3, ended = ?4"
-            " WHERE turn = ?1 AND state <> 'finished'"
-        )
-        await self._database.write(lambda connection: connection.execute(sql, (turn, status, reason, ended)).rowcount)
+        values = (turn, status, reason, to_text(self._now()))
+        await self._database.write(lambda connection: connection.execute(_FINISH, values).rowcount)
 
     async def annul(self, turn: str, reason: str) -> None:
         """End a turn whose message was never kept: the request is free to be sent again."""
-        await self.finish(turn, "failed", reason)
-        sql = "UPDATE turns SET request_key = '', request_sha = '' WHERE turn = ?"
-        await self._database.write(lambda connection: connection.execute(sql, (turn,)).rowcount)
+        values = (turn, "failed", reason, to_text(self._now()))
+
+        def both(connection: sqlite3.Connection) -> None:
+            connection.execute(_FINISH, values)
+            connection.execute("UPDATE turns SET request_key = '', request_sha = '' WHERE turn = ?", (turn,))
+
+        await self._database.write(both)
 
     async def keyed(self, session: str, request: RequestKey) -> TurnRecord | None:
         """The turn of the session that this request began before; None where it is new.

@@ -71,6 +71,9 @@ class MemorySessions:
     async def is_kept(self, session_id: str, key: str) -> bool:
         return (session_id, key) in self.keys
 
+    async def flush(self, session_id: str) -> None:
+        """Nothing is delayed here."""
+
     async def append_summary(self, session_id: str, text: str, upto: int, key: str, *, agent: str = "") -> int:
         return await self.append_message(session_id, Message("system", text), agent=agent, key=key)
 

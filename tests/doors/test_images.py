@@ -61,6 +61,22 @@ async def test_an_image_is_kept_shown_to_the_model_and_read_back(tmp_path: Path,
         assert [message.images for message in wire if message.images] == [tuple(sent(PNG, JPEG))], "of the history"
 
 
+async def test_a_model_is_shown_the_newest_images_as_far_as_there_is_room(
+    tmp_path: Path, wire: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.conversation.images.MOST_BYTES", len(PNG) + len(JPEG) - 1)
+    async with seeing(tmp_path, "A cat.", "A dog.", "Both.") as (here, _):
+        session = await here.session(agent="ask")
+        await here.say(session, "What is this?", images=sent(PNG))
+        await here.say(session, "And this?", images=sent(JPEG))
+        wire.clear()
+        await here.say(session, "Which is it?")
+        shown = {message.content.partition("\n")[0]: message for message in wire if message.role == "user"}
+        assert shown["And this?"].images == tuple(sent(JPEG))
+        assert shown["What is this?"].images == ()
+        assert "newer ones take the room" in shown["What is this?"].content
+
+
 async def test_an_image_outlives_a_restart_and_a_cleaning(tmp_path: Path) -> None:
     async with seeing(tmp_path) as (here, server):
         session = await here.session(agent="ask")

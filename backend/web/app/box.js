@@ -48,6 +48,7 @@ export class Box {
 
   /** @param {Iterable<File>} files */
   #attach(files) {
+    if (this.busy) return;
     this.images.push(...[...files].filter((file) => file.type.startsWith("image/")));
     this.files.value = "";
     this.#drawImages();
@@ -79,7 +80,7 @@ export class Box {
     const text = this.text.value.trim();
     if (!this.open || this.busy) return;
     if (!text) return void (this.images.length && say(this.hint, "Say what is wanted of the image."));
-    this.busy = this.button.disabled = true;
+    this.busy = this.button.disabled = this.text.readOnly = true; // what is typed meanwhile would go with what is sent
     try {
       const images = await Promise.all(this.images.map(base64Of));
       if (!(await this.send({ text, ...(images.length ? { images } : {}) }, this.wish))) return;
@@ -90,7 +91,7 @@ export class Box {
     } catch (error) {
       this.failed(error); // the text stays, with its key: who sends it again says it once
     } finally {
-      this.busy = false;
+      this.busy = this.text.readOnly = false;
       this.button.disabled = !this.open;
     }
   }
