@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from infrastructure.transport.waiting import Awaited
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
+
+    from infrastructure.transport.waiting import Alarm
 
 Header = tuple[bytes, bytes]
 
 UNREAD_BYTES = 1 << 20
 """What an answer may hold unread; then the socket is left alone until somebody reads."""
-_EARLY = 0.001
-"""Timers of some loops fire this much too soon."""
 
 
 class Source(Protocol):
@@ -29,19 +31,13 @@ class Source(Protocol):
     def left(self, answer: Answer) -> None:
         """Nobody wants the rest of it."""
 
-    def watch(self, until: float) -> None:
-        """Somebody waits until then: call `Answer.overdue_at` when time is up."""
 
-
-class Answer:
+class Answer(Awaited):
     """The answer to one request. One task waits for its head, then reads its body."""
 
     __slots__ = (
         "_connection",
-        "_loop",
         "_pieces",
-        "_until",
-        "_waiter",
         "ended",
         "error",
         "headers",
@@ -49,12 +45,10 @@ class Answer:
         "unread",
     )
 
-    def __init__(self, connection: Source, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, connection: Source, loop: asyncio.AbstractEventLoop, alarm: Alarm) -> None:
+        super().__init__(loop, alarm)
         self._connection = connection
-        self._loop = loop
         self._pieces: list[bytes] = []
-        self._waiter: asyncio.Future[None] | None = None
-        self._until: float | None = None
         self.status = 0
         """0 until its head is here."""
         self.headers: Sequence[Header] = ()
@@ -91,29 +85,7 @@ class Answer:
         if not self.ended:
             self._connection.left(self)
 
-    def changed(self, until: float | None) -> asyncio.Future[None]:
-        """Done when something about the answer is new; fails with TimeoutError when nothing was until then."""
-        self._waiter = waiter = self._loop.create_future()
-        self._until = until
-        if until is not None:
-            self._connection.watch(until)
-        return waiter
-
     # -- for its connection -------------------------------------------------------------------------
-    def wake(self) -> None:
-        """Let the task that waits look again."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def overdue_at(self, now: float) -> float | None:
-        """Until when somebody waits, if anybody does with a limit; who waited in vain is told."""
-        if self._waiter is None or self._waiter.done() or self._until is None:
-            return None
-        if self._until - now > _EARLY:
-            return self._until
-        self._waiter.set_exception(TimeoutError())
-        return None
-
     def add(self, data: bytes) -> None:
         """A piece of the body."""
         self._pieces.append(data)

@@ -15,6 +15,7 @@ import httpx
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from infrastructure.transport.http1_answer import UNREAD_BYTES, Answer
+from infrastructure.transport.waiting import Alarm
 from infrastructure.transport.wire import StaleConnection
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ class Http1Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._answer: Answer | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed_for = 0.0
+        self._alarm = Alarm(self._loop, self._overdue_at)
         self._headers: list[Header] = []
         self._full = False  # the socket takes nothing more for now
         self._sent = True
@@ -96,7 +96,7 @@ class Http1Connection(asyncio.Protocol):
             StaleConnection: the connection had served before and died without a word.
             httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError: it broke, or is no HTTP.
         """
-        answer = Answer(self, self._loop)
+        answer = Answer(self, self._loop, self._alarm)
         if self.state is not _IDLE or self._transport is None:
             raise StaleConnection("the connection was closed") if self.used else httpx.WriteError("closed")
         self.state = _ASKING
@@ -135,16 +135,6 @@ class Http1Connection(asyncio.Protocol):
         if answer is self._answer and self._transport is not None:
             self._transport.resume_reading()
 
-    def watch(self, until: float) -> None:
-        """Somebody waits until then. One timer serves all waits: one for each token would cost as much as the token."""
-        if self._timer is None:
-            self._armed_for = until
-            self._timer = self._loop.call_at(until, self._tick)
-        elif self._armed_for > until:
-            self._timer.cancel()
-            self._timer = None
-            self.watch(until)
-
     def left(self, answer: Answer) -> None:
         """Nobody wants the rest of this answer: close, which is how the server learns it."""
         if answer is self._answer:
@@ -153,9 +143,7 @@ class Http1Connection(asyncio.Protocol):
     def abort(self, error: Exception | None = None) -> None:
         """Close now; the answer under way fails."""
         answer, self._answer = self._answer, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.stop()
         if self.state is not State.CLOSED:
             self.state = State.CLOSED
             self._owner.closed(self)
@@ -277,12 +265,8 @@ class Http1Connection(asyncio.Protocol):
             self.abort()
         answer.end()
 
-    def _tick(self) -> None:
-        """Time may be up; the wait that the timer was set for is long over, as a rule."""
-        self._timer = None
-        until = self._answer.overdue_at(self._loop.time()) if self._answer is not None else None
-        if until is not None:
-            self.watch(until)
+    def _overdue_at(self, now: float) -> float | None:
+        return self._answer.overdue_at(now) if self._answer is not None else None
 
     def _write(self, data: bytes | memoryview) -> None:
         if self._transport is not None and self.state is not State.CLOSED:

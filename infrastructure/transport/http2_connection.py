@@ -41,7 +41,7 @@ STREAMS = 100
 _LAST_STREAM = 1 << 29
 _READ = 1 << 16
 _PING = b"corral\x00\x00"
-# What is sent has been looked at before a connection was taken (`http2_connections.checked`).
+# What is sent has been looked at before a connection was taken (`http2_connections.head`).
 _CONFIG = H2Configuration(
     client_side=True, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
 )
