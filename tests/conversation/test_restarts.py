@@ -79,8 +79,10 @@ async def test_approval_waits_on_and_is_used_once(tmp_path, checkpoints):
             here.saver = InMemorySaver()
         second = here.orchestrator()
         await second.recover()
+        following = asyncio.ensure_future(talk(second.follow(SESSION)))
+        await second.waiting(SESSION)  # it follows before the turn can be over
         await second.decide(told[-1].approval, Decided(kind="approve"))
-        assert (await talk(second.follow(SESSION)))[-1].kind == "done"
+        assert (await following)[-1].kind == "done"
         assert here.tools.tools["write_file"].done == [{"path": "a.py"}]
         assert here.approvals.used == [told[-1].approval]
         assert (await here.events()).count("tool.approval_required") == 1
