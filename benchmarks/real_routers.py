@@ -17,7 +17,19 @@ import httpx
 from infrastructure.config.settings import LaneSettings, ServerSettings
 from infrastructure.connection_pool import Band, Call, OllamaConnectionPool
 
-LOAD_OPTIONS: dict[str, object] = {"num_thread": 1, "num_ctx": 8192}
+
+@dataclass(frozen=True)
+class Load:
+    """How every contender has its models loaded."""
+
+    window: int = 8192
+    """Tokens of one slot."""
+    threads: int = 1
+    """Of each runner; 0: as many as the server thinks right."""
+
+    @property
+    def options(self) -> dict[str, object]:
+        return {"num_ctx": self.window} | ({"num_thread": self.threads} if self.threads else {})
 
 
 @dataclass
@@ -50,8 +62,9 @@ class Plain:
     takes the mark off, so that the calls for other models wait until no such call comes any more, and longer.
     """
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], load: Load) -> None:
         self.urls = urls
+        self.load = load
         self.running: Counter[str] = Counter()
         self._turn = itertools.cycle(urls)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
@@ -73,7 +86,7 @@ class Plain:
         body = {
             "model": model,
             "prompt": prompt,
-            "options": {**LOAD_OPTIONS, "num_predict": tokens},
+            "options": {**self.load.options, "num_predict": tokens},
         }
         told = Told()
         async with self.http.stream("POST", f"{url}/api/generate", json=body) as answer:
@@ -103,8 +116,8 @@ class LeastConnections(Plain):
 class CentralQueue(Plain):
     """Thirty lines: calls wait here; a free slot takes the oldest of the loaded model, an idle server the oldest."""
 
-    def __init__(self, urls: Sequence[str], slots: int, loaded: Sequence[str]) -> None:
-        super().__init__(urls)
+    def __init__(self, urls: Sequence[str], load: Load, slots: int, loaded: Sequence[str]) -> None:
+        super().__init__(urls, load)
         self.slots = slots
         self.loaded = dict(zip(urls, loaded, strict=True))
         self.waiting: list[tuple[str, asyncio.Future[str]]] = []
@@ -160,10 +173,13 @@ class Corral:
 
 @asynccontextmanager
 async def corral(
-    urls: Sequence[str], models: Sequence[str], *, slots: int | None = 2, loaded: int | None = 1
+    urls: Sequence[str], models: Sequence[str], load: Load, *, slots: int | None = 2, loaded: int | None = 1
 ) -> AsyncGenerator[Corral]:
     """The pool over these servers, with what it is told of them."""
-    lanes = {model: LaneSettings(model=model, keep_alive="30m", num_thread=1, num_ctx=8192) for model in models}
+    threads = load.threads or None
+    lanes = {
+        model: LaneSettings(model=model, keep_alive="30m", num_thread=threads, num_ctx=load.window) for model in models
+    }
     servers = [ServerSettings(url=url, slots=slots, max_loaded_models=loaded) for url in urls]
     async with OllamaConnectionPool(servers, lanes=lanes) as pool:
         yield Corral(pool)
