@@ -5,7 +5,8 @@ let in at a time, so never more than one waits inside a server for finding out.
 
 A server's final chunk tells its own waiting: total - load - prompt - decode (measured on real servers, right within
 10 ms). A call that did not wait, and beside which others went on being answered that were answered before it, had a
-slot beside theirs. A single wait proves little, since another prompt in the same batch looks alike; two do.
+slot beside theirs. One that waited had none only if another's end ended the wait: on a GPU tens of milliseconds pass
+for other reasons too, such as a slot's cache that is put aside first. Such a wait still proves little, two do.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SIDE_BY_SIDE_SECONDS = 0.02
 _TIMES_WAIT = 4.0
 """So many times the call's own wait, too: without a slot it would have waited for about as long."""
 WAIT_SECONDS = 0.025
-"""A call that the server let wait for so long had no slot."""
+"""A call that the server let wait for less had a slot."""
 _STRIKES = 2
 _ASK_AGAIN_SECONDS = (60.0, 3600.0)
 
@@ -64,7 +65,7 @@ class SlotLearner:
             wait_seconds: how long the server let it wait for a slot, by its own word.
             now: seconds.
         """
-        if wait_seconds >= WAIT_SECONDS:
+        if wait_seconds >= WAIT_SECONDS and _for_a_slot(ticket, wait_seconds):
             self._waited(ticket.beside + 1, now)
             return
         if ticket.beside + 1 >= self._struck:
@@ -100,7 +101,14 @@ def overlap(ticket: Ticket, other: Ticket, now: float) -> float:
     """How long a call that was being answered before this one has been answered beside it until now, in seconds.
 
     All that this holds of are answered at one moment, so each has a slot. One whose first byte came later may have had
-    to wait for the slot of another.
+    to wait for the slot of another: while it has none, the figure is how long it has been there, below zero.
     """
     first, before = ticket.first_byte_at, other.first_byte_at
-    return 0.0 if first is None or before is None or before > first else now - first
+    if first is None:
+        return ticket.placed_at - now
+    return 0.0 if before is None or before > first else now - first
+
+
+def _for_a_slot(ticket: Ticket, wait_seconds: float) -> bool:
+    """Whether another call's end explains the wait: it came before the wait was over, and not before half of it."""
+    return any(wait_seconds / 2 <= -each <= wait_seconds + WAIT_SECONDS for each in ticket.overlaps)

@@ -75,7 +75,8 @@ class Ticket:
     placed_at: float = 0
     """When it got its slot."""
     overlaps: tuple[float, ...] = ()
-    """How long calls that have ended meanwhile were being answered beside it, in seconds."""
+    """Of each call that has ended beside it: how long both were being answered, in seconds; below zero: this one was
+    not yet, and had been there for so long."""
     loads: bool = False
     """Whether it was sent where its model has to be loaded first."""
     first_byte_at: float | None = None
