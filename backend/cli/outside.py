@@ -207,7 +207,8 @@ def judge_window(label: str, asked: LaneAsked, loaded: LoadedModel | None, info:
         said = "not known before the model is loaded: the server's default, which may be 4,096 tokens"
         return Finding(name, "warning", said, fix)
     if loaded and lane.num_ctx and loaded.context_length and loaded.context_length < lane.num_ctx:
-        return Finding(name, "warning", f"{window:,} tokens, fewer than the lane's {lane.num_ctx:,}", fix)
+        said = f"{window:,} tokens as it is loaded now, fewer than the lane's {lane.num_ctx:,}"
+        return Finding(name, "warning", said, _widen(asked, lane.num_ctx, info))
     if window < SMALL_WINDOW:
         return Finding(name, "warning", f"{window:,} tokens, too few for a plan, some files and an answer", fix)
     return Finding(name, "good", f"{window:,} tokens")
@@ -224,6 +225,17 @@ def judge_memory(label: str, asked: LaneAsked, loaded: LoadedModel | None, info:
     where = f"only {share} % of the model is on a GPU" if share else "no part of the model is on a GPU"
     fix = "Use a smaller model or a smaller window; `corral models fit` shows what else is there."
     return Finding(name, "warning", f"{said}, but {where}, so it is slow", fix)
+
+
+def _widen(asked: LaneAsked, wanted: int, info: ModelInfo) -> str:
+    """What to do where a model is in memory with a smaller window than its lane's."""
+    if info.context_length and info.context_length < wanted:
+        place = dotted(("lanes", asked.name))
+        return f"The model has no more: corral config set '{place}.num_ctx' {info.context_length}"
+    return (
+        "Nothing, if Corral alone uses it: its next call loads it with the lane's. Another program that asks for fewer"
+        f" makes the server load it anew each time the two take turns: let that one ask for {wanted:,} as well."
+    )
 
 
 def _pin(asked: LaneAsked, info: ModelInfo) -> str:

@@ -218,6 +218,20 @@ def test_window_is_judged_as_loaded_else_as_set(
 
 
 @pytest.mark.parametrize(
+    ("trained", "said"),
+    [
+        (131072, "its next call loads it with the lane's"),
+        (16384, "corral config set 'lanes.\"m:7b\".num_ctx' 16384"),
+    ],
+)
+def test_a_window_that_another_program_asked_for_is_no_fault_of_the_settings(trained: int, said: str) -> None:
+    info = ModelInfo((), trained, {}, "qwen2", "7B", "Q4", "", "")
+    fix = judge_window("gpu", asked(32768), loaded(window=16384), info).fix
+    assert said in fix
+    assert "OLLAMA_CONTEXT_LENGTH" not in fix
+
+
+@pytest.mark.parametrize(
     ("lane", "trained", "command"),
     [
         (asked(), 131072, """'lanes."m:7b"' '{"model": "m:7b", "num_ctx": 32768}'"""),
