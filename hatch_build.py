@@ -47,7 +47,7 @@ class CompiledCore(BuildHookInterface[Any]):
         return os.environ.get("CORRAL_COMPILE") == "1"
 
 
-def build(folder: Path, optimize: str = "3") -> None:
+def build(folder: Path, optimize: str = "2") -> None:
     """Compile into a folder, which is made anew; it is there only when all of it is.
 
     Args:
@@ -98,6 +98,6 @@ def _module(source: str) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--into", type=Path, default=ROOT / FOLDER, help="the folder (default: where it is found)")
-    parser.add_argument("--optimize", default="3", help="the C compiler's level (default: 3)")
+    parser.add_argument("--optimize", default="2", help="the C compiler's level (default: 2)")
     given = parser.parse_args()
     build(given.into, given.optimize)

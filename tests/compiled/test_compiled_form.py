@@ -1,4 +1,4 @@
-"""The compiled core does what its sources do: it is built anew, and runs the tests of the scheduler and the wire."""
+"""The compiled core does what its sources do: it is built anew, and runs the tests of scheduler and calls."""
 
 from __future__ import annotations
 
@@ -17,14 +17,11 @@ SAME_TESTS = (
     "tests/pool/test_scheduler_properties.py",
     "tests/pool/test_swaps.py",
     "tests/pool/test_learning.py",
+    "tests/pool/test_states.py",
+    "tests/pool/test_keeping.py",
     "tests/pool/test_dispatcher.py",
     "tests/pool/test_cancelling_over_servers.py",
     "tests/pool/test_hedging.py",
-    "tests/transport/test_lines.py",
-    "tests/transport/test_recordings.py",
-    "tests/transport/test_streams.py",
-    "tests/transport/test_http1.py",
-    "tests/transport/test_http2.py",
 )
 SECONDS = 900
 
