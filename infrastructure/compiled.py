@@ -93,7 +93,7 @@ def choose(environ: Mapping[str, str], package: Path) -> tuple[Core, MetaPathFin
         if not unfit:
             return Core(True, f"{len(manifest.modules)} modules"), _Finder(folder, manifest)
     if wanted:
-        raise WrongCore(f"{VARIABLE}={wanted}, but {unfit} ({folder}); `make compiled` does that")
+        raise WrongCore(f"{VARIABLE}={wanted}, but {unfit} ({folder}): `make compiled` builds it")
     return Core(False, unfit), None
 
 
