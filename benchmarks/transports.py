@@ -4,8 +4,8 @@ Contenders, each a fresh process a round, in an order of its own each round, ove
 
 - floor: an asyncio.Protocol that looks for the end of the head, and orjson.
 - own HTTP/1.1: `Http1Transport`, called as the client calls it, and orjson.
-- Corral's client, and its pool: the whole way, requests and answers as values; over our transport and over httpx, and
-  with the core compiled, where it is (`make compiled`).
+- Corral's client, and its pool: the whole way, requests and answers as values; over our transport and over httpx. The
+  pool also with its core compiled, where it is (`make compiled`); nothing of the client is.
 - the peers of `peers`; left out with a note where they are not installed.
 
 The second table is over HTTP/2, where the server is a simulated one.
@@ -212,14 +212,12 @@ HTTP1: dict[str, Contender] = {
     "Corral's client over httpx": _client("httpx"),
     "Corral's pool": _pool("own"),
     "Corral's pool over httpx": _pool("httpx"),
-    f"Corral's client, {COMPILED}": _client("own"),
     f"Corral's pool, {COMPILED}": _pool("own"),
     **PEERS,
 }
 HTTP2: dict[str, Contender] = {
     "Corral's client over HTTP/2": _client("own"),
     "Corral's pool over HTTP/2": _pool("own"),
-    f"Corral's client over HTTP/2, {COMPILED}": _client("own"),
     f"Corral's pool over HTTP/2, {COMPILED}": _pool("own"),
     **HTTP2_PEERS,
 }
