@@ -12,7 +12,7 @@ TOGETHER := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS))
 # Hundreds of tests start Python: none of them has to compile the program again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage check fuzz bench lock format eval-humaneval real clean
+.PHONY: demo test coverage check compiled fuzz bench lock format eval-humaneval real clean
 .DEFAULT_GOAL := demo
 
 $(READY): requirements/dev.lock pyproject.toml
@@ -42,6 +42,9 @@ check: $(READY)  ## format, lint, types, layers, fast tests
 fuzz: $(READY)  ## the property tests with new examples each time
 	$(PYTEST) --hypothesis-profile=default -m "not real"
 
+compiled: $(READY)  ## the pool's core as machine code: needs a C compiler, and nothing needs it. An edited module is never shadowed
+	$(BIN)/python hatch_build.py
+
 bench: $(READY)  ## the figures of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
@@ -62,4 +65,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .demo .eval .coverage* .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) infrastructure/_compiled .demo .eval .coverage* .pytest_cache .ruff_cache .hypothesis build dist

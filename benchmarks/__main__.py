@@ -9,11 +9,13 @@ import sys
 from datetime import UTC, datetime
 
 from benchmarks import api, cancel, decision, quiet, simulator, sse, start, streaming, transports
+from infrastructure.compiled import core
 
 
 def main() -> None:
     """Print every table, with when and where."""
-    print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}\n")
+    form = "compiled" if core.compiled else "interpreted"
+    print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}, core {form}\n")
     print("Starting\n\n" + start.main() + "\n")
     idle = subprocess.run([sys.executable, "-m", "benchmarks.idle"], check=True, capture_output=True, text=True)
     figures = json.loads(idle.stdout)

@@ -1,15 +1,22 @@
 """What a decision costs: enqueue, pick and release of one call, by the queue's length. CPU time of the thread.
 
-Each round decides the same. What a decision costs undisturbed is the least that any round took for it: the rest is of
-whoever else used the core and its caches.
+Each round is a process of its own, interpreted and compiled in turn, and decides the same. What a decision costs
+undisturbed is the least that any round took for it: the rest is of whoever else used the core and its caches.
+
+`python -m benchmarks.decision [ROUNDS]`; `--round QUEUED` is one round, in the form that the environment names.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import statistics
+import subprocess
+import sys
 import time
 
+from benchmarks.forms import environment, forms
+from benchmarks.measuring import interleaved
 from infrastructure.pool.calls import Call
 from infrastructure.pool.lanes import Lane
 from infrastructure.pool.scheduler import Scheduler
@@ -42,6 +49,8 @@ class Bench:
         for name in names:
             self.scheduler.roster.up(name, models=models, loaded=models, now=0.0)
         self.now = 0.0
+        self.decided: list[tuple[int, str]] = []
+        """Which call went where."""
         self.running: list[Ticket] = []
         for number in range(SERVERS * LANES * SLOTS + queued):
             self.enqueue(self.lanes[number % LANES])
@@ -82,27 +91,48 @@ class Bench:
         for state in (CallState.CONNECTING, CallState.WAITING, CallState.STREAMING):
             scheduler.advance(placed[0], state)
         assert placed[0].slot is not None
+        self.decided.append((placed[0].number, placed[0].slot.server))
         scheduler.answered(placed[0], placed[0].slot.server, now)
         self.running += placed
         return spent / 1000
 
 
-def main() -> str:
-    """A table: microseconds of CPU by length of the queue."""
-    rounds: dict[int, list[list[float]]] = {queued: [] for queued in QUEUED}
-    for number in range(ROUNDS):
-        for queued in random.Random(number).sample(QUEUED, len(QUEUED)):
-            bench = Bench(queued, seed=1)
-            rounds[queued].append([bench.step() for _ in range(CALLS)][WARMING:])
+Round = tuple[list[float], list[list[object]]]
+"""What each decision took, and what was decided."""
+
+
+def measure(queued: int) -> Round:
+    """One round."""
+    bench = Bench(queued, seed=1)
+    taken = [bench.step() for _ in range(CALLS)][WARMING:]
+    return taken, [list(each) for each in bench.decided]
+
+
+def main(rounds: int = ROUNDS) -> str:
+    """A table: microseconds of CPU by form and length of the queue."""
+
+    def run(form: str, queued: int) -> Round:
+        command = [sys.executable, "-m", "benchmarks.decision", "--round", str(queued)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment(form))
+        found: Round = json.loads(done.stdout)
+        return found
+
+    cases = {
+        (form, queued): (lambda form=form, queued=queued: run(form, queued)) for queued in QUEUED for form in forms()
+    }
+    found = interleaved(cases, rounds)
+    for queued in QUEUED:
+        assert len({json.dumps(decided) for case in cases if case[1] == queued for _, decided in found[case]}) == 1
     lines = [
         f"{SERVERS} servers x {LANES} lanes x {SLOTS} slots, {CLIENTS} clients: enqueue, pick and release, µs of CPU\n",
-        "| queued | p50 | p99 | p50 undisturbed | p99 undisturbed |\n|---|---|---|---|---|",
+        "| form | queued | p50 | p99 | p50 undisturbed | p99 undisturbed |\n|---|---|---|---|---|---|",
     ]
-    for queued, taken in rounds.items():
+    for (form, queued), each_round in found.items():
+        taken = [times for times, _ in each_round]
         p50, p99 = (statistics.median(_quantile(each, share) for each in taken) for share in (0.5, 0.99))
         least = [min(times) for times in zip(*taken, strict=True)]
         undisturbed = f"{_quantile(least, 0.5):.1f} | {_quantile(least, 0.99):.1f}"
-        lines.append(f"| {queued:,} | {p50:.1f} | {p99:.1f} | {undisturbed} |")
+        lines.append(f"| {form} | {queued:,} | {p50:.1f} | {p99:.1f} | {undisturbed} |")
     return "\n".join(lines)
 
 
@@ -111,4 +141,7 @@ def _quantile(values: list[float], share: float) -> float:
 
 
 if __name__ == "__main__":
-    print(main())
+    if sys.argv[1:2] == ["--round"]:
+        print(json.dumps(measure(int(sys.argv[2]))))
+    else:
+        print(main(int(sys.argv[1]) if sys.argv[1:] else ROUNDS))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import resource
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
 
 Figure = TypeVar("Figure")
+Name = TypeVar("Name", bound=Hashable)
 
 
 def cpu_seconds(who: int = resource.RUSAGE_SELF) -> float:
@@ -23,10 +24,12 @@ def resident_bytes() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-def interleaved(contenders: Mapping[str, Callable[[], Figure]], rounds: int, seed: int = 1) -> dict[str, list[Figure]]:
+def interleaved(
+    contenders: Mapping[Name, Callable[[], Figure]], rounds: int, seed: int = 1
+) -> dict[Name, list[Figure]]:
     """Each contender once a round, in an order of its own each round."""
     order = random.Random(seed)
-    figures: dict[str, list[Figure]] = {name: [] for name in contenders}
+    figures: dict[Name, list[Figure]] = {name: [] for name in contenders}
     for _ in range(rounds):
         names = list(contenders)
         order.shuffle(names)

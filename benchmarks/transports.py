@@ -4,7 +4,8 @@ Contenders, each a fresh process a round, in an order of its own each round, ove
 
 - floor: an asyncio.Protocol that looks for the end of the head, and orjson.
 - own HTTP/1.1: `Http1Transport`, called as the client calls it, and orjson.
-- Corral's client, and its pool: the whole way, requests and answers as values; over our transport and over httpx.
+- Corral's client, and its pool: the whole way, requests and answers as values; over our transport and over httpx. The
+  pool also with its core compiled, where it is (`make compiled`); nothing of the client is.
 - the peers of `peers`; left out with a note where they are not installed.
 
 The second table is over HTTP/2, where the server is a simulated one.
@@ -27,6 +28,7 @@ from typing import cast
 import orjson
 
 from benchmarks.contenders import CHAT, Contender, Small, Stream, lines, small_body, text
+from benchmarks.forms import COMPILED, INTERPRETED, environment, forms
 from benchmarks.measuring import cpu_seconds, interleaved, ratios, summary
 from benchmarks.peers import HTTP2_PEERS, PACKAGES, PEERS
 from benchmarks.wire_server import TOKEN_SECONDS, TOKENS
@@ -210,11 +212,13 @@ HTTP1: dict[str, Contender] = {
     "Corral's client over httpx": _client("httpx"),
     "Corral's pool": _pool("own"),
     "Corral's pool over httpx": _pool("httpx"),
+    f"Corral's pool, {COMPILED}": _pool("own"),
     **PEERS,
 }
 HTTP2: dict[str, Contender] = {
     "Corral's client over HTTP/2": _client("own"),
     "Corral's pool over HTTP/2": _pool("own"),
+    f"Corral's pool over HTTP/2, {COMPILED}": _pool("own"),
     **HTTP2_PEERS,
 }
 
@@ -222,6 +226,11 @@ HTTP2: dict[str, Contender] = {
 def _address(name: str, url: str) -> str:
     """Prior knowledge of HTTP/2 is part of an address only for Corral."""
     return url.replace("http://", "h2c://") if name in HTTP2 and name not in HTTP2_PEERS else url
+
+
+def _form(name: str) -> str:
+    """The form of Corral's core in which a contender runs."""
+    return COMPILED if name.endswith(COMPILED) else INTERPRETED
 
 
 async def measure(name: str, url: str) -> dict[str, float]:
@@ -271,7 +280,11 @@ async def serve_http2() -> None:
 
 def _figures(contenders: Mapping[str, Contender], rounds: int, *server: str) -> dict[str, list[dict[str, float]]]:
     """Of those that are installed, over this server."""
-    names = [name for name in contenders if importlib.util.find_spec(PACKAGES.get(name, "json")) is not None]
+    names = [
+        name
+        for name in contenders
+        if importlib.util.find_spec(PACKAGES.get(name, "json")) is not None and _form(name) in forms()
+    ]
     with subprocess.Popen([sys.executable, "-m", *server], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -279,7 +292,8 @@ def _figures(contenders: Mapping[str, Contender], rounds: int, *server: str) -> 
 
             def run(name: str) -> dict[str, float]:
                 command = [sys.executable, "-m", "benchmarks.transports", "--contender", name, url]
-                found: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment(_form(name)))
+                found: dict[str, float] = json.loads(done.stdout)
                 return found
 
             return interleaved({name: (lambda name=name: run(name)) for name in names}, rounds)
@@ -302,7 +316,8 @@ def _table(contenders: Mapping[str, Contender], figures: Mapping[str, list[dict[
         yield f"| {name} | " + " | ".join(cells) + " |"
     for name in contenders:
         if name not in figures:
-            yield f"\n{name}: not installed, left out (`pip install {PACKAGES[name].replace('_', '-')}`)"
+            how = f"pip install {PACKAGES[name].replace('_', '-')}" if name in PACKAGES else "make compiled"
+            yield f"\n{name}: not installed, left out (`{how}`)"
 
 
 def main(rounds: int = ROUNDS) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
+
+# Tests run the sources, which are what counts; tests/compiled runs the other form too, where it can be built.
+os.environ.setdefault("CORRAL_CORE", "interpreted")
 
 # The same examples in every run: a change is what breaks a test, not the day. `make fuzz` looks for new ones.
 # No clock has a say: a loaded machine is no mistake.

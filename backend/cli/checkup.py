@@ -10,6 +10,7 @@ from pathlib import Path
 
 from backend.cli.findings import (
     Finding,
+    check_core,
     check_data,
     check_engine,
     check_git,
@@ -33,6 +34,7 @@ from backend.cli.outside import (
     judge_server,
     judge_window,
 )
+from infrastructure.compiled import core
 from infrastructure.config.load import Loaded
 from infrastructure.config.settings import LaneSettings, SandboxSettings, Settings
 from infrastructure.pool.fitting import ServerMemory, judge_fit
@@ -61,6 +63,7 @@ async def examine(loaded: Loaded, file: Path) -> tuple[Finding, ...]:
     settings, directory = loaded.settings, DataDirectory(loaded.settings.paths.data)
     machine = [
         check_python(),
+        check_core(core),
         check_settings(file, loaded, mode=await asyncio.to_thread(_mode, file)),
         await asyncio.to_thread(check_data, directory.root),
         check_engine(await asyncio.to_thread(read_holder, directory.lock)),

@@ -90,6 +90,7 @@ RULES: Mapping[str, Rule] = {
     "PoolDraining": Rule(ENVIRONMENT),
     "PoolClosed": Rule(ENVIRONMENT, _UNEXPECTED),
     # storage
+    "WrongCore": Rule(ENVIRONMENT, "Without CORRAL_CORE the plain Python modules are used, which do the same."),
     "StorageError": Rule(ENVIRONMENT),
     "DiskFull": Rule(ENVIRONMENT),
     "ReadOnly": Rule(ENVIRONMENT),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from infrastructure.compiled import Core
 from infrastructure.config.fields import parse_name, value_at
 from infrastructure.config.load import Loaded
 from infrastructure.config.secrecy import holds_secret
@@ -88,6 +89,11 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
     if version[:2] < OLDEST_PYTHON:
         return Finding("Python", "bad", f"{text} is too old", "Install Python 3.11 or newer.")
     return Finding("Python", "good", f"{text}; 3.11 or newer is needed")
+
+
+def check_core(core: Core) -> Finding:
+    """Which form of the pool's core runs. Both do the same, so neither is a fault."""
+    return Finding("core", "good", f"{'compiled' if core.compiled else 'interpreted'} ({core.said})")
 
 
 def check_git(version: str | None) -> Finding:

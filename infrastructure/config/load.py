@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PREFIX = "CORRAL_"
 _NOT_SETTINGS = re.compile(
-    r"CORRAL_(CONFIG|DEBUG|HUMANEVAL|TEST_.*"
+    r"CORRAL_(CONFIG|CORE|COMPILE|DEBUG|HUMANEVAL|TEST_.*"
     r"|SERVICE_(HOST|PORT.*)|PORT|PORT_\d+_.*)"  # Kubernetes sets these for a service named corral
 )
 EVENT_DRIVEN = "USE_EVENT_DRIVEN_PERSISTENCE"

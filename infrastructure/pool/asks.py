@@ -130,7 +130,7 @@ class ChatAsk:
         self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
     ) -> Chunks:
         """By `POST /api/chat`."""
-        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift, options=options)
+        request = self.request.to(lane.model, options, lane.keep_alive, lane.shift)
         return client.chat(request, phases=phases, on_phase=on_phase)
 
 
@@ -174,7 +174,7 @@ class GenerateAsk:
         self, client: OllamaClient, lane: LaneSettings, options: Options, phases: PhaseLimits, on_phase: OnPhase
     ) -> Chunks:
         """By `POST /api/generate`."""
-        request = replace(self.request, model=lane.model, keep_alive=lane.keep_alive, shift=lane.shift, options=options)
+        request = self.request.to(lane.model, options, lane.keep_alive, lane.shift)
         return client.generate(request, phases=phases, on_phase=on_phase)
 
 

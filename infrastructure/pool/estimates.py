@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -191,11 +190,13 @@ class Pace:
         return there
 
 
-@dataclass(slots=True)
 class PaceThere:
     """How the calls of a lane go on one server, as far as it was seen."""
 
-    seconds: float | None = None
-    """That a call is in flight."""
-    speed: float | None = None
-    """Of prompts, in tokens a second."""
+    __slots__ = ("seconds", "speed")
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+        """That a call is in flight."""
+        self.speed: float | None = None
+        """Of prompts, in tokens a second."""

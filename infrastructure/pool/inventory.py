@@ -244,12 +244,12 @@ class Inventory:
             fresh=server not in self._stale,
             loads=loads,
         )
-        for model in (in_memory or ()) if believed else ():
+        for resident in (in_memory or ()) if believed else ():
             # Only a lane that a call of ours has loaded is known to be the one whose window is shown.
-            lane = state.resident().get(self.name_of(model))
-            self._cautions.see(self._servers[server].label, model, lane)
-            if lane is not None and model.context_length:
-                self.see_window(server, lane, model.context_length)
+            lane = state.resident().get(self.name_of(resident))
+            self._cautions.see(self._servers[server].label, resident, lane)
+            if lane is not None and resident.context_length:
+                self.see_window(server, lane, resident.context_length)
 
     def see_window(self, server: str, lane: Lane, window: int) -> None:
         """A server has shown the window of a lane that a call of ours has loaded, in its list or by a refusal."""

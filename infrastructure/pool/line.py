@@ -45,7 +45,9 @@ class Line:
 
     def __iter__(self) -> Iterator[Ticket]:
         """The calls, the oldest first."""
-        return (ticket for ticket in self._calls if ticket.line is self)
+        for ticket in self._calls:
+            if ticket.line is self:
+                yield ticket
 
     @property
     def head(self) -> Ticket:

@@ -202,7 +202,8 @@ def second_server(ticket: Ticket, hosts: Iterable[ServerState]) -> ServerState |
     free = (
         server
         for server in hosts
-        if server.name not in (slot.server, *ticket.excluded)
+        if server.name != slot.server
+        and server.name not in ticket.excluded
         and server.loaded(lane) == _SURELY
         and server.room(lane)
         and server.open_to(lane)

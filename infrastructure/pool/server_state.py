@@ -6,7 +6,6 @@ to go for it. A lane's berth is made when it is first used and forgotten when id
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.breakers import Breakers
@@ -69,17 +68,19 @@ class Berth:
         return (ticket for ticket in self.in_flight.values() if ticket.call.band is band)
 
 
-@dataclass(slots=True)
 class Move:
     """A model that is on its way into memory."""
 
-    lane: Lane
-    leaving: frozenset[str] = field(default_factory=frozenset[str])
-    """Models that get no new calls meanwhile, since one of them has to go."""
-    ticket: Ticket | None = None
-    """The call that loads it; None while the leaving ones still have calls in flight."""
-    reloads: bool = False
-    """Whether it was in memory before, with other options."""
+    __slots__ = ("lane", "leaving", "reloads", "ticket")
+
+    def __init__(self, lane: Lane, leaving: frozenset[str] = frozenset()) -> None:
+        self.lane = lane
+        self.leaving = leaving
+        """Models that get no new calls meanwhile, since one of them has to go."""
+        self.ticket: Ticket | None = None
+        """The call that loads it; None while the leaving ones still have calls in flight."""
+        self.reloads = False
+        """Whether it was in memory before, with other options."""
 
 
 class ServerState:

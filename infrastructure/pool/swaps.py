@@ -153,7 +153,7 @@ class SwapGate:
 
     def _offer(self, server: ServerState, case: _Case) -> _Offer:
         head, lane = case.head, case.head.lane
-        own = frozenset({lane.model}) & server.resident().keys()  # loaded with other options
+        own = frozenset({lane.model} & server.resident().keys())  # loaded with other options
         others = [model for model in server.resident() if model != lane.model]
         if own or server.places is None or len(others) < server.places:
             # Where nobody knows what fits, the first load shows it; nothing else is begun there meanwhile. A lane that

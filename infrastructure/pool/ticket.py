@@ -5,7 +5,6 @@ Owns what is remembered of one call from its first wait to its end, and the slot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.states import CALL_STEPS, SLOT_STEPS, BadTransition, CallState, SlotState
@@ -19,16 +18,21 @@ if TYPE_CHECKING:
     from infrastructure.pool.server_state import Berth
 
 
-@dataclass(slots=True, eq=False)
+_QUEUED = CallState.QUEUED
+
+
 class Slot:
     """One parallel place for a lane on a server."""
 
-    server: str
-    lane: Lane
-    berth: Berth
-    state: SlotState = SlotState.FREE
-    ticket: Ticket | None = None
-    """The call in it; a cancelling slot keeps none of a call that was pre-empted, since that one moves on."""
+    __slots__ = ("berth", "lane", "server", "state", "ticket")
+
+    def __init__(self, server: str, lane: Lane, berth: Berth) -> None:
+        self.server = server
+        self.lane = lane
+        self.berth = berth
+        self.state = SlotState.FREE
+        self.ticket: Ticket | None = None
+        """The call in it; a cancelling slot keeps none of a call that was pre-empted, since that one moves on."""
 
     def become(self, state: SlotState) -> None:
         """Change the state, along the table only."""
@@ -37,53 +41,96 @@ class Slot:
         self.state = state
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
 class Ticket:
     """One call. Numbers are given in order of arrival and kept when the call is queued again."""
 
-    number: int
-    lane: Lane
-    call: Call
-    account: Account
-    """What its client has had, in its band."""
-    enqueued_at: float
-    expires_at: float
-    """When it is given up if it still waits: its deadline or the queue limit, whichever is first."""
-    state: CallState = CallState.QUEUED
-    conversation: Conversation | None = None
-    """Its lane and prefix, where it has one."""
-    slot: Slot | None = None
-    line: Line | None = None
-    """Where it waits."""
-    excluded: frozenset[str] = frozenset()
-    """Servers that have failed it."""
-    begun: bool = False
-    """Whether the caller has had a part of the answer: then it can no longer move."""
-    attempts: int = 0
-    prompt_tokens: int = 0
-    """How long the prompt is thought to be."""
-    read: bool = False
-    """Whether its caller reads the answer as it comes."""
-    embeds: bool = False
-    """Whether it wants vectors, which servers make one call at a time."""
-    owner: str | None = None
-    """The server that has the beginning of its prompt in its cache, as known while it waits."""
-    charged: float = 0
-    """Weighted tokens that its client was charged for the slot."""
-    beside: int = 0
-    """Calls of its lane that were in flight there when it got its slot."""
-    placed_at: float = 0
-    """When it got its slot."""
-    overlaps: tuple[float, ...] = ()
-    """Of each call that has ended beside it: how long both were being answered, in seconds; below zero: this one was
-    not yet, and had been there for so long."""
-    loads: bool = False
-    """Whether it was sent where its model has to be loaded first."""
-    first_byte_at: float | None = None
-    """Of this attempt."""
-    queued_since: float = 0
-    queued_seconds: float = 0
-    """In the queue, all waits together."""
+    __slots__ = (
+        "account",
+        "attempts",
+        "begun",
+        "beside",
+        "call",
+        "charged",
+        "conversation",
+        "embeds",
+        "enqueued_at",
+        "excluded",
+        "expires_at",
+        "first_byte_at",
+        "lane",
+        "line",
+        "loads",
+        "number",
+        "overlaps",
+        "owner",
+        "placed_at",
+        "prompt_tokens",
+        "queued_seconds",
+        "queued_since",
+        "read",
+        "slot",
+        "state",
+    )
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        lane: Lane,
+        call: Call,
+        account: Account,
+        enqueued_at: float,
+        expires_at: float,
+        conversation: Conversation | None = None,
+        excluded: frozenset[str] = frozenset(),
+        prompt_tokens: int = 0,
+        read: bool = False,
+        embeds: bool = False,
+        queued_since: float = 0.0,
+    ) -> None:
+        self.number = number
+        self.lane = lane
+        self.call = call
+        self.account = account
+        """What its client has had, in its band."""
+        self.enqueued_at = enqueued_at
+        self.expires_at = expires_at
+        """When it is given up if it still waits: its deadline or the queue limit, whichever is first."""
+        self.state = _QUEUED
+        self.conversation = conversation
+        """Its lane and prefix, where it has one."""
+        self.slot: Slot | None = None
+        self.line: Line | None = None
+        """Where it waits."""
+        self.excluded = excluded
+        """Servers that have failed it."""
+        self.begun = False
+        """Whether the caller has had a part of the answer: then it can no longer move."""
+        self.attempts = 0
+        self.prompt_tokens = prompt_tokens
+        """How long the prompt is thought to be."""
+        self.read = read
+        """Whether its caller reads the answer as it comes."""
+        self.embeds = embeds
+        """Whether it wants vectors, which servers make one call at a time."""
+        self.owner: str | None = None
+        """The server that has the beginning of its prompt in its cache, as known while it waits."""
+        self.charged = 0.0
+        """Weighted tokens that its client was charged for the slot."""
+        self.beside = 0
+        """Calls of its lane that were in flight there when it got its slot."""
+        self.placed_at = 0.0
+        """When it got its slot."""
+        self.overlaps: tuple[float, ...] = ()
+        """Of each call that has ended beside it: how long both were being answered, in seconds; below zero: this one
+        was not yet, and had been there for so long."""
+        self.loads = False
+        """Whether it was sent where its model has to be loaded first."""
+        self.first_byte_at: float | None = None
+        """Of this attempt."""
+        self.queued_since = queued_since
+        self.queued_seconds = 0.0
+        """In the queue, all waits together."""
 
     def become(self, state: CallState) -> None:
         """Change the state, along the table only."""

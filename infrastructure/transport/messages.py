@@ -40,6 +40,19 @@ class ChatRequest:
     shift: bool | None = None
     """Sent only when set: from 0.30 on a change of it reloads the model."""
 
+    def to(self, model: str, options: Options, keep_alive: KeepAlive | None, shift: bool | None) -> ChatRequest:
+        """The same question with what a lane says. Field by field: `dataclasses.replace` takes twice as long."""
+        return ChatRequest(
+            model=model,
+            messages=self.messages,
+            tools=self.tools,
+            format=self.format,
+            think=self.think,
+            options=options,
+            keep_alive=keep_alive,
+            shift=shift,
+        )
+
 
 @dataclass(slots=True, kw_only=True)
 class GenerateRequest:
@@ -55,6 +68,21 @@ class GenerateRequest:
     options: Options = field(default_factory=_no_options)
     keep_alive: KeepAlive | None = None
     shift: bool | None = None
+
+    def to(self, model: str, options: Options, keep_alive: KeepAlive | None, shift: bool | None) -> GenerateRequest:
+        """As `ChatRequest.to`."""
+        return GenerateRequest(
+            model=model,
+            prompt=self.prompt,
+            system=self.system,
+            suffix=self.suffix,
+            raw=self.raw,
+            format=self.format,
+            think=self.think,
+            options=options,
+            keep_alive=keep_alive,
+            shift=shift,
+        )
 
 
 @dataclass(slots=True, kw_only=True)

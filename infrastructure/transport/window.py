@@ -58,6 +58,8 @@ def estimate_tokens(
 
 def weight(text: str) -> int:
     """What a text counts for: its UTF-8 bytes, and those of punctuation and beyond ASCII once more; see above."""
+    if not text:
+        return 0
     said = text.encode("utf-8", "replace")
     punctuation = len(said) - len(said.translate(None, _PUNCTUATION))
     beyond = 0 if text.isascii() else len(said) - len(said.translate(None, _BEYOND_ASCII))

@@ -20,6 +20,7 @@ from infrastructure.transport.errors import ModelNotFound
 PACKAGES = (
     "agents",
     "backend.attach",
+    "infrastructure.compiled",
     "infrastructure.config",
     "infrastructure.conversation",
     "infrastructure.events",
@@ -75,7 +76,7 @@ FOREIGN = {"ValidationError"}
 def modules_of(package: str) -> Iterator[ModuleType]:
     root = importlib.import_module(package)
     yield root
-    for found in pkgutil.walk_packages(root.__path__, f"{package}."):
+    for found in pkgutil.walk_packages(getattr(root, "__path__", ()), f"{package}."):
         if found.name not in PROGRAMS:
             yield importlib.import_module(found.name)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.cli.findings import (
+    check_core,
     check_data,
     check_engine,
     check_git,
@@ -17,6 +18,7 @@ from backend.cli.findings import (
     check_settings,
     check_sqlite,
 )
+from infrastructure.compiled import Core
 from infrastructure.config.load import Loaded, load_settings
 from infrastructure.config.settings import ServerSettings
 from infrastructure.storage.lock import Holder
@@ -30,6 +32,19 @@ def test_python_below_3_11_is_bad(version: tuple[int, ...], state: str) -> None:
 @pytest.mark.parametrize(("version", "state"), [((3, 40, 1), "warning"), ((3, 51, 2), "warning"), ((3, 51, 3), "good")])
 def test_sqlite_with_the_reset_bug_is_a_warning(version: tuple[int, ...], state: str) -> None:
     assert check_sqlite(version).state == state
+
+
+@pytest.mark.parametrize(
+    ("core", "said"),
+    [
+        (Core(True, "18 modules"), "compiled (18 modules)"),
+        (Core(False, "it was not compiled"), "interpreted (it was not compiled)"),
+    ],
+)
+def test_form_of_the_core_is_told_with_its_reason_and_neither_is_a_fault(core: Core, said: str) -> None:
+    finding = check_core(core)
+    assert finding.state == "good"
+    assert finding.said.startswith(said)
 
 
 def test_missing_git_is_a_warning_since_plain_folders_work() -> None:

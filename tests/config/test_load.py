@@ -122,6 +122,8 @@ def test_variables_that_are_no_settings_are_left_alone():
     environ = {
         "CORRAL_CONFIG": "/x",
         "CORRAL_DEBUG": "1",
+        "CORRAL_CORE": "interpreted",
+        "CORRAL_COMPILE": "1",
         "CORRAL_TEST_OLLAMA": "gpu",
         "CORRAL_PORT": "tcp://10.0.0.1:80",
         "CORRAL_SERVICE_HOST": "10.0.0.1",

@@ -120,8 +120,9 @@ def test_single_waits_among_calls_that_did_not_wait_prove_nothing():
     learner.proven = 4
     for number in range(20):
         ticket = Ticket(
-            number=number, lane=LANE, call=Call(), account=Shares().enter("ann"), enqueued_at=0, expires_at=1, beside=3
+            number=number, lane=LANE, call=Call(), account=Shares().enter("ann"), enqueued_at=0, expires_at=1
         )
+        ticket.beside = 3
         ticket.overlaps = (-0.3,) if number % 2 else ()
         learner.ended(ticket, [], 0.3 if number % 2 else 0.0, now=float(number))
 
