@@ -216,7 +216,8 @@ class Scheduler:
         if slot is None:
             raise LookupError(f"call {ticket.number} holds no slot")
         name, lane, berth, pace = slot.server, slot.lane, slot.berth, self.estimates.of(slot.lane)
-        breakers = self.servers[name].breakers
+        server = self.servers[name]
+        server.answered_at, breakers = now, server.breakers
         if breakers.of and breakers.succeeded(lane):
             self._agenda.freed[name, lane] = None
         load = metrics.load_ns / 1e9

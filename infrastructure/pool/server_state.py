@@ -114,6 +114,8 @@ class ServerState:
         self.breakers = Breakers()
         self.moved_at = float("-inf")
         """When a call was last sent here so that its model got loaded."""
+        self.answered_at = float("-inf")
+        """When a call was last answered here, whole."""
         self.berths: dict[Lane, Berth] = {}
         self._resident: dict[str, Lane | None] = {}
 
@@ -138,6 +140,13 @@ class ServerState:
     def load(self) -> float:
         """Calls in flight, of all lanes, per slot."""
         return self.in_flight / self.capacity
+
+    @property
+    def idle_since(self) -> float | None:
+        """When it had its last call, or answered it; None while it has one."""
+        if self.in_flight:
+            return None
+        return max([self.answered_at, *(berth.used_at for berth in self.berths.values())])
 
     def capacity_of(self, lane: Lane) -> int:
         """Slots of the lane."""

@@ -138,6 +138,30 @@ def test_where_nobody_waits_for_the_last_server_of_a_lane_another_one_waits_for_
     assert running.slot is not None
 
 
+def test_a_server_that_has_idled_for_a_loads_time_loads_what_waits():
+    pool = Pool({"one": A}, slots=1)
+    first = pool.call(A)
+    assert pool.place() == [first]
+    pool.now = 0.5
+    pool.call(B)
+    pool.place()
+    pool.now = 2.0
+    pool.finish(first)
+    last = pool.call(A)
+    assert pool.place() == [last]
+    pool.now = 3.0
+    pool.finish(last)
+    pool.place()
+    assert loading(pool) is None
+    pool.now = 3.0 + LOAD - 0.01
+    pool.place()
+    assert loading(pool) is None
+    pool.now = 3.0 + LOAD
+    pool.place()
+
+    assert loading(pool) == B
+
+
 def test_a_lane_gives_up_a_server_only_if_the_others_can_do_what_it_is_asked():
     pool = Pool({"one": A, "slow": A, "two": B})
     estimates = pool.scheduler.estimates
