@@ -33,6 +33,16 @@ class StreamRefused(Exception):
         self.others_taken = others_taken
 
 
+class StreamFailed(httpx.RemoteProtocolError):
+    """The peer ended this stream alone, by a reset or with what is no answer.
+
+    What it did with the request before is unknown, so whoever asks again has asked twice.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"HTTP/2: {what}")
+
+
 class Source(Protocol):
     """The connection that a stream is on."""
 
@@ -100,7 +110,7 @@ class Stream(Awaited):
         return data
 
     async def aclose(self) -> None:
-        """Leave it; before its end the peer is told to stop."""
+        """Leave it; before its end the peer is told to stop, and whoever still reads gets an error."""
         self._source.release(self)
 
     # -- for its connection -------------------------------------------------------------------------

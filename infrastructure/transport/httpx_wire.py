@@ -13,6 +13,7 @@ import httpx
 
 from infrastructure.transport.errors import Phase
 from infrastructure.transport.http2 import OPENED_SINCE
+from infrastructure.transport.http2_stream import StreamFailed
 from infrastructure.transport.wire import StaleConnection, to_the_end
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class HttpxWire:
         try:
             async with sending.timer:
                 return HttpxReply(await self._client.send(request, stream=True))
+        except StreamFailed:  # the connection lives, so this is no stale one
+            raise
         except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
             if fresh or sending.connected or not sending.sent or self._client.is_closed:
                 raise

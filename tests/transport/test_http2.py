@@ -294,6 +294,28 @@ async def test_a_request_the_server_did_not_touch_is_sent_again(how: str) -> Non
         await client.aclose()
 
 
+@pytest.mark.parametrize("over", ["own", "httpx"])
+async def test_a_request_the_server_may_have_worked_on_is_not_sent_again(over: str) -> None:
+    """Only a refusal says that nothing was done (RFC 9113, 8.7): any other reset of one stream is for the caller."""
+
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded) and event.stream_id == 3:
+            connection.reset(3, ErrorCodes.INTERNAL_ERROR)
+        else:
+            answered(connection, event)
+
+    async with h2_server(script) as server:
+        transport = Http2Transport(idle_seconds=30) if over == "httpx" else None
+        client = OllamaClient(ServerSettings(url=server.url), transport=transport)
+        assert await text_of(client) == "ok"
+        with pytest.raises(ServerUnreachable, match="INTERNAL_ERROR"):
+            await text_of(client)
+        assert [connection.streams() for connection in server.connections] == [[1, 3]]
+        assert await text_of(client) == "ok"
+        assert [connection.streams() for connection in server.connections] == [[1, 3, 5]]
+        await client.aclose()
+
+
 async def test_a_server_that_always_refuses_is_unreachable() -> None:
     def script(connection: ServerConnection, event: Event) -> None:
         if isinstance(event, RequestReceived):
