@@ -148,6 +148,7 @@ class Http2Connection(asyncio.Protocol):
         if not (stream.ended and stream.sent) and stream.error is None and self._alive():
             self._h2.reset_stream(stream.id, ErrorCodes.CANCEL)
             self._flush()
+        stream.fail(httpx.ReadError("the answer was closed"))
         if not self._streams:
             self._liveness.rest()
             self._alarm.stop()

@@ -117,7 +117,7 @@ class Stream(Awaited):
     def begin(self, head: list[Header]) -> bool:
         """The head of the answer is here; whether it is one. `h2` only looks for a status as its first line."""
         if not head or not _STATUS.fullmatch(head[0][1]):
-            self.fail(httpx.RemoteProtocolError(f"HTTP/2: no status: {head[:1]!r}"))
+            self.fail(StreamFailed(f"no status: {head[:1]!r}"))
             return False
         self.response, self.has_length = head, any(name == b"content-length" for name, _ in head)
         return True

@@ -88,6 +88,7 @@ class HttpxReply:
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self._pieces = cast("AsyncGenerator[bytes]", response.aiter_raw())
+        self._read = False
 
     @property
     def status(self) -> int:
@@ -100,17 +101,25 @@ class HttpxReply:
 
     async def receive(self, until: float) -> bytes:
         """See `wire.Reply.receive`."""
-        async with asyncio.timeout_at(until):
-            while (piece := await anext(self._pieces, None)) is not None:
-                if piece:
-                    return piece
-        return b""
+        self._read = True
+        try:
+            async with asyncio.timeout_at(until):
+                while (piece := await anext(self._pieces, None)) is not None:
+                    if piece:
+                        return piece
+            return b""
+        finally:
+            self._read = False
+            if self._response.is_closed:
+                await self._pieces.aclose()
 
     async def aclose(self) -> None:
         """See `wire.Reply.aclose`."""
         await to_the_end(self._close())
 
     async def _close(self) -> None:
-        # httpx's generator is closed by us: left to the garbage collector it would outlive the call.
-        await self._pieces.aclose()
+        # httpx's generator is closed by us: left to the garbage collector it would outlive the call. Not under another
+        # task that reads, though: that one is woken by the closed response, and closes it then.
+        if not self._read:
+            await self._pieces.aclose()
         await self._response.aclose()
