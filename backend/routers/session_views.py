@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from agents.conversation.talking import turn_of
 from backend.dependencies import SESSION_EXAMPLE
 from backend.routers.approval_views import ApprovalView, approval_view, plain
 from infrastructure.conversation.calls import CallRecord, CallState
@@ -51,6 +52,7 @@ _MESSAGE: dict[str, JsonValue] = {
     "tool_call_id": None,
     "ok": True,
     "upto": 0,
+    "turn": "",
     "at": "2026-01-05T10:00:04Z",
 }
 _CALL: dict[str, JsonValue] = {
@@ -209,6 +211,8 @@ class MessageView(BaseModel):
     """Of a result: whether the tool did what it was asked for."""
     upto: int
     """Of a summary: the number of the last message that it stands for."""
+    turn: str
+    """Of a person's message: the turn that it began; empty where it began none, as the word of an undo."""
     at: datetime
 
 
@@ -355,5 +359,6 @@ def _message(stored: StoredMessage) -> MessageView:
         tool_call_id=message.tool_call_id,
         ok=stored.ok,
         upto=stored.upto,
+        turn=turn_of(stored.key),
         at=stored.at,
     )

@@ -259,6 +259,14 @@ test("a long conversation is read page by page, and the place is kept", async ()
   await page.close();
 });
 
+test("a write that was taken back is no message without an answer", async () => {
+  const page = await tab(`#/sessions/${told.undone}`);
+  await page.locator(".said", { hasText: "I took back your last write" }).waitFor();
+  await stands(page, "ready");
+  assert.ok(await page.locator(".note").isHidden());
+  await page.close();
+});
+
 test("an image is sent, seen in the message, and refused in words by an agent that cannot see", async () => {
   const page = await tab();
   const png = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");

@@ -9,14 +9,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.conversation.talking import message_key
 from agents.model import Message
 from backend.bootstrap import Application, open_application
 from backend.security.codes import mint
 from backend.security.token import open_keys
 from backend.server import open_door
 from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, Settings
+from infrastructure.conversation.undoing import told
 from infrastructure.sandbox import NoSandbox, Sandbox
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
+from infrastructure.tools.journal import Undone
 from tests.conversation.stack import called
 
 ESCAPE = "\x1b[31mred\x1b[0m \u202eright to left"
@@ -73,6 +76,16 @@ class Chat:
         for number in range(messages // 2):
             await sessions.append_message(record.session, Message("user", f"question {number + 1}"))
             await sessions.append_message(record.session, Message("assistant", f"answer {number + 1}"), agent="ask")
+        return str(record.session)
+
+    async def undone_session(self) -> str:
+        """A conversation that ends with the word of an undo."""
+        sessions = self.application.sessions
+        record = await sessions.create(title="Taken back")
+        await sessions.append_message(record.session, Message("user", "Write it"), key=message_key("t1"))
+        await sessions.append_message(record.session, Message("assistant", "It is written."), agent="coder")
+        undone = Undone("notes.md", True, "notes.md is as it was before", "c1")
+        await sessions.append_message(record.session, Message("user", told(undone)), key="undo/c1")
         return str(record.session)
 
     async def client_session(self) -> str:

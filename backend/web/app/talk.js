@@ -19,6 +19,7 @@
  * @property {string | null} tool_call_id
  * @property {boolean} ok
  * @property {number} upto
+ * @property {string} turn that it began; empty where it began none
  * @property {string} at
  */
 /** @typedef {{kind: string, agent: string, text: string, call: string, message: number, ok: boolean}} Chunk */
@@ -139,6 +140,15 @@ export function standing({ turn, waiting }) {
   if (waiting.approvals.length) return { word: "needs you", tone: "warn" };
   if (waiting.client_calls.length) return { word: "waits for a program", tone: "warn" };
   return { word: "at work", tone: "live" };
+}
+
+/**
+ * Whether the last message waits for an answer that no turn gives. One that began no turn waits for none: the word that a
+ * write was taken back, or the end of a fork.
+ * @param {Talk} talk
+ */
+export function isUnanswered({ turn, messages }) {
+  return turn === "none" && Boolean(messages.at(-1)?.turn);
 }
 
 /** The results there are, by their call. @param {Message[]} messages @returns {Map<string, Message>} */
