@@ -18,6 +18,7 @@ from infrastructure.conversation.calls import CallRecord, CallState
 from infrastructure.conversation.saying import Said
 from infrastructure.sessions.approvals import Approval
 from infrastructure.sessions.records import Found, SessionRecord, StoredMessage
+from infrastructure.storage.run_record import RequestKey
 from infrastructure.tools.client import ClientTool, client_tools
 from infrastructure.tools.local import local_tools
 
@@ -111,6 +112,13 @@ class NewSession(BaseModel):
         if workspace and not Path(workspace).is_absolute():
             raise ValueError("send the whole path")
         return workspace
+
+    def request(self, key: str) -> RequestKey | None:
+        """The request, under the name that the client gave it; None where it gave none."""
+        if not key:
+            return None
+        asked = {"title": self.title, "workspace": self.workspace, "agent": self.agent}
+        return RequestKey.of(key, {**asked, "settings": self.settings.changes()})
 
 
 class SessionChange(BaseModel):
