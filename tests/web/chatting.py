@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,20 +95,27 @@ class Chat:
         return str(record.session)
 
 
+SPOKEN: Mapping[str, tuple[str, ...]] = {"ask": ASK, "coder": CODER, "universal": UNIVERSAL}
+"""What each agent says, by how many answers its conversation has."""
+_MODELS = {"ask": "talker", "coder": "worker", "universal": "client"}
+
+
 @asynccontextmanager
-async def chatting(root: Path) -> AsyncGenerator[Chat]:
+async def chatting(
+    root: Path, spoken: Mapping[str, tuple[str, ...]] = SPOKEN, tokens_per_second: float = TOKENS_PER_SECOND
+) -> AsyncGenerator[Chat]:
     """Serve on a free port; its data and the agents' folder are in `root`."""
     folder = root / "project"
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    roles = {"ask": "talker", "coder": "worker", "universal": "client"}
-    turns = {"talker": ASK, "worker": CODER, "client": UNIVERSAL}
+    roles = {agent: _MODELS[agent] for agent in spoken}
+    turns = {_MODELS[agent]: said for agent, said in spoken.items()}
     simulated = SimulatorSettings(
         models=tuple(ModelSpec(name=name, turns=said, vision=name == "talker") for name, said in turns.items()),
         load_seconds=0.0,
         num_ctx=32768,
         num_parallel=4,
         prefill_tokens_per_second=50_000.0,
-        decode_tokens_per_second=TOKENS_PER_SECOND,
+        decode_tokens_per_second=tokens_per_second,
     )
     async with Simulator(simulated) as simulator:
         settings = Settings(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { joined } from "../../backend/web/app/sessions.js";
-import { again, fold, isUnanswered, leavesGap, newTalk, over, partsOf, put, resultsOf, shownAlone, standing } from "../../backend/web/app/talk.js";
+import { again, fold, isUnanswered, leavesGap, newTalk, over, partsOf, put, resultsOf, shownAlone, signedLines, standing } from "../../backend/web/app/talk.js";
 
 const message = (number, more = {}) => ({ number, role: "user", agent: "", content: `m${number}`, images: [], thinking: "", tool_calls: [], tool_name: null, tool_call_id: null, ok: true, upto: 0, turn: "", at: "2026-01-05T10:00:00Z", ...more });
 /** A page of the history, newest first. */
@@ -70,6 +70,14 @@ test("a message has no answer where it began a turn and none is open; the word o
   assert.ok(isUnanswered(talk));
   put(talk, { ...page([4]), messages: [message(4, { role: "assistant" })] });
   assert.ok(!isUnanswered(talk));
+});
+
+test("a diff is lines with signs, and nothing of it is lost; another text is none", () => {
+  const diff = "--- a.py\n+++ a.py\n@@ -1,2 +1,2 @@\n x\n--- y\n+-z\n\n";
+  const lines = signedLines(diff);
+  assert.deepEqual(lines.map((each) => each.sign), ["", "", "@", " ", "-", "+"]);
+  assert.equal(lines.map((each) => each.text).join("\n"), diff.trimEnd());
+  for (const text of ["", "make test", "--- a.py\n+++ no diff", "first\n--- a.py\n+++ a.py\n@@ -1 +1 @@\n-x"]) assert.deepEqual(signedLines(text), []);
 });
 
 test("questions and results say what is to be asked for", () => {

@@ -182,6 +182,17 @@ export function partsOf(text) {
     .filter((part) => part.code || part.text);
 }
 
+/**
+ * The lines of a text that is a diff, each with its sign, which those of its head do not have; none where it is no diff.
+ * @param {string} text
+ * @returns {{sign: string, text: string}[]}
+ */
+export function signedLines(text) {
+  if (!/^--- .*\n\+\+\+ .*\n@@ /.test(text)) return [];
+  const lines = text.replace(/\n+$/, "").split("\n");
+  return lines.map((line, at) => ({ sign: at < 2 ? "" : line.slice(0, 1), text: line }));
+}
+
 /** @param {Talk} talk */
 function clear(talk) {
   talk.live = { agent: "", text: "", thinking: "" };
