@@ -295,6 +295,24 @@ class TurnView(BaseModel):
     turn: str
 
 
+class UndoneView(BaseModel):
+    """What came of taking a write back."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "example": {"ok": True, "path": "a.py", "text": "a.py is as it was before", "call": _CALL["call"]}
+        },
+    )
+
+    ok: bool
+    """False: nothing was; the text says why."""
+    path: str
+    text: str
+    call: str
+    """The call that wrote it."""
+
+
 class ToolResultBody(BaseModel):
     """What came of a call that the client did."""
 
