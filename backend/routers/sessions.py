@@ -12,7 +12,6 @@ from fastapi import Path as PathParameter
 from backend.dependencies import AgentContextManagerDep, App, ApprovalsDep, ConversationsDep, Session, SessionManagerDep
 from backend.problems import NoImage, answers
 from backend.routers.session_views import (
-    MOST_KEY,
     Fork,
     HistoryPage,
     NewSession,
@@ -20,12 +19,11 @@ from backend.routers.session_views import (
     SessionPage,
     SessionView,
     Todos,
-    WaitingView,
     found_page,
     history_page,
     session_view,
-    waiting_view,
 )
+from backend.routers.turn_views import MOST_KEY, WaitingView, waiting_view
 from infrastructure.conversation.images import media_type
 from infrastructure.sessions.errors import UnknownSession
 from infrastructure.sessions.manager import AsyncSessionManager

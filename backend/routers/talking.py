@@ -10,7 +10,7 @@ from backend.chunks import ChunkStream
 from backend.dependencies import App, ApprovalsDep, ConversationsDep, Door, Session
 from backend.problems import answers
 from backend.routers.commands import SessionCommands
-from backend.routers.session_views import (
+from backend.routers.turn_views import (
     MOST_KEY,
     TURN_EXAMPLE,
     NewMessage,
