@@ -63,6 +63,7 @@ from infrastructure.sessions.errors import (
     SessionExists,
     UnknownSession,
 )
+from infrastructure.sessions.errors import KeyReused as SessionKeyReused
 from infrastructure.sessions.rulebook import UnknownRule
 from infrastructure.sessions.waiting import ApprovalsClosed
 from infrastructure.storage.errors import DiskFull, StorageError
@@ -125,6 +126,7 @@ STATUSES: Mapping[type[Exception], int] = {
     # the session
     UnknownSession: 404,
     SessionExists: 409,
+    SessionKeyReused: 409,
     MessageTooLong: 413,
     BadSessionId: 422,
     BadMessage: 422,

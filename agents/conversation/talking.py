@@ -21,6 +21,7 @@ from agents.prompting import Prompt, load_prompt
 
 RULES = "shared/talking"
 """The prompt that every agent gets after its own."""
+_PERSON = "/person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,12 @@ class BaseAgent:
 
 def message_key(turn: str) -> str:
     """The key under which a turn's own message is written."""
-    return f"{turn}/person"
+    return f"{turn}{_PERSON}"
+
+
+def turn_of(key: str) -> str:
+    """The turn that a message under this key began; empty for any other message."""
+    return key.removesuffix(_PERSON) if key.endswith(_PERSON) else ""
 
 
 @cache

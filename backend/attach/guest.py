@@ -6,6 +6,8 @@ both share: so a guest sees the same events, in the same order, whoever holds th
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, cast
@@ -25,11 +27,14 @@ from infrastructure.workspace.errors import NotADirectory
 
 TIMEOUT_SECONDS = 30.0
 """For one answer: a holder that chooses a model asks its servers first."""
+_SILENT_SECONDS = 60.0
+"""A stream says something every 15 seconds; after so many without a word its holder is gone."""
 _RUNS = "/api/v1/runs"
 _POOL = "/api/v1/pool"
 _NOT_NOW = ("", "ShuttingDown", "NotOpenYet")
 """Why a door says 503 that will soon be another's, or open."""
 _SNAPSHOT = TypeAdapter(PoolSnapshot)
+_GONE = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 
 
 class HolderGone(Exception):
@@ -89,32 +94,48 @@ class Guest:
 
     async def pool(self) -> PoolSnapshot:
         """How the holder's pool stands. What an older holder does not tell has its default."""
-        return _SNAPSHOT.validate_python(await self._send("GET", _POOL, None, {}), strict=False)
+        return _SNAPSHOT.validate_python(await self.ask("GET", _POOL), strict=False)
 
     async def _post(
-        self, path: str, body: dict[str, object] | None, headers: dict[str, str] | None = None
+        self, path: str, body: Mapping[str, object] | None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        return await self._send("POST", f"{_RUNS}{path}", body, headers or {})
+        return await self.ask("POST", f"{_RUNS}{path}", body, headers)
 
-    async def _send(
-        self, method: str, path: str, body: dict[str, object] | None, headers: dict[str, str]
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        # Plain HTTP over loopback: no proxy of the environment is asked, and no certificates are read.
-        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=TIMEOUT_SECONDS) as client:
+        """One request, and the document that answers it."""
+        async with self._client(TIMEOUT_SECONDS) as client:
             try:
-                answer = await client.request(
-                    method,
-                    f"{self.address}{path}",
-                    json=body,
-                    headers={
-                        "Authorization": f"Bearer {self.token}",
-                        "X-Request-ID": correlation() or self.invocation,
-                        **headers,
-                    },
-                )
-            except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError) as error:
+                answer = await client.request(method, path, json=body, headers=headers)
+            except _GONE as error:
                 raise HolderGone(str(error)) from error
         return _read(answer)
+
+    async def events(
+        self, method: str, path: str, body: Mapping[str, object] | None = None
+    ) -> AsyncGenerator[tuple[str, str]]:
+        """A stream of events, each as its kind and its data, until the holder ends it."""
+        async with self._client(httpx.Timeout(TIMEOUT_SECONDS, read=_SILENT_SECONDS)) as client:
+            try:
+                async with client.stream(method, path, json=body, headers={"Accept": "text/event-stream"}) as answer:
+                    if not answer.is_success:
+                        await answer.aread()
+                        _read(answer)
+                    async with aclosing(_events(answer.aiter_bytes())) as events:
+                        async for event in events:
+                            yield event
+            except _GONE as error:
+                raise HolderGone(str(error)) from error
+
+    def _client(self, timeout: httpx.Timeout | float) -> httpx.AsyncClient:
+        """Plain HTTP over loopback: no proxy of the environment is asked, and no certificates are read."""
+        headers = {"Authorization": f"Bearer {self.token}", "X-Request-ID": correlation() or self.invocation}
+        return httpx.AsyncClient(base_url=self.address, headers=headers, trust_env=False, verify=False, timeout=timeout)
 
 
 def _as_here(refused: HolderRefused, spec: TaskSpec) -> Exception:
@@ -164,6 +185,17 @@ def _read(answer: httpx.Response) -> dict[str, Any]:
         str(document.get("detail") or document.get("title") or answer.reason_phrase),
         str(document.get("hint") or ""),
     )
+
+
+async def _events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[tuple[str, str]]:
+    """Server-sent events as our door sends them: one line of data, which only a line feed ends."""
+    held = b""
+    async for piece in pieces:
+        *frames, held = (held + piece).split(b"\n\n")
+        for frame in frames:
+            named = {name: value for name, _, value in (line.partition(b": ") for line in frame.split(b"\n"))}
+            if b"event" in named:
+                yield named[b"event"].decode(), named.get(b"data", b"").decode()
 
 
 def _class_of(document: dict[str, Any]) -> str:

@@ -90,6 +90,8 @@ def _print(measured: Benchmark, terminal: Terminal) -> None:
         f"writes {measured.decode_tokens_per_second:,.1f} tokens/s alone, the first after "
         f"{measured.first_token_seconds:.2f} s"
     )
+    if measured.fitted:
+        terminal.print_data(measured.fitted)
     reading = _table("prompt tokens", "seconds", "tokens/s")
     for each in measured.prefill:
         reading.add_row(f"{each.prompt_tokens:,}", f"{each.seconds:.2f}", f"{each.tokens_per_second:,.0f}")

@@ -3,23 +3,25 @@
 import asyncio
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from agents.conversation.router import NoSuchAgent
-from backend.bootstrap import Application
+from backend.attach.guest import HolderRefused
 from backend.cli.brief import call_line
 from backend.cli.console import Terminal, open_terminal
 from backend.cli.conversing import Chat
 from backend.cli.errors import ENVIRONMENT, FAILED, INTERRUPTED, NEEDS_INPUT, Refused, explain
+from backend.cli.hosting import Host
+from backend.cli.joining import at_the_engine
 from backend.cli.options import NO_OPTIONS, Common, OutputOption, again, settings_of
 from backend.cli.person import Person
 from backend.cli.picking import last_of, named_session, print_sessions, stored_sessions, summary
 from backend.cli.scripted import InputLines
-from backend.cli.seating import UNHELD, open_seat
+from backend.cli.seating import UNHELD
 from backend.cli.slashes import greet, message_of, obey
 from backend.cli.speaking import document_of
 from backend.cli.talking import Ending
@@ -28,7 +30,7 @@ from infrastructure.config.settings import Settings
 from infrastructure.conversation.errors import ConversationError, SessionBusy
 from infrastructure.sessions.approvals import ApprovalError
 from infrastructure.sessions.errors import SessionError
-from infrastructure.storage.lock import Holder
+from infrastructure.storage.directory import DataDirectory
 from infrastructure.transport.errors import OllamaError
 from infrastructure.workflow.lanes import NoModel
 
@@ -36,7 +38,7 @@ VERB = "chat"
 TERMINATED = 128 + signal.SIGTERM
 _LISTED = 50
 _CODES = {"done": 0, "failed": FAILED, "cancelled": INTERRUPTED, "waiting": NEEDS_INPUT, "left": NEEDS_INPUT}
-_TAKEN = (ConversationError, SessionError, ApprovalError, NoSuchAgent, Refused)
+_TAKEN = (ConversationError, SessionError, ApprovalError, NoSuchAgent, Refused, HolderRefused)
 """Errors that a chat says and goes on after."""
 
 
@@ -112,25 +114,30 @@ async def _chat(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
 
 
 async def _held(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
-    async with open_seat(settings, VERB, terminal, refuse=_no_guest) as seat:
-        app = seat.application
-        assert app is not None  # a guest is refused before this
-        talk = await _opened(asked, app, terminal)
-        if asked.once is not None:
-            return await _once(talk, asked)
-        return await (_converse(talk, asked) if talk.person is not None else _read_messages(talk, asked))
+    talks: list[Chat] = []
+
+    async def talk(host: Host) -> int:
+        wanted = replace(asked, session=talks[-1].session or None, agent=None) if talks else asked
+        talks.append(await _opened(wanted, host, settings, terminal))
+        return await _talked(talks[-1], asked)
+
+    def gone(who: str) -> None:
+        session = talks[-1].session if talks else ""
+        if not terminal.interactive or asked.once is not None:
+            hint = f"See how it went: corral chat {session}{asked.again}" if session else "Say it again."
+            raise Refused(f"{who}, which held the engine, is gone", hint, ENVIRONMENT)
+        terminal.say(f"{who} is gone; what was not answered goes on below, or was not said", "yellow")
+
+    return await at_the_engine(settings, VERB, terminal, talk, gone)
 
 
-def _no_guest(who: str, holder: Holder) -> Refused:
-    """Sessions belong to the engine's process, so nobody is a guest with one."""
-    if holder.verb == "serve":
-        hint = f"Talk to it at {holder.address}, or end it first." if holder.address else "End it first."
-    else:
-        hint = "Wait until it is over, end it, or take another --data for sessions of their own."
-    return Refused(f"the engine of this data directory is held by {who}", hint, ENVIRONMENT)
+async def _talked(talk: Chat, asked: _Asked) -> int:
+    if asked.once is not None:
+        return await _once(talk, asked)
+    return await (_converse(talk, asked) if talk.person is not None else _read_messages(talk, asked))
 
 
-async def _opened(asked: _Asked, app: Application, terminal: Terminal) -> Chat:
+async def _opened(asked: _Asked, host: Host, settings: Settings, terminal: Terminal) -> Chat:
     """The conversation that was asked for.
 
     Raises:
@@ -141,37 +148,37 @@ async def _opened(asked: _Asked, app: Application, terminal: Terminal) -> Chat:
     workspace = str(asked.folder or await asyncio.to_thread(Path.cwd))
     record = None
     if asked.session is not None:
-        record = await named_session(app, asked.session)
+        record = await named_session(host.sessions, asked.session)
         if asked.folder is not None and record.workspace != str(asked.folder):
             raise Refused(
                 f"session {record.session} works in {record.workspace or 'no folder'}, not in {asked.folder}",
                 "Leave --repo out, or begin a session there: --new --repo DIR.",
             )
     elif at_prompt and not asked.new:
-        record = await last_of(app, workspace)
+        record = await last_of(host.sessions, workspace)
     talk = Chat(
-        app,
+        host,
         terminal,
         workspace=workspace,
         session=record,
-        person=_at_terminal(app) if terminal.interactive else None,
+        person=_at_terminal(settings) if terminal.interactive else None,
         output=asked.output,
         quiet=asked.quiet,
         unattended=asked.once is None and not terminal.interactive,
     )
     if asked.agent is not None:
         await talk.use_agent(asked.agent)
-    if app.settings.sandbox.level == "none":
+    if await host.turns.is_unheld():
         terminal.warn(UNHELD)
     if talk.workspace and not await asyncio.to_thread(Path(talk.workspace).is_dir):
         terminal.warn(f"{talk.workspace}, where this session works, is not there")
     return talk
 
 
-def _at_terminal(app: Application) -> Person:
+def _at_terminal(settings: Settings) -> Person:
     from backend.cli.lining import AtTerminal, LineHistory  # noqa: PLC0415 - only who types needs it
 
-    return AtTerminal(LineHistory(app.directory.chat_history))
+    return AtTerminal(LineHistory(DataDirectory(settings.paths.data).chat_history))
 
 
 # ---------------------------------------------------------------------------------------------- at a terminal
@@ -203,7 +210,7 @@ async def _converse(talk: Chat, asked: _Asked) -> int:
         except _TAKEN as error:
             known = explain(error)
             terminal.problem(known.message, known.hint)
-            if isinstance(error, SessionBusy):
+            if isinstance(error, SessionBusy) or getattr(error, "error_class", "") == SessionBusy.__name__:
                 ending = await talk.see()
     if talk.session:
         left = "; its question stays open" if ending is not None and ending.status == "left" else ""

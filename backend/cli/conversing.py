@@ -15,12 +15,10 @@ from backend.cli.speaking import Spoken
 from backend.cli.talking import Ending, Turn
 from infrastructure.conversation.saying import Said
 from infrastructure.sessions.errors import BadMessage
-from infrastructure.workflow.lanes import choose_model
-from infrastructure.workflow.standalone import offer_of
 
 if TYPE_CHECKING:
-    from backend.bootstrap import Application
     from backend.cli.console import Terminal
+    from backend.cli.hosting import Host
     from backend.cli.person import Person
     from backend.cli.tokens import Output
     from infrastructure.sessions.records import SessionRecord
@@ -33,7 +31,7 @@ class Chat:
 
     def __init__(
         self,
-        app: Application,
+        host: Host,
         terminal: Terminal,
         *,
         workspace: str,
@@ -43,7 +41,7 @@ class Chat:
         quiet: bool = False,
         unattended: bool = False,
     ) -> None:
-        self.app, self.terminal = app, terminal
+        self.host, self.terminal = host, terminal
         self.output: Output = output
         self.person = person
         self._unattended = unattended
@@ -55,14 +53,16 @@ class Chat:
     # ------------------------------------------------------------------------------------ who and where
     async def record(self) -> SessionRecord | None:
         """The session; None where nothing was said yet."""
-        return await self.app.sessions.load(self.session) if self.session else None
+        return await self.host.sessions.load(self.session) if self.session else None
 
     async def agent(self) -> str:
         """Who gets the next message."""
         if self._wanted:
             return self._wanted
-        spoke = (await self.app.agent_contexts.get_or_create(self.session)).agent if self.session else ""
-        return spoke if spoke in self.app.conversations.router else str(AgentType.ORCHESTRATOR)
+        record = await self.record()
+        spoke = record.agent if record is not None else ""
+        known = spoke and any(each.name == spoke for each in await self.host.turns.agents())
+        return spoke if known else str(AgentType.ORCHESTRATOR)
 
     async def use_agent(self, name: str) -> None:
         """Have this agent get the next message.
@@ -70,11 +70,11 @@ class Chat:
         Raises:
             NoSuchAgent: there is none of this name.
         """
-        router = self.app.conversations.router
-        if name not in router:
-            raise NoSuchAgent(name, router.names)
+        names = tuple(each.name for each in await self.host.turns.agents())
+        if name not in names:
+            raise NoSuchAgent(name, names)
         if self.session:
-            await self.app.agent_contexts.switch_agent(self.session, name, by="person")
+            await self.host.turns.switch(self.session, name)
         else:
             self._wanted = name
 
@@ -94,36 +94,27 @@ class Chat:
         """
         if not self.session:
             agent = await self.agent()
-            record = await self.app.sessions.create(
-                title=shortened(text, _TITLE), workspace=self.workspace, agent=agent
-            )
+            record = await self.host.sessions.begun(shortened(text, _TITLE), self.workspace, agent)
             self.session, self._wanted = str(record.session), ""
         try:
-            await self.app.conversations.begin(self.session, Said(text, unattended=self._unattended))
+            return await self.see(Said(text, unattended=self._unattended)) or Ending()
         except BadMessage as error:
             raise Refused(str(error), "Say less at once; what is in a file an agent can read.") from None
-        return await self.see() or Ending()
 
-    async def see(self) -> Ending | None:
-        """See the session's open turn to its end or rest; None where none is open."""
+    async def see(self, said: Said | None = None) -> Ending | None:
+        """See the turn that this begins, or the open one, to its end or rest; None where none is open."""
         if not self.session:
             return None
         spoken = Spoken(self.terminal, self.output, quiet=self._quiet)
-        return await Turn(self.app, self.session, spoken, self.terminal, self.person).see()
+        return await Turn(self.host, self.session, spoken, self.terminal, self.person).see(said)
 
     async def check_model(self) -> None:
-        """Return when the model of who gets the next message is there.
+        """Return when the model of who gets the next message is there; a guest leaves that to the holder.
 
         Raises:
             NoServerAvailable, ModelNotFound, NoModel: it is not.
         """
-        name = await self.agent()
-        settings = self.app.settings
-        lane = self.app.conversations.router.profile(name).lane or settings.roles.get(name) or settings.model
-        if lane:
-            await self.app.pool.show(lane)
-        else:
-            choose_model([offer_of(model) for model in await self.app.pool.models()])
+        await self.host.turns.check_model(await self.agent())
 
     # ------------------------------------------------------------------------------------ telling
     def tell(self, text: str, style: str = "") -> None:

@@ -7,6 +7,7 @@ where it tells them; what all streams do together is measured here.
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -23,8 +24,12 @@ from infrastructure.transport.window import SMALLEST_WINDOW
 
 WORTH = 1.15
 """More at once pay while all together get so much faster."""
-_SHORT, _LONG, _LITTLE = 512, 2048, 48
-"""Tokens of prompts, about."""
+_SHORT, _LONG = 512, 2048
+"""Tokens of prompts, about, where the window holds them."""
+_LITTLE = 48
+"""Words of the prompts that answers follow, at most."""
+_FEW = 16
+"""Words by which is found how many tokens one is: of some models one, of those that count bytes five."""
 _FIRST_WINDOW, _DOUBLINGS = 4096, 8
 _FILLED, _WHOLE = 0.85, 0.97
 """How much of a window the prompt that tries it takes, and how much of the prompt must have been read."""
@@ -73,8 +78,36 @@ class Benchmark:
     decode_tokens_per_second: float
     first_token_seconds: float
     levels: tuple[Level, ...]
+    fitted: str
+    """What was measured with less than usual, for the window holds no more; empty where nothing was."""
     advice_at_once: int
     advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What a prompt comes to: tokens without a word of filler, and for each word."""
+
+    fixed: int
+    a_word: float
+
+    def words(self, tokens: float) -> int:
+        """The words with which a prompt is so many tokens at most; none where it is more without any."""
+        return max(0, int((tokens - self.fixed) / self.a_word))
+
+    def tokens(self, words: int) -> int:
+        """The tokens of a prompt of so many words, about."""
+        return self.fixed + math.ceil(self.a_word * words)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What is asked in a window. `prompts` and `answer` are tokens, `little` the words of the prompts of answers."""
+
+    prompts: tuple[int, ...]
+    little: int
+    answer: int
+    fitted: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +138,18 @@ async def measure(
     load_seconds = time.perf_counter() - began
     here = next((each for each in await client.ps() if canonical(each.name) == canonical(lane.model)), None)
     window = (here.context_length if here else None) or lane.num_ctx or SMALLEST_WINDOW
+    scale = await bench.scale(_FEW)
+    sizes = sizes_in(window, scale, tokens)
+    if sizes.fitted:
+        tell(sizes.fitted)
     prefill: list[Prefill] = []
-    for length in dict.fromkeys((min(_SHORT, window // 4), min(_LONG, window // 2))):
+    for length in sizes.prompts:
         tell(f"reading {length:,} tokens")
-        prefill.append(await bench.prefill(length))
+        prefill.append(await bench.prefill(scale.words(length)))
     levels: list[Level] = []
     for at_once in _powers(most):
-        tell(f"writing {tokens:,} tokens, {at_once} at once")
-        levels.append(await bench.level(at_once, min(tokens, window // 2)))
+        tell(f"writing {sizes.answer:,} tokens, {at_once} at once")
+        levels.append(await bench.level(at_once, sizes.little, sizes.answer))
     best, said = advise(levels)
     return Benchmark(
         server=client.server.label,
@@ -124,9 +161,23 @@ async def measure(
         decode_tokens_per_second=levels[0].stream_tokens_per_second,
         first_token_seconds=levels[0].first_token_seconds,
         levels=tuple(levels),
+        fitted=sizes.fitted,
         advice_at_once=best,
         advice=said,
     )
+
+
+def sizes_in(window: int, scale: Scale, tokens: int) -> Sizes:
+    """What a window holds: two prompts of which the longer takes half of it, and answers that end before its end."""
+    wanted = (min(_SHORT, window // 4), min(_LONG, window // 2))
+    prompts = tuple(dict.fromkeys(max(scale.fixed, length) for length in wanted))
+    little = min(_LITTLE, scale.words(window // 2))
+    answer = max(1, min(tokens, window // 2, window - scale.tokens(little)))
+    less = [f"{_and(prompts)} tokens read instead of {_and((_SHORT, _LONG))}"] if prompts != (_SHORT, _LONG) else []
+    if answer < tokens:
+        less.append(f"{answer:,} written instead of {tokens:,}")
+    fitted = f"the window of {window:,} tokens holds no more: {', '.join(less)}" if less else ""
+    return Sizes(prompts, little, answer, fitted)
 
 
 def advise(levels: Sequence[Level]) -> tuple[int, str]:
@@ -167,17 +218,17 @@ async def windows(
         OllamaError: one of the first, short calls failed.
     """
     bench = _Bench(client, lane)
-    short = await bench.read(_SHORT)
-    a_word = max(0.1, (await bench.read(2 * _SHORT) - short) / _SHORT)
+    scale = await bench.scale(_FEW)
+    scale = await bench.scale(max(_FEW, min(2 * _SHORT, scale.words(window // 2))))
     sizes = [size for size in (_FIRST_WINDOW << power for power in range(_DOUBLINGS)) if size < window]
     for size in (*sizes, window):
-        words = int(_FILLED * size / a_word)
+        words = scale.words(_FILLED * size)
         tell(f"reading {_FILLED * size:,.0f} tokens in a window of {size:,}")
         try:
             read = await bench.read(words)
         except OllamaError:
             return  # it is longer than what works: that is what was to be found out
-        if read < _WHOLE * (short + a_word * (words - _SHORT)):
+        if read < _WHOLE * scale.tokens(words):
             return
         yield size
 
@@ -190,9 +241,14 @@ class _Bench:
         self._client, self._lane = client, lane
         self._number = time.time_ns()
 
-    async def prefill(self, length: int) -> Prefill:
+    async def scale(self, words: int) -> Scale:
+        """What a prompt comes to, by one without a word and one of so many."""
+        fixed = await self.read(0)
+        return Scale(fixed, max(0.1, (await self.read(words) - fixed) / words))
+
+    async def prefill(self, words: int) -> Prefill:
         """The best of a few, each with a prompt that no cache knows."""
-        tried = [(await self._stream(length, 1)).metrics for _ in range(_TRIES)]
+        tried = [(await self._stream(words, 1)).metrics for _ in range(_TRIES)]
         best = max(tried, key=lambda metrics: _rate(metrics.prompt_tokens, metrics.prompt_ns))
         return Prefill(
             prompt_tokens=best.prompt_tokens,
@@ -204,11 +260,11 @@ class _Bench:
         """The tokens of a prompt of so many words, as the server counts what it read."""
         return (await self._stream(words, 1)).metrics.prompt_tokens
 
-    async def level(self, at_once: int, tokens: int) -> Level:
+    async def level(self, at_once: int, words: int, tokens: int) -> Level:
         """So many streams beside each other."""
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._stream(_LITTLE, tokens)) for _ in range(at_once)]
+            tasks = [group.create_task(self._stream(words, tokens)) for _ in range(at_once)]
         seconds = time.perf_counter() - began
         streams = [task.result() for task in tasks]
         written = sum(stream.metrics.completion_tokens for stream in streams)
@@ -224,12 +280,13 @@ class _Bench:
             waited=sum(stream.metrics.slot_wait_ns / 1e9 >= WAIT_SECONDS for stream in streams),
         )
 
-    async def _stream(self, length: int, tokens: int) -> _Stream:
+    async def _stream(self, words: int, tokens: int) -> _Stream:
+        """A prompt of so many words, answered by so many tokens."""
         self._number += 1
-        words = " ".join(_FILLER[(self._number + place) % len(_FILLER)] for place in range(length))
+        filler = " ".join(_FILLER[(self._number + place) % len(_FILLER)] for place in range(words))
         request = ChatRequest(
             model=self._lane.model,
-            messages=(Message("user", f"{self._number} {words}\n{_TASK}"),),
+            messages=(Message("user", f"{self._number} {filler}\n{_TASK}"),),
             options={**self.options, "num_predict": tokens, "temperature": 0},
             keep_alive=self._lane.keep_alive,
             shift=self._lane.shift,
@@ -241,6 +298,10 @@ class _Bench:
                 if chunk.final is not None:
                     metrics = chunk.final.metrics
         return _Stream(metrics, first)
+
+
+def _and(numbers: Sequence[int]) -> str:
+    return " and ".join(f"{number:,}" for number in numbers)
 
 
 def _powers(most: int) -> list[int]:

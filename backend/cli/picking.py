@@ -5,56 +5,59 @@ Owns the choice and the list. The list needs no engine: it is read beside whoeve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
-from backend.bootstrap import Application
 from backend.cli.console import Terminal
 from backend.cli.errors import Refused
+from backend.cli.hosting import Sessions
 from backend.cli.render import shortened
 from backend.cli.runs import age
 from backend.readers import open_readers
 from infrastructure.config.settings import Settings
 from infrastructure.sessions import approval_table, store
+from infrastructure.sessions.errors import UnknownSession
 from infrastructure.sessions.records import SessionRecord
 from infrastructure.storage.errors import MissingDatabase
 
-_PAGE = 500
+_PAGE = 200
 _TITLE_WIDTH = 60
 
 
-async def named_session(app: Application, asked: str) -> SessionRecord:
+async def named_session(sessions: Sessions, asked: str) -> SessionRecord:
     """The session of this id, or the only one whose id begins so.
 
     Raises:
         Refused: there is none, or there are several.
     """
-    if app.sessions.exists(asked):
-        return await app.sessions.load(asked)
-    found = [each for each in await all_sessions(app) if asked and each.session.startswith(asked)]
+    with suppress(UnknownSession):
+        return await sessions.load(asked)
+    found = [each for each in await all_sessions(sessions) if asked and each.session.startswith(asked)]
     if len(found) == 1:
-        return await app.sessions.load(found[0].session)
+        return await sessions.load(found[0].session)
     if found:
         ids = ", ".join(each.session for each in found[:3])
         raise Refused(f"several sessions begin with {asked!r}: {ids}", "Give more of its id.")
     raise Refused(f"there is no session {asked!r}", "`corral chat --list` lists them; `corral chat --new` begins one.")
 
 
-async def last_of(app: Application, workspace: str) -> SessionRecord | None:
+async def last_of(sessions: Sessions, workspace: str) -> SessionRecord | None:
     """The session of a folder that changed last."""
     before = ""
-    while page := await app.sessions.list(_PAGE, before):
+    while page := await sessions.list(_PAGE, before):
         for each in page:
             if each.workspace == workspace:
-                return await app.sessions.load(each.session)
+                return await sessions.load(each.session)
         before = page[-1].session
     return None
 
 
-async def all_sessions(app: Application) -> list[SessionRecord]:
+async def all_sessions(sessions: Sessions) -> list[SessionRecord]:
     """Every session, those that changed last first."""
     found: list[SessionRecord] = []
-    while page := await app.sessions.list(_PAGE, found[-1].session if found else ""):
+    while page := await sessions.list(_PAGE, found[-1].session if found else ""):
         found += page
     return found
 
@@ -85,7 +88,7 @@ def summary(record: SessionRecord, *, waits: bool) -> dict[str, object]:
     }
 
 
-def print_sessions(records: tuple[SessionRecord, ...], waiting: frozenset[str], terminal: Terminal) -> None:
+def print_sessions(records: Sequence[SessionRecord], waiting: frozenset[str], terminal: Terminal) -> None:
     """A line each, on stdout."""
     if not records:
         terminal.say("no sessions yet; begin one: corral chat")

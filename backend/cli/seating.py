@@ -40,7 +40,7 @@ def open_seat(
     verb: str,
     terminal: Terminal,
     sandbox: LevelName | None = None,
-    refuse: Callable[[str, Holder], Refused] | None = None,
+    refuse: Callable[[str, Holder], Exception] | None = None,
 ) -> Seat:
     """A seat at the engine that tells the person where it is.
 

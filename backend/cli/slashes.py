@@ -65,11 +65,11 @@ async def _agent(chat: Chat, rest: str) -> bool:
 
 
 async def _agents(chat: Chat, rest: str) -> bool:
-    router, current = chat.app.conversations.router, await chat.agent()
-    wide = max(len(name) for name in router.names)
-    for name in router.names:
-        mark = "*" if name == current else " "
-        chat.tell(f"{mark} {name:{wide}}  {router.profile(name).about}", "bold" if name == current else "")
+    agents, current = await chat.host.turns.agents(), await chat.agent()
+    wide = max(len(each.name) for each in agents)
+    for each in agents:
+        mark = "*" if each.name == current else " "
+        chat.tell(f"{mark} {each.name:{wide}}  {each.about}", "bold" if each.name == current else "")
     return True
 
 
@@ -77,7 +77,7 @@ async def _agents(chat: Chat, rest: str) -> bool:
 async def _undo(chat: Chat, rest: str) -> bool:
     if not chat.session:
         return _nothing_yet(chat)
-    undone = await chat.app.undoing.undo(chat.session)
+    undone = await chat.host.sessions.undo(chat.session)
     if undone.ok:
         chat.tell(undone.text, "green")
     else:
@@ -91,7 +91,7 @@ async def _history(chat: Chat, rest: str) -> bool:
     if rest and not (rest.isascii() and rest.isdigit() and int(rest)):
         chat.terminal.problem(f"/history: {rest!r} is no number of messages", "Type it as in /history 50.")
         return True
-    page = await chat.app.sessions.page(chat.session, limit=min(int(rest or _HISTORY), 10_000))
+    page = await chat.host.sessions.page(chat.session, min(int(rest or _HISTORY), 10_000))
     for each in reversed(page):
         print_message(chat, each)
     return True
@@ -135,8 +135,8 @@ async def _new(chat: Chat, rest: str) -> bool:
 
 
 async def _sessions(chat: Chat, rest: str) -> bool:
-    waiting = frozenset(each.owner for each in await chat.app.approvals.pending())
-    records = await chat.app.sessions.list(_SESSIONS)
+    waiting = await chat.host.questions.waiting()
+    records = await chat.host.sessions.list(_SESSIONS)
     if chat.output == "text":
         print_sessions(records, waiting, chat.terminal)
     else:
@@ -149,7 +149,7 @@ async def _open(chat: Chat, rest: str) -> bool:
     if not rest:
         chat.terminal.problem("/open wants a session", "Type it as in /open 01J…; /sessions lists them.")
         return True
-    chat.turn_to(await named_session(chat.app, rest))
+    chat.turn_to(await named_session(chat.host.sessions, rest))
     await greet(chat)
     ending = await chat.see()
     return ending is None or ending.status != "left"
@@ -159,7 +159,7 @@ async def _fork(chat: Chat, rest: str) -> bool:
     if not chat.session:
         return _nothing_yet(chat)
     before = chat.session
-    chat.turn_to(await chat.app.sessions.fork(before))
+    chat.turn_to(await chat.host.sessions.fork(before))
     chat.terminal.say(f"this is session {chat.session} now, a copy of {before}; /open {before} goes back")
     return True
 
@@ -171,21 +171,20 @@ async def _title(chat: Chat, rest: str) -> bool:
         record = await chat.record()
         chat.tell(record.title if record is not None and record.title else "(no title)")
         return True
-    await chat.app.sessions.update(chat.session, title=rest)
+    await chat.host.sessions.rename(chat.session, rest)
     return True
 
 
 # ------------------------------------------------------------------------------------------------- rules, the rest
 async def _rules(chat: Chat, rest: str) -> bool:
-    book = chat.app.approvals.rulebook
-    rules = await book.rules(chat.session, chat.workspace)
+    rules = await chat.host.questions.rules(chat.session, chat.workspace)
     word, _, which = rest.partition(" ")
     if word == "forget":
         number = int(which) if which.strip().isascii() and which.strip().isdigit() else 0
         if not 1 <= number <= len(rules):
             chat.terminal.problem(f"/rules forget: there is no rule {which!r}", "/rules lists them with their numbers.")
             return True
-        await book.delete(rules[number - 1].id)
+        await chat.host.questions.forget(rules[number - 1].id)
         chat.tell(f"taken back: {rules[number - 1].shown}")
         return True
     if not rules:
@@ -242,7 +241,7 @@ async def greet(chat: Chat) -> None:
         chat.terminal.say(f"a new session in {where}; /help lists the commands", "dim")
         return
     chat.terminal.say(_heading(record), "dim")
-    for each in reversed(await chat.app.sessions.page(chat.session, limit=6)):
+    for each in reversed(await chat.host.sessions.page(chat.session, 6)):
         if each.message.role in ("user", "assistant") and each.message.content.strip():
             who = "you" if each.message.role == "user" else each.agent or "agent"
             chat.terminal.say(f"  {who}: {shortened(each.message.content, 200)}", "dim")

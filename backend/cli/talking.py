@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from agents.conversation.chunks import StreamChunk
-from backend.bootstrap import Application
 from backend.cli.console import Terminal
+from backend.cli.hosting import Host
 from backend.cli.interrupts import interruptible
 from backend.cli.permitting import Answer, Permission, said_of
 from backend.cli.person import GivenUp, Person
 from backend.cli.speaking import Spoken
-from infrastructure.conversation.errors import NothingToStop
 from infrastructure.conversation.feed import RESTS
+from infrastructure.conversation.saying import Said
 from infrastructure.sessions.approvals import (
     AlreadyDecided,
     Approval,
@@ -29,9 +29,6 @@ from infrastructure.sessions.approvals import (
     DecisionRefused,
 )
 
-BY = "chat"
-"""Who decides, in approvals."""
-BY_CTRL_C = "stopped by a person"
 T = TypeVar("T")
 Status: TypeAlias = Literal["done", "failed", "cancelled", "waiting", "left"]
 
@@ -62,23 +59,32 @@ class _Elsewhere:
 class Turn:
     """Watches one turn of a session. `person` is None where nobody can be asked."""
 
-    def __init__(
-        self, app: Application, session: str, spoken: Spoken, terminal: Terminal, person: Person | None
-    ) -> None:
-        self._app, self._session = app, session
+    def __init__(self, host: Host, session: str, spoken: Spoken, terminal: Terminal, person: Person | None) -> None:
+        self._host, self._session = host, session
         self._spoken, self._terminal, self._person = spoken, terminal, person
         self._question: asyncio.Future[Any] | None = None
         self._stopped: asyncio.Task[None] | None = None
         self._pieces: list[str] = []
         self._ending = Ending()
 
-    async def see(self) -> Ending | None:
-        """Watch until the turn ends, rests with nobody to ask, or the person leaves; None where none is open."""
-        seen = False
-        follow = self._app.conversations.follow(self._session, ends_when_waiting=self._person is None)
+    async def see(self, said: Said | None = None) -> Ending | None:
+        """Watch until the turn ends, rests with nobody to ask, or the person leaves; None where none is open.
+
+        Args:
+            said: What begins the turn; None: it is the one that is open.
+
+        Raises:
+            ConversationError, SessionError, HolderRefused: nothing was said.
+            HolderGone: whoever held the engine is gone; the turn goes on with the next one.
+        """
+        seen, rests, turns = False, self._person is None, self._host.turns
+        if said is None:
+            followed = turns.follow(self._session, ends_when_waiting=rests)
+        else:
+            followed = turns.say(self._session, said, ends_when_waiting=rests)
         try:
             with interruptible(self._stop, (signal.SIGINT,)):
-                async with aclosing(follow) as chunks:
+                async with aclosing(followed) as chunks:
                     async for chunk in chunks:
                         seen = True
                         self._take(chunk)
@@ -129,8 +135,7 @@ class Turn:
         if question is not None:
             await asyncio.wait([question])  # it ends its line
         self._spoken.line("stopping the agent; Ctrl-C again ends this at once", "yellow")
-        with suppress(NothingToStop):  # it came to its end by itself
-            await self._app.conversations.cancel(self._session, BY_CTRL_C)
+        await self._host.turns.cancel(self._session)
 
     # ------------------------------------------------------------------------------------ asking
     async def _asked(self, chunk: StreamChunk) -> bool:
@@ -145,8 +150,8 @@ class Turn:
         return False
 
     async def _permit(self, chunk: StreamChunk, person: Person) -> bool:
-        asked = await self._app.approvals.get(chunk.approval)
-        permission = Permission(asked, self._app.approvals.rulebook, person, self._terminal)
+        asked = await self._host.questions.get(chunk.approval)
+        permission = Permission(asked, self._host.questions, person, self._terminal)
         while asked.state is ApprovalState.PENDING and self._stopped is None:
             self._spoken.line("")
             answer = await self._unless_answered(asked, permission.ask())
@@ -163,14 +168,7 @@ class Turn:
     async def _decide(self, asked: Approval, answer: Answer) -> bool:
         """Hand the answer over; False where it has to be given anew."""
         try:
-            await self._app.approvals.decide(
-                asked.id,
-                answer.decision,
-                by=BY,
-                nonce=asked.nonce,
-                scope=answer.scope,
-                patterns=answer.patterns,
-            )
+            await self._host.questions.decide(asked, answer.decision, answer.scope, answer.patterns)
         except DecisionRefused as refused:
             self._terminal.problem(str(refused), refused.hint)
             return False
@@ -181,7 +179,6 @@ class Turn:
         else:
             if said := said_of(answer):
                 self._spoken.line(f"  {said}", "dim")
-        await self._app.conversations.resume(self._session)
         return True
 
     async def _stand_in(self, chunk: StreamChunk, person: Person) -> bool:
@@ -193,7 +190,7 @@ class Turn:
         if typed is None:
             return False
         text, ok = typed
-        await self._app.conversations.submit_tool_result(self._session, chunk.call, text, ok)
+        await self._host.turns.submit(self._session, chunk.call, text, ok)
         return True
 
     async def _result(self, person: Person) -> tuple[str, bool] | None:
@@ -209,7 +206,7 @@ class Turn:
 
     async def _unless_answered(self, asked: Approval, question: Awaitable[Answer | None]) -> Answer | _Elsewhere | None:
         """The answer; `_Elsewhere` where somebody else gives one meanwhile, or the turn is stopped."""
-        elsewhere = asyncio.ensure_future(self._app.approvals.wait(asked.id))
+        elsewhere = asyncio.ensure_future(self._host.questions.decided(asked.id))
         elsewhere.add_done_callback(lambda _: None if self._question is None else self._question.cancel())
         try:
             return await self._interruptible(question)

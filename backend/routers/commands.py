@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from backend.bootstrap import Application
 from backend.routers.approval_views import DecisionBody
-from backend.routers.session_views import MOST_KEY, NewMessage, ToolResultBody
+from backend.routers.turn_views import MOST_KEY, NewMessage, ToolResultBody
 from infrastructure.sessions.approvals import UnknownApproval
 
 BY_SOCKET = "websocket"

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from agents.conversation.talking import turn_of
 from backend.dependencies import SESSION_EXAMPLE
-from backend.routers.approval_views import ApprovalView, approval_view, plain
-from infrastructure.conversation.calls import CallRecord, CallState
-from infrastructure.conversation.saying import Said
-from infrastructure.sessions.approvals import Approval
+from backend.routers.approval_views import plain
 from infrastructure.sessions.records import Found, SessionRecord, StoredMessage
+from infrastructure.storage.run_record import RequestKey
 from infrastructure.tools.client import ClientTool, client_tools
 from infrastructure.tools.local import local_tools
 
@@ -51,17 +50,9 @@ _MESSAGE: dict[str, JsonValue] = {
     "tool_call_id": None,
     "ok": True,
     "upto": 0,
+    "turn": "",
     "at": "2026-01-05T10:00:04Z",
 }
-_CALL: dict[str, JsonValue] = {
-    "call": "0199c0df0a1b-3-0",
-    "turn": "0199c0df-0a1b-7c2d-9e3f-4a5b6c7d8e9f",
-    "tool": "open_tab",
-    "arguments": {"path": "cli.py"},
-}
-MOST_KEY = 200
-"""Characters of the name that a client may give its request."""
-TURN_EXAMPLE = "0199c0df-0a1b-7c2d-9e3f-4a5b6c7d8e9f"
 
 
 class SettingsBody(BaseModel):
@@ -109,6 +100,13 @@ class NewSession(BaseModel):
         if workspace and not Path(workspace).is_absolute():
             raise ValueError("send the whole path")
         return workspace
+
+    def request(self, key: str) -> RequestKey | None:
+        """The request, under the name that the client gave it; None where it gave none."""
+        if not key:
+            return None
+        asked = {"title": self.title, "workspace": self.workspace, "agent": self.agent}
+        return RequestKey.of(key, {**asked, "settings": self.settings.changes()})
 
 
 class SessionChange(BaseModel):
@@ -209,6 +207,8 @@ class MessageView(BaseModel):
     """Of a result: whether the tool did what it was asked for."""
     upto: int
     """Of a summary: the number of the last message that it stands for."""
+    turn: str
+    """Of a person's message: the turn that it began; empty where it began none, as the word of an undo."""
     at: datetime
 
 
@@ -235,75 +235,6 @@ class Todos(BaseModel):
     todos: tuple[str, ...]
 
 
-class ClientCallView(BaseModel):
-    """A call that the client is to do."""
-
-    model_config = ConfigDict(frozen=True, json_schema_extra={"example": _CALL})
-
-    call: str
-    turn: str
-    tool: str
-    arguments: dict[str, JsonValue]
-
-
-class WaitingView(BaseModel):
-    """What a session waits for."""
-
-    model_config = ConfigDict(frozen=True, json_schema_extra={"example": {"approvals": [], "client_calls": [_CALL]}})
-
-    approvals: tuple[ApprovalView, ...]
-    client_calls: tuple[ClientCallView, ...]
-
-
-class NewMessage(BaseModel):
-    """What a person says."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", json_schema_extra={"example": {"text": "Add --json to this CLI.", "agent": None}}
-    )
-
-    text: str
-    images: tuple[str, ...] = ()
-    """PNG or JPEG in base64, eight and 7 MB together at most; only where the agent's model can see."""
-    agent: str | None = None
-    """Who is to answer; null: whoever spoke last."""
-    unattended: bool = False
-    """Nobody is there to be asked: tools that would ask are left out, and the answer says which."""
-
-    def said(self, key: str = "") -> Said:
-        """The message, under the name that the client gave its request."""
-        return Said(self.text, self.agent, self.unattended, key, self.images)
-
-
-class TurnView(BaseModel):
-    """The turn that a message began."""
-
-    model_config = ConfigDict(frozen=True, json_schema_extra={"example": {"turn": TURN_EXAMPLE}})
-
-    turn: str
-
-
-class ToolResultBody(BaseModel):
-    """What came of a call that the client did."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", json_schema_extra={"example": {"content": "opened", "ok": True}}
-    )
-
-    content: str
-    ok: bool = True
-
-
-class ToolResultView(BaseModel):
-    """Whether a result was taken."""
-
-    model_config = ConfigDict(frozen=True, json_schema_extra={"example": {"call": _CALL["call"], "taken": True}})
-
-    call: str
-    taken: bool
-    """False: there was one already, which stands."""
-
-
 def session_view(record: SessionRecord) -> SessionView:
     """A session as it is shown."""
     return SessionView.model_validate(record, from_attributes=True)
@@ -327,18 +258,6 @@ def history_page(messages: Sequence[StoredMessage], agent: str, limit: int) -> H
     )
 
 
-def waiting_view(approvals: Sequence[Approval], calls: Sequence[CallRecord]) -> WaitingView:
-    """What a session waits for; `calls` are all that wait, those of people among them."""
-    return WaitingView(
-        approvals=tuple(map(approval_view, approvals)),
-        client_calls=tuple(
-            ClientCallView(call=each.call, turn=each.turn, tool=each.tool, arguments=plain(each.arguments))
-            for each in calls
-            if each.state is CallState.WAITING
-        ),
-    )
-
-
 def _message(stored: StoredMessage) -> MessageView:
     message = stored.message
     return MessageView(
@@ -355,5 +274,6 @@ def _message(stored: StoredMessage) -> MessageView:
         tool_call_id=message.tool_call_id,
         ok=stored.ok,
         upto=stored.upto,
+        turn=turn_of(stored.key),
         at=stored.at,
     )

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi import Path as PathParameter
 
 from backend.dependencies import AgentContextManagerDep, App, ApprovalsDep, ConversationsDep, Session, SessionManagerDep
@@ -19,12 +19,11 @@ from backend.routers.session_views import (
     SessionPage,
     SessionView,
     Todos,
-    WaitingView,
     found_page,
     history_page,
     session_view,
-    waiting_view,
 )
+from backend.routers.turn_views import MOST_KEY, WaitingView, waiting_view
 from infrastructure.conversation.images import media_type
 from infrastructure.sessions.errors import UnknownSession
 from infrastructure.sessions.manager import AsyncSessionManager
@@ -38,19 +37,41 @@ router = APIRouter(prefix="/api/v1/sessions", tags=["sessions"])
 
 
 @router.post(
-    "", status_code=status.HTTP_201_CREATED, response_model=SessionView, responses=answers(413, 415, 422, 503, 507)
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=SessionView,
+    responses=answers(409, 413, 415, 422, 503, 507),
 )
 async def create_session(
-    sessions: SessionManagerDep, conversations: ConversationsDep, body: NewSession, request: Request, response: Response
+    sessions: SessionManagerDep,
+    conversations: ConversationsDep,
+    body: NewSession,
+    request: Request,
+    response: Response,
+    idempotency_key: Annotated[
+        str,
+        Header(
+            min_length=1,
+            max_length=MOST_KEY,
+            description="The same key and body give the same session, until it is deleted.",
+        ),
+    ] = "",
 ) -> object:
     """Begin a session. It outlives every process, until it is deleted."""
-    if body.agent:
-        conversations.router.profile(body.agent)
-    if body.workspace and not await asyncio.to_thread(Path(body.workspace).is_dir):
-        raise NotADirectory(Path(body.workspace))
-    record = await sessions.create(
-        title=body.title, workspace=body.workspace, agent=body.agent, settings=body.settings.changes()
-    )
+    named = body.request(idempotency_key)
+    record = None if named is None else await sessions.keyed(named)
+    if record is None:
+        if body.agent:
+            conversations.router.profile(body.agent)
+        if body.workspace and not await asyncio.to_thread(Path(body.workspace).is_dir):
+            raise NotADirectory(Path(body.workspace))
+        record = await sessions.create(
+            title=body.title,
+            workspace=body.workspace,
+            agent=body.agent,
+            settings=body.settings.changes(),
+            request=named,
+        )
     response.headers["Location"] = f"{request.url.path}/{record.session}"
     return session_view(record)
 

@@ -10,13 +10,14 @@ from backend.chunks import ChunkStream
 from backend.dependencies import App, ApprovalsDep, ConversationsDep, Door, Session
 from backend.problems import answers
 from backend.routers.commands import SessionCommands
-from backend.routers.session_views import (
+from backend.routers.turn_views import (
     MOST_KEY,
     TURN_EXAMPLE,
     NewMessage,
     ToolResultBody,
     ToolResultView,
     TurnView,
+    UndoneView,
     waiting_view,
 )
 from backend.sockets import SessionSocket
@@ -72,6 +73,7 @@ async def send_message(
             description="The same key and message give the same turn of the session, at any time.",
         ),
     ] = "",
+    ends_when_waiting: Annotated[bool, Query(description="Of a stream: whether it ends where the turn waits.")] = True,
 ) -> Response:
     """Say something. The turn goes on whether or not anybody watches, also after a restart."""
     said = body.said(idempotency_key)
@@ -79,7 +81,7 @@ async def send_message(
         turn = await conversations.begin(record.session, said)
         return Response(TurnView(turn=turn).model_dump_json(), status.HTTP_202_ACCEPTED, media_type="application/json")
     door.stopping.check_room()
-    _, chunks = await conversations.begin_watched(record.session, said)
+    _, chunks = await conversations.begin_watched(record.session, said, ends_when_waiting=ends_when_waiting)
 
     async def waiting() -> bytes:
         view = waiting_view(await approvals.pending(record.session), await conversations.waiting(record.session))
@@ -100,9 +102,17 @@ async def send_message(
         **answers(404, 422, 429),
     },
 )
-async def watch_turn(conversations: ConversationsDep, door: Door, record: Session) -> Response:
+async def watch_turn(
+    conversations: ConversationsDep,
+    door: Door,
+    record: Session,
+    ends_when_waiting: Annotated[
+        bool, Query(description="End also where a person or the client is waited for.")
+    ] = False,
+) -> Response:
     """Watch the turn that is open, also while it waits."""
-    stream = ChunkStream(conversations.follow(record.session), door.stopping)
+    chunks = conversations.follow(record.session, ends_when_waiting=ends_when_waiting)
+    stream = ChunkStream(chunks, door.stopping)
     return EventStreamResponse(stream.frames(), door.stopping)
 
 
@@ -157,6 +167,12 @@ async def post_result(
 async def cancel_turn(conversations: ConversationsDep, record: Session) -> None:
     """End the turn that is open. What was said so far stays; half an answer is not kept."""
     await conversations.cancel(record.session)
+
+
+@router.post("/{session}/undo", response_model=UndoneView, responses=answers(404, 409, 422, 503))
+async def undo_write(app: App, record: Session) -> object:
+    """Take back the session's last write of a file that was not; its agents are told."""
+    return UndoneView.model_validate(await app.undoing.undo(record.session), from_attributes=True)
 
 
 @router.websocket("/{session}/ws")

@@ -98,13 +98,15 @@ class MultiAgentOrchestrator:
         """
         return (await self._begun(session_id, said)).record.turn
 
-    async def begin_watched(self, session_id: str, said: Said) -> tuple[str, AsyncGenerator[StreamChunk, None]]:
-        """As `begin`, and the turn's chunks from the first one until it ends or waits. Leaving early stops nothing.
+    async def begin_watched(
+        self, session_id: str, said: Said, *, ends_when_waiting: bool = True
+    ) -> tuple[str, AsyncGenerator[StreamChunk, None]]:
+        """As `begin`, and the turn's chunks from the first until it ends, or waits. Leaving early stops nothing.
 
         Of a turn that its key began before and that is over, only the end is told.
         """
         live = await self._begun(session_id, said)
-        return live.record.turn, live.feed.follow(ends_when_waiting=True)
+        return live.record.turn, live.feed.follow(ends_when_waiting=ends_when_waiting)
 
     async def follow(self, session_id: str, *, ends_when_waiting: bool = False) -> AsyncGenerator[StreamChunk, None]:
         """The session's turn from its first chunk of this process, then the new ones; nothing where none is open."""

@@ -6,8 +6,6 @@ the turn that it began.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 
 from agents.conversation.chunks import StreamChunk
@@ -42,8 +40,7 @@ class Said:
             return None
         agent = self.agent and str(self.agent)
         asked = {"text": self.text, "agent": agent, "unattended": self.unattended, "images": self.images}
-        given = json.dumps({name: value for name, value in asked.items() if value}, sort_keys=True)
-        return RequestKey(self.key, hashlib.sha256(given.encode()).hexdigest())
+        return RequestKey.of(self.key, asked)
 
 
 def ended(record: TurnRecord) -> LiveTurn:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from infrastructure.conversation.errors import KeyReused, SessionBusy
-from infrastructure.storage.run_record import RequestKey
+from infrastructure.storage.run_record import UNNAMED, RequestKey
 from infrastructure.storage.times import Now, from_optional, from_text, to_text, utc_now
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _COLUMNS = "turn, session, state, agent, status, reason, unattended, started, ended"
 _Row = tuple[str, str, str, str, str, str, int, str, str | None]
-_UNNAMED = RequestKey("", "")
 
 
 class TurnState(StrEnum):
@@ -76,7 +75,7 @@ class TurnStore:
         Raises:
             SessionBusy: another of the session is not over.
         """
-        named = request or _UNNAMED
+        named = request or UNNAMED
         started = self._now()
 
         def work(connection: sqlite3.Connection) -> str:

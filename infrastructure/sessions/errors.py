@@ -26,6 +26,16 @@ class SessionExists(SessionError):
         super().__init__(f"session {session!r} exists already; get it, or create one with another id")
 
 
+class KeyReused(SessionError):
+    """The request's key stands for another session."""
+
+    def __init__(self, key: str, session: str) -> None:
+        self.key, self.session = key, session
+        super().__init__(
+            f"the key {key!r} began another session: {session!r}; use a new key, or ask for the same as then"
+        )
+
+
 class SessionNotLoaded(SessionError):
     """It is stored, and not in memory: what only reads memory cannot answer."""
 

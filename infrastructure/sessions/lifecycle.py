@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from typing import TypeAlias, TypeVar
 
-from agents.model import JsonValue
+from agents.model import JsonObject, JsonValue
 from infrastructure.events.catalogue import AnyEvent, SessionCreated, SessionDeleted, SessionUpdated
-from infrastructure.ids import RunId, SessionId
+from infrastructure.ids import RunId, SessionId, new_id
 from infrastructure.sessions import store
-from infrastructure.sessions.cache import SessionCache
+from infrastructure.sessions.cache import SessionCache, checked_id
 from infrastructure.sessions.checking import changed_settings, checked_title, checked_todos
 from infrastructure.sessions.errors import SessionExists, UnknownSession
 from infrastructure.sessions.forking import fork_of
@@ -24,6 +26,7 @@ from infrastructure.sessions.persistence import Persistence
 from infrastructure.sessions.ports import SessionLog
 from infrastructure.sessions.records import SessionRecord
 from infrastructure.storage.database import Database
+from infrastructure.storage.run_record import UNNAMED, RequestKey
 from infrastructure.storage.times import Now
 
 T = TypeVar("T")
@@ -43,12 +46,27 @@ class Lifecycle:
     def __init__(self, database: Database, log: SessionLog, cache: SessionCache, now: Now) -> None:
         self._database, self._log, self._cache, self._now = database, log, cache, now
         self._making: dict[SessionId, asyncio.Task[SessionRecord]] = {}
+        self._naming = asyncio.Lock()
 
     def making(self, session: SessionId) -> asyncio.Task[SessionRecord] | None:
         """The creation of this session that is under way, if one is."""
         return self._making.get(session)
 
-    def begin(self, record: SessionRecord) -> asyncio.Task[SessionRecord]:
+    async def keyed(self, request: RequestKey) -> SessionRecord | None:
+        """The session that this request began before; None where it is new.
+
+        Raises:
+            KeyReused: the key stands for another session.
+        """
+        session = await self._database.read(partial(store.keyed, request=request))
+        return None if session is None else (await self._cache.load(session)).record
+
+    async def begin_named(self, record: SessionRecord, request: RequestKey) -> SessionRecord:
+        """Begin a session, unless the same request has: one at a time, so that of many one begins it."""
+        async with self._naming:
+            return await self.keyed(request) or await self.begin(record, request)
+
+    def begin(self, record: SessionRecord, request: RequestKey = UNNAMED) -> asyncio.Task[SessionRecord]:
         """Begin a session.
 
         Raises:
@@ -56,7 +74,9 @@ class Lifecycle:
         """
         if record.session in self._cache or record.session in self._making:
             raise SessionExists(record.session)
-        task = self._making[record.session] = asyncio.create_task(self._create(record), name="session creation")
+        task = self._making[record.session] = asyncio.create_task(
+            self._create(record, request), name="session creation"
+        )
         return task
 
     async def change(self, session_id: str, fields: Sequence[str], change: Change) -> SessionRecord:
@@ -106,10 +126,10 @@ class Lifecycle:
         self._cache.note(record.session)
         return (await self._cache.load(record.session)).record
 
-    async def _create(self, record: SessionRecord) -> SessionRecord:
+    async def _create(self, record: SessionRecord, request: RequestKey) -> SessionRecord:
         try:
             created = SessionCreated(title=record.title, workspace=record.workspace, agent=record.agent)
-            await self._keep(record.session, created, store.inserted(record))
+            await self._keep(record.session, created, store.inserted(record, request))
             self._cache.add(LoadedSession(record))
         finally:
             del self._making[record.session]
@@ -117,6 +137,25 @@ class Lifecycle:
 
     async def _keep(self, session: SessionId, event: AnyEvent, work: store.Change) -> None:
         await self._log.keep([(RunId(session), event)], lambda connection, stored: work(connection))
+
+
+def new_record(
+    session_id: str | None, title: str, workspace: str, agent: str, settings: JsonObject, now: datetime
+) -> SessionRecord:
+    """A session that begins; under an id of its own where none is given.
+
+    Raises:
+        BadSessionId, BadChange: it cannot be kept.
+    """
+    return SessionRecord(
+        session=checked_id(new_id() if session_id is None else session_id),
+        title=checked_title(title),
+        workspace=workspace,
+        agent=agent,
+        settings=changed_settings({}, settings),
+        created=now,
+        updated=now,
+    )
 
 
 def changing(title: str | None, workspace: str | None, settings: Mapping[str, JsonValue] | None) -> Change:

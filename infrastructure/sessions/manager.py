@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Self
 from agents.conversation.ports import History
 from agents.model import JsonObject, JsonValue, Message, ToolCall
 from infrastructure.config.settings import SessionSettings
-from infrastructure.ids import SessionId, new_id
+from infrastructure.ids import SessionId
 from infrastructure.sessions import searching, store
-from infrastructure.sessions.cache import SessionCache, checked_id
-from infrastructure.sessions.checking import changed_settings, checked_message, checked_title
+from infrastructure.sessions.cache import SessionCache
+from infrastructure.sessions.checking import checked_message
 from infrastructure.sessions.errors import BadMessage, UnknownSession
 from infrastructure.sessions.images import images_of
-from infrastructure.sessions.lifecycle import Lifecycle, changing, listing_todos, to_the_end
+from infrastructure.sessions.lifecycle import Lifecycle, changing, listing_todos, new_record, to_the_end
 from infrastructure.sessions.persistence import Delayed, Strict, opened
 from infrastructure.sessions.ports import Clock, LoopClock, SessionLog
 from infrastructure.sessions.records import Draft, Found, SessionRecord, StoredMessage
 from infrastructure.storage.database import Database
 from infrastructure.storage.errors import StorageClosed
+from infrastructure.storage.run_record import RequestKey
 from infrastructure.storage.times import Now, utc_now
 
 if TYPE_CHECKING:
@@ -155,6 +156,10 @@ class AsyncSessionManager:
         await self.flush()
         return await searching.search(self._database, text, limit)
 
+    async def keyed(self, request: RequestKey) -> SessionRecord | None:
+        """The session that this request began before; None where it is new. Raises KeyReused as `create`."""
+        return await self._life.keyed(request)
+
     async def page(self, session_id: str, before: int | None = None, limit: int = 50) -> tuple[StoredMessage, ...]:
         """Messages of a session, newest first; those with a smaller number than `before` if it is given.
 
@@ -186,25 +191,20 @@ class AsyncSessionManager:
         workspace: str = "",
         agent: str = "",
         settings: JsonObject | None = None,
+        request: RequestKey | None = None,
     ) -> SessionRecord:
-        """Begin a session; durable in every mode.
+        """Begin a session; durable in every mode. A request that began one before gives that one.
 
         Raises:
             SessionExists: the id is taken.
             BadSessionId: it cannot be one.
             BadChange: the title or a setting cannot be kept.
+            KeyReused: the request's key stands for another session.
         """
         self._opened()
-        now = self._now()
-        record = SessionRecord(
-            session=checked_id(new_id() if session_id is None else session_id),
-            title=checked_title(title),
-            workspace=workspace,
-            agent=agent,
-            settings=changed_settings({}, settings or {}),
-            created=now,
-            updated=now,
-        )
+        record = new_record(session_id, title, workspace, agent, settings or {}, self._now())
+        if request is not None:
+            return await to_the_end(self._life.begin_named(record, request))
         return await asyncio.shield(self._life.begin(record))
 
     async def get_or_create(

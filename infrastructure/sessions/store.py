@@ -14,10 +14,11 @@ from typing import TypeAlias, cast
 
 from agents.model import JsonObject, Message, MessageRole, ToolCall
 from infrastructure.ids import SessionId
-from infrastructure.sessions.errors import OutOfOrder, UnknownSession
+from infrastructure.sessions.errors import KeyReused, OutOfOrder, UnknownSession
 from infrastructure.sessions.loaded import LoadedSession, as_json
 from infrastructure.sessions.pairing import open_calls
 from infrastructure.sessions.records import SessionRecord, StoredMessage
+from infrastructure.storage.run_record import UNNAMED, RequestKey
 from infrastructure.storage.times import from_text, to_text
 
 Change: TypeAlias = Callable[[sqlite3.Connection], None]
@@ -88,8 +89,23 @@ def unanswered(connection: sqlite3.Connection, session: str, upto: int) -> tuple
     return calls, spoken
 
 
-def inserted(record: SessionRecord) -> Change:
-    """Keep a new session."""
+def keyed(connection: sqlite3.Connection, request: RequestKey) -> SessionId | None:
+    """The session that this request began before; None where it is new.
+
+    Raises:
+        KeyReused: the key stands for another session.
+    """
+    sql = "SELECT session, request_sha FROM sessions WHERE request_key = ? AND request_key <> ''"
+    row: tuple[str, str] | None = connection.execute(sql, (request.key,)).fetchone()
+    if row is None:
+        return None
+    if row[1] != request.sha:
+        raise KeyReused(request.key, row[0])
+    return SessionId(row[0])
+
+
+def inserted(record: SessionRecord, request: RequestKey = UNNAMED) -> Change:
+    """Keep a new session, under the name of the request that began it if it had one."""
     values = (
         record.session,
         record.title,
@@ -102,8 +118,10 @@ def inserted(record: SessionRecord) -> Change:
         record.last,
         to_text(record.created),
         to_text(record.updated),
+        request.key,
+        request.sha,
     )
-    sql = f"INSERT INTO sessions ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    sql = f"INSERT INTO sessions ({_SESSION}, request_key, request_sha) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
     def work(connection: sqlite3.Connection) -> None:
         connection.execute(sql, values)

@@ -5,6 +5,8 @@ Owns these as values; `storage/runs.py` is the table.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -73,6 +75,16 @@ class RequestKey:
 
     key: str
     sha: str
+
+    @classmethod
+    def of(cls, key: str, asked: Mapping[str, object]) -> RequestKey:
+        """A request by what it asks for, as JSON; what is empty is as if it were not there."""
+        given = json.dumps({name: value for name, value in asked.items() if value}, sort_keys=True)
+        return cls(key, hashlib.sha256(given.encode()).hexdigest())
+
+
+UNNAMED = RequestKey("", "")
+"""Of a request without a name, as it is kept."""
 
 
 class RunChanges(TypedDict, total=False):

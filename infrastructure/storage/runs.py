@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 from infrastructure.ids import RunId
 from infrastructure.storage.run_record import (
     MOVES,
+    UNNAMED,
     AmbiguousRun,
     IllegalMove,
     KeyReused,
@@ -50,7 +51,6 @@ __all__ = [
 ]
 
 _MATCHES = 8
-_NO_REQUEST = RequestKey("", "")
 _ID = re.compile(r"[0-9A-Za-z._-]+")
 _COLUMNS = (
     "run, thread, task, repo, request_json, state, status, judge, result_json, created, started, ended, execution,"
@@ -146,7 +146,7 @@ class RunStore(RunReader):
             before = _keyed(connection, request) if request else None
             if before is not None:
                 return _exactly(connection, before)
-            _insert(connection, record, request or _NO_REQUEST)
+            _insert(connection, record, request or UNNAMED)
             return record
 
         return await self._writing.write(work)

@@ -175,6 +175,12 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE turns ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
         "CREATE UNIQUE INDEX turns_requests ON turns (session, request_key) WHERE request_key <> ''",
     ),
+    (
+        # So may the request that begins a session; the name goes when the session goes.
+        "ALTER TABLE sessions ADD COLUMN request_key TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE sessions ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
+        "CREATE UNIQUE INDEX sessions_requests ON sessions (request_key) WHERE request_key <> ''",
+    ),
 )
 
 

@@ -29,7 +29,7 @@ from h2.settings import SettingCodes, Settings
 
 from infrastructure.transport.http2_frames import BadFrame, Data, FrameCutter, GoAway
 from infrastructure.transport.http2_liveness import Liveness
-from infrastructure.transport.http2_stream import Header, Stream, StreamRefused, code_name
+from infrastructure.transport.http2_stream import Header, Stream, StreamFailed, StreamRefused, code_name
 from infrastructure.transport.http2_windows import CONNECTION_WINDOW, STREAM_WINDOW, Windows
 from infrastructure.transport.waiting import Alarm
 
@@ -91,6 +91,7 @@ class Http2Connection(asyncio.Protocol):
         Raises:
             TimeoutError: it did not come until then.
             StreamRefused: the peer did nothing with it.
+            StreamFailed: the peer gave it up alone, and may have worked on it.
             h2.exceptions.ProtocolError, httpx.TransportError: it broke, or cannot be sent.
         """
         stream = self._open(headers, body=bool(body))
@@ -100,7 +101,7 @@ class Http2Connection(asyncio.Protocol):
                 if stream.error is not None:
                     raise stream.error
                 if stream.ended:
-                    raise httpx.RemoteProtocolError("stream ended without an answer")
+                    raise StreamFailed("the stream ended without an answer")
                 await stream.changed(until)
         except BaseException:
             self.release(stream)
@@ -147,6 +148,7 @@ class Http2Connection(asyncio.Protocol):
         if not (stream.ended and stream.sent) and stream.error is None and self._alive():
             self._h2.reset_stream(stream.id, ErrorCodes.CANCEL)
             self._flush()
+        stream.fail(httpx.ReadError("the answer was closed"))
         if not self._streams:
             self._liveness.rest()
             self._alarm.stop()
@@ -278,10 +280,8 @@ class Http2Connection(asyncio.Protocol):
 
     def _on_reset(self, stream: Stream, code: int | None) -> None:
         stream.sent = True  # or as good as: the peer wants no more of it, and there is nothing left to be reset
-        if code == ErrorCodes.REFUSED_STREAM:
-            stream.fail(StreamRefused())
-        else:
-            stream.fail(httpx.RemoteProtocolError(f"HTTP/2: the server reset the stream ({code_name(code)})"))
+        reset = StreamFailed(f"the server reset the stream ({code_name(code)})")
+        stream.fail(StreamRefused() if code == ErrorCodes.REFUSED_STREAM else reset)
 
     def _on_goaway(self, goaway: GoAway) -> None:
         self._retire()

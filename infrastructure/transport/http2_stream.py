@@ -33,6 +33,16 @@ class StreamRefused(Exception):
         self.others_taken = others_taken
 
 
+class StreamFailed(httpx.RemoteProtocolError):
+    """The peer ended this stream alone, by a reset or with what is no answer.
+
+    What it did with the request before is unknown, so whoever asks again has asked twice.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"HTTP/2: {what}")
+
+
 class Source(Protocol):
     """The connection that a stream is on."""
 
@@ -100,14 +110,14 @@ class Stream(Awaited):
         return data
 
     async def aclose(self) -> None:
-        """Leave it; before its end the peer is told to stop."""
+        """Leave it; before its end the peer is told to stop, and whoever still reads gets an error."""
         self._source.release(self)
 
     # -- for its connection -------------------------------------------------------------------------
     def begin(self, head: list[Header]) -> bool:
         """The head of the answer is here; whether it is one. `h2` only looks for a status as its first line."""
         if not head or not _STATUS.fullmatch(head[0][1]):
-            self.fail(httpx.RemoteProtocolError(f"HTTP/2: no status: {head[:1]!r}"))
+            self.fail(StreamFailed(f"no status: {head[:1]!r}"))
             return False
         self.response, self.has_length = head, any(name == b"content-length" for name, _ in head)
         return True

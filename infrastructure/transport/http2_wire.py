@@ -13,7 +13,7 @@ from h2.exceptions import ProtocolError
 
 from infrastructure.transport.errors import Phase
 from infrastructure.transport.http2_connections import TRIES, Http2Connections, NoHttp2, head
-from infrastructure.transport.http2_stream import Header, Stream, StreamRefused
+from infrastructure.transport.http2_stream import Header, Stream, StreamFailed, StreamRefused
 from infrastructure.transport.wire import StaleConnection, to_the_end
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class Http2Wire:
         told(Phase.FIRST_BYTE)
         try:
             return await connection.ask(asked, ask.body or b"", until)
+        except StreamFailed:  # the connection lives, so this is no stale one
+            raise
         except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
             if since or not kept or self._connections.closed:
                 raise

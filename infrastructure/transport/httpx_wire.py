@@ -13,6 +13,7 @@ import httpx
 
 from infrastructure.transport.errors import Phase
 from infrastructure.transport.http2 import OPENED_SINCE
+from infrastructure.transport.http2_stream import StreamFailed
 from infrastructure.transport.wire import StaleConnection, to_the_end
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class HttpxWire:
         try:
             async with sending.timer:
                 return HttpxReply(await self._client.send(request, stream=True))
+        except StreamFailed:  # the connection lives, so this is no stale one
+            raise
         except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
             if fresh or sending.connected or not sending.sent or self._client.is_closed:
                 raise
@@ -85,6 +88,7 @@ class HttpxReply:
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self._pieces = cast("AsyncGenerator[bytes]", response.aiter_raw())
+        self._read = False
 
     @property
     def status(self) -> int:
@@ -97,17 +101,25 @@ class HttpxReply:
 
     async def receive(self, until: float) -> bytes:
         """See `wire.Reply.receive`."""
-        async with asyncio.timeout_at(until):
-            while (piece := await anext(self._pieces, None)) is not None:
-                if piece:
-                    return piece
-        return b""
+        self._read = True
+        try:
+            async with asyncio.timeout_at(until):
+                while (piece := await anext(self._pieces, None)) is not None:
+                    if piece:
+                        return piece
+            return b""
+        finally:
+            self._read = False
+            if self._response.is_closed:
+                await self._pieces.aclose()
 
     async def aclose(self) -> None:
         """See `wire.Reply.aclose`."""
         await to_the_end(self._close())
 
     async def _close(self) -> None:
-        # httpx's generator is closed by us: left to the garbage collector it would outlive the call.
-        await self._pieces.aclose()
+        # httpx's generator is closed by us: left to the garbage collector it would outlive the call. Not under another
+        # task that reads, though: that one is woken by the closed response, and closes it then.
+        if not self._read:
+            await self._pieces.aclose()
         await self._response.aclose()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
-from backend.cli.measuring import Level, advise
+from backend.cli.measuring import Level, Scale, advise, sizes_in, windows
+from infrastructure.config.settings import LaneSettings, ServerSettings
 from infrastructure.simulator import ModelSpec, SimulatorSettings
+from infrastructure.transport.client import OllamaClient
 from tests.cli.conftest import Corral, refused, serve
 
 
@@ -58,6 +62,18 @@ def paced() -> Iterator[str]:
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def byting() -> Iterator[str]:
+    """A server with a model to which every byte is a token."""
+    model = ModelSpec(name="bytes", pieces=("one", " two", " three"), loop_to=0, tokenizer="bytes", context_length=8192)
+    yield from serve(
+        SimulatorSettings(
+            models=(model,), num_parallel=2, decode_tokens_per_second=5000, prefill_tokens_per_second=500_000,
+            load_seconds=0.0,
+        )
+    )  # fmt: skip
+
+
 def test_figures_of_a_model_for_people_and_for_programs(corral: Corral, paced: str) -> None:
     corral.server = paced
     told = corral("bench", "talker", "--tokens", "100", "--most", "4", "--json").document
@@ -75,6 +91,56 @@ def test_figures_of_a_model_for_people_and_for_programs(corral: Corral, paced: s
                                          "writing 5 tokens, 1 at once"]  # fmt: skip
     assert "at once  tokens/s in all" in done.out
     assert done.out.splitlines()[-1].startswith("1 at once pays: ")
+
+
+@pytest.mark.parametrize(
+    ("window", "scale", "tokens", "prompts", "little", "answer", "fitted"),
+    [
+        (4096, Scale(60, 1.0), 128, (512, 2048), 48, 128, ""),
+        (4096, Scale(140, 5.5), 128, (512, 2048), 48, 128, ""),
+        (1024, Scale(60, 1.0), 128, (256, 512), 48, 128, "256 and 512 tokens read instead of 512 and 2,048"),
+        (512, Scale(160, 5.5), 300, (160, 256), 17, 256, "160 and 256 tokens read instead of 512 and 2,048, 256 w"),
+        (256, Scale(180, 5.5), 128, (180,), 0, 76, "180 tokens read instead of 512 and 2,048, 76 written instead of"),
+        (256, Scale(255, 5.5), 128, (255,), 0, 1, "255 tokens read instead of 512 and 2,048, 1 written instead of"),
+    ],
+)
+def test_what_is_asked_fits_into_the_window(
+    window: int, scale: Scale, tokens: int, prompts: tuple[int, ...], little: int, answer: int, fitted: str
+) -> None:
+    sizes = sizes_in(window, scale, tokens)
+    assert (sizes.prompts, sizes.little, sizes.answer) == (prompts, little, answer)
+    assert bool(sizes.fitted) == bool(fitted)
+    assert fitted in sizes.fitted
+    assert scale.tokens(sizes.little) + sizes.answer <= window
+
+
+@pytest.mark.parametrize("window", [256, 512, 2048, 8192])
+def test_a_model_that_counts_bytes_is_measured_in_a_small_window(
+    corral: Corral, byting: str, window: int, tmp_path: Path
+) -> None:
+    corral.server = byting
+    lanes = tmp_path / "corral.toml"
+    lanes.write_text(f'[lanes.small]\nmodel = "bytes"\nnum_ctx = {window}\n')
+    told = corral("bench", "small", "--tokens", "200", "--most", "2", "--json", "--config", str(lanes)).document
+    assert told["num_ctx"] == window
+    read = [each["prompt_tokens"] for each in told["prefill"]]
+    assert read == sorted(set(read))
+    assert read[-1] <= window
+    said = f"the window of {window:,} tokens holds no more: " if window < 4096 else ""
+    assert told["fitted"][: len(said) or None] == said
+    assert [level["at_once"] for level in told["levels"]] == [1, 2]
+    assert told["decode_tokens_per_second"] > 0
+    if window == 256:
+        assert told["fitted"] in corral("bench", "small", "--most", "1", "--tokens", "200", "--config", str(lanes)).out
+
+
+async def test_a_window_is_tried_whole_though_a_word_is_many_tokens(byting: str) -> None:
+    lane = LaneSettings(model="bytes", num_ctx=2048)
+    async with (
+        aclosing(OllamaClient(ServerSettings(url=byting))) as client,
+        aclosing(windows(client, lane, 2048, tell=lambda _: None)) as tried,
+    ):
+        assert [size async for size in tried] == [2048]
 
 
 def test_what_cannot_be_measured_is_refused_with_a_way_on(corral: Corral) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from backend.bootstrap import Application, open_application
+from backend.cli import joining
+from backend.server import open_door
+from infrastructure.config.settings import Paths, ServerSettings, Settings
 from infrastructure.simulator import ModelSpec, SimulatorSettings
 from infrastructure.storage.lock import EngineLock
 from tests.cli.conftest import Corral, refused, serve
@@ -98,13 +105,65 @@ def test_session_works_in_its_own_folder(chat: Corral, tmp_path: Path):
     refused(chat("chat", listed["session"], "--once", "x", "--repo", str(tmp_path)), 2, "works in", "not in")
 
 
-def test_holder_of_the_data_directory_is_named_and_the_list_is_read_beside_it(chat: Corral):
+def test_holder_that_does_not_answer_is_named_and_the_list_is_read_beside_it(
+    chat: Corral, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(joining, "PATIENCE", 0.2)
     chat("chat", "--once", "Hello")
     with EngineLock(chat.data / "engine.lock", verb="serve") as lock:
         assert lock.try_acquire()
-        lock.announce("http://127.0.0.1:8765")
-        refused(chat("chat", "--once", "x"), 3, "`corral serve` (process", "http://127.0.0.1:8765")
+        refused(chat("chat", "--once", "x"), 3, "`corral serve` (process", "does not answer")
+        lock.announce("http://127.0.0.1:9")
+        refused(chat("chat", "--once", "x"), 3, "`corral serve` (process", "does not answer at http://127.0.0.1:9")
         assert "Hello" in chat("chat", "--list").out
+
+
+@contextmanager
+def served(chat: Corral) -> Iterator[Application]:
+    """The data directory is held by an engine with an open door, in a thread of its own."""
+    ready, apps = threading.Event(), list[Application]()
+    loop, over = asyncio.new_event_loop(), asyncio.Event()
+    settings = Settings(
+        servers=(ServerSettings(url=chat.server, slots=4),),
+        model="talker",
+        roles={"coder": "writer"},
+        paths=Paths(data=chat.data, config=chat.data / "corral.toml"),
+    )
+
+    async def serve() -> None:
+        async with open_application(settings, verb="serve") as app, open_door(app):
+            apps.append(app)
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield apps[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
+
+
+def test_chat_beside_a_server_is_its_guest(chat: Corral):
+    with served(chat) as app:
+        done = chat("chat", "--once", "What does it do?")
+        assert (done.code, done.out) == (0, "It adds.\n"), done.err
+        assert "the engine is held by `corral serve`" in done.err
+        (listed,) = chat("chat", "--list", "--json").document
+        assert app.sessions.exists(listed["session"])
+        again = chat("chat", listed["session"][:20], "--once", "And?", "--json").document
+        assert (again["text"], again["session"]) == ("As I said.", listed["session"])
+        waits = chat("chat", "--once", "Write", "--agent", "coder", "--json")
+        assert (waits.code, waits.document["status"]) == (5, "waiting")
+        assert waits.document["waits"][0]["tool"] == "write_file"
+        refused(chat("chat", "--once", "x", "--agent", "nobody"), 2, "nobody")
+        refused(chat("chat", "nothing", "--once", "x"), 2, "there is no session")
+        refused(chat("chat", waits.document["session"], "--once", "x"), 5, "waits for an answer")
+    done = chat("chat", listed["session"], "--once", "And now?")
+    assert (done.code, "guest" in done.err) == (0, False), "the engine is its own again"
 
 
 @pytest.mark.slow

@@ -12,11 +12,14 @@ import struct
 import sys
 import termios
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from backend.bootstrap import open_application
+from backend.server import open_door
+from infrastructure.config.settings import Paths, ServerSettings, Settings
 from infrastructure.simulator import Simulator
 from tests.conversation.stack import called, simulator
 
@@ -159,6 +162,55 @@ async def test_ctrl_c_at_a_question_stops_the_turn_and_does_nothing(work: Path):
         chat.process.terminate()
         assert await chat.ended() == 128 + signal.SIGTERM
         assert chat.echoes
+    assert (work / "work" / "a.py").read_text() == "x = 1\n"
+
+
+@asynccontextmanager
+async def serving(folder: Path, server: Simulator) -> AsyncIterator[None]:
+    """The engine of the chat's data directory, in this process, with an open door."""
+    settings = Settings(
+        servers=(ServerSettings(url=server.url, slots=4),),
+        model="talker",
+        paths=Paths(data=folder / "data", config=folder / "config" / "corral.toml"),
+    )
+    async with open_application(settings, verb="serve") as app, open_door(app):
+        yield
+
+
+async def test_guest_answers_by_key_undoes_stops_and_goes_on_when_the_holder_is_gone(work: Path):
+    script = simulator(WRITE, "It is written.", MUCH, time_scale=1.0, decode_tokens_per_second=400)
+    async with script as server, AsyncExitStack() as holder:
+        await holder.enter_async_context(serving(work, server))
+        async with at_terminal(work, server, "--agent", "coder") as chat:
+            await chat.shows("this joins it as a guest")
+            await chat.shows("coder>")
+            chat.type("Write it\r")
+            shown = await chat.shows(QUESTION)
+            assert "+x = 2" in shown
+            chat.type("y")
+            await chat.shows("It is written.")
+            await chat.shows("coder>")
+            assert (work / "work" / "a.py").read_text() == "x = 2\n"
+            chat.type("/undo\r")
+            await chat.shows("a.py is as it was before")
+            await chat.shows("coder>")
+            chat.type("Say much\r")
+            await chat.shows("w10 ")
+            chat.type("\x03")
+            await chat.shows("stopped; what was said so far is kept")
+            await chat.shows("coder>")
+            await holder.aclose()
+            chat.type("Are you there?\r")
+            await chat.shows("is gone")
+            await chat.shows("you: Say much")
+            await chat.shows("coder>")
+            chat.type("Are you there?\r")
+            await chat.shows("w10 ")  # half an answer is not kept, so the model says it again
+            chat.type("\x03")
+            await chat.shows("stopped; what was said so far is kept")
+            await chat.shows("coder>")
+            chat.type("\x04")
+            assert await chat.ended() == 0
     assert (work / "work" / "a.py").read_text() == "x = 1\n"
 
 

@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from agents.conversation.router import NoSuchAgent
+from backend.attach.guest import Guest
 from backend.bootstrap import Application, open_application
 from backend.cli.conversing import Chat
+from backend.cli.hosting import Host, host_of
 from backend.cli.person import GivenUp
 from backend.cli.slashes import greet, obey
+from backend.cli.visiting import host_at
+from backend.server import open_door
 from infrastructure.config.settings import Paths, ServerSettings, Settings
 from infrastructure.sessions.approvals import Approve
 from tests.cli.chatting import Answering, Screen, Scripted
 from tests.conversation.stack import called, simulator
 
+Placing: TypeAlias = "Callable[..., AbstractAsyncContextManager[Place]]"
 WRITE = called("write_file", '{"path": "a.py", "content": "x = 2"}')
 TESTS = called("run_command", '{"command": "pytest -q"}')
 
 
-class Place:
-    """A folder with a file, an application, and chats in it."""
+@pytest.fixture(params=[False, True], ids=["here", "guest"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Placing:
+    """One suite for both: the engine in this process, and at its holder's door."""
+    return lambda *turns: placed(tmp_path, *turns, guest=request.param)
 
-    def __init__(self, app: Application, work: Path) -> None:
-        self.app, self.work, self.screen = app, work, Screen()
+
+class Place:
+    """A folder with a file, an application, and chats in it, over the application or as its guests."""
+
+    def __init__(self, app: Application, host: Host, work: Path) -> None:
+        self.app, self.host, self.work, self.screen = app, host, work, Screen()
         self.person: Scripted | None = None
 
     def chat(self, *answers: Answering, session: str = "") -> Chat:
         self.person = Scripted(list(answers))
         record = self.app.sessions.get(session) if session else None
-        return Chat(self.app, self.screen.terminal, workspace=str(self.work), session=record, person=self.person)
+        return Chat(self.host, self.screen.terminal, workspace=str(self.work), session=record, person=self.person)
 
     @property
     def file(self) -> str:
@@ -41,7 +53,7 @@ class Place:
 
 
 @asynccontextmanager
-async def place(folder: Path, *turns: str) -> AsyncIterator[Place]:
+async def placed(folder: Path, *turns: str, guest: bool) -> AsyncIterator[Place]:
     work = folder / "work"
     await asyncio.to_thread(work.mkdir)
     (work / "a.py").write_text("x = 1\n")
@@ -52,11 +64,15 @@ async def place(folder: Path, *turns: str) -> AsyncIterator[Place]:
             paths=Paths(data=folder / "data", config=folder / "config" / "corral.toml"),
         )
         async with open_application(settings, verb="chat") as app:
-            yield Place(app, work)
+            if not guest:
+                yield Place(app, host_of(app), work)
+                return
+            async with open_door(app) as door:
+                yield Place(app, host_at(Guest(door.address, app.directory.token.read_text())), work)
 
 
-async def test_write_is_shown_as_a_diff_done_after_a_yes_and_undone(tmp_path):
-    async with place(tmp_path, WRITE, "Written.") as here:
+async def test_write_is_shown_as_a_diff_done_after_a_yes_and_undone(place: Placing):
+    async with place(WRITE, "Written.") as here:
         chat = here.chat("?", "d", "y")
         await chat.use_agent("coder")
         ending = await chat.say("Write it")
@@ -76,8 +92,8 @@ async def test_write_is_shown_as_a_diff_done_after_a_yes_and_undone(tmp_path):
         assert "there is nothing left to take back" in here.screen.err
 
 
-async def test_no_with_a_reason_reaches_the_model_and_changes_nothing(tmp_path):
-    async with place(tmp_path, WRITE, "Then not.") as here:
+async def test_no_with_a_reason_reaches_the_model_and_changes_nothing(place: Placing):
+    async with place(WRITE, "Then not.") as here:
         chat = here.chat("r", "", "r", "it is 1 for a reason")
         await chat.use_agent("coder")
         assert (await chat.say("Write it")).status == "done"
@@ -86,9 +102,9 @@ async def test_no_with_a_reason_reaches_the_model_and_changes_nothing(tmp_path):
         assert "The person said no: it is 1 for a reason" in said
 
 
-async def test_edited_arguments_are_what_is_done(tmp_path):
+async def test_edited_arguments_are_what_is_done(place: Placing):
     edited = '{"path": "b.py", "content": "y = 1"}'
-    async with place(tmp_path, WRITE, "Written.") as here:
+    async with place(WRITE, "Written.") as here:
         chat = here.chat("e", "{", "e", edited, "x", "e", None, "e", edited, "y")
         await chat.use_agent("coder")
         assert (await chat.say("Write it")).status == "done"
@@ -96,8 +112,8 @@ async def test_edited_arguments_are_what_is_done(tmp_path):
         assert "that is no JSON" in here.screen.err
 
 
-async def test_always_makes_the_rule_that_was_edited_and_the_next_call_is_not_asked_about(tmp_path):
-    async with place(tmp_path, WRITE, called("write_file", '{"path": "b.py", "content": "y"}'), "Both.") as here:
+async def test_always_makes_the_rule_that_was_edited_and_the_next_call_is_not_asked_about(place: Placing):
+    async with place(WRITE, called("write_file", '{"path": "b.py", "content": "y"}'), "Both.") as here:
         chat = here.chat("a", "write_file: ../*", "a", "write_file: c.py", "p", "a", "write_file: *.py", "p")
         await chat.use_agent("coder")
         assert (await chat.say("Write both")).status == "done"
@@ -112,8 +128,8 @@ async def test_always_makes_the_rule_that_was_edited_and_the_next_call_is_not_as
         assert await here.app.approvals.rulebook.rules(chat.session, chat.workspace) == ()
 
 
-async def test_dangerous_call_has_no_rule(tmp_path):
-    async with place(tmp_path, called("run_command", '{"command": "rm -rf .env"}'), "Then not.") as here:
+async def test_dangerous_call_has_no_rule(place: Placing):
+    async with place(called("run_command", '{"command": "rm -rf .env"}'), "Then not.") as here:
         chat = here.chat("a", "n")
         await chat.use_agent("coder")
         await chat.say("Remove it")
@@ -121,8 +137,8 @@ async def test_dangerous_call_has_no_rule(tmp_path):
         assert "dangerous" in here.screen.err
 
 
-async def test_answer_from_elsewhere_takes_the_question_back(tmp_path):
-    async with place(tmp_path, WRITE, "Written.") as here:
+async def test_answer_from_elsewhere_takes_the_question_back(place: Placing):
+    async with place(WRITE, "Written.") as here:
 
         async def others() -> str:
             (asked,) = await here.app.approvals.pending(chat.session)
@@ -137,8 +153,8 @@ async def test_answer_from_elsewhere_takes_the_question_back(tmp_path):
         assert here.file == "x = 2\n"
 
 
-async def test_question_that_was_left_open_is_asked_again_when_the_session_is_opened(tmp_path):
-    async with place(tmp_path, WRITE, "Written.") as here:
+async def test_question_that_was_left_open_is_asked_again_when_the_session_is_opened(place: Placing):
+    async with place(WRITE, "Written.") as here:
         chat = here.chat(None)
         await chat.use_agent("coder")
         ending = await chat.say("Write it")
@@ -151,9 +167,9 @@ async def test_question_that_was_left_open_is_asked_again_when_the_session_is_op
         assert await here.app.conversations.waiting(chat.session) == ()
 
 
-async def test_call_of_a_client_that_is_away_can_be_answered_by_hand(tmp_path):
+async def test_call_of_a_client_that_is_away_can_be_answered_by_hand(place: Placing):
     tool = {"name": "open_tab", "description": "Open.", "parameters": {"type": "object"}, "risk": "reads"}
-    async with place(tmp_path, called("open_tab", "{}"), "Seen.") as here:
+    async with place(called("open_tab", "{}"), "Seen.") as here:
         record = await here.app.sessions.create(workspace=str(here.work), settings={"client_tools": [tool]})
         chat = here.chat("r", GivenUp(), "r", "it is open", session=record.session)
         await chat.use_agent("coder")
@@ -161,8 +177,8 @@ async def test_call_of_a_client_that_is_away_can_be_answered_by_hand(tmp_path):
         assert any("it is open" in each.message.content for each in here.app.sessions.get_messages(chat.session))
 
 
-async def test_commands_say_who_speaks_what_was_said_and_what_there_is(tmp_path):
-    async with place(tmp_path, "Hello.") as here:
+async def test_commands_say_who_speaks_what_was_said_and_what_there_is(place: Placing):
+    async with place("Hello.") as here:
         chat = here.chat()
         for command in ("/undo", "/history", "/todos", "/fork", "/title", "/rules"):
             assert await obey(chat, command)

@@ -57,6 +57,7 @@ NEVER_LEAVE = {
     "LineTooLong": "becomes an UnreadableAnswer",
     "StaleConnection": "is asked once more, then becomes a ServerUnreachable",
     "StreamRefused": "becomes a StreamBroken",
+    "StreamFailed": "becomes a ServerUnreachable or a StreamBroken",
     "BadAgentFile": "leaves a custom agent out",
     "NameTaken": "leaves a custom agent out",
     "Malformed": "leaves a printed call in the text, or refuses it",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agents.model import Message
 from infrastructure.ids import RunId
 from tests.doors.house import OPEN_TAB, SESSIONS, House, problem
 
@@ -54,6 +55,15 @@ async def test_a_fork_has_the_first_messages_and_goes_its_own_way(talker: House)
     assert [each["content"] for each in await talker.history(fork["session"])] == ["Hi"]
     assert [each["content"] for each in await talker.history(session)] == ["Hi", "Hello."]
     assert problem(await talker.client.post(f"{SESSIONS}/{session}/fork", json={"upto": 99})) == (422, "BadCut")
+
+
+async def test_a_message_that_began_a_turn_says_which_and_the_word_of_an_undo_began_none(talker: House) -> None:
+    session = await talker.session()
+    answer = await talker.client.post(f"{SESSIONS}/{session}/messages", json={"text": "Hi"})
+    await talker.watched(session)
+    await talker.application.sessions.append_message(session, Message("user", "(I took it back)"), key="undo/c1")
+    turns = [each["turn"] for each in await talker.history(session)]
+    assert turns == [answer.json()["turn"], "", ""]
 
 
 async def test_the_list_of_things_to_do_is_kept_and_an_event_tells_of_it(talker: House) -> None:

@@ -36,6 +36,30 @@ async def test_without_a_stream_the_turn_begins_and_can_be_watched(writer: House
     assert kinds(await writer.watched(session)) == ["end"], "no turn is open"
 
 
+async def test_who_says_something_may_read_on_where_it_waits_and_who_watches_may_not(writer: House) -> None:
+    session = await writer.session(agent="coder")
+    path, seen = f"{SESSIONS}/{session}/messages?ends_when_waiting=false", list[Frame]()
+    async with writer.client.stream("POST", path, json={"text": "Write it"}, headers=STREAM) as answer:
+        async for frame in frames_of(answer):
+            seen.append(frame)
+            if frame.event == "approval":
+                rests = f"{SESSIONS}/{session}/stream?ends_when_waiting=true"
+                async with writer.client.stream("GET", rests, headers=STREAM) as watched:
+                    assert kinds([each async for each in frames_of(watched)]) == ["tool_call", "approval", "end"]
+                busy = await writer.client.post(f"{SESSIONS}/{session}/undo")
+                assert problem(busy) == (409, "SessionBusy")
+                approval = frame.json["approval"]
+                nonce = (await writer.application.approvals.get(approval)).nonce
+                told = {"nonce": nonce, "decision": "approve"}
+                await writer.client.post(f"/api/v1/approvals/{approval}", json=told)
+    assert kinds(seen) == ["tool_call", "approval", "tool_result", "text", "done"]
+    undone = (await writer.client.post(f"{SESSIONS}/{session}/undo")).json()
+    assert (undone["ok"], undone["path"], (writer.workspace / "a.py").exists()) == (True, "a.py", False)
+    assert undone["text"] in (await writer.history(session))[-1]["content"]  # pyright: ignore[reportOperatorIssue]
+    again = await writer.client.post(f"{SESSIONS}/{session}/undo")
+    assert (again.status_code, again.json()["ok"]) == (200, False)
+
+
 async def test_a_reader_that_leaves_stops_nothing(writer: House) -> None:
     session = await writer.session(agent="coder")
     path = f"{SESSIONS}/{session}/messages"

@@ -19,12 +19,14 @@ from hyperframe.frame import DataFrame
 from agents.model import Message
 from infrastructure.config.settings import PhaseLimits, ServerSettings
 from infrastructure.transport.client import OllamaClient
+from infrastructure.transport.connections import open_wire
 from infrastructure.transport.errors import OllamaError, Phase, PhaseTimeout, ServerUnreachable, StreamBroken
 from infrastructure.transport.http2 import Http2Transport
 from infrastructure.transport.http2_connection import Http2Connection
 from infrastructure.transport.http2_connections import Http2Connections, head
 from infrastructure.transport.http2_windows import CONNECTION_WINDOW, STREAM_WINDOW
 from infrastructure.transport.messages import ChatRequest
+from infrastructure.transport.wire import Ask
 from tests.transport.h2_server import H2Server, ServerConnection, answered, h2_server
 from tests.transport.raw_server import Exchange, raw_server
 
@@ -294,6 +296,28 @@ async def test_a_request_the_server_did_not_touch_is_sent_again(how: str) -> Non
         await client.aclose()
 
 
+@pytest.mark.parametrize("over", ["own", "httpx"])
+async def test_a_request_the_server_may_have_worked_on_is_not_sent_again(over: str) -> None:
+    """Only a refusal says that nothing was done (RFC 9113, 8.7): any other reset of one stream is for the caller."""
+
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded) and event.stream_id == 3:
+            connection.reset(3, ErrorCodes.INTERNAL_ERROR)
+        else:
+            answered(connection, event)
+
+    async with h2_server(script) as server:
+        transport = Http2Transport(idle_seconds=30) if over == "httpx" else None
+        client = OllamaClient(ServerSettings(url=server.url), transport=transport)
+        assert await text_of(client) == "ok"
+        with pytest.raises(ServerUnreachable, match="INTERNAL_ERROR"):
+            await text_of(client)
+        assert [connection.streams() for connection in server.connections] == [[1, 3]]
+        assert await text_of(client) == "ok"
+        assert [connection.streams() for connection in server.connections] == [[1, 3, 5]]
+        await client.aclose()
+
+
 async def test_a_server_that_always_refuses_is_unreachable() -> None:
     def script(connection: ServerConnection, event: Event) -> None:
         if isinstance(event, RequestReceived):
@@ -319,6 +343,23 @@ async def test_a_reset_in_the_middle_breaks_the_stream_and_keeps_what_came() -> 
             assert await first(chunks) == "x"
         assert len(server.connections) == 1
         await client.aclose()
+
+
+@pytest.mark.parametrize("over", ["own", "httpx"])
+async def test_a_stream_that_another_task_closes_tells_its_reader_at_once(over: str) -> None:
+    async with h2_server(streaming) as server:
+        transport = Http2Transport(idle_seconds=30) if over == "httpx" else None
+        wire = open_wire(ServerSettings(url=server.url), PhaseLimits(), transport)
+        never = asyncio.get_running_loop().time() + 3600
+        reply = await wire.ask(Ask("GET", "/x", None, 5, 5, never), lambda _: None, fresh=False)
+        assert await reply.receive(never) == LINE
+        reading = asyncio.ensure_future(reply.receive(never))
+        await asyncio.sleep(0)
+        await reply.aclose()
+        with pytest.raises(httpx.ReadError, match="the answer was closed"):
+            await reading
+        await server.until(lambda: server.connections[0].resets() == [1])
+        await wire.aclose()
 
 
 async def test_a_connection_that_breaks_breaks_its_streams_and_the_next_call_connects_again() -> None:

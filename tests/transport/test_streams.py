@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 import pytest
@@ -645,4 +645,25 @@ async def test_other_machines_go_through_the_proxy_of_the_environment(monkeypatc
         client = OllamaClient(ServerSettings(url="http://gpu2.invalid:11434"))
         assert await client.version() == "0.32.15"
         assert proxy.requests[0].path == "http://gpu2.invalid:11434/api/version"
+        await client.aclose()
+
+
+@pytest.mark.parametrize("transport", ["own", "httpx"])
+async def test_an_answer_that_another_task_closes_tells_its_reader_at_once(transport: Literal["own", "httpx"]) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.say(OK)
+        await exchange.chunk(line("x"))
+        await exchange.client_left()
+
+    async with raw_server(script) as server:
+        client = OllamaClient(ServerSettings(url=server.url, transport=transport))
+        call = client.chat(ASK)
+        chunks = await call.__aenter__()
+        assert (await anext(chunks)).text == "x"
+        reading = asyncio.ensure_future(anext(chunks))
+        await asyncio.sleep(0)
+        await call.__aexit__(None, None, None)
+        with pytest.raises(StreamBroken) as broken:
+            await reading
+        assert broken.value.partial.text == "x"
         await client.aclose()

@@ -241,6 +241,27 @@ test("a message whose answer got lost stays in the box, and is said once when it
   forget(/ERR_FAILED/);
 });
 
+test("a conversation whose beginning got lost is begun once when it is asked for again", async () => {
+  const page = await tab();
+  let lost = 0;
+  await page.route(/\/api\/v1\/sessions$/, async (route) => {
+    if (route.request().method() !== "POST" || lost++) return route.continue();
+    await route.fetch(); // it is begun
+    return route.abort(); // and nobody hears that
+  });
+  await page.locator("option[value=ask]").waitFor({ state: "attached" });
+  await page.fill(".box textarea", "Begun only once");
+  await page.locator(".box").getByRole("button", { name: "Send" }).click();
+  await page.locator("#notice", { hasText: "cannot be reached" }).waitFor();
+  await page.locator(".box").getByRole("button", { name: "Send" }).click();
+  await page.waitForURL(/#\/sessions\/./);
+  await page.locator(".said", { hasText: "Begun only once" }).first().waitFor();
+  await page.locator(".runs .task", { hasText: "Begun only once" }).waitFor();
+  assert.deepEqual([lost, await page.locator(".runs .task", { hasText: "Begun only once" }).count()], [2, 1]);
+  await page.close();
+  forget(/ERR_FAILED/);
+});
+
 test("a long conversation is read page by page, and the place is kept", async () => {
   const page = await tab(`#/sessions/${told.long}`);
   await page.locator(".said", { hasText: "answer 65" }).waitFor();
@@ -256,6 +277,14 @@ test("a long conversation is read page by page, and the place is kept", async ()
   }
   assert.ok(await page.getByRole("button", { name: "earlier messages" }).isHidden());
   assert.deepEqual((await read(page)).slice(0, 2), ["you: question 1", "ask: answer 1"]);
+  await page.close();
+});
+
+test("a write that was taken back is no message without an answer", async () => {
+  const page = await tab(`#/sessions/${told.undone}`);
+  await page.locator(".said", { hasText: "I took back your last write" }).waitFor();
+  await stands(page, "ready");
+  assert.ok(await page.locator(".note").isHidden());
   await page.close();
 });
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.conversation.talking import message_key
 from agents.model import Message
 from backend.bootstrap import Application, open_application
 from backend.security.codes import mint
 from backend.security.token import open_keys
 from backend.server import open_door
 from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, Settings
+from infrastructure.conversation.undoing import told
 from infrastructure.sandbox import NoSandbox, Sandbox
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
+from infrastructure.tools.journal import Undone
 from tests.conversation.stack import called
 
 ESCAPE = "\x1b[31mred\x1b[0m \u202eright to left"
@@ -75,6 +78,16 @@ class Chat:
             await sessions.append_message(record.session, Message("assistant", f"answer {number + 1}"), agent="ask")
         return str(record.session)
 
+    async def undone_session(self) -> str:
+        """A conversation that ends with the word of an undo."""
+        sessions = self.application.sessions
+        record = await sessions.create(title="Taken back")
+        await sessions.append_message(record.session, Message("user", "Write it"), key=message_key("t1"))
+        await sessions.append_message(record.session, Message("assistant", "It is written."), agent="coder")
+        undone = Undone("notes.md", True, "notes.md is as it was before", "c1")
+        await sessions.append_message(record.session, Message("user", told(undone)), key="undo/c1")
+        return str(record.session)
+
     async def client_session(self) -> str:
         """A conversation whose own program has a tool."""
         settings = {"client_tools": [CLIENT_TOOL]}
@@ -82,20 +95,27 @@ class Chat:
         return str(record.session)
 
 
+SPOKEN: Mapping[str, tuple[str, ...]] = {"ask": ASK, "coder": CODER, "universal": UNIVERSAL}
+"""What each agent says, by how many answers its conversation has."""
+_MODELS = {"ask": "talker", "coder": "worker", "universal": "client"}
+
+
 @asynccontextmanager
-async def chatting(root: Path) -> AsyncGenerator[Chat]:
+async def chatting(
+    root: Path, spoken: Mapping[str, tuple[str, ...]] = SPOKEN, tokens_per_second: float = TOKENS_PER_SECOND
+) -> AsyncGenerator[Chat]:
     """Serve on a free port; its data and the agents' folder are in `root`."""
     folder = root / "project"
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    roles = {"ask": "talker", "coder": "worker", "universal": "client"}
-    turns = {"talker": ASK, "worker": CODER, "client": UNIVERSAL}
+    roles = {agent: _MODELS[agent] for agent in spoken}
+    turns = {_MODELS[agent]: said for agent, said in spoken.items()}
     simulated = SimulatorSettings(
         models=tuple(ModelSpec(name=name, turns=said, vision=name == "talker") for name, said in turns.items()),
         load_seconds=0.0,
         num_ctx=32768,
         num_parallel=4,
         prefill_tokens_per_second=50_000.0,
-        decode_tokens_per_second=TOKENS_PER_SECOND,
+        decode_tokens_per_second=tokens_per_second,
     )
     async with Simulator(simulated) as simulator:
         settings = Settings(

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { joined } from "../../backend/web/app/sessions.js";
-import { again, fold, leavesGap, newTalk, over, partsOf, put, resultsOf, shownAlone, standing } from "../../backend/web/app/talk.js";
+import { again, fold, isUnanswered, leavesGap, newTalk, over, partsOf, put, resultsOf, shownAlone, signedLines, standing } from "../../backend/web/app/talk.js";
 
-const message = (number, more = {}) => ({ number, role: "user", agent: "", content: `m${number}`, images: [], thinking: "", tool_calls: [], tool_name: null, tool_call_id: null, ok: true, upto: 0, at: "2026-01-05T10:00:00Z", ...more });
+const message = (number, more = {}) => ({ number, role: "user", agent: "", content: `m${number}`, images: [], thinking: "", tool_calls: [], tool_name: null, tool_call_id: null, ok: true, upto: 0, turn: "", at: "2026-01-05T10:00:00Z", ...more });
 /** A page of the history, newest first. */
 const page = (numbers, { next = null, agent = "coder" } = {}) => ({ messages: numbers.map((each) => message(each)), current_agent: agent, next });
 const chunk = (kind, more = {}) => ({ kind, agent: "coder", text: "", call: "", message: 0, ok: true, ...more });
@@ -56,6 +56,28 @@ test("what was taken back is forgotten, and drawn anew", () => {
   const { gone } = talk;
   fold(talk, chunk("restarted"));
   assert.deepEqual([talk.live.text, talk.gone > gone], ["", true]);
+});
+
+test("a message has no answer where it began a turn and none is open; the word of an undo began none", () => {
+  const talk = newTalk();
+  put(talk, { ...page([1]), messages: [message(1, { turn: "t1" })] });
+  assert.ok(!isUnanswered(talk), "a turn may be open");
+  over(talk);
+  assert.ok(isUnanswered(talk));
+  put(talk, { ...page([2]), messages: [message(2, { content: "(I took back your last write: a.txt is as it was before.)" })] });
+  assert.ok(!isUnanswered(talk));
+  put(talk, { ...page([3]), messages: [message(3, { turn: "t2" })] });
+  assert.ok(isUnanswered(talk));
+  put(talk, { ...page([4]), messages: [message(4, { role: "assistant" })] });
+  assert.ok(!isUnanswered(talk));
+});
+
+test("a diff is lines with signs, and nothing of it is lost; another text is none", () => {
+  const diff = "--- a.py\n+++ a.py\n@@ -1,2 +1,2 @@\n x\n--- y\n+-z\n\n";
+  const lines = signedLines(diff);
+  assert.deepEqual(lines.map((each) => each.sign), ["", "", "@", " ", "-", "+"]);
+  assert.equal(lines.map((each) => each.text).join("\n"), diff.trimEnd());
+  for (const text of ["", "make test", "--- a.py\n+++ no diff", "first\n--- a.py\n+++ a.py\n@@ -1 +1 @@\n-x"]) assert.deepEqual(signedLines(text), []);
 });
 
 test("questions and results say what is to be asked for", () => {

@@ -26,6 +26,7 @@ async def test_conversations_in_a_browser(tmp_path: Path) -> None:
             "signin": await site.one_time_address(),
             "folder": str(site.folder),
             "long": await site.long_session(LONG),
+            "undone": await site.undone_session(),
             "client": await site.client_session(),
             "modules": str(modules),
             "chromium": chromium,

@@ -45,8 +45,8 @@ export const listSessions = ({ before = "", search = "" } = {}) =>
   get(`/api/v1/sessions?limit=50${before ? `&before=${encodeURIComponent(before)}` : ""}${search ? `&search=${encodeURIComponent(search)}` : ""}`);
 /** @param {string} session */
 export const getSession = (session) => get(sessionPath(session));
-/** @param {Record<string, unknown>} session */
-export const createSession = (session) => post("/api/v1/sessions", session);
+/** @param {Record<string, unknown>} session @param {string} key the same for the same wish, so that asking twice begins one */
+export const createSession = (session, key) => post("/api/v1/sessions", session, { "Idempotency-Key": key });
 /** @param {string} session @param {Record<string, unknown>} change */
 export const changeSession = (session, change) => post(sessionPath(session), change, {}, "PATCH");
 /** Messages, newest first. @param {string} session @param {number | null} [before] the `next` of the page before */

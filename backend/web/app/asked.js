@@ -7,11 +7,19 @@
 import { decide, postResult, readApproval } from "./api.js";
 import { fill, h, mark, say } from "./dom.js";
 import { counted, visible } from "./format.js";
-import { cutText, jsonOf } from "./messages.js";
+import { CUT, cutText, jsonOf } from "./messages.js";
+import { signedLines } from "./talk.js";
 
 /** @typedef {{failed: (error: unknown) => void, settled: () => void}} Told an answer was refused; one was taken */
 
 const SCOPES = { once: "this once", run: "in this conversation", project: "in this folder", always: "always" };
+
+/** What would be done; of a diff each line in the colour of its sign. @param {string} text @returns {HTMLElement} */
+function doneText(text) {
+  const lines = text.length > CUT ? [] : signedLines(text);
+  if (!lines.length) return cutText(text);
+  return h("pre", { class: "lines" }, ...lines.map((each) => h("span", { "data-sign": each.sign }, visible(each.text))));
+}
 
 /** The cards of all that waits. */
 export class Asked {
@@ -79,7 +87,7 @@ class Card {
     return [
       h("div", { class: "top" }, h("h2", {}, "Allow ", h("code", {}, visible(tool)), "?"), h("span", { class: "chip", "data-tone": this.dangerous ? "bad" : "warn" }, this.dangerous ? "! dangerous" : visible(danger))),
       why && h("p", { class: "dim why" }, visible(why)),
-      h("div", { class: "shown", tabindex: "0", role: "group", "aria-label": "What would be done" }, cutText(description)),
+      h("div", { class: "shown", tabindex: "0", role: "group", "aria-label": "What would be done" }, doneText(description)),
       h("details", {}, h("summary", {}, "exact arguments"), cutText(jsonOf(given))),
       this.editing,
       h("label", {}, h("span", {}, can("respond") ? "Reason, or an answer in its place" : "Reason, if you like"), this.words),

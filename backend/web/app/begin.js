@@ -1,10 +1,10 @@
 /**
- * The form that begins a conversation. Owns the session that was made for a message which could not be sent: sending it
- * again says it there.
+ * The form that begins a conversation. Owns the session that was made, or asked for, for a message which could not be sent:
+ * sending it again says it there.
  */
 
 import { sessionAddress } from "./address.js";
-import { createSession, listAgents, sendMessage } from "./api.js";
+import { createSession, listAgents, newKey, sendMessage } from "./api.js";
 import { Box } from "./box.js";
 import { fill, h } from "./dom.js";
 import { shortened, visible } from "./format.js";
@@ -14,7 +14,7 @@ export class BeginView {
   /** @param {import("./main.js").Shell} shell */
   constructor(shell) {
     this.shell = shell;
-    /** @type {{session: string, for: string} | null} */
+    /** @type {{for: string, body: Record<string, string>, key: string, session: string} | null} asked for under the key; `session` once it is there */
     this.made = null;
     this.folder = h("input", { name: "workspace", pattern: "(/|[A-Za-z]:).*", title: "the whole path, from the root", placeholder: "none: the agents only talk", list: "folders", autocomplete: "off", spellcheck: "false" });
     this.agent = h("select", { name: "agent" }, h("option", { value: "" }, "orchestrator: hands it to who fits"));
@@ -66,9 +66,11 @@ export class BeginView {
     if (!this.folder.reportValidity()) return false;
     const wanted = { workspace: this.folder.value.trim(), agent: this.agent.value };
     const asked = JSON.stringify(wanted);
-    if (this.made?.for !== asked) this.made = { session: (await createSession({ ...wanted, title: shortened(message.text, 80) })).session, for: asked };
-    await sendMessage(this.made.session, message, key);
-    location.hash = sessionAddress(this.made.session);
+    if (this.made?.for !== asked) this.made = { for: asked, body: { ...wanted, title: shortened(message.text, 80) }, key: newKey(), session: "" };
+    const { made } = this;
+    made.session ||= (await createSession(made.body, made.key)).session;
+    await sendMessage(made.session, message, key);
+    location.hash = sessionAddress(made.session);
     return true;
   }
 }

@@ -6,11 +6,11 @@ import { listRuns } from "./api.js";
 import { runAddress } from "./address.js";
 import { fill, h, mark, say } from "./dom.js";
 import { ago, shortened, visible } from "./format.js";
+import { Rail } from "./rail.js";
 import { TONES } from "./words.js";
 
 /** @typedef {{run: string, task: string, repo: string, state: string, status: string, created: string, reason: string}} Summary */
 
-const REFRESH = 3000;
 /** @type {Record<string, (run: Summary) => boolean>} */
 const FILTERS = {
   all: () => true,
@@ -48,84 +48,41 @@ export function merged(known, page) {
 }
 
 /** The list on the page. */
-export class RunList {
+export class RunList extends Rail {
   /** @param {import("./main.js").Shell} shell */
   constructor(shell) {
-    this.shell = shell;
+    const chips = Object.keys(FILTERS).map((name) => h("button", { type: "button", class: "chip", "data-filter": name, on: { click: () => this.#choose(name) } }, name));
+    super(shell, { name: "Runs", search: "Search runs", searched: "Search the runs listed", older: "older runs", below: [h("div", { class: "chips" }, ...chips)] });
+    this.chips = chips;
     /** @type {Summary[]} */
     this.runs = [];
-    /** @type {string | null | undefined} of the oldest page; null at the end, undefined before the first */
-    this.next = undefined;
-    this.selected = "";
     this.filter = "all";
     /** @type {Map<string, HTMLElement & {update: (run: Summary, now: number) => void}>} */
     this.items = new Map();
-    this.search = h("input", { type: "search", placeholder: "Search runs", "aria-label": "Search the runs listed", autocomplete: "off", on: { input: () => this.#draw() } });
-    this.chips = Object.keys(FILTERS).map((name) => h("button", { type: "button", class: "chip", "data-filter": name, on: { click: () => this.#choose(name) } }, name));
-    this.list = h("ol", { class: "runs" });
-    this.older = h("button", { type: "button", class: "more", hidden: true, on: { click: () => this.#loadOlder() } }, "older runs");
-    this.empty = h("p", { class: "empty", hidden: true });
-    this.element = h(
-      "nav",
-      { class: "rail", "aria-label": "Runs" },
-      h("div", { class: "search" }, this.search, h("kbd", { "aria-hidden": "true" }, "/")),
-      h("div", { class: "chips" }, ...this.chips),
-      this.list,
-      this.empty,
-      this.older,
-    );
-    this.timer = setInterval(() => this.refresh(), REFRESH);
-    document.addEventListener("visibilitychange", () => this.refresh());
-    this.#draw();
+    this.draw();
     this.refresh();
   }
 
-  /** Ask for the newest runs. */
-  async refresh() {
-    if (document.hidden || this.shell.signedOut) return;
-    try {
-      const page = await listRuns();
-      if (this.next === undefined) this.next = page.next;
-      this.runs = merged(this.runs, page.runs);
-      this.shell.reached();
-      this.#draw();
-    } catch (error) {
-      this.shell.problem(error, { quiet: true });
-    }
+  async readNewest() {
+    const page = await listRuns();
+    if (this.next === undefined) this.next = page.next;
+    this.runs = merged(this.runs, page.runs);
   }
 
-  /** @param {string} run */
-  select(run) {
-    this.selected = run;
-    this.#draw();
-  }
-
-  /** Move the focus along the list. @param {1 | -1} way */
-  move(way) {
-    const links = [...this.list.querySelectorAll("a")];
-    const at = links.indexOf(/** @type {any} */ (document.activeElement));
-    const from = at >= 0 ? at : links.findIndex((link) => link.getAttribute("aria-current") === "page");
-    links[Math.min(links.length - 1, Math.max(0, from + way))]?.focus();
-  }
-
-  async #loadOlder() {
-    try {
-      const page = await listRuns(this.next ?? "");
-      this.next = page.next;
-      this.runs = merged(this.runs, page.runs);
-      this.#draw();
-    } catch (error) {
-      this.shell.problem(error);
-    }
+  /** @param {string} before */
+  async readOlder(before) {
+    const page = await listRuns(before);
+    this.next = page.next;
+    this.runs = merged(this.runs, page.runs);
   }
 
   /** @param {string} name */
   #choose(name) {
     this.filter = name;
-    this.#draw();
+    this.draw();
   }
 
-  #draw() {
+  draw() {
     const now = Date.now();
     const wanted = this.runs.filter((run) => isWanted(run, this.search.value, this.filter));
     const elements = wanted.map((run) => this.#item(run, now));

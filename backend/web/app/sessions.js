@@ -6,10 +6,10 @@ import { sessionAddress } from "./address.js";
 import { listApprovals, listSessions } from "./api.js";
 import { fill, h, mark, say } from "./dom.js";
 import { ago, shortened, visible } from "./format.js";
+import { Rail } from "./rail.js";
 
 /** @typedef {{session: string, title: string, workspace: string, agent: string, last: number, updated: string}} Summary */
 
-const REFRESH = 3000;
 const SEARCH_AFTER = 250;
 
 /** The newest page put over what is known; what changed last first. @param {Summary[]} known @param {Summary[]} page */
@@ -22,10 +22,16 @@ export function joined(known, page) {
 export const titleOf = ({ title, session }) => shortened(visible(title), 120) || `conversation ${session.slice(0, 8)}`;
 
 /** The list on the page. */
-export class SessionList {
+export class SessionList extends Rail {
   /** @param {import("./main.js").Shell} shell */
   constructor(shell) {
-    this.shell = shell;
+    super(shell, {
+      name: "Conversations",
+      search: "Search conversations",
+      searched: "Search titles and messages",
+      older: "older conversations",
+      above: [h("a", { href: "#/sessions", class: "button new" }, "New conversation")],
+    });
     /** @type {Summary[]} */
     this.known = [];
     /** @type {Summary[] | null} what was looked for */
@@ -34,72 +40,32 @@ export class SessionList {
     this.excerpts = new Map();
     /** @type {Set<string>} those that wait for a person */
     this.asking = new Set();
-    /** @type {string | null | undefined} of the oldest page; null at the end, undefined before the first */
-    this.next = undefined;
-    this.selected = "";
     /** @type {any} */
     this.timer = null;
-    this.search = h("input", { type: "search", placeholder: "Search conversations", "aria-label": "Search titles and messages", autocomplete: "off", on: { input: () => this.#typed() } });
-    this.list = h("ol", { class: "runs" });
-    this.older = h("button", { type: "button", class: "more", hidden: true, on: { click: () => this.#loadOlder() } }, "older conversations");
-    this.empty = h("p", { class: "empty", hidden: true });
-    this.element = h(
-      "nav",
-      { class: "rail", "aria-label": "Conversations" },
-      h("a", { href: "#/sessions", class: "button new" }, "New conversation"),
-      h("div", { class: "search" }, this.search, h("kbd", { "aria-hidden": "true" }, "/")),
-      this.list,
-      this.empty,
-      this.older,
-    );
-    setInterval(() => this.refresh(), REFRESH);
-    document.addEventListener("visibilitychange", () => this.refresh());
-    this.#draw();
+    this.draw();
   }
 
-  /** Ask for the newest, where the list is on the page. */
-  async refresh() {
-    if (document.hidden || this.shell.signedOut || !this.element.isConnected) return;
-    try {
-      const [page, { approvals }] = await Promise.all([listSessions(), listApprovals()]);
-      if (this.next === undefined) this.next = page.next;
-      // what is not on the newest page and newer than its end was deleted
-      const end = page.sessions.at(-1)?.updated ?? "";
-      this.known = joined(page.next ? this.known.filter((each) => each.updated < end) : [], page.sessions);
-      this.asking = new Set(approvals.map((/** @type {{owner: string}} */ each) => each.owner));
-      this.shell.reached();
-      this.#draw();
-    } catch (error) {
-      this.shell.problem(error, { quiet: true });
-    }
+  get isShown() {
+    return this.element.isConnected;
   }
 
-  /** @param {string} session */
-  select(session) {
-    this.selected = session;
-    this.#draw();
+  async readNewest() {
+    const [page, { approvals }] = await Promise.all([listSessions(), listApprovals()]);
+    if (this.next === undefined) this.next = page.next;
+    // what is not on the newest page and newer than its end was deleted
+    const end = page.sessions.at(-1)?.updated ?? "";
+    this.known = joined(page.next ? this.known.filter((each) => each.updated < end) : [], page.sessions);
+    this.asking = new Set(approvals.map((/** @type {{owner: string}} */ each) => each.owner));
   }
 
-  /** Move the focus along the list. @param {1 | -1} way */
-  move(way) {
-    const links = [...this.list.querySelectorAll("a")];
-    const at = links.indexOf(/** @type {any} */ (document.activeElement));
-    const from = at >= 0 ? at : links.findIndex((link) => link.getAttribute("aria-current") === "page");
-    links[Math.min(links.length - 1, Math.max(0, from + way))]?.focus();
+  /** @param {string} before */
+  async readOlder(before) {
+    const page = await listSessions({ before });
+    this.next = page.next;
+    this.known = joined(this.known, page.sessions);
   }
 
-  async #loadOlder() {
-    try {
-      const page = await listSessions({ before: this.next ?? "" });
-      this.next = page.next;
-      this.known = joined(this.known, page.sessions);
-      this.#draw();
-    } catch (error) {
-      this.shell.problem(error);
-    }
-  }
-
-  #typed() {
+  typed() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#look(), SEARCH_AFTER);
   }
@@ -111,13 +77,13 @@ export class SessionList {
       if (text !== this.search.value.trim()) return; // typed on
       this.found = page?.sessions ?? null;
       this.excerpts = new Map((page?.found ?? []).filter((/** @type {any} */ each) => each.number).map((/** @type {any} */ each) => [each.session, each.excerpt]));
-      this.#draw();
+      this.draw();
     } catch (error) {
       this.shell.problem(error);
     }
   }
 
-  #draw() {
+  draw() {
     const now = Date.now();
     const shown = this.found ?? this.known;
     const focused = document.activeElement?.getAttribute("href");

@@ -19,6 +19,7 @@
  * @property {string | null} tool_call_id
  * @property {boolean} ok
  * @property {number} upto
+ * @property {string} turn that it began; empty where it began none
  * @property {string} at
  */
 /** @typedef {{kind: string, agent: string, text: string, call: string, message: number, ok: boolean}} Chunk */
@@ -141,6 +142,15 @@ export function standing({ turn, waiting }) {
   return { word: "at work", tone: "live" };
 }
 
+/**
+ * Whether the last message waits for an answer that no turn gives. One that began no turn waits for none: the word that a
+ * write was taken back, or the end of a fork.
+ * @param {Talk} talk
+ */
+export function isUnanswered({ turn, messages }) {
+  return turn === "none" && Boolean(messages.at(-1)?.turn);
+}
+
 /** The results there are, by their call. @param {Message[]} messages @returns {Map<string, Message>} */
 export function resultsOf(messages) {
   return new Map(messages.flatMap((message) => (message.role === "tool" && message.tool_call_id ? [[message.tool_call_id, message]] : [])));
@@ -170,6 +180,17 @@ export function partsOf(text) {
   return parts
     .map(({ code, name, lines }) => ({ code, name, text: code ? lines.join("\n") : lines.join("\n").replace(/^\n+|\s+$/g, "") }))
     .filter((part) => part.code || part.text);
+}
+
+/**
+ * The lines of a text that is a diff, each with its sign, which those of its head do not have; none where it is no diff.
+ * @param {string} text
+ * @returns {{sign: string, text: string}[]}
+ */
+export function signedLines(text) {
+  if (!/^--- .*\n\+\+\+ .*\n@@ /.test(text)) return [];
+  const lines = text.replace(/\n+$/, "").split("\n");
+  return lines.map((line, at) => ({ sign: at < 2 ? "" : line.slice(0, 1), text: line }));
 }
 
 /** @param {Talk} talk */

@@ -6,7 +6,7 @@
 import { fill, h, mark, say } from "./dom.js";
 import { visible } from "./format.js";
 import { LiveAnswer, messageShown } from "./messages.js";
-import { resultsOf, shownAlone } from "./talk.js";
+import { isUnanswered, resultsOf, shownAlone } from "./talk.js";
 
 const NEAR_END = 60;
 
@@ -87,9 +87,9 @@ export class TalkLog {
   }
 
   /** How the last turn ended, where that is not seen. @param {import("./talk.js").Talk} talk */
-  #showNote({ messages, ended, turn, next }) {
-    const unanswered = turn === "none" && messages.at(-1)?.role === "user";
-    const text = ended && !ended.ok ? `The turn ended: ${ended.text || "it failed"}` : unanswered ? "This message has no answer: its turn was stopped, or failed. Say it again, or something else." : "";
+  #showNote(talk) {
+    const { messages, ended, turn, next } = talk;
+    const text = ended && !ended.ok ? `The turn ended: ${ended.text || "it failed"}` : isUnanswered(talk) ? "This message has no answer: its turn was stopped, or failed. Say it again, or something else." : "";
     const empty = turn === "none" && !messages.length && next !== undefined ? "Nothing was said yet." : "";
     this.note.hidden = !text && !empty;
     say(this.note, visible(text || empty));
