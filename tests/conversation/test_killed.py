@@ -16,7 +16,7 @@ from infrastructure.conversation.turns import TurnState
 from infrastructure.ids import RunId
 from infrastructure.simulator import Simulator
 from tests.conversation.stack import called, simulator, stack
-from tests.conversation.world import MemoryApprovals, talk
+from tests.conversation.world import MemoryApprovals, followed, talk
 
 pytestmark = pytest.mark.slow
 
@@ -51,11 +51,12 @@ async def test_client_call_is_pending_after_a_kill_and_completes_once(tmp_path):
         assert [chunk.call for chunk in await talk(here.conversations.follow(session, ends_when_waiting=True))] == [
             call
         ]
+        following = await followed(here.conversations, session)
         posted = await asyncio.gather(
             *(here.conversations.submit_tool_result(session, call, f"opened by {who}") for who in range(4))
         )
         assert sorted(posted) == [False, False, False, True]
-        assert (await talk(here.conversations.follow(session)))[-1].kind == "done"
+        assert (await following)[-1].kind == "done"
         said = here.said(session)
         assert [role for role, _ in said] == ["user", "assistant", "tool", "assistant"]
         assert "opened by" in said[2][1]

@@ -14,7 +14,7 @@ from infrastructure.events.catalogue import AgentSwitched
 from infrastructure.ids import RunId
 from infrastructure.sessions.approvals import Edit
 from tests.conversation.stack import OPEN_TAB, called, simulator, stack
-from tests.conversation.world import MemoryApprovals, kinds, talk
+from tests.conversation.world import MemoryApprovals, followed, kinds, talk
 
 
 def workspace(folder):
@@ -45,8 +45,9 @@ async def test_question_is_handed_over_a_file_is_read_mended_after_a_yes_and_the
         (asked,) = await here.approvals.pending(session)
         assert asked.id == first[-1].approval
         assert "+    return" in asked.action.description or "+a + b" in asked.action.description
+        following = await followed(here.conversations, session)
         await here.conversations.decide(asked.id, Decided(kind="approve"), "test")
-        rest = await talk(here.conversations.follow(session))
+        rest = await following
         assert rest[-1].kind == "done"
         assert "return a + b" in (folder / "calc.py").read_text()
         assert [role for role, _ in here.said(session)] == [
@@ -101,9 +102,10 @@ async def test_answer_of_the_manager_itself_is_looked_at_again_and_an_edit_is_wh
         await talk(here.conversations.process_message(session, "Write it", "coder", ends_when_waiting=True))
         (asked,) = await here.approvals.pending(session)
         edit = Edit({"path": "new.py", "content": "x = 2\n"})
+        following = await followed(here.conversations, session)
         await here.approvals.decide(asked.id, edit, by="door", nonce=asked.nonce)
         await here.conversations.resume(session)
-        assert (await talk(here.conversations.follow(session)))[-1].kind == "done"
+        assert (await following)[-1].kind == "done"
         assert (folder / "new.py").read_text() == "x = 2\n"
         assert (await here.approvals.get(asked.id)).state == "used"
 
@@ -170,6 +172,7 @@ async def test_client_declares_its_tools_and_does_its_calls(tmp_path):
         session = await here.session(workspace(tmp_path / "work"), [OPEN_TAB])
         chunks = await talk(here.conversations.process_message(session, "Open it", "coder", ends_when_waiting=True))
         assert (chunks[-1].kind, chunks[-1].tool) == ("client_call", "open_tab")
+        following = await followed(here.conversations, session)
         assert await here.conversations.submit_tool_result(session, chunks[-1].call, "opened")
-        assert (await talk(here.conversations.follow(session)))[-1].kind == "done"
+        assert (await following)[-1].kind == "done"
         assert "opened" in here.said(session)[2][1]

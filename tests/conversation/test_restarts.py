@@ -12,7 +12,19 @@ from infrastructure.conversation.errors import Draining
 from infrastructure.conversation.ports import Decided, ToolOutcome
 from infrastructure.conversation.saying import Said
 from infrastructure.workflow.scripted import ScriptedSource
-from tests.conversation.world import SESSION, MemoryApprovals, calls, kinds, reads, switch, talk, tool, world, writes
+from tests.conversation.world import (
+    SESSION,
+    MemoryApprovals,
+    calls,
+    followed,
+    kinds,
+    reads,
+    switch,
+    talk,
+    tool,
+    world,
+    writes,
+)
 
 READ = ToolCall("read_file", {"path": "a.py"})
 WRITE = ToolCall("write_file", {"path": "a.py"})
@@ -46,8 +58,7 @@ async def test_client_call_waits_on_and_is_done_once(tmp_path, checkpoints):
         assert [each.call for each in await second.waiting(SESSION)] == [told[-1].call]
         again = await talk(second.follow(SESSION, ends_when_waiting=True))
         assert [(chunk.kind, chunk.call) for chunk in again] == [("client_call", told[-1].call)]
-        following = asyncio.ensure_future(talk(second.follow(SESSION)))
-        await asyncio.sleep(0)  # it follows before the turn can be over
+        following = await followed(second, SESSION)
         assert await second.submit_tool_result(SESSION, told[-1].call, "opened")
         assert not await second.submit_tool_result(SESSION, told[-1].call, "opened")
         assert (await following)[-1].kind == "done"
@@ -63,8 +74,9 @@ async def test_result_that_came_when_nobody_could_go_on_is_found_at_the_start(tm
         await first.drain()
         assert await first.submit_tool_result(SESSION, told[-1].call, "opened")
         second = here.orchestrator()
+        following = await followed(second, SESSION)
         await second.recover()
-        assert (await talk(second.follow(SESSION)))[-1].kind == "done"
+        assert (await following)[-1].kind == "done"
         assert here.said()[-1] == ("assistant", "It is open.")
 
 
@@ -79,8 +91,7 @@ async def test_approval_waits_on_and_is_used_once(tmp_path, checkpoints):
             here.saver = InMemorySaver()
         second = here.orchestrator()
         await second.recover()
-        following = asyncio.ensure_future(talk(second.follow(SESSION)))
-        await second.waiting(SESSION)  # it follows before the turn can be over
+        following = await followed(second, SESSION)
         await second.decide(told[-1].approval, Decided(kind="approve"))
         assert (await following)[-1].kind == "done"
         assert here.tools.tools["write_file"].done == [{"path": "a.py"}]
@@ -102,9 +113,9 @@ async def test_answer_that_was_cut_off_is_asked_for_again(tmp_path, checkpoints)
         if checkpoints == "lost":
             here.saver = InMemorySaver()
         second = here.orchestrator()
-        following = asyncio.create_task(talk(second.follow(SESSION)))
+        following = await followed(second, SESSION)
         assert await second.recover() == 1
-        await following
+        assert (await following)[-1].kind == "done"
         assert [role for role, _ in here.said()] == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
         assert here.said()[-1] == ("assistant", "It adds.")
 
@@ -129,9 +140,9 @@ async def test_call_with_effects_that_was_cut_off_is_not_done_again(tmp_path, ef
         if checkpoints == "lost":
             here.saver = InMemorySaver()
         second = here.orchestrator()
+        following = await followed(second, SESSION)
         await second.recover()
-        chunks = await talk(second.follow(SESSION))
-        assert chunks[-1].kind == "done"
+        assert (await following)[-1].kind == "done"
         assert len(here.tools.tools["read_file"].done) == times
         assert here.said()[2][1].startswith(said)
         assert here.said()[3] == ("assistant", "Well.")
@@ -145,8 +156,9 @@ async def test_hand_over_holds_where_the_checkpoint_was_lost_after_it(tmp_path):
         await first.drain()
         here.saver = InMemorySaver()
         second = here.orchestrator()
+        following = await followed(second, SESSION)
         await second.submit_tool_result(SESSION, told[-1].call, "opened")
-        assert kinds(await talk(second.follow(SESSION)))[-2:] == ["text", "done"]
+        assert kinds(await following)[-2:] == ["text", "done"]
         assert len(here.source.asked("coder")) == 2
 
 

@@ -14,7 +14,7 @@ from infrastructure.ids import RunId
 from infrastructure.sandbox import Level, NoSandbox, Sandbox, open_sandbox
 from infrastructure.sessions.approvals import ActionRequest, ApprovalState, Approve
 from tests.conversation.stack import Stack, called, simulator, stack
-from tests.conversation.world import kinds, talk
+from tests.conversation.world import followed, kinds, talk
 
 pytestmark = pytest.mark.slow
 
@@ -64,8 +64,9 @@ async def test_command_that_names_a_secret_asks_and_gets_it_after_a_yes(tmp_path
         assert "word-of-power" not in unasked
         assert "not in the copy, since they may hold secrets and nobody was asked: .env" in unasked
         assert kinds(first)[-1] == "approval"
+        following = await followed(here.conversations, session)
         await here.conversations.decide(first[-1].approval, Decided(kind="approve"))
-        rest = await talk(here.conversations.follow(session))
+        rest = await following
         assert "word-of-power" in [chunk.text for chunk in rest if chunk.kind == "tool_result"][-1]
 
 
@@ -164,8 +165,9 @@ async def test_folder_that_became_a_link_after_the_yes_is_not_written_through(tm
         first = await talk(here.conversations.process_message(session, "Write", "coder", ends_when_waiting=True))
         (folder / "docs").rmdir()
         (folder / "docs").symlink_to(outside)
+        following = await followed(here.conversations, session)
         await here.conversations.decide(first[-1].approval, Decided(kind="approve"))
-        rest = await talk(here.conversations.follow(session))
+        rest = await following
         assert [chunk.ok for chunk in rest if chunk.kind == "tool_result"] == [False]
         assert list(outside.iterdir()) == []
 
@@ -183,8 +185,9 @@ async def test_yes_is_for_the_arguments_that_were_shown(tmp_path):
                 ).rowcount
             )
         )
+        following = await followed(here.conversations, session)
         await here.conversations.decide(first[-1].approval, Decided(kind="approve"))
-        rest = await talk(here.conversations.follow(session))
+        rest = await following
         assert rest[-1].kind == "failed"
         assert "return a - b" in (folder / "calc.py").read_text()
         assert not (folder / "a.md").exists()

@@ -19,6 +19,7 @@ from tests.conversation.world import (
     SESSION,
     MemoryApprovals,
     calls,
+    followed,
     kinds,
     reads,
     switch,
@@ -121,8 +122,9 @@ async def test_call_waits_for_a_person_and_does_what_they_say(tmp_path, decided,
         assert kinds(first) == ["tool_call", "approval"]
         assert here.tools.tools["write_file"].done == []
         assert [each.approval for each in await conversations.waiting(SESSION)] == [first[-1].approval]
+        following = await followed(conversations, SESSION)
         await conversations.decide(first[-1].approval, decided)
-        rest = await talk(conversations.follow(SESSION))
+        rest = await following
         assert rest[-1].kind == "done"
         assert here.tools.tools["write_file"].done == done
         assert here.said()[2] == ("tool", said)
@@ -137,8 +139,9 @@ async def test_question_that_nobody_answered_in_time_ends_the_turn_which_says_so
     async with world(tmp_path, scripts, writes(), approvals=MemoryApprovals("write_file")) as here:
         conversations = here.orchestrator()
         first = await talk(conversations.process_message(SESSION, "Write it", "coder", ends_when_waiting=True))
+        following = await followed(conversations, SESSION)
         await conversations.decide(first[-1].approval, Decided(kind="expired"))
-        rest = await talk(conversations.follow(SESSION))
+        rest = await following
         assert (rest[-1].kind, rest[-1].ok) == ("failed", False)
         assert "write_file was not done, since nobody answered in time" in rest[-1].text
         assert here.said()[-1] == ("tool", "Nobody answered in time, so it was not done.")
@@ -174,9 +177,10 @@ async def test_client_does_a_call_once(tmp_path):
         assert (chunks[-1].kind, chunks[-1].tool, chunks[-1].arguments) == ("client_call", "open_tab", {"path": "a.py"})
         with pytest.raises(UnknownCall):
             await conversations.submit_tool_result(SESSION, "call_of_nobody", "x")
+        following = await followed(conversations, SESSION)
         assert await conversations.submit_tool_result(SESSION, chunks[-1].call, "opened")
         assert not await conversations.submit_tool_result(SESSION, chunks[-1].call, "opened again")
-        assert (await talk(conversations.follow(SESSION)))[-1].kind == "done"
+        assert (await following)[-1].kind == "done"
         assert here.said()[2:] == [("tool", "opened"), ("assistant", "It is open.")]
 
 

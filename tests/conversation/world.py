@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -308,6 +309,27 @@ async def world(
 
 async def talk(chunks: AsyncIterator[StreamChunk]) -> list[StreamChunk]:
     return [chunk async for chunk in chunks]
+
+
+async def followed(conversations: MultiAgentOrchestrator, session: str) -> asyncio.Task[list[StreamChunk]]:
+    """What the session's turn says from its first chunk of this process to its end.
+
+    Begin this before whatever makes the turn go on: it hears the turn from then on, however soon that is over, where
+    `follow` finds nothing once it is.
+    """
+
+    async def until_its_end() -> list[StreamChunk]:
+        said: list[StreamChunk] = []
+        async with aclosing(conversations.watch(session)) as chunks:
+            async for _, chunk in chunks:
+                said.append(chunk)
+                if chunk.kind in ("done", "failed"):
+                    break
+        return said
+
+    following = asyncio.create_task(until_its_end())
+    await asyncio.sleep(0)  # its first step is to listen
+    return following
 
 
 def kinds(chunks: Sequence[StreamChunk]) -> list[str]:

@@ -15,6 +15,7 @@ from infrastructure.events.log import SqliteEventLog
 from infrastructure.events.memory import MemoryEventLog
 from infrastructure.ids import new_run_id
 from infrastructure.storage.database import Database
+from tests.fuzzing import examples
 
 RUN, OTHER = new_run_id(), new_run_id()
 
@@ -238,7 +239,7 @@ async def test_what_a_subscriber_does_was_led_to_by_what_it_heard(log, bus):
     assert (answer.correlation, answer.causation) == ("request-1", f"{RUN}/1")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30, 300), deadline=None)
 @given(
     steps=st.lists(st.sampled_from(["a", "b", "c", "hear", "turn"]), max_size=60),
     room=st.integers(1, 4),

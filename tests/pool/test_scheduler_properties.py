@@ -18,6 +18,7 @@ from infrastructure.pool.server_state import ServerState
 from infrastructure.pool.states import Band, CallState, Health, SlotState
 from infrastructure.pool.ticket import Slot, Ticket
 from infrastructure.transport.messages import Metrics
+from tests.fuzzing import examples
 
 SERVERS = {"one": 1, "two": 2, "learned": None}
 PLACES = {"one": 1, "two": 2, "learned": None}
@@ -294,7 +295,9 @@ class SchedulerLife(RuleBasedStateMachine):
 
 
 TestSchedulerLife = SchedulerLife.TestCase
-TestSchedulerLife.settings = settings(max_examples=100, stateful_step_count=60, deadline=None, phases=PHASES)
+TestSchedulerLife.settings = settings(
+    max_examples=examples(40, 400), stateful_step_count=60, deadline=None, phases=PHASES
+)
 
 
 class FairLife(RuleBasedStateMachine):
@@ -331,4 +334,4 @@ class FairLife(RuleBasedStateMachine):
 
 
 TestFairLife = FairLife.TestCase
-TestFairLife.settings = settings(max_examples=50, stateful_step_count=50, deadline=None, phases=PHASES)
+TestFairLife.settings = settings(max_examples=examples(20, 200), stateful_step_count=50, deadline=None, phases=PHASES)

@@ -37,6 +37,11 @@ HALF_A_MINUTE = Limits(wall_seconds=30.0)
 Run = Callable[..., Awaitable[Execution]]
 
 
+@pytest.fixture(autouse=True)
+def checked_once() -> None:
+    """Here each sandbox is tried out when it is opened, as it is for everybody."""
+
+
 @cache
 def opened(level: Level) -> Sandbox | NoSandbox:
     try:

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from agents.model import Message
 from infrastructure.sessions.errors import BadCut, CallReused, SessionExists, UnknownCall, UnknownSession
 from infrastructure.sessions.forking import NOT_DONE
+from tests.fuzzing import examples
 from tests.sessions.parts import Opened, asks, call, opened, user
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -230,11 +231,9 @@ def assert_in_pairs(history: tuple[Message, ...]) -> None:
             asked = [wanted.id or "" for wanted in each.tool_calls]
 
 
-FUZZED = settings.get_current_profile_name() != "same"
-
 TestSessions = Sessions.TestCase
 TestSessions.settings = settings(
-    max_examples=1000 if FUZZED else 25,
+    max_examples=examples(15),
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

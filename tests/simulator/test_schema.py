@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from infrastructure.simulator.brains.pattern import PatternError, SchemaError, matching
 from infrastructure.simulator.brains.schema import instance
+from tests.fuzzing import examples
 
 NAMES = st.sampled_from(["a", "b", "c", "name", "files"])
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.sampled_from(["x", "y"]))
@@ -89,7 +90,7 @@ SCHEMAS = st.recursive(LEAVES, compounds, max_leaves=12)
 
 
 @given(SCHEMAS, st.integers(0, 1000))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_instance_is_valid_and_the_same_for_the_same_seed(schema: dict, seed: int):
     value = instance(schema, random.Random(seed))
 

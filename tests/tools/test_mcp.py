@@ -157,6 +157,7 @@ def test_settings_that_mean_nothing_are_refused(wrong: object):
 
 # ------------------------------------------------------------------------------------------- a real server
 def real(**more: object) -> McpServerSettings:
+    more = {"start_seconds": 60.0, **more}  # however loaded this machine is
     return McpServerSettings(command=sys.executable, args=(str(SERVER),), **more)  # pyright: ignore[reportArgumentType]
 
 
@@ -203,6 +204,7 @@ async def test_a_call_of_a_real_server_that_is_given_up_leaves_it_usable(tmp_pat
         witness = tmp_path / "witness"
         stalled = asyncio.create_task(registry.run("sums__stall", {"witness": str(witness)}, PLACE))
         while not await asyncio.to_thread(witness.exists):
+            assert not stalled.done(), stalled.result()
             await registry.run("sums__add", {"a": 1, "b": 1}, PLACE)  # beside it, the server answers others
         stalled.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -89,6 +89,11 @@ class Proxy:
         """Whether an open connection goes on with the configuration that it began with."""
         return False
 
+    @property
+    def cuts_at_reload(self) -> bool:
+        """Whether it may close a kept connection on which a request has just come."""
+        return False
+
     def configure(self) -> None:
         """Write the next configuration."""
         self.generation += 1
@@ -238,6 +243,11 @@ class Caddy(Proxy):
     def outlasts_reloads(self) -> bool:
         """In clear text HTTP/2 lives in a request of HTTP/1.1 whose connection its server has given away."""
         return self.face is Face.H2C
+
+    @property
+    def cuts_at_reload(self) -> bool:
+        """It closes those that were idle when it looked; over HTTP/2 a GOAWAY says what it has not taken."""
+        return not self.face.http2
 
     def configuration(self) -> str:
         protocols = {Face.H2: "h1 h2", Face.H2C: "h1 h2c", Face.TLS: "h1", Face.PLAIN: "h1"}[self.face]

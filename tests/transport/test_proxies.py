@@ -165,7 +165,11 @@ async def test_sixty_streams_at_once(start: Started, face: Face) -> None:
 
 
 async def test_a_reload_loses_no_call(start: Started) -> None:
-    """Calls run, and new ones come, until the new configuration serves; none fails, none is made twice."""
+    """Calls run, and new ones come, until the new configuration serves; each gets its whole answer.
+
+    None is made twice, but for one whose kept connection a proxy closes before a byte of the answer: at most one for
+    each connection that there was.
+    """
     changed_over = asyncio.Event()
     async with in_front_of_simulator(start) as (server, proxy), client_of(proxy) as client, AsyncExitStack() as stack:
         server.hold("held")
@@ -194,7 +198,12 @@ async def test_a_reload_loses_no_call(start: Started) -> None:
         calls = sum(await asyncio.gather(*asking))
         server.release("held")
         assert all(await asyncio.gather(*map(rest, running)))
-        assert [record.outcome for record in server.truth.requests] == [Outcome.DONE] * (10 + calls + newcomers)
+        await server.truth.until(lambda truth: not truth.running())
+        told = 10 + calls + newcomers
+        outcomes = [record.outcome for record in server.truth.requests]
+        assert set(outcomes) <= {Outcome.DONE, Outcome.CANCELLED}
+        assert outcomes.count(Outcome.DONE) >= told
+        assert len(outcomes) - told <= (len(asking) if proxy.cuts_at_reload else 0)
 
 
 async def test_a_server_that_dies_behind_it_is_a_typed_error_and_it_serves_again(start: Started) -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infrastructure.workspace.hunks import Hunk, NoSuchHunk, UnreadablePatch, join_patch, read_numbers, split_patch
+from tests.fuzzing import examples
 
 Files = Mapping[str, str]
 
@@ -109,7 +110,7 @@ def by_hand(before: Files, after: Files, hunks: list[Hunk]) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30, 300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pair=st.dictionaries(
         st.sampled_from(["a.py", "b c.py", "d/é.py", 'q"uote.py']), versions(), min_size=1, max_size=3

@@ -23,6 +23,7 @@ from agents.answers import (
 from agents.answers.marks import is_divider, is_replace_mark, is_search_mark
 from agents.codegen import Plan
 from agents.errors import UnusableAnswer
+from tests.fuzzing import examples
 
 CORPUS = {
     "empty": "",
@@ -115,7 +116,7 @@ def test_the_list_of_bad_answers_is_refused_or_read_with_safe_paths(reader: Call
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 @given(text=HOSTILE)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_text_gives_an_answer_or_says_that_it_is_unusable(reader: Callable[[str], object], text: str):
     try:
         answer = reader(text)
@@ -129,7 +130,7 @@ def test_any_text_gives_an_answer_or_says_that_it_is_unusable(reader: Callable[[
 
 
 @given(text=HOSTILE, known=st.text(alphabet="ax \n\t", max_size=30), functions=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_answer_applies_or_is_rejected(text: str, known: str, functions: bool):
     try:
         changes = read_files(text, default_path="a.py", known=("a.py",), functions=functions)
@@ -234,8 +235,8 @@ GROWING: dict[str, Callable[[int], str]] = {
 def test_four_times_the_text_is_at_most_about_four_times_the_work(
     reader: Callable[[str], object], text: Callable[[int], str]
 ):
-    small = lines_run(lambda: reader(text(250)))
-    large = lines_run(lambda: reader(text(1_000)))
+    small = lines_run(lambda: reader(text(125)))
+    large = lines_run(lambda: reader(text(500)))
     assert large <= 5 * small + 500
 
 

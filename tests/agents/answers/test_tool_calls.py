@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agents.answers.tool_calls import MAX_CALLS, MAX_READ, Leaked, read_tool_calls
 from agents.model import Tool
 from tests.agents.answers.test_hostile import CORPUS, lines_run
+from tests.fuzzing import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,7 @@ def is_sound(leaked: Leaked, text: str) -> bool:
 
 @pytest.mark.slow
 @given(text=HOSTILE, heard=st.lists(HOSTILE, max_size=2))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_any_text_is_read_without_an_error_and_calls_only_what_is_offered(text: str, heard: list[str]):
     assert is_sound(read_tool_calls(text, TOOLS, heard=heard), text)
 
@@ -135,7 +136,7 @@ ARGUMENTS = st.fixed_dictionaries({"path": st.text(max_size=30), "content": st.t
 
 @pytest.mark.slow
 @given(arguments=ARGUMENTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_json_arguments_come_back_as_they_were_whatever_they_hold(arguments: dict[str, str]):
     printed = json.dumps({"name": "write_file", "arguments": arguments})
     for text in (printed, f"<tool_call>{printed}</tool_call>", f"```json\n{printed}\n```", f"[TOOL_CALLS][{printed}]"):

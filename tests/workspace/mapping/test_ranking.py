@@ -15,6 +15,7 @@ from infrastructure.workspace.mapping.rendering import NO_MAP, MapBudget, render
 from infrastructure.workspace.mapping.tags import FileTags
 from infrastructure.workspace.mapping.tokens import estimate_tokens
 from infrastructure.workspace.mapping.words import names_in, parts_of, words_in
+from tests.fuzzing import examples
 
 SOURCES = {
     "app/jar.py": "class CookieJar:\n    def expire(self): ...\n    def _sweep(self): ...\n\nLIMIT = 3\n",
@@ -116,7 +117,7 @@ def test_method_brings_its_class():
     assert all(line.startswith("  class") for line in lines[1:2])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     tokens=st.integers(min_value=-1, max_value=400),
     count=st.sampled_from([words, estimate_tokens, len, lambda text: len(text) % 97]),

@@ -1,0 +1,205 @@
+"""A fork server: the project's own commands start from a process that has the program in memory already.
+
+A test of a process wants one of its own: with its number, its streams, its signals and its end. It does not want two
+thousand modules to be imported for it once more, which is most of what a short command costs. So `python -m MODULE` is
+forked where it would have been executed, and becomes a child of the test all the same. What cannot be had this way is
+executed as ever: other programs, another environment for Python, further descriptors, a run with coverage.
+`tests/cli/test_startup.py` is about the real start.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import random
+import runpy
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).parents[1]
+PRELOADED = ("backend.bootstrap", "backend.server", "backend.attach.seat", "infrastructure.simulator")
+PACKAGE = "backend.cli"
+"""All its modules are imported too, but for the one that runs a command when it is imported."""
+_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_BYTES = 8
+
+
+# --------------------------------------------------------------------------------- in the process of the tests
+class ForkServer:
+    """The server's process, and what is asked of it. Starts with the first command."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._asking: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def start(self, request: Mapping[str, object], streams: tuple[int, int, int]) -> int:
+        """Fork a command; its process id. It is a child of this process."""
+        with self._lock:
+            asking = self._asking or self._open()
+            body = json.dumps(request).encode()
+            # Whose parent dies becomes a child of the nearest subreaper: of us, while we wait for the answer.
+            self._prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            try:
+                socket.send_fds(asking, [len(body).to_bytes(_BYTES)], streams)
+                asking.sendall(body)
+                return int.from_bytes(_received(asking, _BYTES))
+            finally:
+                self._prctl(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+    def close(self) -> None:
+        """End the server; what it has forked goes on."""
+        if self._asking is not None and self._process is not None:
+            self._asking.close()
+            self._process.wait()
+
+    def _open(self) -> socket.socket:
+        self._asking, theirs = socket.socketpair()
+        with theirs:
+            command = (sys.executable, "-m", "tests.forkserver", str(theirs.fileno()))
+            self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=(theirs.fileno(),))
+        return self._asking
+
+
+@contextmanager
+def forked_commands() -> Iterator[None]:
+    """Have this project's commands forked, whoever starts them by way of `subprocess` or asyncio."""
+    server, execute = ForkServer(), subprocess.Popen._execute_child
+
+    def start(self: Any, args: Any, executable: Any, preexec_fn: Any, close_fds: Any, pass_fds: Any, cwd: Any,
+              env: Any, startupinfo: Any, creationflags: Any, shell: Any, *rest: Any) -> None:  # fmt: skip
+        (p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, _, gid, gids, uid, umask, session, group) = rest
+        unusual = preexec_fn or not close_fds or pass_fds or shell or gid or gids or uid or umask != -1 or group != -1
+        request = None if unusual or executable not in (None, sys.executable) else _request(args, cwd, env, session)
+        if request is None:
+            execute(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags,
+                    shell, *rest)  # fmt: skip
+            return
+        ends = (p2cread, c2pwrite, errwrite)
+        self.pid = server.start(request, tuple(own if end == -1 else end for own, end in enumerate(ends)))
+        self._child_created = True
+        self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
+
+    subprocess.Popen._execute_child = start
+    try:
+        yield
+    finally:
+        subprocess.Popen._execute_child = execute
+        server.close()
+
+
+def _request(args: Any, cwd: Any, env: Mapping[str, str] | None, session: bool) -> dict[str, object] | None:
+    """What is asked of the server; None for a command that is not for it."""
+    words = [args] if isinstance(args, (str, bytes, os.PathLike)) else [os.fspath(word) for word in args]
+    environment = dict(os.environ if env is None else env)
+    if len(words) < 3 or words[0] != sys.executable or words[1] != "-m" or words[2] == "tests.forkserver":
+        return None
+    if Path(cwd or Path.cwd()) != ROOT or not words[2].startswith(("backend.", "tests.")) or not _alike(environment):
+        return None
+    return {"module": words[2], "arguments": words[3:], "environment": environment, "session": session}
+
+
+def _alike(environment: Mapping[str, str]) -> bool:
+    """Whether Python would begin in this environment as it did in ours."""
+    if any(name.startswith("COVERAGE_PROCESS") for name in environment):
+        return False
+    path, own = environment.get("PYTHONPATH", ""), os.environ.get("PYTHONPATH", "")
+    return path in {own, str(ROOT)} and _of_python(environment) == _of_python(os.environ)
+
+
+def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(("PYTHON", "LC_", "LANG")) and name != "PYTHONPATH"
+    }
+
+
+def _received(stream: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = stream.recv(size - len(data))
+        if not more:
+            raise EOFError("the fork server is gone")
+        data += more
+    return data
+
+
+# ---------------------------------------------------------------------------------------------- in the server
+def serve(asked: socket.socket) -> None:
+    """Fork what is asked for until nobody can ask any more. Returns in each child as well, which has become it."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+    for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__, f"{PACKAGE}."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()
+    while True:
+        size, streams, _, _ = socket.recv_fds(asked, _BYTES, 3)
+        if not size:
+            os._exit(0)
+        request = json.loads(_received(asked, int.from_bytes(size)))
+        told, tell = os.pipe()
+        if (between := os.fork()) == 0:
+            if (child := os.fork()) != 0:
+                os.write(tell, child.to_bytes(_BYTES))
+                os._exit(0)  # so the child is an orphan, and whoever asked becomes its parent
+            asked.close()
+            os.close(told)
+            os.close(tell)
+            _become(request, streams)
+        os.waitpid(between, 0)
+        asked.sendall(os.read(told, _BYTES))
+        for each in (told, tell, *streams):
+            os.close(each)
+
+
+def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
+    """Be the command, up to its end."""
+    if request["session"]:
+        os.setsid()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    random.seed()
+    at_once = bool(os.environ.get("PYTHONUNBUFFERED"))
+    sys.stdin = sys.__stdin__ = open(0, encoding=sys.stdin.encoding, errors=sys.stdin.errors, closefd=False)  # noqa: SIM115
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        old = getattr(sys, name)
+        binary = open(number, "wb", 0 if at_once else -1, closefd=False)  # noqa: SIM115
+        lines = number == 2 or os.isatty(number)
+        new = io.TextIOWrapper(binary, old.encoding, old.errors, line_buffering=lines, write_through=at_once)
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
+    sys.argv = ["-m", *request["arguments"]]
+    raise _Become(request["module"])
+
+
+class _Become(BaseException):
+    """Thrown out of the server's loop in a child: its stack is that of the command alone."""
+
+
+if __name__ == "__main__":
+    command = ""
+    with suppress(KeyboardInterrupt):
+        try:
+            serve(socket.socket(fileno=int(sys.argv[1])))
+        except _Become as become:
+            command = str(become)
+    if command:
+        runpy.run_module(command, run_name="__main__", alter_sys=True)
