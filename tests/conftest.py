@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tests.sources  # noqa: F401
+
+# isort: split
 import itertools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
