@@ -34,6 +34,7 @@ from infrastructure.conversation.using import ended_event, result_chunk
 from infrastructure.events.catalogue import AnyEvent
 from infrastructure.events.log import EventLog
 from infrastructure.ids import RunId
+from infrastructure.storage.errors import StorageError
 from infrastructure.workflow.ports import ModelSource
 
 _logger = logging.getLogger(__name__)
@@ -123,11 +124,11 @@ class Driver:
     async def _run(self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter) -> str | None:
         """Drive the turn; why it ended unwell, empty where it ended well, None where it rests."""
         given = await self._given(live.record, graph, router)
-        while await self._drive(live, graph, router, given):
+        while (over := await self._drive(live, graph, router, given)) is None:
             if await self._rests(live):
                 return None
             given = Command(resume=True)
-        return str((await _values(graph, live.record.session)).get("over") or "")
+        return over
 
     async def end(self, live: LiveTurn, status: str, reason: str = "") -> None:
         """Close what is open, write down how the turn ended, and tell who watches."""
@@ -139,12 +140,20 @@ class Driver:
                 await self._close_calls(live, reason or "the turn ended")
         except Exception:  # the session may be gone, or its store: the turn ends all the same
             _logger.warning("turn %s: its open calls could not be closed", turn, exc_info=True)
-        await self._parts.turns.finish(turn, status, reason)
-        await self._parts.log.flush(RunId(session))
+        await self._finish(live.record, status, reason)
         kind = "done" if status == "done" else "failed"
         live.feed.tell(StreamChunk(kind=kind, agent=agent, text=reason, ok=kind == "done"))
         live.feed.close()
         await self._parts.checkpointer.adelete_thread(session)
+
+    async def _finish(self, record: TurnRecord, status: str, reason: str) -> None:
+        """Write down how the turn ended, in one commit with the events that were posted before."""
+        finishing = self._parts.turns.finish(record.turn, status, reason)
+        try:
+            await self._parts.log.flush(RunId(record.session))
+        except StorageError:
+            _logger.warning("turn %s: some of its events were not kept", record.turn, exc_info=True)
+        await finishing
 
     async def forget(self, session: str) -> None:
         """Drop a session's checkpoints."""
@@ -153,37 +162,45 @@ class Driver:
     # ------------------------------------------------------------------------------------ one passage
     async def _given(self, record: TurnRecord, graph: ConversationGraph, router: AgentRouter) -> GraphInput:
         """What the graph goes on with. Where its checkpoint is not this turn's, the messages say where that stands."""
-        snapshot = await graph.aget_state(config_of(record.session))
+        agent = self._agent_now(record)
+        begins = turn_input(record.session, record.turn, agent if agent in router else str(AgentType.ORCHESTRATOR))
+        config = config_of(record.session)
+        if await self._parts.checkpointer.aget_tuple(config) is None:
+            return begins
+        snapshot = await graph.aget_state(config)
         values = cast("dict[str, object]", snapshot.values)
-        known = values.get("turn") == record.turn and values.get("agent") == self._agent_now(record)
+        known = values.get("turn") == record.turn and values.get("agent") == agent
         if known and snapshot.next and all(node in graph.builder.nodes for node in snapshot.next):
             return Command(resume=True) if snapshot.interrupts else None
-        agent = self._agent_now(record)
-        return turn_input(record.session, record.turn, agent if agent in router else str(AgentType.ORCHESTRATOR))
+        return begins
 
     def _agent_now(self, record: TurnRecord) -> str:
         """Who has the turn, by its messages."""
         done = handovers_in(self._parts.sessions.get_history(record.session).messages)
         return done[-1].agent if done else record.agent
 
-    async def _drive(self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter, given: GraphInput) -> bool:
-        """Run the graph until it ends, or waits; whether it waits."""
+    async def _drive(
+        self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter, given: GraphInput
+    ) -> str | None:
+        """Run the graph; why it ended unwell, empty where it ended well, None where it waits."""
         session = live.record.session
         live.woken = False
         scope = self._scope(live, router)
-        waits = False
+        waits, over = False, ""
         # Tracing to an outside service is off whatever the environment says: what is said would leave the machine.
         with tracing_context(enabled=False):
             stream = cast("Any", graph).astream(
-                given, config_of(session), context=scope, stream_mode=["updates", "custom"], durability="exit"
+                given, config_of(session), context=scope, stream_mode="updates", durability="exit"
             )
-            async for mode, part in stream:
-                if mode == "custom" and isinstance(part, StreamChunk):
-                    live.feed.tell(part)
-                elif mode == "updates" and "__interrupt__" in part:
-                    waits = True
+            async for update in stream:
+                waits = waits or "__interrupt__" in update
+                over = next(
+                    (str(each["over"]) for each in update.values() if isinstance(each, dict) and "over" in each), over
+                )
+        if not waits:
+            return over
         await self._parts.log.flush(RunId(session))
-        return waits
+        return None
 
     async def _rests(self, live: LiveTurn) -> bool:
         """Write down that the turn waits; False where somebody has said something meanwhile."""
@@ -215,6 +232,7 @@ class Driver:
             calls=parts.calls,
             limits=parts.limits,
             announce=announce,
+            tell=live.feed.tell,
             told=live.told,
         )
 
@@ -237,7 +255,3 @@ class Driver:
 def config_of(session: str) -> RunnableConfig:
     """The graph's configuration of a session. The limits of a turn end it long before this does."""
     return {"configurable": {"thread_id": session}, "recursion_limit": 1_000}
-
-
-async def _values(graph: ConversationGraph, session: str) -> dict[str, object]:
-    return cast("dict[str, object]", (await graph.aget_state(config_of(session))).values)

@@ -10,6 +10,7 @@ from agents.model import Message, ToolCall
 from infrastructure.conversation.ports import SessionFacts, Sessions
 from infrastructure.sessions.contexts import AsyncAgentContextManager
 from infrastructure.sessions.manager import AsyncSessionManager
+from infrastructure.storage.connection import Work
 
 
 class KeptSessions(Sessions):
@@ -46,9 +47,11 @@ class KeptSessions(Sessions):
         """Wait for the disk."""
         await self._sessions.flush(session_id)
 
-    async def append_message(self, session_id: str, message: Message, *, agent: str = "", key: str = "") -> int:
+    async def append_message(
+        self, session_id: str, message: Message, *, agent: str = "", key: str = "", along: Work[None] | None = None
+    ) -> int:
         """Append a message."""
-        return await self._sessions.append_message(session_id, message, agent=agent, key=key)
+        return await self._sessions.append_message(session_id, message, agent=agent, key=key, along=along)
 
     async def append_tool_result(self, session_id: str, call: ToolCall, content: str, *, ok: bool = True) -> int:
         """Append a result."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from agents.conversation.ports import SessionPort
-from agents.model import JsonObject, Tool, ToolCall
+from agents.model import JsonObject, Message, Tool, ToolCall
 from infrastructure.events.catalogue import AnyEvent
+from infrastructure.storage.connection import Work
 
 Announce: TypeAlias = Callable[[str, AnyEvent], None]
 """Puts an event into the log of a session, in order, without waiting."""
@@ -49,6 +50,12 @@ class Sessions(SessionPort, Protocol):
 
     async def flush(self, session_id: str) -> None:
         """Return when all that was said in the session is on disk."""
+        ...
+
+    async def append_message(
+        self, session_id: str, message: Message, *, agent: str = "", key: str = "", along: Work[None] | None = None
+    ) -> int:
+        """As `SessionPort`'s; `along` is kept with the message in one transaction, or before it where that waits."""
         ...
 
     async def append_summary(self, session_id: str, text: str, upto: int, key: str, *, agent: str = "") -> int:

@@ -37,6 +37,7 @@ from infrastructure.conversation.turns import TurnStore
 from infrastructure.events.catalogue import AgentSwitched
 from infrastructure.events.memory import MemoryEventLog
 from infrastructure.storage.blobs import MemoryBlobs
+from infrastructure.storage.connection import Work
 from infrastructure.storage.database import Database
 from infrastructure.workflow.scripted import ScriptedSource
 
@@ -44,9 +45,10 @@ SESSION = "session-1"
 
 
 class MemorySessions:
-    """A store of sessions that keeps everything in lists."""
+    """A store of sessions that keeps everything in lists, but for what goes along with a message."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self.database = database
         self.messages: dict[str, list[Message]] = {SESSION: []}
         self.agents: list[str] = []
         self.keys: dict[tuple[str, str], int] = {}
@@ -86,10 +88,14 @@ class MemorySessions:
     def get_history(self, session_id: str) -> History:
         return History(messages=tuple(self.messages[session_id]), first=1)
 
-    async def append_message(self, session_id: str, message: Message, *, agent: str = "", key: str = "") -> int:
+    async def append_message(
+        self, session_id: str, message: Message, *, agent: str = "", key: str = "", along: Work[None] | None = None
+    ) -> int:
         known = self.keys.get((session_id, key)) if key else None
         if known is not None:
             return known
+        if along is not None:
+            await self.database.write(along)
         self.messages[session_id].append(message)
         self.agents.append(agent)
         number = len(self.messages[session_id])
@@ -302,7 +308,7 @@ async def world(
 ) -> AsyncIterator[World]:
     async with Database(folder / "corral.db") as database:
         box = MemoryTools(tool("switch_mode", _switched), *tools)
-        sessions = MemorySessions()
+        sessions = MemorySessions(database)
         yield World(database, ScriptedSource(scripts), box, sessions, log=sessions.log, **parts)
 
 
