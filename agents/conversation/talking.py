@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from dataclasses import dataclass, fields, replace
+from functools import cache, lru_cache
 
 from agents.conversation.chunks import StreamChunk
 from agents.conversation.history import answers_to
@@ -80,15 +80,19 @@ class BaseAgent:
 
     def system_prompt(self, workspace: str = "") -> str:
         """What the agent is told before anything else."""
-        briefing = replace(self._briefing, workspace=workspace)
-        values = {name: getattr(briefing, name) for name in asdict(briefing)}
-        own = self.profile.body or prompt_of(self.profile.name).render("system", values)
-        return f"{own.strip()}\n\n{load_prompt(RULES).render('system', values)}"
+        return _system_prompt(self.profile.name, self.profile.body, replace(self._briefing, workspace=workspace))
 
 
 def message_key(turn: str) -> str:
     """The key under which a turn's own message is written."""
     return f"{turn}/person"
+
+
+@lru_cache(maxsize=256)
+def _system_prompt(name: str, body: str, briefing: Briefing) -> str:
+    values = {each.name: getattr(briefing, each.name) for each in fields(briefing)}
+    own = body or prompt_of(name).render("system", values)
+    return f"{own.strip()}\n\n{load_prompt(RULES).render('system', values)}"
 
 
 @cache

@@ -213,7 +213,11 @@ def test_a_question_keeps_its_hash_by_which_old_runs_find_their_answers():
     )
     tools = (Tool("t", "d", {"type": "object", "properties": {"p": {"type": "string"}}}),)
     question = Question(
-        messages=messages, tools=tools, format={"type": "object"}, think="low", options={"num_predict": 3, "stop": ["a"]}
+        messages=messages,
+        tools=tools,
+        format={"type": "object"},
+        think="low",
+        options={"num_predict": 3, "stop": ["a"]},
     )
     assert question_sha(question, "m") == "8d12096153cc03ae108e50daf398c8bea0ce6d04b7549765b210163e7365de8a"
 
