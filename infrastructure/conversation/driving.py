@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -26,13 +27,12 @@ from infrastructure.conversation.feed import Feed
 from infrastructure.conversation.graph import ConversationGraph, compile_conversation_graph
 from infrastructure.conversation.handing import handovers_in
 from infrastructure.conversation.images import Images
-from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, ToolOutcome
+from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, ToolOutcome, TurnLog
 from infrastructure.conversation.scope import TurnLimits, TurnScope
 from infrastructure.conversation.state import TurnInput, turn_input
-from infrastructure.conversation.turns import TurnRecord, TurnState, TurnStore
+from infrastructure.conversation.turns import Outcome, TurnRecord, TurnState, TurnStore
 from infrastructure.conversation.using import ended_event, result_chunk
 from infrastructure.events.catalogue import AnyEvent
-from infrastructure.events.log import EventLog
 from infrastructure.ids import RunId
 from infrastructure.storage.errors import StorageError
 from infrastructure.workflow.ports import ModelSource
@@ -66,7 +66,7 @@ class ConversationParts:
     approvals: Approvals
     source: ModelSource
     service: StreamService
-    log: EventLog
+    log: TurnLog
     turns: TurnStore
     calls: CallStore
     router: AgentRouter
@@ -130,7 +130,7 @@ class Driver:
             given = Command(resume=True)
         return over
 
-    async def end(self, live: LiveTurn, status: str, reason: str = "") -> None:
+    async def end(self, live: LiveTurn, status: Outcome, reason: str = "") -> None:
         """Close what is open, write down how the turn ended, and tell who watches."""
         session, turn = live.record.session, live.record.turn
         agent = live.record.agent
@@ -146,14 +146,14 @@ class Driver:
         live.feed.close()
         await self._parts.checkpointer.adelete_thread(session)
 
-    async def _finish(self, record: TurnRecord, status: str, reason: str) -> None:
-        """Write down how the turn ended, in one commit with the events that were posted before."""
-        finishing = self._parts.turns.finish(record.turn, status, reason)
+    async def _finish(self, record: TurnRecord, status: Outcome, reason: str) -> None:
+        """Write down how the turn ended, in one transaction with its event; what was posted before is there then."""
+        session, ending = RunId(record.session), self._parts.turns.ending(record.turn, status, reason)
         try:
-            await self._parts.log.flush(RunId(record.session))
-        except StorageError:
-            _logger.warning("turn %s: some of its events were not kept", record.turn, exc_info=True)
-        await finishing
+            await self._parts.log.append_with(session, 0, ending)
+        except StorageError:  # that of an event of before, which is told once, or this one's own
+            _logger.warning("turn %s: not all of its events were kept", record.turn, exc_info=True)
+            await self._parts.log.append_with(session, 0, ending)
 
     async def forget(self, session: str) -> None:
         """Drop a session's checkpoints."""
@@ -194,9 +194,7 @@ class Driver:
             )
             async for update in stream:
                 waits = waits or "__interrupt__" in update
-                over = next(
-                    (str(each["over"]) for each in update.values() if isinstance(each, dict) and "over" in each), over
-                )
+                over = _over_in(update) or over
         if not waits:
             return over
         await self._parts.log.flush(RunId(session))
@@ -250,6 +248,11 @@ class Driver:
             await parts.calls.end(session, record.call)
             parts.log.post(RunId(session), 0, cast("AnyEvent", ended_event(record, outcome, number)))
             live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
+
+
+def _over_in(update: Mapping[str, Mapping[str, object] | Sequence[object] | None]) -> str:
+    """What a step wrote of why the turn ends unwell; empty where it does not. An interrupt is no mapping."""
+    return next((str(wrote.get("over", "")) for wrote in update.values() if isinstance(wrote, Mapping)), "")
 
 
 def config_of(session: str) -> RunnableConfig:

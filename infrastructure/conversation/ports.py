@@ -13,6 +13,8 @@ from typing import Literal, Protocol, TypeAlias
 from agents.conversation.ports import SessionPort
 from agents.model import JsonObject, Message, Tool, ToolCall
 from infrastructure.events.catalogue import AnyEvent
+from infrastructure.events.log import EventLog
+from infrastructure.sessions.ports import Recorder
 from infrastructure.storage.connection import Work
 
 Announce: TypeAlias = Callable[[str, AnyEvent], None]
@@ -65,6 +67,10 @@ class Sessions(SessionPort, Protocol):
     async def switch_agent(self, session_id: str, agent: str, *, reason: str, by: Literal["agent", "person"]) -> None:
         """Have another agent speak from here on, told as an event; to the one that speaks it is no switch."""
         ...
+
+
+class TurnLog(EventLog, Recorder, Protocol):
+    """The event log, as far as turns use it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,14 @@ allows one unfinished turn a session.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from infrastructure.conversation.errors import KeyReused
+from infrastructure.events.catalogue import TurnEnded
 from infrastructure.storage.run_record import RequestKey
 from infrastructure.storage.times import Now, from_optional, from_text, to_text, utc_now
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _COLUMNS = "turn, session, state, agent, status, reason, unattended, started, ended"
 _Row = tuple[str, str, str, str, str, str, int, str, str | None]
 _UNNAMED = RequestKey("", "")
+Outcome: TypeAlias = Literal["done", "failed", "cancelled"]
 
 
 class TurnState(StrEnum):
@@ -102,10 +103,15 @@ class TurnStore:
         )
         await self._database.write(lambda connection: connection.execute(sql, (turn, state, agent)).rowcount)
 
-    def finish(self, turn: str, status: str, reason: str = "") -> asyncio.Future[int]:
-        """Say how the turn ended; what was said first holds. Takes its place in the order now, without waiting."""
+    def ending(self, turn: str, status: Outcome, reason: str = "") -> Work[tuple[None, TurnEnded | None]]:
+        """The work that says how the turn ended, and its event; what was said first holds, and is told once."""
         values = (turn, status, reason, to_text(self._now()))
-        return self._database.submit(lambda connection: connection.execute(_FINISH, values).rowcount)
+        event = TurnEnded(turn=turn, outcome=status)
+
+        def work(connection: sqlite3.Connection) -> tuple[None, TurnEnded | None]:
+            return None, event if connection.execute(_FINISH, values).rowcount else None
+
+        return work
 
     async def annul(self, turn: str, reason: str) -> None:
         """End a turn whose message was never kept: the request is free to be sent again."""

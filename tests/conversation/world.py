@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -34,14 +36,33 @@ from infrastructure.conversation.ports import (
 from infrastructure.conversation.scope import TurnLimits
 from infrastructure.conversation.streaming import LLMStreamService
 from infrastructure.conversation.turns import TurnStore
-from infrastructure.events.catalogue import AgentSwitched
+from infrastructure.events.catalogue import AgentSwitched, AnyEvent
 from infrastructure.events.memory import MemoryEventLog
+from infrastructure.ids import RunId
 from infrastructure.storage.blobs import MemoryBlobs
 from infrastructure.storage.connection import Work
 from infrastructure.storage.database import Database
 from infrastructure.workflow.scripted import ScriptedSource
 
 SESSION = "session-1"
+T = TypeVar("T")
+
+
+class MemoryTurnLog(MemoryEventLog):
+    """A log in memory, beside the tables."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+
+    async def append_with(
+        self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[T, AnyEvent | None]]
+    ) -> T:
+        await self.flush(run)
+        value, event = await self._database.write(work)
+        if event is not None:
+            await self.append(run, execution, event)
+        return value
 
 
 class MemorySessions:
@@ -55,7 +76,7 @@ class MemorySessions:
         self.todos: tuple[str, ...] = ()
         self.speaks = ""
         self.holds = 0
-        self.log = MemoryEventLog()
+        self.log = MemoryTurnLog(database)
 
     @asynccontextmanager
     async def held(self, session_id: str) -> AsyncIterator[None]:
@@ -263,8 +284,8 @@ class World:
     source: ScriptedSource
     tools: MemoryTools
     sessions: MemorySessions
+    log: MemoryTurnLog
     approvals: MemoryApprovals = field(default_factory=MemoryApprovals)
-    log: MemoryEventLog = field(default_factory=MemoryEventLog)
     saver: InMemorySaver = field(default_factory=InMemorySaver)
     limits: TurnLimits = field(default_factory=TurnLimits)
     custom: Sequence[AgentProfile] = ()
