@@ -32,12 +32,7 @@ class KeptSessions(Sessions):
 
     def get_history(self, session_id: str) -> History:
         """The messages in the order they were appended; one turn at a time leaves calls and results together."""
-        stored = self._sessions.get_messages(session_id)
-        return History(
-            messages=tuple(each.message for each in stored),
-            first=stored[0].number if stored else 1,
-            numbers=tuple(each.number for each in stored),
-        )
+        return self._sessions.get_in_order(session_id)
 
     async def is_kept(self, session_id: str, key: str) -> bool:
         """Whether a message was written under a key."""

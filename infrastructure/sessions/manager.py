@@ -100,6 +100,10 @@ class AsyncSessionManager:
         """
         return self._cache.get(session_id).history
 
+    def get_in_order(self, session_id: str) -> History:
+        """The same messages in the order they were appended, whatever was said between a call and its result."""
+        return self._cache.get(session_id).in_order
+
     def get_messages(self, session_id: str) -> tuple[StoredMessage, ...]:
         """The same messages with number, key and time, in the order they were appended; raises as `get`."""
         return tuple(self._cache.get(session_id).messages)

@@ -54,6 +54,8 @@ MERGE_SECONDS = 0.05
 QUIET_SECONDS = 0.04
 """One who reads along is told of a piece at once that comes so long after the last event: up to 25 a second."""
 
+_NAMES = {kind: tuple(each.name for each in fields(kind)) for kind in (Question, Message, Tool, ToolCall)}
+
 Emit = Callable[[Event], None]
 
 
@@ -83,7 +85,7 @@ def _said(message: Message) -> dict[str, object]:
 
 def _fields_of(value: Question | Message | Tool | ToolCall) -> dict[str, object]:
     """As `asdict`, which would copy all that is within: of the tools' schemas, that took longer than all else here."""
-    return {each.name: getattr(value, each.name) for each in fields(value)}
+    return {name: getattr(value, name) for name in _NAMES[type(value)]}
 
 
 class StepModel(LanguageModel):

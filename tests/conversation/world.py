@@ -36,7 +36,7 @@ from infrastructure.conversation.ports import (
 from infrastructure.conversation.scope import TurnLimits
 from infrastructure.conversation.streaming import LLMStreamService
 from infrastructure.conversation.turns import TurnStore
-from infrastructure.events.catalogue import AgentSwitched, AnyEvent
+from infrastructure.events.catalogue import AgentSwitched, AnyEvent, TurnEnded
 from infrastructure.events.memory import MemoryEventLog
 from infrastructure.ids import RunId
 from infrastructure.storage.blobs import MemoryBlobs
@@ -315,6 +315,11 @@ class World:
 
     def said(self) -> list[tuple[str, str]]:
         return [(message.role, message.content) for message in self.sessions.messages[SESSION]]
+
+    async def outcomes(self) -> list[str]:
+        """How the turns ended, each told once."""
+        stored = await self.log.read(SESSION, 0, 1000)
+        return [each.event.outcome for each in stored if isinstance(each.event, TurnEnded)]
 
     async def events(self) -> list[str]:
         return [stored.event.kind for stored in await self.log.read(SESSION, 0, 1000)]
