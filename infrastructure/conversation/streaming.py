@@ -183,7 +183,6 @@ class LLMStreamService(StreamService):
             recorder=ForgetfulRecorder(),
             budget=Budget(limits=ONE_ANSWER, now=time.monotonic, started=time.monotonic()),
             emit=emit,
-            at_once=True,
         )
         try:
             return await model.answer(question)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import fields, replace
 from functools import partial
@@ -51,8 +50,6 @@ CHARACTERS_A_TOKEN = 4
 """By which the tokens of an answer are estimated that no server has counted."""
 MERGE_SECONDS = 0.05
 """Pieces of text that arrive within this time become one event."""
-QUIET_SECONDS = 0.04
-"""One who reads along is told of a piece at once that comes so long after the last event: up to 25 a second."""
 
 _NAMES = {kind: tuple(each.name for each in fields(kind)) for kind in (Question, Message, Tool, ToolCall)}
 
@@ -89,10 +86,7 @@ def _fields_of(value: Question | Message | Tool | ToolCall) -> dict[str, object]
 
 
 class StepModel(LanguageModel):
-    """A language model bound to one step of one run.
-
-    With `at_once` a piece of text is told when it comes, as far as the pace of `_Stream` allows: somebody reads along.
-    """
+    """A language model bound to one step of one run."""
 
     def __init__(
         self,
@@ -105,7 +99,6 @@ class StepModel(LanguageModel):
         budget: Budget,
         emit: Emit,
         turn: Turn | None = None,
-        at_once: bool = False,
     ) -> None:
         self._role = role
         self._step = step
@@ -115,7 +108,6 @@ class StepModel(LanguageModel):
         self._budget = budget
         self._emit = emit
         self._turn = turn
-        self._at_once = at_once
         self._asked = 0
 
     async def answer(self, question: Question) -> Completion:
@@ -183,7 +175,7 @@ class StepModel(LanguageModel):
         return sent
 
     async def _ask(self, call_id: str, question: Question) -> Answered:
-        stream = _Stream(call_id, self._role, self._emit, at_once=self._at_once)
+        stream = _Stream(call_id, self._role, self._emit)
         tell = partial(_tell, call_id, self._role, self._source.model_of(self._role), self._emit)
         placed = self._budget.now()
 
@@ -230,12 +222,9 @@ class StepModel(LanguageModel):
 
 
 class _Stream:
-    """Merges what streams in, so that at most twenty events come a second of one call, or twenty-five `at_once`.
+    """Merges what streams in, so that the log sees at most twenty events a second of one call."""
 
-    A timer waits for what is to be merged. At once, a piece that comes a while after the last event needs none.
-    """
-
-    def __init__(self, call_id: str, role: str, emit: Emit, *, at_once: bool = False) -> None:
+    def __init__(self, call_id: str, role: str, emit: Emit) -> None:
         self._call = call_id
         self._role = role
         self._emit = emit
@@ -243,9 +232,6 @@ class _Stream:
         self._thinking = False
         self._begin_anew()
         self._timer: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
-        self._at_once = at_once
-        self._told_at = -math.inf
 
     def feed(self, delta: Delta) -> None:
         if isinstance(delta, Restarted):
@@ -259,12 +245,8 @@ class _Stream:
             self._thinking = thinking
         self._parts.append(delta.text)
         self._keep(delta.text, thinking=thinking)
-        if self._timer is not None:
-            return
-        if self._at_once and self._loop.time() - self._told_at >= QUIET_SECONDS:
-            self.flush()
-        else:
-            self._timer = self._loop.call_later(MERGE_SECONDS, self.flush)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(MERGE_SECONDS, self.flush)
 
     def flush(self) -> None:
         if self._timer is not None:
@@ -273,7 +255,6 @@ class _Stream:
         if self._parts:
             text = "".join(self._parts)
             self._parts.clear()
-            self._told_at = self._loop.time()
             self._emit(TextStreamed(call=self._call, role=self._role, text=text, thinking=self._thinking))
 
     def _begin_anew(self) -> None:
