@@ -227,13 +227,7 @@ class AsyncSessionManager:
     ) -> int:
         """Append a message with all its tool calls; returns its number. A `key` that was written gives its number.
 
-        Args:
-            session_id: Of the session.
-            message: What is said.
-            agent: Who says it.
-            key: Under which it is written once.
-            along: Kept with the message in one transaction; in a mode that writes later, at once and
-                by itself, before the message is taken. Not done where the key was written.
+        `along` is kept with it in one transaction; in a mode that writes later, at once and before it.
 
         Raises:
             UnknownSession: there is none.
