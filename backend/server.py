@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import signal
@@ -46,6 +47,8 @@ LAST_RESORT_SECONDS = 4.8
 """After that the process dies of its signal: everything acknowledged is on disk already."""
 PING_SECONDS = 20.0
 """A WebSocket is pinged as often, and cut off when it does not answer within as long."""
+COLLECTED_AT = (5_000, 20, 20)
+"""The collector's thresholds: new objects before it looks at them, and rounds before it looks at older ones."""
 PORTS_TRIED = 20
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -279,6 +282,17 @@ def run_in_loop(main: Callable[[], Coroutine[Any, Any, T]], *, fast: bool = True
     """Run to its end on uvloop where it is installed, else, and where it need not be fast, on asyncio's own loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if fast and uvloop is not None else None) as runner:
         return runner.run(main())
+
+
+def spare_collector() -> None:
+    """Spare the collector of cycles what is there for good once a server listens, and some of its rounds.
+
+    A full collection of the program's half a million objects halts everything for a fifth of a second, and with
+    hundreds of turns a minute one comes every few seconds (`python -m benchmarks.turn`).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTED_AT)
 
 
 def _configuration(app: FastAPI) -> uvicorn.Config:

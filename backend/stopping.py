@@ -7,7 +7,8 @@ A stream that is not told would keep the server for ever: uvicorn waits for answ
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,6 +37,7 @@ class Stopping:
     def __init__(self) -> None:
         self._begun = False
         self._settled = asyncio.Event()
+        self._told: set[Callable[[], None]] = set()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.streams = 0
@@ -53,6 +55,22 @@ class Stopping:
         """Nothing more will happen to the runs: streams end. Idempotent."""
         self._begun = True
         self._settled.set()
+        for tell in tuple(self._told):
+            tell()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether streams are to end."""
+        return self._settled.is_set()
+
+    @contextmanager
+    def on_settled(self, tell: Callable[[], None]) -> Generator[None]:
+        """Call this when streams are to end; for one that has no task to spare for waiting."""
+        self._told.add(tell)
+        try:
+            yield
+        finally:
+            self._told.discard(tell)
 
     async def settled(self) -> None:
         """Wait until streams are to end."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
 
@@ -275,10 +275,13 @@ class Arrivals(Generic[T]):
         self._events = events
         self._ready: list[T] = []
         self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._stopping = stopping
         self._collecting = asyncio.ensure_future(self._collect())
-        self._settled = asyncio.ensure_future(stopping.settled())
-        for task in (self._collecting, self._settled):
-            task.add_done_callback(lambda done: self._news.set())
+        self._collecting.add_done_callback(lambda done: self._news.set())
+        self._listening = ExitStack()
+        self._listening.enter_context(stopping.on_settled(self._news.set))
+        if stopping.is_settled:
+            self._news.set()
 
     async def take(self) -> list[T] | None:
         """What has come; None after the last, and when the server shuts down."""
@@ -293,15 +296,15 @@ class Arrivals(Generic[T]):
         if not taken and self._collecting.done():
             self._collecting.result()
             return None
-        if taken and (self._collecting.done() or self._settled.done()):
+        if taken and (self._collecting.done() or self._stopping.is_settled):
             self._news.set()  # so that the next time tells the end
-        return taken if taken or not self._settled.done() else None
+        return taken if taken or not self._stopping.is_settled else None
 
     async def aclose(self) -> None:
         """Stop collecting, and let go of the events."""
-        for task in (self._collecting, self._settled):
-            task.cancel()
-        await asyncio.wait({self._collecting, self._settled})
+        self._listening.close()
+        self._collecting.cancel()
+        await asyncio.wait({self._collecting})
         await self._events.aclose()
 
     async def _collect(self) -> None:

@@ -1,9 +1,9 @@
 """A hundred sessions that talk at once, and the routes that ask no model beside them: `python -m benchmarks.talking`.
 
 Three processes on the machine's cores: a simulated Ollama of 20 tokens a second, the server with one data directory in
-`strict`, and a client. Each session sends its next message when it has the answer to the last. Meanwhile the routes
-that ask no model are asked in turn: *closed*, eight callers as fast as they can, then *open*, 200 requests a second at
-random instants, where a latency counts from that instant.
+`strict`, on the loop that `corral serve` has, and a client. Each session sends its next message when it has the answer
+to the last. Meanwhile the routes that ask no model are asked in turn: *closed*, eight callers as fast as they can, then
+*open*, 200 requests a second at random instants, where a latency counts from that instant.
 
 The server counts: transactions and messages; from handing an event over until it is on disk; how far the subscribers of
 the bus are behind; how late the event loop wakes a sleeper. At the end every session's history is read, and compared
@@ -54,7 +54,7 @@ class Counted:
 async def serve(url: str, folder: Path) -> None:
     """Serve, count, and leave the counts in a file."""
     from backend.bootstrap import open_application  # noqa: PLC0415
-    from backend.server import AsyncServerCore, listen  # noqa: PLC0415
+    from backend.server import AsyncServerCore, listen, spare_collector  # noqa: PLC0415
     from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, Settings  # noqa: PLC0415
 
     settings = Settings(
@@ -79,6 +79,7 @@ async def serve(url: str, folder: Path) -> None:
 
         application.log.observe(saw)  # type: ignore[attr-defined]
         watching = asyncio.ensure_future(_watch(application, counted))
+        spare_collector()
         token = (settings.paths.data / "token").read_text()
         await attend(url=core.address, token=token)
         watching.cancel()
@@ -129,9 +130,9 @@ class Talk:
         self.answered = time.perf_counter()
         self.stopped = False
 
-    async def go(self) -> None:
-        """Send a message, read its answer to the end, and so on."""
-        for number in itertools.count(1):
+    async def go(self, turns: int | None = None) -> None:
+        """Send a message, read its answer to the end, and so on; so many times, or until it is told to stop."""
+        for number in itertools.count(1) if turns is None else range(1, turns + 1):
             if self.stopped:
                 return
             text = f"message {number} of {self.session}"
@@ -145,7 +146,8 @@ class Talk:
             self.answered = time.perf_counter()
 
 
-async def _begun(connection: Connection, number: int) -> str:
+async def begun(connection: Connection, number: int) -> str:
+    """Begin a session; its id."""
     body = json.dumps({"title": f"session {number}"}).encode()
     status, answer = await connection.ask("POST", "/api/v1/sessions", body)
     assert status == 201, answer
@@ -205,7 +207,7 @@ async def measure(folder: Path) -> str:
         clients = await asyncio.gather(
             *(stack.enter_async_context(connected(server.said["url"], headers)) for _ in range(SESSIONS + MOST_WAITING))
         )
-        talks = [Talk(each, await _begun(each, number)) for number, each in enumerate(clients[:SESSIONS], 1)]
+        talks = [Talk(each, await begun(each, number)) for number, each in enumerate(clients[:SESSIONS], 1)]
         others, paths = clients[SESSIONS:], itertools.cycle(list(_paths([talk.session for talk in talks])))
         began, cpu = time.perf_counter(), await server.cpu_seconds()
         async with asyncio.TaskGroup() as group:
@@ -257,6 +259,8 @@ def main() -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        asyncio.run(serve(sys.argv[2], Path(sys.argv[3])))
+        from backend.server import run_in_loop
+
+        run_in_loop(lambda: serve(sys.argv[2], Path(sys.argv[3])))
     else:
         print(main())

@@ -38,30 +38,30 @@ def said(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 def this_turn(messages: Sequence[Message]) -> tuple[Message, ...]:
     """What was said since the person's last message, without it; everything, where a summary has swallowed that."""
-    found = said(messages)
-    begin = max((at for at, message in enumerate(found) if message.role == "user"), default=-1)
-    return found[begin + 1 :]
+    begin = next((at for at in range(len(messages) - 1, -1, -1) if messages[at].role == "user"), -1)
+    return said(messages[begin + 1 :])
 
 
 def open_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
     """Calls of the last answer that have no result yet, in the order they were asked for."""
-    results = {message.tool_call_id for message in messages if message.role == "tool"}
-    asked = next((message for message in reversed(messages) if message.role == "assistant"), None)
-    if asked is None:
-        return ()
-    return tuple(call for call in asked.tool_calls if call.id not in results)
+    results = set[str | None]()
+    for message in reversed(messages):
+        if message.role == "tool":
+            results.add(message.tool_call_id)
+        elif message.role == "assistant":
+            return tuple(call for call in message.tool_calls if call.id not in results)
+    return ()
 
 
 def awaits_answer(messages: Sequence[Message]) -> bool:
     """Whether a model is to speak next: a person has, or every call has its result."""
-    found = said(messages)
-    return bool(found) and found[-1].role in ("user", "tool") and not open_calls(messages)
+    last = _last_said(messages)
+    return last is not None and last.role in ("user", "tool") and not open_calls(messages)
 
 
 def answers_to(messages: Sequence[Message]) -> str:
     """What the next answer comes after, as a word that is unique in a turn: the last result's call, or `message`."""
-    found = said(messages)
-    last = found[-1] if found else None
+    last = _last_said(messages)
     return last.tool_call_id or "result" if last is not None and last.role == "tool" else "message"
 
 
@@ -84,6 +84,10 @@ def done_in(messages: Sequence[Message]) -> tuple[Done, ...]:
 def expired_in(messages: Sequence[Message]) -> tuple[str, ...]:
     """The tools of this turn that nobody allowed in time."""
     return tuple(done.call.name for done in done_in(messages) if done.result == EXPIRED)
+
+
+def _last_said(messages: Sequence[Message]) -> Message | None:
+    return next((message for message in reversed(messages) if message.role != "system"), None)
 
 
 def numbered(history: History) -> tuple[Numbered, ...]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from dataclasses import dataclass, fields, replace
+from functools import cache, lru_cache
 
 from agents.conversation.chunks import StreamChunk
 from agents.conversation.history import answers_to
@@ -81,10 +81,7 @@ class BaseAgent:
 
     def system_prompt(self, workspace: str = "") -> str:
         """What the agent is told before anything else."""
-        briefing = replace(self._briefing, workspace=workspace)
-        values = {name: getattr(briefing, name) for name in asdict(briefing)}
-        own = self.profile.body or prompt_of(self.profile.name).render("system", values)
-        return f"{own.strip()}\n\n{load_prompt(RULES).render('system', values)}"
+        return _system_prompt(self.profile.name, self.profile.body, replace(self._briefing, workspace=workspace))
 
 
 def message_key(turn: str) -> str:
@@ -95,6 +92,13 @@ def message_key(turn: str) -> str:
 def turn_of(key: str) -> str:
     """The turn that a message under this key began; empty for any other message."""
     return key.removesuffix(_PERSON) if key.endswith(_PERSON) else ""
+
+
+@lru_cache(maxsize=256)
+def _system_prompt(name: str, body: str, briefing: Briefing) -> str:
+    values = {each.name: getattr(briefing, each.name) for each in fields(briefing)}
+    own = body or prompt_of(name).render("system", values)
+    return f"{own.strip()}\n\n{load_prompt(RULES).render('system', values)}"
 
 
 @cache

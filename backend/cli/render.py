@@ -310,6 +310,11 @@ def _(event: events.SessionDeleted) -> Sequence[Line]:
 
 
 @_lines.register
+def _(event: events.TurnEnded) -> Sequence[Line]:
+    return [Line("the turn was stopped", WARN)] if event.outcome == "cancelled" else ()
+
+
+@_lines.register
 def _(event: events.AgentFailed) -> Sequence[Line]:
     return [Line(f"{event.agent}: {event.error_class}: {shortened(event.error_message)}", BAD)]
 

@@ -20,7 +20,16 @@ from backend.cli.options import NO_OPTIONS, Common, config_file, load
 from backend.cli.reloading import source_changed, start_again
 from backend.cli.rereading import on_hangup
 from backend.cli.run import say_who_holds
-from backend.server import PORTS_TRIED, AsyncServerCore, NoPassword, check_host, listen, loop_name, run_in_loop
+from backend.server import (
+    PORTS_TRIED,
+    AsyncServerCore,
+    NoPassword,
+    check_host,
+    listen,
+    loop_name,
+    run_in_loop,
+    spare_collector,
+)
 from infrastructure.config.load import Loaded
 from infrastructure.config.manager import ConfigSource, ConfigurationManager, News, NotReloaded
 from infrastructure.config.settings import ServeSettings, Settings
@@ -95,6 +104,7 @@ async def _serve(
         watching.add_done_callback(lambda done: core.begin_shutdown())
         stack.callback(watching.cancel)
         await _say_where(core.address, settings, terminal, browser=browser)
+        spare_collector()
         await core.run_main_loop()
         terminal.say("shutting down")
         await core.aclose()  # while signals are still ours

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -26,14 +27,14 @@ from infrastructure.conversation.feed import Feed
 from infrastructure.conversation.graph import ConversationGraph, compile_conversation_graph
 from infrastructure.conversation.handing import handovers_in
 from infrastructure.conversation.images import Images
-from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, ToolOutcome
+from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, ToolOutcome, TurnLog
 from infrastructure.conversation.scope import TurnLimits, TurnScope
 from infrastructure.conversation.state import TurnInput, turn_input
-from infrastructure.conversation.turns import TurnRecord, TurnState, TurnStore
+from infrastructure.conversation.turns import Outcome, TurnRecord, TurnState, TurnStore
 from infrastructure.conversation.using import ended_event, result_chunk
 from infrastructure.events.catalogue import AnyEvent
-from infrastructure.events.log import EventLog
 from infrastructure.ids import RunId
+from infrastructure.storage.errors import StorageError
 from infrastructure.workflow.ports import ModelSource
 
 _logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class ConversationParts:
     approvals: Approvals
     source: ModelSource
     service: StreamService
-    log: EventLog
+    log: TurnLog
     turns: TurnStore
     calls: CallStore
     router: AgentRouter
@@ -123,13 +124,13 @@ class Driver:
     async def _run(self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter) -> str | None:
         """Drive the turn; why it ended unwell, empty where it ended well, None where it rests."""
         given = await self._given(live.record, graph, router)
-        while await self._drive(live, graph, router, given):
+        while (over := await self._drive(live, graph, router, given)) is None:
             if await self._rests(live):
                 return None
             given = Command(resume=True)
-        return str((await _values(graph, live.record.session)).get("over") or "")
+        return over
 
-    async def end(self, live: LiveTurn, status: str, reason: str = "") -> None:
+    async def end(self, live: LiveTurn, status: Outcome, reason: str = "") -> None:
         """Close what is open, write down how the turn ended, and tell who watches."""
         session, turn = live.record.session, live.record.turn
         agent = live.record.agent
@@ -139,12 +140,20 @@ class Driver:
                 await self._close_calls(live, reason or "the turn ended")
         except Exception:  # the session may be gone, or its store: the turn ends all the same
             _logger.warning("turn %s: its open calls could not be closed", turn, exc_info=True)
-        await self._parts.turns.finish(turn, status, reason)
-        await self._parts.log.flush(RunId(session))
+        await self._finish(live.record, status, reason)
         kind = "done" if status == "done" else "failed"
         live.feed.tell(StreamChunk(kind=kind, agent=agent, text=reason, ok=kind == "done"))
         live.feed.close()
         await self._parts.checkpointer.adelete_thread(session)
+
+    async def _finish(self, record: TurnRecord, status: Outcome, reason: str) -> None:
+        """Write down how the turn ended, in one transaction with its event; what was posted before is there then."""
+        session, ending = RunId(record.session), self._parts.turns.ending(record.turn, status, reason)
+        try:
+            await self._parts.log.append_with(session, 0, ending)
+        except StorageError:  # that of an event of before, which is told once, or this one's own
+            _logger.warning("turn %s: not all of its events were kept", record.turn, exc_info=True)
+            await self._parts.log.append_with(session, 0, ending)
 
     async def forget(self, session: str) -> None:
         """Drop a session's checkpoints."""
@@ -153,37 +162,43 @@ class Driver:
     # ------------------------------------------------------------------------------------ one passage
     async def _given(self, record: TurnRecord, graph: ConversationGraph, router: AgentRouter) -> GraphInput:
         """What the graph goes on with. Where its checkpoint is not this turn's, the messages say where that stands."""
-        snapshot = await graph.aget_state(config_of(record.session))
+        agent = self._agent_now(record)
+        begins = turn_input(record.session, record.turn, agent if agent in router else str(AgentType.ORCHESTRATOR))
+        config = config_of(record.session)
+        if await self._parts.checkpointer.aget_tuple(config) is None:
+            return begins
+        snapshot = await graph.aget_state(config)
         values = cast("dict[str, object]", snapshot.values)
-        known = values.get("turn") == record.turn and values.get("agent") == self._agent_now(record)
+        known = values.get("turn") == record.turn and values.get("agent") == agent
         if known and snapshot.next and all(node in graph.builder.nodes for node in snapshot.next):
             return Command(resume=True) if snapshot.interrupts else None
-        agent = self._agent_now(record)
-        return turn_input(record.session, record.turn, agent if agent in router else str(AgentType.ORCHESTRATOR))
+        return begins
 
     def _agent_now(self, record: TurnRecord) -> str:
         """Who has the turn, by its messages."""
         done = handovers_in(self._parts.sessions.get_history(record.session).messages)
         return done[-1].agent if done else record.agent
 
-    async def _drive(self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter, given: GraphInput) -> bool:
-        """Run the graph until it ends, or waits; whether it waits."""
+    async def _drive(
+        self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter, given: GraphInput
+    ) -> str | None:
+        """Run the graph; why it ended unwell, empty where it ended well, None where it waits."""
         session = live.record.session
         live.woken = False
         scope = self._scope(live, router)
-        waits = False
+        waits, over = False, ""
         # Tracing to an outside service is off whatever the environment says: what is said would leave the machine.
         with tracing_context(enabled=False):
             stream = cast("Any", graph).astream(
-                given, config_of(session), context=scope, stream_mode=["updates", "custom"], durability="exit"
+                given, config_of(session), context=scope, stream_mode="updates", durability="exit"
             )
-            async for mode, part in stream:
-                if mode == "custom" and isinstance(part, StreamChunk):
-                    live.feed.tell(part)
-                elif mode == "updates" and "__interrupt__" in part:
-                    waits = True
+            async for update in stream:
+                waits = waits or "__interrupt__" in update
+                over = _over_in(update) or over
+        if not waits:
+            return over
         await self._parts.log.flush(RunId(session))
-        return waits
+        return None
 
     async def _rests(self, live: LiveTurn) -> bool:
         """Write down that the turn waits; False where somebody has said something meanwhile."""
@@ -215,6 +230,7 @@ class Driver:
             calls=parts.calls,
             limits=parts.limits,
             announce=announce,
+            tell=live.feed.tell,
             told=live.told,
         )
 
@@ -234,10 +250,11 @@ class Driver:
             live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
 
 
+def _over_in(update: Mapping[str, Mapping[str, object] | Sequence[object] | None]) -> str:
+    """What a step wrote of why the turn ends unwell; empty where it does not. An interrupt is no mapping."""
+    return next((str(wrote.get("over", "")) for wrote in update.values() if isinstance(wrote, Mapping)), "")
+
+
 def config_of(session: str) -> RunnableConfig:
     """The graph's configuration of a session. The limits of a turn end it long before this does."""
     return {"configurable": {"thread_id": session}, "recursion_limit": 1_000}
-
-
-async def _values(graph: ConversationGraph, session: str) -> dict[str, object]:
-    return cast("dict[str, object]", (await graph.aget_state(config_of(session))).values)

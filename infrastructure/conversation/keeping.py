@@ -10,6 +10,7 @@ from agents.model import Message, ToolCall
 from infrastructure.conversation.ports import SessionFacts, Sessions
 from infrastructure.sessions.contexts import AsyncAgentContextManager
 from infrastructure.sessions.manager import AsyncSessionManager
+from infrastructure.storage.connection import Work
 
 
 class KeptSessions(Sessions):
@@ -31,12 +32,7 @@ class KeptSessions(Sessions):
 
     def get_history(self, session_id: str) -> History:
         """The messages in the order they were appended; one turn at a time leaves calls and results together."""
-        stored = self._sessions.get_messages(session_id)
-        return History(
-            messages=tuple(each.message for each in stored),
-            first=stored[0].number if stored else 1,
-            numbers=tuple(each.number for each in stored),
-        )
+        return self._sessions.get_in_order(session_id)
 
     async def is_kept(self, session_id: str, key: str) -> bool:
         """Whether a message was written under a key."""
@@ -46,9 +42,11 @@ class KeptSessions(Sessions):
         """Wait for the disk."""
         await self._sessions.flush(session_id)
 
-    async def append_message(self, session_id: str, message: Message, *, agent: str = "", key: str = "") -> int:
+    async def append_message(
+        self, session_id: str, message: Message, *, agent: str = "", key: str = "", along: Work[None] | None = None
+    ) -> int:
         """Append a message."""
-        return await self._sessions.append_message(session_id, message, agent=agent, key=key)
+        return await self._sessions.append_message(session_id, message, agent=agent, key=key, along=along)
 
     async def append_tool_result(self, session_id: str, call: ToolCall, content: str, *, ok: bool = True) -> int:
         """Append a result."""

@@ -6,7 +6,8 @@ named one the model that a run would take.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from agents.conversation.router import AgentRouter
@@ -21,6 +22,17 @@ from infrastructure.workflow.lanes import RoleLanes, choose_model
 from infrastructure.workflow.models import PoolModels
 from infrastructure.workflow.ports import Answered, ModelSource, OnDelta
 from infrastructure.workflow.standalone import offer_of
+
+ABLE_SECONDS = 60.0
+"""What a server says a model can do is taken for true as long: it may be pulled anew under its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Able:
+    """What a model can do, and until when (on the clock) that holds."""
+
+    abilities: tuple[str, ...]
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,7 @@ class AgentModels(ModelSource):
         settings: As they are now.
         router: Which agents there are now.
         blobs: What is in the images that messages name.
+        clock: Seconds from any fixed moment.
     """
 
     def __init__(
@@ -56,11 +69,15 @@ class AgentModels(ModelSource):
         settings: Callable[[], Settings],
         router: Callable[[], AgentRouter],
         blobs: Blobs,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._settings = settings
         self._router = router
+        self._clock = clock
         self._chosen: str | None = None
+        self._able: dict[str, _Able] = {}
+        self._able_under: Settings | None = None
         self.images = Images(blobs, self.sees)
 
     def model_of(self, role: str) -> str:
@@ -77,11 +94,25 @@ class AgentModels(ModelSource):
         return await (await self._models(role)).ask(role, question, call, on_delta, watch)
 
     async def sees(self, role: str) -> bool:
-        """Whether the agent's model takes images, as its server says; one that says nothing of its models is tried."""
+        """Whether the agent's model takes images, as its server says; one that says nothing of its models is tried.
+
+        A server's word holds for `ABLE_SECONDS`, and as long as the settings are the same.
+        """
         lane = (await self._models(role)).model_of(role)
-        known = self._settings().lanes.get(lane)
-        able = (await self._pool.show(known.model if known else lane)).capabilities
+        settings = self._settings()
+        known = settings.lanes.get(lane)
+        able = await self._abilities(known.model if known else lane, settings)
         return VISION in able or not able
+
+    async def _abilities(self, model: str, settings: Settings) -> Sequence[str]:
+        if settings is not self._able_under:  # other servers may be asked
+            self._able_under, self._able = settings, {}
+        cache, now = self._able, self._clock()
+        found = cache.get(model)
+        if found is None or now >= found.until:
+            shown = await self._pool.show(model)
+            found = cache[model] = _Able(tuple(shown.capabilities), now + ABLE_SECONDS)
+        return found.abilities
 
     async def _models(self, role: str) -> PoolModels:
         settings, router = self._settings(), self._router()

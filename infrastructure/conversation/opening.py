@@ -21,13 +21,12 @@ from infrastructure.conversation.keeping import KeptSessions
 from infrastructure.conversation.leaks import read_leaked_calls
 from infrastructure.conversation.models import AgentModels
 from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
-from infrastructure.conversation.ports import Approvals
+from infrastructure.conversation.ports import Approvals, TurnLog
 from infrastructure.conversation.scope import TurnLimits
 from infrastructure.conversation.streaming import LLMStreamService
 from infrastructure.conversation.toolbox import Outside, SessionTools
 from infrastructure.conversation.turns import TurnStore
 from infrastructure.events.catalogue import AnyEvent
-from infrastructure.events.log import EventLog
 from infrastructure.ids import RunId
 from infrastructure.sandbox import Limits, Sandbox
 from infrastructure.sessions.contexts import AsyncAgentContextManager
@@ -47,7 +46,7 @@ class Foundation:
     """Has the files of custom agents read again with the settings."""
     pool: OllamaConnectionPool
     database: Database
-    log: EventLog
+    log: TurnLog
     sessions: AsyncSessionManager
     contexts: AsyncAgentContextManager
     approvals: Approvals

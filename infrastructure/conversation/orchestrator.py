@@ -235,18 +235,15 @@ class MultiAgentOrchestrator:
         if request and (known := await self._parts.turns.keyed(session, request)):
             return await self._again(known)
         agent = self._agent(said.agent, facts.agent)
-        if said.images and (holder := await self._parts.turns.open_of(session)):  # before its images are kept
+        if (holder := await self._parts.turns.open_of(session)) is not None:  # before anything of it is kept
             raise await self._busy(session, holder.turn)
         message = Message("user", said.text, images=await self._parts.images.keep(said.images, agent))
+        if agent != facts.agent:
+            await self._parts.sessions.switch_agent(session, agent, reason="", by="person")
         turn = new_id()
+        record, begin = self._parts.turns.beginning(turn, session, agent, unattended=said.unattended, request=request)
         try:
-            record = await self._parts.turns.create(turn, session, agent, unattended=said.unattended, request=request)
-        except SessionBusy as busy:
-            raise await self._busy(session, busy.turn) from None
-        try:
-            if agent != facts.agent:
-                await self._parts.sessions.switch_agent(session, agent, reason="", by="person")
-            await self._parts.sessions.append_message(session, message, key=message_key(turn))
+            await self._parts.sessions.append_message(session, message, key=message_key(turn), along=begin)
             if request:  # it counts as sent from now on
                 await self._parts.sessions.flush(session)
         except BaseException:

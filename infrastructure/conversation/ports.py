@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from agents.conversation.ports import SessionPort
-from agents.model import JsonObject, Tool, ToolCall
+from agents.model import JsonObject, Message, Tool, ToolCall
 from infrastructure.events.catalogue import AnyEvent
+from infrastructure.events.log import EventLog
+from infrastructure.sessions.ports import Recorder
+from infrastructure.storage.connection import Work
 
 Announce: TypeAlias = Callable[[str, AnyEvent], None]
 """Puts an event into the log of a session, in order, without waiting."""
@@ -51,6 +54,12 @@ class Sessions(SessionPort, Protocol):
         """Return when all that was said in the session is on disk."""
         ...
 
+    async def append_message(
+        self, session_id: str, message: Message, *, agent: str = "", key: str = "", along: Work[None] | None = None
+    ) -> int:
+        """As `SessionPort`'s; `along` is kept with the message in one transaction, or before it where that waits."""
+        ...
+
     async def append_summary(self, session_id: str, text: str, upto: int, key: str, *, agent: str = "") -> int:
         """Append a summary, a message whose role is `system`, that stands for all messages up to a number."""
         ...
@@ -58,6 +67,10 @@ class Sessions(SessionPort, Protocol):
     async def switch_agent(self, session_id: str, agent: str, *, reason: str, by: Literal["agent", "person"]) -> None:
         """Have another agent speak from here on, told as an event; to the one that speaks it is no switch."""
         ...
+
+
+class TurnLog(EventLog, Recorder, Protocol):
+    """The event log, as far as turns use it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

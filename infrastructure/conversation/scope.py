@@ -51,6 +51,8 @@ class TurnScope:
         calls: The table of calls.
         limits: Of the turn.
         announce: Puts an event into the session's log, in order.
+        tell: Hands a chunk to whoever watches the turn. An answer has one a token, for each of which the graph's own
+            stream would wake the loop through a pipe.
         told: Ids of calls that watchers were told wait; once a process is enough.
     """
 
@@ -66,6 +68,7 @@ class TurnScope:
     calls: CallStore
     limits: TurnLimits
     announce: Callable[[AnyEvent], None]
+    tell: Callable[[StreamChunk], None]
     told: set[str] = field(default_factory=set[str])
 
     def messages(self) -> tuple[Message, ...]:
@@ -84,19 +87,10 @@ class TurnScope:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a node's function is given beside the state."""
-
-    scope: TurnScope
-    tell: Callable[[StreamChunk], None]
-    """Hands a chunk to whoever watches the graph's stream."""
-
-
 class NodeFunction(Protocol):
     """A node: reads a part of the state, speaks or acts, returns what it writes."""
 
-    def __call__(self, state: Any, step: Step, /) -> Awaitable[Any]:
+    def __call__(self, state: Any, scope: TurnScope, /) -> Awaitable[Any]:
         """Run the step."""
         ...
 
@@ -105,6 +99,6 @@ def as_node(function: NodeFunction) -> Any:
     """The function as LangGraph calls it, whose own type of a node a strict checker cannot match."""
 
     async def run(state: Any, runtime: Runtime[TurnScope]) -> Any:
-        return await function(state, Step(runtime.context, runtime.stream_writer))
+        return await function(state, runtime.context)
 
     return run

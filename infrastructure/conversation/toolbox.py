@@ -82,7 +82,8 @@ class SessionTools(Toolbox):
         """Have the tools of servers, but for names that are taken."""
         found = {tool.spec.name.casefold(): tool for tool in await self._outside()}
         taken = {name.casefold() for name in self._base.names}
-        self._own = self._base.with_tools(tool for name, tool in found.items() if name not in taken)
+        more = [tool for name, tool in found.items() if name not in taken]
+        self._own = self._base.with_tools(more) if more else self._base
 
     def offered(self, session: str, names: Sequence[str], at_most: int) -> tuple[ToolSheet, ...]:
         """The tools of these names and patterns.

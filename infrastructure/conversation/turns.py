@@ -10,17 +10,20 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from infrastructure.conversation.errors import KeyReused, SessionBusy
+from infrastructure.conversation.errors import KeyReused
+from infrastructure.events.catalogue import TurnEnded
 from infrastructure.storage.run_record import UNNAMED, RequestKey
 from infrastructure.storage.times import Now, from_optional, from_text, to_text, utc_now
 
 if TYPE_CHECKING:
+    from infrastructure.storage.connection import Work
     from infrastructure.storage.database import Database
 
 _COLUMNS = "turn, session, state, agent, status, reason, unattended, started, ended"
 _Row = tuple[str, str, str, str, str, str, int, str, str | None]
+Outcome: TypeAlias = Literal["done", "failed", "cancelled"]
 
 
 class TurnState(StrEnum):
@@ -67,35 +70,29 @@ class TurnStore:
         self._database = database
         self._now = now
 
-    async def create(
+    def beginning(
         self, turn: str, session: str, agent: str, *, unattended: bool = False, request: RequestKey | None = None
-    ) -> TurnRecord:
-        """Begin a turn. Its request must be new: `keyed` says so.
+    ) -> tuple[TurnRecord, Work[None]]:
+        """A new turn, and the work that keeps it: handed on, so that it is there together with its message.
 
-        Raises:
-            SessionBusy: another of the session is not over.
+        Whoever calls has seen that none of the session is open (`open_of`), and that the request is new (`keyed`). The
+        work raises sqlite3.IntegrityError where that is not so.
         """
         named = request or UNNAMED
         started = self._now()
+        values = (turn, session, TurnState.RUNNING, agent, unattended, to_text(started), named.key, named.sha)
+        sql = (
+            "INSERT INTO turns (turn, session, state, agent, unattended, started, request_key, request_sha)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        )
 
-        def work(connection: sqlite3.Connection) -> str:
-            found: tuple[str] | None = connection.execute(
-                "SELECT turn FROM turns WHERE session = ? AND state <> 'finished'", (session,)
-            ).fetchone()
-            if found is not None:
-                return found[0]
-            connection.execute(
-                "INSERT INTO turns (turn, session, state, agent, unattended, started, request_key, request_sha)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (turn, session, TurnState.RUNNING, agent, unattended, to_text(started), named.key, named.sha),
-            )
-            return turn
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(sql, values)
 
-        if (holder := await self._database.write(work)) != turn:
-            raise SessionBusy(session, holder)
-        return TurnRecord(
+        record = TurnRecord(
             turn=turn, session=session, state=TurnState.RUNNING, agent=agent, unattended=unattended, started=started
         )
+        return record, work
 
     async def move(self, turn: str, state: TurnState, agent: str = "") -> None:
         """Say that the turn runs or waits; a finished one stays finished."""
@@ -105,10 +102,15 @@ class TurnStore:
         )
         await self._database.write(lambda connection: connection.execute(sql, (turn, state, agent)).rowcount)
 
-    async def finish(self, turn: str, status: str, reason: str = "") -> None:
-        """Say how the turn ended; what was said first holds."""
+    def ending(self, turn: str, status: Outcome, reason: str = "") -> Work[tuple[None, TurnEnded | None]]:
+        """The work that says how the turn ended, and its event; what was said first holds, and is told once."""
         values = (turn, status, reason, to_text(self._now()))
-        await self._database.write(lambda connection: connection.execute(_FINISH, values).rowcount)
+        event = TurnEnded(turn=turn, outcome=status)
+
+        def work(connection: sqlite3.Connection) -> tuple[None, TurnEnded | None]:
+            return None, event if connection.execute(_FINISH, values).rowcount else None
+
+        return work
 
     async def annul(self, turn: str, reason: str) -> None:
         """End a turn whose message was never kept: the request is free to be sent again."""

@@ -19,7 +19,7 @@ from infrastructure.conversation.calls import CallRecord, CallState
 from infrastructure.conversation.errors import ApprovalRefused
 from infrastructure.conversation.handing import Handover, handover_result, refused_handover
 from infrastructure.conversation.ports import Asked, Decided, ToolOutcome, ToolPlace, ToolSheet, Verdict
-from infrastructure.conversation.scope import Step
+from infrastructure.conversation.scope import TurnScope
 from infrastructure.conversation.streaming import UNREADABLE
 from infrastructure.events.catalogue import (
     ToolApprovalRequired,
@@ -66,9 +66,8 @@ _Fate: TypeAlias = "ToolOutcome | Waiting | _Allowed"
 class Using:
     """The open calls of one step of one agent."""
 
-    def __init__(self, step: Step, profile: AgentProfile, place: ToolPlace, handovers: int) -> None:
-        self._step = step
-        self._scope = step.scope
+    def __init__(self, scope: TurnScope, profile: AgentProfile, place: ToolPlace, handovers: int) -> None:
+        self._scope = scope
         self._profile = profile
         self._place = place
         self._handovers = handovers
@@ -209,7 +208,7 @@ class Using:
             return ToolOutcome(refused, ok=False, error_class="NoHandover")
         self._handovers += 1
         await self._scope.sessions.switch_agent(self._scope.session, wanted.agent, reason=wanted.reason, by="agent")
-        self._step.tell(StreamChunk(kind="switch", agent=wanted.agent, text=wanted.reason))
+        self._scope.tell(StreamChunk(kind="switch", agent=wanted.agent, text=wanted.reason))
         return ToolOutcome(handover_result(wanted))
 
     async def _end(self, record: CallRecord, outcome: ToolOutcome, seconds: float) -> None:
@@ -218,7 +217,7 @@ class Using:
         number = await scope.sessions.append_tool_result(scope.session, record.tool_call, outcome.text, ok=outcome.ok)
         await scope.calls.end(scope.session, record.call)
         self._announce(ended_event(record, outcome, number, seconds))
-        self._step.tell(result_chunk(self._profile.name, record, outcome, number))
+        self._scope.tell(result_chunk(self._profile.name, record, outcome, number))
 
     # ------------------------------------------------------------------------------------ telling
     def _tell_waiting(self, waiting: Waiting) -> None:
@@ -226,7 +225,7 @@ class Using:
         mark = f"{record.call}/{record.state}"
         if mark not in self._scope.told:
             self._scope.told.add(mark)
-            self._step.tell(waiting_chunk(self._profile.name, waiting))
+            self._scope.tell(waiting_chunk(self._profile.name, waiting))
 
     def _sheet(self, name: str) -> ToolSheet | None:
         return self._scope.tools.sheet(self._scope.session, name)

@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -71,7 +72,8 @@ _UNASKED = (  # nobody asks just now: the run goes on for whoever began it
 def insertion(place: Place, at: datetime, execution: int, event: AnyEvent, led: Cause) -> Insertion:
     """Write an event behind the last of its run; `place` is told the number."""
     body, event = _body(event)
-    run, instant, asked = place.run, to_text(at), led.correlation
+    run, utc, asked = place.run, at.astimezone(UTC), led.correlation
+    instant = to_text(utc)
 
     def work(connection: sqlite3.Connection) -> Stored:
         causation = led.causation(run)
@@ -80,7 +82,7 @@ def insertion(place: Place, at: datetime, execution: int, event: AnyEvent, led: 
             _ASKED if asked else _UNASKED, (*values, asked) if asked else values
         ).fetchone()
         place.seq = row[0]  # jobs are done in their order, so whoever names this one as its cause finds the number
-        return Stored(run, row[0], from_text(instant), execution, event, body, row[1], whole_causation(causation, run))
+        return Stored(run, row[0], utc, execution, event, body, row[1], whole_causation(causation, run))
 
     return work
 

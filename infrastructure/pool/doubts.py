@@ -63,8 +63,11 @@ class Doubts:
 
     def _shared(self, server: str, lane: Lane, text: str) -> int:
         """How much of its beginning an earlier prompt there had as well: characters."""
-        known = (kept for (name, of, _), kept in self._prompts.items() if name == server and of is lane)
-        return max((common_beginning(kept, text) for kept in known), default=0)
+        best = 0
+        for (name, of, _), kept in self._prompts.items():
+            if name == server and of is lane and best < len(text) and kept.startswith(text[: best + 1]):
+                best = common_beginning(kept, text, best + 1)
+        return best
 
     def _keep(self, server: str, lane: Lane, text: str) -> None:
         self._number += 1
@@ -73,9 +76,9 @@ class Doubts:
             self._prompts.popitem(last=False)
 
 
-def common_beginning(one: str, other: str) -> int:
-    """Length of the longest common beginning, found by halving."""
-    low, high = 0, min(len(one), len(other))
+def common_beginning(one: str, other: str, known: int = 0) -> int:
+    """Length of the longest common beginning, found by halving; that it is `known` long at least is known."""
+    low, high = known, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
         if one[low:middle] == other[low:middle]:

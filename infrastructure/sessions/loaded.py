@@ -44,6 +44,7 @@ class LoadedSession:
     placed: int = field(init=False)
     """The last number that was given away."""
     _history: History | None = None
+    _in_order: History | None = None
 
     def __post_init__(self) -> None:
         self.placed = self.record.last
@@ -56,6 +57,17 @@ class LoadedSession:
             first = summary.upto if summary else 1
             self._history = History(messages=in_pairs(self.messages), first=first)
         return self._history
+
+    @property
+    def in_order(self) -> History:
+        """The messages as they were appended, with their numbers."""
+        if self._in_order is None:
+            self._in_order = History(
+                messages=tuple([each.message for each in self.messages]),
+                first=self.messages[0].number if self.messages else 1,
+                numbers=tuple([each.number for each in self.messages]),
+            )
+        return self._in_order
 
     def place(self, draft: Draft, at: datetime) -> StoredMessage | int:
         """Give the message a number, or say under which one it is there already.
@@ -95,7 +107,7 @@ class LoadedSession:
             self.messages[:] = [stored, *kept]
         else:
             self.messages.append(stored)
-        self._history = None
+        self._history = self._in_order = None
         updated = max(self.record.updated, stored.at)
         self.record = replace(self.record, last=stored.number, updated=updated)
 

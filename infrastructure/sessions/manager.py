@@ -27,6 +27,7 @@ from infrastructure.sessions.lifecycle import Lifecycle, changing, listing_todos
 from infrastructure.sessions.persistence import Delayed, Strict, opened
 from infrastructure.sessions.ports import Clock, LoopClock, SessionLog
 from infrastructure.sessions.records import Draft, Found, SessionRecord, StoredMessage
+from infrastructure.storage.connection import Work
 from infrastructure.storage.database import Database
 from infrastructure.storage.errors import StorageClosed
 from infrastructure.storage.run_record import RequestKey
@@ -99,6 +100,10 @@ class AsyncSessionManager:
         `first` is the number of the first message; of a summary, the last number that it stands for.
         """
         return self._cache.get(session_id).history
+
+    def get_in_order(self, session_id: str) -> History:
+        """The same messages in the order they were appended, whatever was said between a call and its result."""
+        return self._cache.get(session_id).in_order
 
     def get_messages(self, session_id: str) -> tuple[StoredMessage, ...]:
         """The same messages with number, key and time, in the order they were appended; raises as `get`."""
@@ -217,8 +222,12 @@ class AsyncSessionManager:
             return await self.load(session_id)
         return await self.create(session_id, title=title, workspace=workspace, agent=agent)
 
-    async def append_message(self, session_id: str, message: Message, *, agent: str = "", key: str = "") -> int:
+    async def append_message(
+        self, session_id: str, message: Message, *, agent: str = "", key: str = "", along: Work[None] | None = None
+    ) -> int:
         """Append a message with all its tool calls; returns its number. A `key` that was written gives its number.
+
+        `along` is kept with it in one transaction; in a mode that writes later, at once and before it.
 
         Raises:
             UnknownSession: there is none.
@@ -226,7 +235,7 @@ class AsyncSessionManager:
             CallReused: it asks under an id that the session has used.
             UnknownCall: it is the result of a call that nobody asked for.
         """
-        return await self._append(session_id, Draft(message=self._checked(message), agent=agent, key=key))
+        return await self._append(session_id, Draft(message=self._checked(message), agent=agent, key=key), along)
 
     async def append_tool_result(self, session_id: str, call: ToolCall, content: str, *, ok: bool = True) -> int:
         """Append the result of a call that the session has asked for; a second result of it is the first one's.
@@ -327,9 +336,11 @@ class AsyncSessionManager:
     def _checked(self, message: Message) -> Message:
         return checked_message(message, self._settings.message_bytes)
 
-    async def _append(self, session_id: str, draft: Draft) -> int:
+    async def _append(self, session_id: str, draft: Draft, along: Work[None] | None = None) -> int:
         mode = self._opened()
         await mode.room()
+        if along is not None and isinstance(mode, Delayed):
+            await self._database.write(along)
         session = await self._cache.load(session_id)
         if session.leaving:
             raise UnknownSession(session_id)
@@ -339,7 +350,7 @@ class AsyncSessionManager:
             if (writing := session.waiting.get(placed)) is not None:
                 await asyncio.shield(writing)
             return placed
-        await mode.keep(session, placed)
+        await mode.keep(session, placed, along)
         return placed.number
 
 

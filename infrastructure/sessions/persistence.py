@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -21,6 +22,7 @@ from infrastructure.sessions.loaded import LoadedSession
 from infrastructure.sessions.ports import Clock, SessionLog
 from infrastructure.sessions.records import StoredMessage
 from infrastructure.sessions.store import appended
+from infrastructure.storage.connection import Work
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +38,10 @@ class Persistence(Protocol):
         """
         ...
 
-    async def keep(self, session: LoadedSession, stored: StoredMessage) -> None:
+    async def keep(self, session: LoadedSession, stored: StoredMessage, along: Work[None] | None = None) -> None:
         """Take a message that has its place; takes its own before it waits. Returns when it is acknowledged.
+
+        `along` is done in the transaction of a message that is stored at once; the others leave it to the caller.
 
         Raises:
             StorageError: it is not kept. What the session has in memory is void.
@@ -79,9 +83,9 @@ class Strict:
     async def room(self) -> None:
         """There always is."""
 
-    async def keep(self, session: LoadedSession, stored: StoredMessage) -> None:
+    async def keep(self, session: LoadedSession, stored: StoredMessage, along: Work[None] | None = None) -> None:
         """Store it, then acknowledge it. A cancelled caller does not take it back."""
-        future = _submit(self._log, [stored])
+        future = _submit(self._log, [stored], along)
         session.waiting[stored.number] = future
         future.add_done_callback(partial(self._stored, session, stored))
         await asyncio.shield(future)
@@ -140,7 +144,7 @@ class Delayed:
         if self._waiting >= self._settings.waiting:
             await self.flush()
 
-    async def keep(self, session: LoadedSession, stored: StoredMessage) -> None:
+    async def keep(self, session: LoadedSession, stored: StoredMessage, along: Work[None] | None = None) -> None:
         """Acknowledge it now and write it later."""
         now = self._clock.monotonic()
         if not self._waiting:
@@ -243,9 +247,17 @@ def told_of(stored: StoredMessage) -> tuple[RunId, AnyEvent]:
     return RunId(stored.session), event
 
 
-def _submit(log: SessionLog, batch: Sequence[StoredMessage]) -> asyncio.Future[tuple[Stored, ...]]:
+def _submit(
+    log: SessionLog, batch: Sequence[StoredMessage], along: Work[None] | None = None
+) -> asyncio.Future[tuple[Stored, ...]]:
     append = appended(batch)
-    return log.keep([told_of(each) for each in batch], lambda connection, events: append(connection))
+
+    def work(connection: sqlite3.Connection, events: tuple[Stored, ...]) -> None:
+        if along is not None:
+            along(connection)
+        append(connection)
+
+    return log.keep([told_of(each) for each in batch], work)
 
 
 def _batches(queue: Sequence[StoredMessage], size: int) -> list[Sequence[StoredMessage]]:

@@ -189,9 +189,11 @@ class ConnectionThread:
             self._ended.set_result(None)
 
     def _ring(self, *, hurry: bool) -> None:
-        if hurry:
+        """Have the thread look; a bell that still rings is not rung again, since the look comes after its end."""
+        if hurry and not self._hurry.is_set():
             self._hurry.set()
-        self._came.set()
+        if not self._came.is_set():
+            self._came.set()
 
     def _gather(self) -> tuple[list[AnyJob], bool]:
         """The next jobs to do together, and whether they are the last."""
@@ -234,7 +236,7 @@ class ConnectionThread:
             left = until - time.monotonic()
             if left <= 0:
                 return False
-            time.sleep(min(left, NAP_SECONDS))  # noqa: TID251 - in the connection's thread, not on the loop
+            time.sleep(min(left, max(left / 2, NAP_SECONDS)))  # noqa: TID251 - in the connection's thread, not on the loop
         return True
 
     def _carry_out(self, connection: sqlite3.Connection, jobs: list[AnyJob]) -> None:

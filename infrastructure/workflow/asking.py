@@ -11,12 +11,12 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from functools import partial
 
 from agents.errors import AgentError
 from agents.fitting import Draft, Fitted, Room, Section, plain
-from agents.model import Completion, LanguageModel, Question
+from agents.model import Completion, LanguageModel, Message, Question, Tool, ToolCall
 from agents.trimming import said
 from infrastructure.events.catalogue import (
     CallBegan,
@@ -51,6 +51,8 @@ CHARACTERS_A_TOKEN = 4
 MERGE_SECONDS = 0.05
 """Pieces of text that arrive within this time become one event."""
 
+_NAMES = {kind: tuple(each.name for each in fields(kind)) for kind in (Question, Message, Tool, ToolCall)}
+
 Emit = Callable[[Event], None]
 
 
@@ -60,13 +62,27 @@ def question_sha(question: Question, model: str) -> str:
     Of a draft in its whole form: how much of it is sent depends on what the pool has learned by then, and a step that
     runs again after a crash is to find its answer all the same.
     """
-    said_of = asdict(plain(question))
-    for message in said_of["messages"]:
-        if not message["images"]:  # answers were recorded before there were any
-            del message["images"]
+    asked = plain(question)
+    said_of = {
+        **_fields_of(asked),
+        "messages": [_said(message) for message in asked.messages],
+        "tools": [_fields_of(tool) for tool in asked.tools],
+    }
     # ASCII, since a file name in a prompt may hold bytes that UTF-8 cannot say.
     said = json.dumps([model, said_of], sort_keys=True, default=str)
     return hashlib.sha256(said.encode("ascii")).hexdigest()
+
+
+def _said(message: Message) -> dict[str, object]:
+    said = {**_fields_of(message), "tool_calls": [_fields_of(call) for call in message.tool_calls]}
+    if not message.images:  # answers were recorded before there were any
+        del said["images"]
+    return said
+
+
+def _fields_of(value: Question | Message | Tool | ToolCall) -> dict[str, object]:
+    """As `asdict`, which would copy all that is within: of the tools' schemas, that took longer than all else here."""
+    return {name: getattr(value, name) for name in _NAMES[type(value)]}
 
 
 class StepModel(LanguageModel):

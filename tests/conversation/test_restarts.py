@@ -166,17 +166,18 @@ async def test_turn_that_was_over_but_for_its_row_ends(tmp_path):
     """Killed after the last message and before the table said so."""
     async with world(tmp_path, {"ask": ["Yes."]}) as here:
         first = here.orchestrator()
-        finish = first._parts.turns.finish
+        append_with = here.log.append_with
 
-        async def killed(turn, status, reason=""):
+        async def killed(run, execution, work):
             raise asyncio.CancelledError
 
-        first._parts.turns.finish = killed
+        here.log.append_with = killed
         await first.begin(SESSION, Said("What?", "ask"))
         await asyncio.wait([first._live[SESSION].task])
-        first._parts.turns.finish = finish
+        here.log.append_with = append_with
         second = here.orchestrator()
         await second.recover()
         await talk(second.follow(SESSION))
         assert here.said() == [("user", "What?"), ("assistant", "Yes.")]
         assert (await second._parts.turns.last_of(SESSION)).status == "done"
+        assert await here.outcomes() == ["done"]

@@ -44,7 +44,7 @@ async def test_person_is_answered(tmp_path):
         assert here.said() == [("user", "Hi"), ("assistant", "Hello.")]
         assert await here.events() == [
             "agent.switched", "agent.started", "call.queued", "call.placed", "call.waiting", "call.began",
-            "call.completed", "agent.completed",
+            "call.completed", "agent.completed", "turn.ended",
         ]  # fmt: skip
 
 
@@ -207,6 +207,7 @@ async def test_cancel_closes_what_waits_and_the_next_message_begins_anew(tmp_pat
         with pytest.raises(NothingToStop):
             await conversations.cancel(SESSION)
         assert (await talk(conversations.process_message(SESSION, "Still there?")))[-1].kind == "done"
+        assert await here.outcomes() == ["cancelled", "done"]
 
 
 async def test_cancel_in_the_middle_of_an_answer_keeps_nothing_of_it(tmp_path):
@@ -225,6 +226,7 @@ async def test_cancel_in_the_middle_of_an_answer_keeps_nothing_of_it(tmp_path):
         await asked.wait()
         await conversations.cancel(SESSION)
         assert here.said() == [("user", "Hi")]
+        assert await here.outcomes() == ["cancelled"]
 
 
 async def test_watcher_may_leave_and_the_turn_goes_on(tmp_path):
@@ -319,6 +321,7 @@ async def test_model_without_an_answer_ends_the_turn_with_a_way_out(tmp_path):
         assert "no answer" in chunks[-1].text
         assert "roles" in chunks[-1].text
         assert "agent.failed" in await here.events()
+        assert await here.outcomes() == ["failed"]
         assert here.said() == [("user", "What?")]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -35,26 +37,47 @@ from infrastructure.conversation.ports import (
 from infrastructure.conversation.scope import TurnLimits
 from infrastructure.conversation.streaming import LLMStreamService
 from infrastructure.conversation.turns import TurnStore
-from infrastructure.events.catalogue import AgentSwitched
+from infrastructure.events.catalogue import AgentSwitched, AnyEvent, TurnEnded
 from infrastructure.events.memory import MemoryEventLog
+from infrastructure.ids import RunId
 from infrastructure.storage.blobs import MemoryBlobs
+from infrastructure.storage.connection import Work
 from infrastructure.storage.database import Database
 from infrastructure.workflow.scripted import ScriptedSource
 
 SESSION = "session-1"
+T = TypeVar("T")
+
+
+class MemoryTurnLog(MemoryEventLog):
+    """A log in memory, beside the tables."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+
+    async def append_with(
+        self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[T, AnyEvent | None]]
+    ) -> T:
+        await self.flush(run)
+        value, event = await self._database.write(work)
+        if event is not None:
+            await self.append(run, execution, event)
+        return value
 
 
 class MemorySessions:
-    """A store of sessions that keeps everything in lists."""
+    """A store of sessions that keeps everything in lists, but for what goes along with a message."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self.database = database
         self.messages: dict[str, list[Message]] = {SESSION: []}
         self.agents: list[str] = []
         self.keys: dict[tuple[str, str], int] = {}
         self.todos: tuple[str, ...] = ()
         self.speaks = ""
         self.holds = 0
-        self.log = MemoryEventLog()
+        self.log = MemoryTurnLog(database)
 
     @asynccontextmanager
     async def held(self, session_id: str) -> AsyncIterator[None]:
@@ -87,10 +110,14 @@ class MemorySessions:
     def get_history(self, session_id: str) -> History:
         return History(messages=tuple(self.messages[session_id]), first=1)
 
-    async def append_message(self, session_id: str, message: Message, *, agent: str = "", key: str = "") -> int:
+    async def append_message(
+        self, session_id: str, message: Message, *, agent: str = "", key: str = "", along: Work[None] | None = None
+    ) -> int:
         known = self.keys.get((session_id, key)) if key else None
         if known is not None:
             return known
+        if along is not None:
+            await self.database.write(along)
         self.messages[session_id].append(message)
         self.agents.append(agent)
         number = len(self.messages[session_id])
@@ -258,8 +285,8 @@ class World:
     source: ScriptedSource
     tools: MemoryTools
     sessions: MemorySessions
+    log: MemoryTurnLog
     approvals: MemoryApprovals = field(default_factory=MemoryApprovals)
-    log: MemoryEventLog = field(default_factory=MemoryEventLog)
     saver: InMemorySaver = field(default_factory=InMemorySaver)
     limits: TurnLimits = field(default_factory=TurnLimits)
     custom: Sequence[AgentProfile] = ()
@@ -290,6 +317,11 @@ class World:
     def said(self) -> list[tuple[str, str]]:
         return [(message.role, message.content) for message in self.sessions.messages[SESSION]]
 
+    async def outcomes(self) -> list[str]:
+        """How the turns ended, each told once."""
+        stored = await self.log.read(SESSION, 0, 1000)
+        return [each.event.outcome for each in stored if isinstance(each.event, TurnEnded)]
+
     async def events(self) -> list[str]:
         return [stored.event.kind for stored in await self.log.read(SESSION, 0, 1000)]
 
@@ -303,7 +335,7 @@ async def world(
 ) -> AsyncIterator[World]:
     async with Database(folder / "corral.db") as database:
         box = MemoryTools(tool("switch_mode", _switched), *tools)
-        sessions = MemorySessions()
+        sessions = MemorySessions(database)
         yield World(database, ScriptedSource(scripts), box, sessions, log=sessions.log, **parts)
 
 

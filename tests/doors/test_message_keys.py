@@ -126,7 +126,8 @@ async def test_a_message_that_a_crash_took_is_said_anew(tmp_path: Path) -> None:
             session = await before.session()
         request = Said("Hi", key="k1").request
         async with Database(tmp_path / "data" / "corral.db") as database:  # killed between the turn and its message
-            lost = await TurnStore(database).create("t1", session, "ask", request=request)
+            lost, begin = TurnStore(database).beginning("t1", session, "ask", request=request)
+            await database.write(begin)
         async with house(tmp_path, server.url) as after:
             assert await after.history(session) == []
             ended = await after.application.conversations._parts.turns.get(lost.turn)

@@ -271,7 +271,7 @@ async def test_an_approval_is_a_span_as_long_as_a_person_took(receiver):
     assert span.end - span.start == 10**9
 
 
-async def test_a_turn_begins_with_what_the_person_said_and_ends_without_a_word(receiver):
+async def test_a_turn_begins_with_what_the_person_said_and_ends_when_it_is_said_to_have(receiver):
     async with telling(receiver.url) as export:
         log = Log(export)
         await log.hear(
@@ -286,12 +286,16 @@ async def test_a_turn_begins_with_what_the_person_said_and_ends_without_a_word(r
         await log.hear(
             "s", events.ToolFailed(call="c1", tool="run", number=3, error_class="TurnEnded", error_message="")
         )
+        await log.hear("s", events.TurnEnded(turn="t1", outcome="cancelled"))
         await log.hear("s", events.MessageAdded(number=4, role="user"), events.AgentStarted(agent="ask", turn="t2"))
         await log.hear("s", events.MessageAdded(number=5, role="user"), events.AgentStarted(agent="ask", turn="t3"))
         await log.hear("s", events.AgentFailed(agent="ask", turn="t3", error_class="NoAnswer", error_message="secret"))
+        await log.hear("s", events.TurnEnded(turn="t3", outcome="failed"))
     first, second, third = sorted(receiver.named("invoke_workflow conversation"), key=lambda span: span.start)
     assert [each.attributes["corral.turn.id"] for each in (first, second, third)] == ["t1", "t2", "t3"]
-    assert first.end - first.start == 6 * 10**9
+    assert first.end - first.start == 7 * 10**9
+    outcomes = [each.attributes.get("corral.turn.outcome") for each in (first, second, third)]
+    assert outcomes == ["cancelled", None, "failed"]
     assert receiver.the("execute_tool run").error == "TurnEnded"
     assert second.error is None
     assert third.error == "NoAnswer"

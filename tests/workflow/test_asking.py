@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 
 from agents.fitting import Room
-from agents.model import Completion, Message, Question, ToolCall
+from agents.model import Completion, Message, Question, Tool, ToolCall
 from infrastructure.config.settings import BudgetSettings
 from infrastructure.events.catalogue import CallCompleted, CallFailed, CallReplayed, CallRestarted, Noted, TextStreamed
 from infrastructure.local_llm import Restarted, TextDelta, ThinkingDelta
@@ -201,6 +201,25 @@ def test_order_of_options_does_not_change_the_hash():
     assert question_sha(dataclasses.replace(QUESTION, options=one), "m") == question_sha(
         dataclasses.replace(QUESTION, options=two), "m"
     )
+
+
+def test_a_question_keeps_its_hash_by_which_old_runs_find_their_answers():
+    call = ToolCall("t", {"a": [1, {"b": 2}]}, "i")
+    messages = (
+        Message("system", "x\udcff"),
+        Message("assistant", "a", tool_calls=(call,)),
+        Message("tool", "r", tool_call_id="i", tool_name="t"),
+        Message("user", "u", images=("abc",)),
+    )
+    tools = (Tool("t", "d", {"type": "object", "properties": {"p": {"type": "string"}}}),)
+    question = Question(
+        messages=messages,
+        tools=tools,
+        format={"type": "object"},
+        think="low",
+        options={"num_predict": 3, "stop": ["a"]},
+    )
+    assert question_sha(question, "m") == "8d12096153cc03ae108e50daf398c8bea0ce6d04b7549765b210163e7365de8a"
 
 
 def test_half_a_character_has_a_hash_too():

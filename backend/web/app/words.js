@@ -103,6 +103,7 @@ const LINES = {
   "session.created": nothing,
   "session.updated": nothing,
   "session.deleted": () => [line("deleted", "dim")],
+  "turn.ended": (e) => (e.outcome === "cancelled" ? [line("the turn was stopped", "warn")] : []),
   "agent.started": nothing,
   "agent.completed": nothing,
   "agent.failed": (e) => [line(`${e.agent}: ${e.error_class}: ${shortened(e.error_message)}`, "bad")],

@@ -13,7 +13,7 @@ from agents.conversation.ports import TurnContext
 from agents.conversation.roster import MOST_TOOLS, AgentProfile
 from infrastructure.conversation.errors import HistoryTooLong
 from infrastructure.conversation.ports import SessionFacts
-from infrastructure.conversation.scope import Step, TurnScope
+from infrastructure.conversation.scope import TurnScope
 from infrastructure.conversation.state import AgentWrites, TurnReads
 from infrastructure.events.catalogue import AgentCompleted, AgentFailed, AgentStarted
 
@@ -35,9 +35,8 @@ class AgentNode:
 
     name: str
 
-    async def __call__(self, state: TurnReads, step: Step) -> AgentWrites:
+    async def __call__(self, state: TurnReads, scope: TurnScope) -> AgentWrites:
         """Answer, unless that was done before a crash."""
-        scope = step.scope
         messages = scope.messages()
         asked = max(state.get("calls", 0), answers_in(messages))
         if not awaits_answer(messages):
@@ -52,7 +51,7 @@ class AgentNode:
         try:
             agent = scope.router.agent(self.name, scope.service)
             async for chunk in agent.process(scope.session, "", context, scope.sessions):
-                step.tell(chunk)
+                scope.tell(chunk)
         except HistoryTooLong as error:
             return {"crowded": crowded(state, error), "open": 0}
         except Exception as error:

@@ -11,7 +11,7 @@ from agents.errors import AgentError
 from agents.model import Message, Question
 from agents.prompting import excerpt
 from infrastructure.conversation.routing import SUMMARISE
-from infrastructure.conversation.scope import Step, TurnScope
+from infrastructure.conversation.scope import TurnScope
 from infrastructure.conversation.state import SummaryWrites, TurnReads
 from infrastructure.conversation.streaming import CLIENT, ONE_ANSWER
 from infrastructure.events.catalogue import AnyEvent, Event, TextStreamed
@@ -24,9 +24,8 @@ from infrastructure.workflow.ports import ForgetfulRecorder
 _ANSWER = 4_096
 
 
-async def summarise_node(state: TurnReads, step: Step) -> SummaryWrites:
+async def summarise_node(state: TurnReads, scope: TurnScope) -> SummaryWrites:
     """Summarise, keeping the less word for word the more often it did not do."""
-    scope = step.scope
     room = await scope.source.room(state["agent"])
 
     def count(messages: Sequence[Message]) -> int:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from langgraph.types import interrupt
 
 from infrastructure.conversation.handing import handovers_in
-from infrastructure.conversation.scope import Step
+from infrastructure.conversation.scope import TurnScope
 from infrastructure.conversation.state import ToolWrites, TurnReads
 from infrastructure.conversation.using import Using, interrupt_value
 
 
-async def use_tools_node(state: TurnReads, step: Step) -> ToolWrites:
+async def use_tools_node(state: TurnReads, scope: TurnScope) -> ToolWrites:
     """Do the open calls. Runs again from its first line when somebody has said something.
 
     What they said stands in the tables, so the interrupt's own value only means: look again. That is done in a step of
     its own, since within this one a second interrupt would be given the first one's answer.
     """
-    scope = step.scope
     agent, handovers = state["agent"], state.get("handovers", 0)
-    using = Using(step, scope.router.profile(agent), await scope.place(agent), handovers)
+    using = Using(scope, scope.router.profile(agent), await scope.place(agent), handovers)
     waiting = await using.work()
     if waiting:
         interrupt(interrupt_value(waiting))

@@ -52,6 +52,7 @@ from infrastructure.events.catalogue.tool import (
     ToolRequested,
     ToolStarted,
 )
+from infrastructure.events.catalogue.turn import TurnEnded
 from infrastructure.events.catalogue.work import (
     AnswerGiven,
     CandidateEnded,
@@ -120,6 +121,7 @@ AnyEvent: TypeAlias = Annotated[
     | SessionCreated
     | SessionDeleted
     | SessionUpdated
+    | TurnEnded
     | AgentCompleted
     | AgentFailed
     | AgentStarted
@@ -207,4 +209,5 @@ __all__ = [
     "ToolFailed",
     "ToolRequested",
     "ToolStarted",
+    "TurnEnded",
 ]

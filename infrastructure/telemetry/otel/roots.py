@@ -1,7 +1,7 @@
 """Where a trace begins and ends: at a run's execution, or at a turn of a session.
 
 Owns the trees that are open. A run that goes on later, also in another process, is another tree of the same trace: its
-id is made of the run's. A session has no event for the end of a turn; it is over when an answer asks for no tool.
+id is made of the run's.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 CODEGEN = "codegen"
 CONVERSATION = "conversation"
+OPENING = (events.RunCreated, events.MessageAdded, events.SessionDeleted)
+"""Events that open and close trees, beside those that are something in one."""
 _ASKERS_KEPT = 1000
 
 
@@ -94,11 +96,7 @@ class Roots:
     def end_if_over(self, tree: Tree, stored: Stored) -> None:
         """Close the tree after what is its last event."""
         match stored.event:
-            case events.RunFinished() | events.RunInterrupted() | events.AgentFailed():
-                self._close(stored.run, stored.at)
-            case events.AgentCompleted() if not tree.asked:
-                self._close(stored.run, stored.at)
-            case events.ToolFailed(error_class="TurnEnded") if not tree.asked:
+            case events.RunFinished() | events.RunInterrupted() | events.TurnEnded():
                 self._close(stored.run, stored.at)
             case _:
                 pass
@@ -113,7 +111,7 @@ class Roots:
             tree.turn = turn
             tree.root.set_attribute(names.TURN_ID, turn)
             return tree
-        if tree is not None:  # its end was not to be seen
+        if tree is not None:  # it was ended by another process, or in a log of before turns told of their end
             self._close(stored.run, tree.last)
         return self._open_turn(stored, turn)
 

@@ -14,7 +14,7 @@ from agents.codegen import ROLES
 from infrastructure.events import catalogue as events
 from infrastructure.telemetry import names
 from infrastructure.telemetry.otel.calls import CALLS
-from infrastructure.telemetry.otel.roots import Roots
+from infrastructure.telemetry.otel.roots import OPENING, Roots
 from infrastructure.telemetry.otel.tree import Attributes, Tree, mark_failed
 
 if TYPE_CHECKING:
@@ -152,9 +152,8 @@ def _agent_failed(tree: Tree, event: events.AgentFailed, stored: Stored) -> None
     mark_failed(tree.root, event.error_class)
 
 
-def _added(tree: Tree, event: events.MessageAdded, stored: Stored) -> None:
-    if event.role == "assistant":
-        tree.asked = set(event.calls)
+def _turn_ended(tree: Tree, event: events.TurnEnded, stored: Stored) -> None:
+    tree.root.set_attribute(names.TURN_OUTCOME, event.outcome)
 
 
 def _requested(tree: Tree, event: events.ToolRequested, stored: Stored) -> None:
@@ -177,12 +176,10 @@ def _tool_started(tree: Tree, event: events.ToolStarted, stored: Stored) -> None
 
 
 def _tool_completed(tree: Tree, event: events.ToolCompleted, stored: Stored) -> None:
-    tree.asked.discard(event.call)
     tree.end(("tool", event.call), stored.at)
 
 
 def _tool_failed(tree: Tree, event: events.ToolFailed, stored: Stored) -> None:
-    tree.asked.discard(event.call)
     tree.end(("tool", event.call), stored.at, error=event.error_class)
 
 
@@ -206,7 +203,7 @@ _HANDLERS: Mapping[type[events.Event], Handler] = {
     events.AgentStarted: _agent_started,
     events.AgentCompleted: _agent_completed,
     events.AgentFailed: _agent_failed,
-    events.MessageAdded: _added,
+    events.TurnEnded: _turn_ended,
     events.ToolRequested: _requested,
     events.ToolApprovalRequired: _required,
     events.ToolStarted: _tool_started,
@@ -214,7 +211,7 @@ _HANDLERS: Mapping[type[events.Event], Handler] = {
     events.ToolFailed: _tool_failed,
     **CALLS,
 }
-KINDS = frozenset(kind.model_fields["kind"].default for kind in (*_HANDLERS, events.RunCreated, events.SessionDeleted))
+KINDS = frozenset(kind.model_fields["kind"].default for kind in (*_HANDLERS, *OPENING))
 """What spans are made of. Streamed text is not among them: it is most of all events, and nobody pays for it."""
 
 

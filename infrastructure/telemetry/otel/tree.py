@@ -35,8 +35,6 @@ class Tree:
     """Host and port of each server, by its label."""
     turn: str = ""
     """Of a session; empty for a run."""
-    asked: set[str] = field(default_factory=set[str])
-    """Tool calls that the last answer asks for, and that have no result yet."""
     approvals: dict[str, tuple[datetime, str]] = field(default_factory=dict[str, tuple[datetime, str]])
     """When each open question was put, and at which gate."""
     last: datetime = _EPOCH
