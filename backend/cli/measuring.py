@@ -18,7 +18,7 @@ from infrastructure.config.settings import LaneSettings
 from infrastructure.pool.lanes import canonical, lane_of
 from infrastructure.pool.learning import WAIT_SECONDS
 from infrastructure.transport.client import OllamaClient
-from infrastructure.transport.errors import OllamaError
+from infrastructure.transport.errors import OllamaError, StreamBroken
 from infrastructure.transport.messages import ChatRequest, Metrics
 from infrastructure.transport.window import SMALLEST_WINDOW
 
@@ -34,6 +34,8 @@ _FIRST_WINDOW, _DOUBLINGS = 4096, 8
 _FILLED, _WHOLE = 0.85, 0.97
 """How much of a window the prompt that tries it takes, and how much of the prompt must have been read."""
 _TRIES = 2
+_TEMPERATURES = (0.0, 0.7, 1.2)
+"""A model that repeats itself gets the next one: Ollama ends its answer in the middle."""
 _FILLER = ("time", "year", "people", "way", "day", "man", "thing", "life", "child", "world", "school", "state", "group")
 _TASK = "Ignore the words above. Count from one to one thousand in words, one number a line, without stopping."
 
@@ -131,7 +133,7 @@ async def measure(
     Raises:
         OllamaError: a call failed.
     """
-    bench = _Bench(client, lane)
+    bench = Calls(client, lane)
     tell(f"loading {lane.model}")
     began = time.perf_counter()
     await client.load(lane.model, bench.options, lane.keep_alive, shift=lane.shift)
@@ -217,7 +219,7 @@ async def windows(
     Raises:
         OllamaError: one of the first, short calls failed.
     """
-    bench = _Bench(client, lane)
+    bench = Calls(client, lane)
     scale = await bench.scale(_FEW)
     scale = await bench.scale(max(_FEW, min(2 * _SHORT, scale.words(window // 2))))
     sizes = [size for size in (_FIRST_WINDOW << power for power in range(_DOUBLINGS)) if size < window]
@@ -233,13 +235,14 @@ async def windows(
         yield size
 
 
-class _Bench:
-    """The calls."""
+class Calls:
+    """The calls that are measured, of one lane to one server."""
 
     def __init__(self, client: OllamaClient, lane: LaneSettings) -> None:
         self.options: Options = {**lane_of(lane, {}).options}
         self._client, self._lane = client, lane
         self._number = time.time_ns()
+        self._temperatures = [*_TEMPERATURES]
 
     async def scale(self, words: int) -> Scale:
         """What a prompt comes to, by one without a word and one of so many."""
@@ -261,12 +264,23 @@ class _Bench:
         return (await self._stream(words, 1)).metrics.prompt_tokens
 
     async def level(self, at_once: int, words: int, tokens: int) -> Level:
-        """So many streams beside each other."""
+        """So many streams beside each other; again, where the model repeats itself, at a higher temperature."""
+        while True:
+            try:
+                return await self._level(at_once, words, tokens)
+            except ExceptionGroup as group:
+                if group.split(StreamBroken)[1] is not None or len(self._temperatures) == 1:
+                    raise
+                del self._temperatures[0]
+
+    async def _level(self, at_once: int, words: int, tokens: int) -> Level:
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._stream(words, tokens)) for _ in range(at_once)]
         seconds = time.perf_counter() - began
         streams = [task.result() for task in tasks]
+        # All began together: one without a slot waits for a whole answer of another.
+        answer = min(stream.metrics.decode_ns for stream in streams) / 1e9
         written = sum(stream.metrics.completion_tokens for stream in streams)
         first = [stream.first_token_seconds for stream in streams]
         return Level(
@@ -277,7 +291,7 @@ class _Bench:
             ),
             first_token_seconds=statistics.median(first),
             first_token_seconds_worst=max(first),
-            waited=sum(stream.metrics.slot_wait_ns / 1e9 >= WAIT_SECONDS for stream in streams),
+            waited=sum(stream.metrics.slot_wait_ns / 1e9 >= max(WAIT_SECONDS, answer / 2) for stream in streams),
         )
 
     async def _stream(self, words: int, tokens: int) -> _Stream:
@@ -287,7 +301,7 @@ class _Bench:
         request = ChatRequest(
             model=self._lane.model,
             messages=(Message("user", f"{self._number} {filler}\n{_TASK}"),),
-            options={**self.options, "num_predict": tokens, "temperature": 0},
+            options={**self.options, "num_predict": tokens, "temperature": self._temperatures[0]},
             keep_alive=self._lane.keep_alive,
             shift=self._lane.shift,
         )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from backend.cli.measuring import Level, Scale, advise, sizes_in, windows
+from backend.cli.measuring import Calls, Level, Scale, advise, sizes_in, windows
 from infrastructure.config.settings import LaneSettings, ServerSettings
 from infrastructure.simulator import ModelSpec, SimulatorSettings
 from infrastructure.transport.client import OllamaClient
+from infrastructure.transport.errors import StreamBroken
+from infrastructure.transport.messages import ChatRequest, Chunk, Final, Metrics
 from tests.cli.conftest import Corral, refused, serve
 
 
@@ -150,3 +153,48 @@ def test_what_cannot_be_measured_is_refused_with_a_way_on(corral: Corral) -> Non
     refused(corral("bench", "echo", "--tokens", "0"), 2, "--tokens")
     corral.server = "http://127.0.0.1:1"
     refused(corral("bench"), 3, "No Ollama server is available: 127.0.0.1:1: The server")
+
+
+class Repeating:
+    """The calls of a client whose model repeats itself at temperature 0, for which the server ends the answer."""
+
+    def __init__(self, until: float, *, wait: float = 0.0) -> None:
+        self.until = until
+        self.wait = wait
+        self.temperatures: list[float] = []
+
+    @asynccontextmanager
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[AsyncIterator[Chunk]]:
+        temperature = cast("float", request.options["temperature"])
+        self.temperatures.append(temperature)
+        yield self._answer(temperature)
+
+    async def _answer(self, temperature: float) -> AsyncIterator[Chunk]:
+        yield Chunk(text="one")
+        if temperature < self.until:
+            raise StreamBroken
+        total = round((1 + self.wait) * 1e9)
+        yield Chunk(final=Final("length", Metrics(total_ns=total, decode_ns=10**9, completion_tokens=10)))
+
+
+@pytest.mark.parametrize(("until", "asked"), [(0.0, [0.0] * 2), (0.1, [0.0] * 2 + [0.7] * 2)])
+async def test_where_a_model_repeats_itself_it_is_asked_for_more_variety(until: float, asked: list[float]) -> None:
+    client = Repeating(until)
+    level = await Calls(cast("OllamaClient", client), LaneSettings(model="m")).level(2, 8, 10)
+    assert client.temperatures == asked
+    assert level.stream_tokens_per_second == 10
+
+
+async def test_an_answer_that_always_breaks_off_is_an_error() -> None:
+    client = Repeating(9.0)
+    with pytest.raises(ExceptionGroup) as caught:
+        await Calls(cast("OllamaClient", client), LaneSettings(model="m")).level(1, 8, 10)
+    assert isinstance(caught.value.exceptions[0], StreamBroken)
+    assert client.temperatures == [0.0, 0.7, 1.2]
+
+
+@pytest.mark.parametrize(("wait", "waited"), [(0.3, 0), (0.9, 4)])
+async def test_who_waits_for_a_slot_waits_for_about_another_answer(wait: float, waited: int) -> None:
+    """A second long; what is less the server merely counts nowhere, as on a GPU."""
+    calls = Calls(cast("OllamaClient", Repeating(0.0, wait=wait)), LaneSettings(model="m"))
+    assert (await calls.level(4, 8, 10)).waited == waited
