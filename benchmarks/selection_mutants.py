@@ -274,7 +274,7 @@ def most_passed(trial: Trial) -> int:
 
 
 def told_tests(trial: Trial) -> int:
-    """Told which tests are right: the most of them passed, then the most that do the same: out of reach."""
+    """Told which written tests are right, and no example: the most of them passed, then the most that do the same."""
 
     def good(candidate: Outcome) -> tuple[int, int]:
         passed = sum(passes for passes, valid in zip(candidate.on_right, trial.valid, strict=True) if valid)
@@ -287,7 +287,7 @@ RULES: Mapping[str, Rule] = {
     "most passed": most_passed,
     "CodeT": codet,
     "without examples": corral(stated=None),
-    "tests alone": corral(calls="never"),
+    "without calls": corral(calls="never"),
     "Corral": corral(),
     "calls always": corral(calls="always"),
     "told which tests are right": told_tests,
