@@ -3,6 +3,7 @@
 No model and no sandbox: candidates, mistakes and tests are drawn, and the rules see who passes what. A right candidate
 passes the right tests only. A wrong one has a mistake of its own, or repeats one: it passes each right test with the
 chance `slips`, each wrong one with the chance `luck`. On the inputs of the examiner its mistake shows but for `HIDDEN`.
+Examples that the task states are tests of which nearly all are right.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from infrastructure.judge.agreement import Contender, agree
+from infrastructure.judge.agreement import STATED, Contender, agree
 from infrastructure.judge.likelihood import WORLDS, World
 
 COUNTS, TESTS = (1, 2, 4, 8), (3, 6, 10, 16)
 HIDDEN = 0.1
 """Of mistakes, those that none of the examiner's inputs shows."""
+EXAMPLES, RIGHT_EXAMPLES = 3, 0.97
+"""How many a task states, and how many of them are right, as in HumanEval; `STATED` is what Corral takes for it."""
 TRUE_WORLDS: Mapping[str, World] = {
     "own mistakes": World(right=0.4, valid=0.6, slips=0.5, luck=0.2, shared=0.0),
     "a third of the mistakes repeated": World(right=0.4, valid=0.6, slips=0.5, luck=0.2, shared=0.33),
@@ -43,11 +46,12 @@ MODELS: Mapping[str, Sequence[World]] = {
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A candidate of a trial: what it passes, and what it does."""
+    """A candidate of a trial: which written tests it passes, what it does, and which examples it passes."""
 
     right: bool
     passed: tuple[bool, ...]
     behaviour: str
+    stated: tuple[bool, ...]
 
 
 Rule = Callable[[Sequence[Drawn], World, random.Random], int]
@@ -56,16 +60,19 @@ Rule = Callable[[Sequence[Drawn], World, random.Random], int]
 def draw(world: World, candidates: int, tests: int, chance: random.Random) -> list[Drawn]:
     """One trial."""
     valid = tuple(chance.random() < world.valid for _ in range(tests))
+    others = random.Random(str(hash(chance.getstate()[1])))  # so that examples change nothing else
+    true = tuple(others.random() < RIGHT_EXAMPLES for _ in range(EXAMPLES))
     mistakes: list[Drawn] = []
     drawn: list[Drawn] = []
     for number in range(candidates):
         if chance.random() < world.right:
-            drawn.append(Drawn(True, valid, "right"))
+            drawn.append(Drawn(True, valid, "right", true))
             continue
         if not mistakes or chance.random() >= world.shared:
             passed = tuple(chance.random() < (world.slips if right else world.luck) for right in valid)
             behaviour = "right" if chance.random() < HIDDEN else f"mistake {number}"
-            mistakes.append(Drawn(False, passed, behaviour))
+            stated = tuple(others.random() < (world.slips if right else world.luck) for right in true)
+            mistakes.append(Drawn(False, passed, behaviour, stated))
             drawn.append(mistakes[-1])
         else:
             drawn.append(chance.choice(mistakes))
@@ -109,6 +116,18 @@ def with_behaviour(drawn: Sequence[Drawn], world: World, chance: random.Random) 
     return _chosen(drawn, tried=True)
 
 
+def with_examples(drawn: Sequence[Drawn], world: World, chance: random.Random) -> int:
+    """Corral's, on written tests and on examples that the task states."""
+    del world, chance
+    return _chosen(drawn, examples=True)
+
+
+def with_all(drawn: Sequence[Drawn], world: World, chance: random.Random) -> int:
+    """Corral's, with all of it."""
+    del world, chance
+    return _chosen(drawn, tried=True, examples=True)
+
+
 def ceiling(drawn: Sequence[Drawn], world: World, chance: random.Random) -> int:
     """The same on written tests alone, told how good candidates and tests truly are: no rule can do better."""
     del chance
@@ -124,10 +143,20 @@ RULES: Mapping[str, Rule] = {
     "best possible": ceiling,
     "and behaviour": with_behaviour,
 }
+STATED_RULES: Mapping[str, Rule] = {
+    "agreement": agreement,
+    "and behaviour": with_behaviour,
+    "and examples": with_examples,
+    "and both": with_all,
+}
 
 
-def _chosen(drawn: Sequence[Drawn], *, tried: bool = False, worlds: Sequence[World] = WORLDS) -> int:
-    found = agree(*_compared(drawn, tried=tried), worlds=worlds)
+def _chosen(
+    drawn: Sequence[Drawn], *, tried: bool = False, examples: bool = False, worlds: Sequence[World] = WORLDS
+) -> int:
+    contenders, tests = _compared(drawn, tried=tried)
+    known = {f"e{number}": STATED for number in range(EXAMPLES)} if examples else {}
+    found = agree(contenders, [*tests, *known], known=known, worlds=worlds)
     assert found is not None
     return found.chosen - 1
 
@@ -136,7 +165,7 @@ def _compared(drawn: Sequence[Drawn], *, tried: bool) -> tuple[list[Contender], 
     contenders = [
         Contender(
             number=number,
-            passed=frozenset(f"t{test}" for test, passed in enumerate(each.passed) if passed),
+            passed=frozenset(_names("t", each.passed) + _names("e", each.stated)),
             behaviour=each.behaviour if tried else "",
         )
         for number, each in enumerate(drawn, 1)
@@ -144,14 +173,20 @@ def _compared(drawn: Sequence[Drawn], *, tried: bool) -> tuple[list[Contender], 
     return contenders, [f"t{test}" for test in range(len(drawn[0].passed))]
 
 
-def measure(world: World, candidates: int, tests: int, trials: int, seed: int) -> dict[str, float]:
+def _names(kind: str, passed: Sequence[bool]) -> list[str]:
+    return [f"{kind}{number}" for number, passes in enumerate(passed) if passes]
+
+
+def measure(
+    world: World, candidates: int, tests: int, trials: int, seed: int, rules: Mapping[str, Rule] = RULES
+) -> dict[str, float]:
     """The share of trials in which each rule takes a right candidate, and in which there is one (`oracle`)."""
     chance, rolls = random.Random(f"{seed}/{candidates}/{tests}"), random.Random(seed)
-    hits = dict.fromkeys(("oracle", *RULES), 0)
+    hits = dict.fromkeys(("oracle", *rules), 0)
     for _ in range(trials):
         drawn = draw(world, candidates, tests, chance)
         hits["oracle"] += any(each.right for each in drawn)
-        for name, rule in RULES.items():
+        for name, rule in rules.items():
             hits[name] += drawn[rule(drawn, world, rolls)].right
     return {name: count / trials for name, count in hits.items()}
 
@@ -170,13 +205,13 @@ def stopping(world: World, candidates: int, tests: int, trials: int, seed: int) 
     return decided / trials, decided_right / max(decided, 1), split / trials, split_right / max(split, 1)
 
 
-def table(world: World, trials: int, seed: int) -> str:
+def table(world: World, trials: int, seed: int, rules: Mapping[str, Rule] = RULES) -> str:
     """One world: the share of right choices in %, and in brackets how much less than if an oracle chose."""
-    lines = [f"| n | tests | oracle@n | {' | '.join(RULES)} |", f"|{'---|' * (len(RULES) + 3)}"]
+    lines = [f"| n | tests | oracle@n | {' | '.join(rules)} |", f"|{'---|' * (len(rules) + 3)}"]
     for candidates in COUNTS:
         for tests in TESTS:
-            found = measure(world, candidates, tests, trials, seed)
-            cells = [f"{100 * found[name]:.1f} (−{100 * (found['oracle'] - found[name]):.1f})" for name in RULES]
+            found = measure(world, candidates, tests, trials, seed, rules)
+            cells = [f"{100 * found[name]:.1f} (−{100 * (found['oracle'] - found[name]):.1f})" for name in rules]
             lines.append(f"| {candidates} | {tests} | {100 * found['oracle']:.1f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -221,7 +256,12 @@ def main() -> None:
     parser.add_argument(
         "--models", action="store_true", help="only what may be taken for known of candidates and tests"
     )
+    parser.add_argument("--examples", action="store_true", help="only what examples add that the task states")
     asked = parser.parse_args()
+    if asked.examples:
+        for name, world in TRUE_WORLDS.items():
+            print(f"{name}: {world}\n\n{table(world, asked.trials, asked.seed, STATED_RULES)}\n", flush=True)
+        return
     if asked.models:
         print(models_table(asked.trials, asked.seed))
         return

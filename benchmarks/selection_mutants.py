@@ -21,13 +21,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from difflib import unified_diff
 from itertools import accumulate
 from pathlib import Path
 
+from agents.answers.asserting import stated_test
 from infrastructure.judge import prober
-from infrastructure.judge.agreement import Agreement, Contender, agree
+from infrastructure.judge.agreement import STATED, Agreement, Contender, agree
+from infrastructure.judge.examples import documented_examples
 from infrastructure.judge.likelihood import WORLDS, World
 from infrastructure.simulator.brains.falsehoods import falsified
 from infrastructure.simulator.brains.mutants import mutants
@@ -57,10 +59,12 @@ def passes(what):
         return False
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-def by_test(source):
+def by_test(source, suite="WrittenTest"):
+    if not source:
+        return []
     space = {"__name__": "tests"}
     exec(source, space)
-    case = space["WrittenTest"]
+    case = space[suite]
     names = sorted(name for name in dir(case) if name.startswith("test"))
     return [passes(case(name).debug) for name in names]
 def hidden():
@@ -71,6 +75,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     sys.modules["solution"] = loaded
     passes(lambda: exec(given["program"], vars(loaded)))
     said = {"right": passes(hidden), "on_right": by_test(given["tests"]), "on_wrong": by_test(given["false_tests"])}
+    said["on_stated"] = by_test(given["stated"], "Stated")
     keys = [prober.tried(loaded, call)[0] for call in given["calls"]]
 said["outputs"] = ["raises" if key.startswith("raises ") else key for key in keys]
 print(json.dumps(said))
@@ -86,6 +91,7 @@ class Outcome:
         right: Whether it passes the problem's own test.
         on_right: Whether it passes each written test, in its right form.
         on_wrong: The same in its false form.
+        on_stated: Whether it passes each example that the problem's docstring states.
         outputs: What it gives for each call.
         lines: How many lines it changes.
     """
@@ -94,6 +100,7 @@ class Outcome:
     right: bool
     on_right: tuple[bool, ...]
     on_wrong: tuple[bool, ...]
+    on_stated: tuple[bool, ...]
     outputs: tuple[str, ...]
     lines: int
 
@@ -117,10 +124,19 @@ class Trial:
         )
         return frozenset(f"t{number}" for number, passes in enumerate(chosen) if passes)
 
+    def passed_stated(self, candidate: Outcome) -> frozenset[str]:
+        """The examples that a candidate passes, by name."""
+        return frozenset(f"e{number}" for number, passes in enumerate(candidate.on_stated) if passes)
+
     @property
     def tests(self) -> tuple[str, ...]:
-        """Names of all tests."""
+        """Names of all written tests."""
         return tuple(f"t{number}" for number in range(len(self.valid)))
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """Names of all examples."""
+        return tuple(f"e{number}" for number in range(len(self.candidates[0].on_stated)))
 
 
 # ------------------------------------------------------------------------------------------ trying programs
@@ -136,7 +152,9 @@ def outcomes(problem: KnownProblem, task: Task) -> list[Outcome]:
 
 
 def _tried(problem: KnownProblem, task: Task, program: str, chance: float) -> Outcome:
-    tests = next(iter(task.tests.values()))
+    tests, stub = next(iter(task.tests.values())), problem.prompt.rstrip() + "\n    raise NotImplementedError\n"
+    examples = documented_examples(stub, [problem.entry_point])
+    stated = stated_test((SOLUTION, each.function, each.call, each.value) for each in examples)
     given = {
         "prober": prober.__file__,
         "program": program,
@@ -144,10 +162,10 @@ def _tried(problem: KnownProblem, task: Task, program: str, chance: float) -> Ou
         "hidden": problem.test,
         "tests": tests,
         "false_tests": falsified(tests, lambda _: True),
+        "stated": stated,
         "calls": task.calls,
     }
-    before = f"{problem.prompt.rstrip()}\n    raise NotImplementedError\n"
-    changed = unified_diff(before.splitlines(), program.splitlines(), n=0)
+    changed = unified_diff(stub.splitlines(), program.splitlines(), n=0)
     lines = sum(line[:1] in "+-" and line[:3] not in ("+++", "---") for line in changed)
     try:
         run = subprocess.run(
@@ -161,7 +179,13 @@ def _tried(problem: KnownProblem, task: Task, program: str, chance: float) -> Ou
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
         none = (False,) * tests.count("    def test_")
         return Outcome(
-            chance=chance, right=False, on_right=none, on_wrong=none, outputs=("no end",) * len(task.calls), lines=lines
+            chance=chance,
+            right=False,
+            on_right=none,
+            on_wrong=none,
+            on_stated=(False,) * len(examples),
+            outputs=("no end",) * len(task.calls),
+            lines=lines,
         )
     return _outcome({**json.loads(run.stdout), "chance": chance, "lines": lines})
 
@@ -199,16 +223,19 @@ def draw(programs: Sequence[Outcome], count: int, chance: random.Random) -> Tria
     return Trial(candidates, [chance.random() >= WRONG_TESTS for _ in solution.on_right])
 
 
-def corral(worlds: Sequence[World] = WORLDS, *, calls: str = "where undecided") -> Rule:
-    """The workflow's own rule: agreement on tests, then outputs too where that left a doubt (or `always`, `never`)."""
+def corral(worlds: Sequence[World] = WORLDS, *, calls: str = "where undecided", stated: float | None = STATED) -> Rule:
+    """The workflow's own rule: agreement on tests, then outputs too where that left a doubt (or `always`, `never`).
+
+    `stated` is how much an example that the task states is believed; with None there are none.
+    """
 
     def rule(trial: Trial) -> int:
         everybody = range(len(trial.candidates))
-        found = _agreed(trial, everybody, worlds, tried=False)
+        found = _agreed(trial, everybody, worlds, tried=False, stated=stated)
         if calls == "never" or (calls != "always" and found.decided):
             return found.chosen - 1
         able = [number for number in everybody if _gives(trial.candidates[number])]
-        return (_agreed(trial, able, worlds, tried=True) if able else found).chosen - 1
+        return (_agreed(trial, able, worlds, tried=True, stated=stated) if able else found).chosen - 1
 
     return rule
 
@@ -217,17 +244,20 @@ def _gives(candidate: Outcome) -> bool:
     return any(output not in ("raises", "no end") for output in candidate.outputs)
 
 
-def _agreed(trial: Trial, numbers: Sequence[int], worlds: Sequence[World], *, tried: bool) -> Agreement:
+def _agreed(
+    trial: Trial, numbers: Sequence[int], worlds: Sequence[World], *, tried: bool, stated: float | None
+) -> Agreement:
+    known = {} if stated is None else dict.fromkeys(trial.stated, stated)
     contenders = [
         Contender(
             number=number + 1,
-            passed=trial.passed(each),
+            passed=trial.passed(each) | trial.passed_stated(each),
             behaviour="\n".join(each.outputs) if tried else "",
             lines=each.lines,
         )
         for number, each in ((number, trial.candidates[number]) for number in numbers)
     ]
-    found = agree(contenders, trial.tests, worlds=worlds)
+    found = agree(contenders, [*trial.tests, *known], known=known, worlds=worlds)
     assert found is not None
     return found
 
@@ -244,7 +274,7 @@ def most_passed(trial: Trial) -> int:
 
 
 def told_tests(trial: Trial) -> int:
-    """Told which tests are right: the most of them passed, then the most that do the same: out of reach."""
+    """Told which written tests are right, and no example: the most of them passed, then the most that do the same."""
 
     def good(candidate: Outcome) -> tuple[int, int]:
         passed = sum(passes for passes, valid in zip(candidate.on_right, trial.valid, strict=True) if valid)
@@ -256,8 +286,8 @@ def told_tests(trial: Trial) -> int:
 RULES: Mapping[str, Rule] = {
     "most passed": most_passed,
     "CodeT": codet,
-    "no blatant mistakes": corral([replace(world, blatant=0.0) for world in WORLDS]),
-    "tests alone": corral(calls="never"),
+    "without examples": corral(stated=None),
+    "without calls": corral(calls="never"),
     "Corral": corral(),
     "calls always": corral(calls="always"),
     "told which tests are right": told_tests,

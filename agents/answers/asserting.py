@@ -1,9 +1,10 @@
-"""A test from an answer: what a call gives, as a file of Python's unittest. Pure."""
+"""A test from what a call gives, which a person answered or a task states: a file of Python's unittest. Pure."""
 
 from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Iterable
 
 from agents.answers.calls import called_name
 
@@ -36,6 +37,33 @@ def answered_test(file: str, call: str, answer: str) -> str | None:
     )
 
 
+def stated_test(cases: Iterable[tuple[str, str, str, str]]) -> str | None:
+    """The text of a test file that holds functions to examples, a test for each, which imports what it needs itself.
+
+    Args:
+        cases: For each the path of the Python file, the function's name in it, a call of it, and what that gives: a
+            literal, or `raises ValueError`.
+
+    Returns:
+        None where no test can say any of them.
+    """
+    tests: list[str] = []
+    for file, name, call, gives in cases:
+        expectation, module = _expectation(call, gives, near=True), _module(file)
+        if expectation is not None and module is not None:
+            tests.append(
+                f"    def test_{name}_{len(tests) + 1}(self) -> None:\n"
+                f"        from {module} import {name}\n\n"
+                f"{expectation}"
+            )
+    if not tests:
+        return None
+    head = (
+        '"""What the task says that its functions give."""\n\nimport unittest\n\n\nclass Stated(unittest.TestCase):\n'
+    )
+    return head + "\n".join(tests)
+
+
 def typed_answer(text: str) -> str | None:
     """What a typed text says that a call gives, as Python shows it: a literal, or `raises ValueError`; else None."""
     raised = _raised(text.strip())
@@ -45,12 +73,16 @@ def typed_answer(text: str) -> str | None:
     return None if literal is None else repr(ast.literal_eval(literal))
 
 
-def _expectation(call: str, answer: str) -> str | None:
+def _expectation(call: str, answer: str, *, near: bool = False) -> str | None:
+    """The line of the test; with `near` a float may differ from the seventh digit behind the point on."""
     raised = _raised(answer)
     if raised is not None:
         return f"        with self.assertRaises({raised}):\n            {call}\n"
     literal = _literal(answer)
-    return None if literal is None else f"        self.assertEqual({call}, {literal})\n"
+    if literal is None:
+        return None
+    rounded = near and isinstance(ast.literal_eval(literal), float)
+    return f"        self.assert{'Almost' if rounded else ''}Equal({call}, {literal})\n"
 
 
 def _raised(answer: str) -> str | None:

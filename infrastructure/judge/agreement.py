@@ -9,13 +9,17 @@ counts. Here `likelihood` weighs them, which also says how sure the choice is: w
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from infrastructure.judge.likelihood import WORLDS, Standing, World, weigh
 
 DECIDED = 0.85
 """As sure as this, and no further candidate would change the choice often enough to be worth its calls."""
+RULED = 0.999
+"""How likely a test that a person's answer became asks for the right thing."""
+STATED = 0.95
+"""How likely an example that a task states is right. Of 238 in half of HumanEval 5 are wrong, in 3 of 77 problems."""
 _SPLIT = 0.8
 """The leading group's part of what speaks for any group; with less, a second look is worth its calls."""
 
@@ -86,7 +90,7 @@ def agree(
     contenders: Sequence[Contender],
     tests: Collection[str],
     *,
-    ruled: Collection[str] = (),
+    known: Mapping[str, float] | None = None,
     worlds: Sequence[World] = WORLDS,
 ) -> Agreement | None:
     """Compare candidates; None where there are none. The order in which anything is given does not matter.
@@ -94,7 +98,7 @@ def agree(
     Args:
         contenders: Those that nothing else speaks against.
         tests: The written tests, by id.
-        ruled: Those among them that a person's answer became.
+        known: Those among them of which it is known how likely they are right (`RULED`, `STATED`), and how likely.
         worlds: How good candidates and tests may be.
     """
     if not contenders:
@@ -105,7 +109,7 @@ def agree(
         Standing(len(each), tuple(test in each[0].passed for test in names), tried=bool(each[0].behaviour))
         for each in alike
     ]
-    shares = weigh(standings, [test in ruled for test in names], worlds)
+    shares = weigh(standings, [(known or {}).get(test) for test in names], worlds)
     order = sorted(range(len(alike)), key=lambda index: (-round(shares.members[index], 9), *_smallest(alike[index])))
     groups = [_group(alike[index], names, shares.members[index]) for index in order]
     return Agreement(

@@ -22,8 +22,6 @@ from functools import lru_cache
 from itertools import product
 
 _LITTLE = 1e-12
-_RULED = 0.999
-"""Share of tests that a person's answer became which ask for the right thing."""
 _BLATANT_PASSES = 0.04
 """Share of tests, right or wrong, that a blatant mistake passes."""
 
@@ -92,15 +90,16 @@ class Shares:
     none: float
 
 
-def weigh(groups: Sequence[Standing], ruled: Sequence[bool], worlds: Sequence[World] = WORLDS) -> Shares:
+def weigh(groups: Sequence[Standing], known: Sequence[float | None], worlds: Sequence[World] = WORLDS) -> Shares:
     """Weigh the groups against each other; the shares of groups and none add up to 1.
 
     Args:
         groups: At least one.
-        ruled: For each test, whether a person's answer became it.
+        known: For each test, how likely it asks for the right thing; None for one that a model wrote, which is as
+            likely right as the world's share.
         worlds: How good candidates and tests may be.
     """
-    matrix = _Matrix(groups, ruled)
+    matrix = _Matrix(groups, known)
     weights = [[matrix.if_right(group, world) for world in worlds] for group in range(len(groups))]
     none = [matrix.if_none(world) for world in worlds]
     highest = max(*map(max, weights), *none)
@@ -131,18 +130,18 @@ class _Overlap:
 class _Matrix:
     """Groups against tests, counted once; the logarithm of how likely they are, for any world."""
 
-    def __init__(self, groups: Sequence[Standing], ruled: Sequence[bool]) -> None:
+    def __init__(self, groups: Sequence[Standing], known: Sequence[float | None]) -> None:
         self._groups = groups
         self._overlaps = [[_overlap(right.passes, other.passes) for other in groups] for right in groups]
         patterns = zip(*(group.passes for group in groups), strict=True)
-        self._columns = Counter(zip(patterns, ruled, strict=True))
-        self._verdicts = [Counter(zip(group.passes, ruled, strict=True)) for group in groups]
+        self._columns = Counter(zip(patterns, known, strict=True))
+        self._verdicts = [Counter(zip(group.passes, known, strict=True)) for group in groups]
 
     def if_right(self, right: int, world: World) -> float:
         """The group `right` is right, and no other."""
         tests = math.fsum(
-            count * _log(_valid(ruled, world) if passed else 1 - _valid(ruled, world))
-            for (passed, ruled), count in self._verdicts[right].items()
+            count * _log(_valid(known, world) if passed else 1 - _valid(known, world))
+            for (passed, known), count in self._verdicts[right].items()
         )
         unseen = (1 - world.right) * self._unseen(right, world)
         size = self._groups[right].size
@@ -155,7 +154,7 @@ class _Matrix:
         chances = [self._any_chances(group, world) for group in range(len(self._groups))]
         rates = [_likely(kinds, world) for kinds in chances]
         together = math.fsum(
-            times * _together(pattern, rates, _valid(ruled, world)) for (pattern, ruled), times in self._columns.items()
+            times * _together(pattern, rates, _valid(known, world)) for (pattern, known), times in self._columns.items()
         )
         firsts = [(group, _log_sum(kinds)) for group, kinds in zip(self._groups, chances, strict=True)]
         return together + _mistaken(firsts, world)
@@ -187,8 +186,8 @@ class _Matrix:
         chances: list[float] = []
         for kind in _kinds(world):
             total = _log(kind.share)
-            for (passed, ruled), count in self._verdicts[group].items():
-                passes = _valid(ruled, world) * kind.slips + (1 - _valid(ruled, world)) * kind.luck
+            for (passed, known), count in self._verdicts[group].items():
+                passes = _valid(known, world) * kind.slips + (1 - _valid(known, world)) * kind.luck
                 total += count * _log(passes if passed else 1 - passes)
             chances.append(total)
         return chances
@@ -234,8 +233,8 @@ def _overlap(right: Sequence[bool], other: Sequence[bool]) -> _Overlap:
     return _Overlap(pairs[True, True], pairs[True, False], pairs[False, True], pairs[False, False])
 
 
-def _valid(ruled: bool, world: World) -> float:
-    return _RULED if ruled else world.valid
+def _valid(known: float | None, world: World) -> float:
+    return world.valid if known is None else known
 
 
 def _log(value: float) -> float:

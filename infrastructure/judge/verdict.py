@@ -17,6 +17,7 @@ Owns what counts as green. In the order in which the cases are decided:
 The tests run in one process with the code that they test, so a `done` can be doubted (`doubted`): see docs/judge.md.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -106,13 +107,15 @@ def doubted(verdict: Verdict, doubt: str) -> Verdict:
     return replace(verdict, status="unverified", reason=f"{verdict.reason} But {doubt}.")
 
 
-def left_to_comparing(verdict: Verdict, written: TestReport) -> Verdict:
+def left_to_comparing(verdict: Verdict, written: TestReport, believed: Collection[str] = ()) -> Verdict:
     """Take a candidate that fails only some written tests as it is, where others are there to compare it with.
 
     Two in five such tests are wrong: a repair would teach a right candidate their mistakes. One that passes none has
-    something more at fault, and is repaired.
+    something more at fault, and is repaired; so is one that fails a test that is `believed`.
     """
     if verdict.status != "failed" or verdict.judge != "written" or not written.passed:
+        return verdict
+    if not written.red.isdisjoint(believed):
         return verdict
     reason = f"{verdict.reason[:-1]}; it is compared with the others."
     return replace(verdict, reason=reason, repairable=False)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from infrastructure.judge.agreement import Agreement, Contender, agree
+from infrastructure.judge.agreement import RULED, Agreement, Contender, agree
 from infrastructure.judge.probing import Output, load_outputs
 from infrastructure.judge.reports import TestReport
 from infrastructure.storage.blobs import Blobs
 from infrastructure.workflow.evidence import load_report, maybe_report
+from infrastructure.workflow.stated import known_shares
 from infrastructure.workflow.values import Candidate, Examined, Outcome, Ruling, Written
 
 Outputs = Mapping[int, tuple[Output, ...]]
@@ -107,7 +108,7 @@ async def compare(
             for each in able
         ],
         tests,
-        ruled=_of_file(tests, ruling),
+        known={**known_shares(tests, before), **_answered(tests, ruling)},
     )
     return Comparison(
         contenders={each.number: each for each in contenders},
@@ -273,11 +274,11 @@ async def _changed_lines(blobs: Blobs, candidate: Candidate) -> int:
     return sum(line.startswith((b"+", b"-")) and not line.startswith((b"+++ ", b"--- ")) for line in lines)
 
 
-def _of_file(tests: Sequence[str], ruling: Ruling | None) -> tuple[str, ...]:
-    """The tests that a person's answer became."""
+def _answered(tests: Sequence[str], ruling: Ruling | None) -> dict[str, float]:
+    """The tests that a person's answer became, and how likely they are right."""
     if ruling is None or ruling.test is None:
-        return ()
-    return tuple(test for test in tests if test.partition("::")[0] == ruling.test.path)
+        return {}
+    return {test: RULED for test in tests if test.partition("::")[0] == ruling.test.path}
 
 
 def _sentence(clause: str) -> str:

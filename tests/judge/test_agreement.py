@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from infrastructure.judge.agreement import Contender, agree
+from infrastructure.judge.agreement import RULED, Contender, agree
 from infrastructure.judge.likelihood import WORLDS, Standing, World, weigh
 
 TESTS = ("a", "b", "c", "d", "e", "f", "g")
@@ -117,11 +117,11 @@ def test_candidates_that_pass_nothing_do_not_speak_for_one_that_passes_little():
 
 def test_ruled_test_outweighs_any_number_that_agree_otherwise():
     given = contenders("abcdef", "abcdef", "abcdef", "ag")
-    before, after = agree(given, TESTS), agree(given, TESTS, ruled=("g",))
+    before, after = agree(given, TESTS), agree(given, TESTS, known={"g": RULED})
     assert before is not None
     assert after is not None
     assert (before.chosen, after.chosen) == (1, 4)
-    nobody = agree(contenders("abcdef", "abcdef"), TESTS, ruled=("g",))
+    nobody = agree(contenders("abcdef", "abcdef"), TESTS, known={"g": RULED})
     assert nobody is not None
     assert nobody.none_right > 0.9
 
@@ -131,7 +131,7 @@ def test_ruled_test_outweighs_any_number_that_agree_otherwise():
 
 def test_shares_of_groups_and_none_add_up_to_one():
     groups = [Standing(2, (True, True, False)), Standing(1, (True, False, True)), Standing(1, (False, False, False))]
-    shares = weigh(groups, (False, False, True))
+    shares = weigh(groups, (None, None, 0.999))
     assert math.isclose(sum(shares.groups) + shares.none, 1.0)
     assert all(member <= group for member, group in zip(shares.members, shares.groups, strict=True))
 
@@ -149,7 +149,7 @@ def test_two_candidates_and_one_test_by_hand():
     passes = world.valid * world.slips + (1 - world.valid) * world.luck
     repeats = world.shared + (1 - world.shared) * passes
     none = (world.valid * world.slips + (1 - world.valid) * world.luck) * (1 - world.right) ** 2 * repeats
-    shares = weigh([Standing(2, (True,))], (False,), (world,))
+    shares = weigh([Standing(2, (True,))], (None,), (world,))
     assert math.isclose(shares.none, none / (right + none))
 
 
@@ -161,7 +161,7 @@ def test_blatant_mistakes_by_hand():
     one = 0.6**2 * 0.4 * 0.6 * fails_both
     other = 0.4**2 * 0.4 * 0.6 * passes_both
     shares = weigh(
-        [Standing(1, (True, True), tried=True), Standing(1, (False, False), tried=True)], (False,) * 2, (world,)
+        [Standing(1, (True, True), tried=True), Standing(1, (False, False), tried=True)], (None,) * 2, (world,)
     )
     assert math.isclose(shares.groups[0] / shares.groups[1], one / other)
 
@@ -175,10 +175,10 @@ def test_where_no_mistake_is_blatant_none_right_is_reckoned_over_all_tests():
     first = 0.6**2 * 0.4 * 0.6 * 0.5 * 0.5
     other = 0.6 * 0.4 * 0.4 * 0.6 * 0.5 * 0.2
     groups = [Standing(1, (True, True), tried=True), Standing(1, (True, False), tried=True)]
-    assert math.isclose(weigh(groups, (False,) * 2, (world,)).none, none / (none + first + other))
+    assert math.isclose(weigh(groups, (None,) * 2, (world,)).none, none / (none + first + other))
 
 
 def test_many_candidates_and_tests_stay_finite():
     groups = [Standing(1, tuple((test * 7 + group) % 3 > 0 for test in range(200))) for group in range(16)]
-    shares = weigh(groups, [False] * 200)
+    shares = weigh(groups, [None] * 200)
     assert math.isclose(sum(shares.groups) + shares.none, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from langgraph.types import Command
 
@@ -85,6 +86,32 @@ async def test_candidate_that_passes_no_written_test_is_repaired(tmp_path, sandb
     end = await run.run(candidates=2, rounds=1)
     assert [each.attempts for each in end["tried"]] == [1, 2], "a repair is asked as the first candidate is"
     assert end["status"] == "unverified"
+
+
+STATED = "Write median(xs) in calc.py: the middle of a list of numbers, as median([1, 2]) == 1.5 and median([7]) == 7."
+
+
+async def test_example_that_the_task_states_outweighs_those_that_agree_on_written_tests(tmp_path, sandbox):
+    coder = by_variant(LOWER, "# as before\n" + LOWER, RIGHT)
+    run = scenario(tmp_path, sandbox, tester=written(ODD, UNSORTED, WRONG_TEST), coder=coder)
+    without = await run.run(candidates=3, rounds=1, repairs=0)
+    assert without["chosen"].number == 1
+    run = scenario(tmp_path / "stated", sandbox, tester=written(ODD, UNSORTED, WRONG_TEST), coder=coder)
+    end = await replace(run, task=STATED).run(candidates=3, rounds=1, repairs=0)
+    assert (end["status"], end["chosen"].number) == ("unverified", 3)
+    (compared,) = run.of(CandidatesCompared)
+    assert compared.dropped == ("test_of_plan.py::T::test_wrong",)
+    assert [test for test in compared.kept if "examples_of_the_task" in test] == [
+        "test_examples_of_the_task.py::Stated::test_median_1",
+        "test_examples_of_the_task.py::Stated::test_median_2",
+    ]
+
+
+async def test_candidate_that_fails_an_example_of_the_task_is_repaired(tmp_path, sandbox):
+    answers = iter((LOWER, RIGHT_TOO))
+    run = scenario(tmp_path, sandbox, coder=lambda _: code(next(answers)))
+    end = await replace(run, task=STATED).run(candidates=1, rounds=1, repairs=1)
+    assert (end["status"], end["judge"], end["tried"][0].attempts) == ("unverified", "written", 2)
 
 
 async def test_single_candidate_is_judged_and_repaired_as_before(tmp_path, sandbox):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from infrastructure.judge.agreement import STATED
 from infrastructure.judge.probing import Output, dump_outputs
 from infrastructure.judge.reports import TestOutcome as Ended
 from infrastructure.judge.reports import TestReport as Report
@@ -22,6 +23,7 @@ from infrastructure.workflow.comparing import (
     written_tests,
 )
 from infrastructure.workflow.nodes.choose import in_the_running, looks_at
+from infrastructure.workflow.stated import EXAMPLES_TEST, known_shares
 from infrastructure.workflow.values import Candidate, Examined, FileRef, Observed, Outcome, Ruling, Written
 
 IDS = "abcdefg"
@@ -87,6 +89,19 @@ def test_only_what_passes_some_written_tests_is_left_to_comparing(verdict, passe
     left = left_to_comparing(verdict, report(passed, "z"))
     assert left.repairable is repairable
     assert left.status == verdict.status
+
+
+def test_what_fails_a_test_that_is_believed_is_repaired():
+    verdict = Verdict(status="failed", judge="written", reason="2 red.")
+    assert left_to_comparing(verdict, report("a", "z"), believed=["t.py::z"]).repairable
+    assert not left_to_comparing(verdict, report("a", "z"), believed=["t.py::a"]).repairable
+
+
+def test_example_that_was_green_before_is_believed_no_more_than_a_written_test():
+    red, green, other = (f"{file}::Stated::{name}" for file, name in ((EXAMPLES_TEST, "a"), (EXAMPLES_TEST, "b"), "cd"))
+    before = Report(outcomes={red: Ended.FAILED, green: Ended.PASSED, other: Ended.FAILED})
+    assert known_shares([red, green, other], before) == {red: STATED}
+    assert known_shares([red, green, other], None) == {red: STATED, green: STATED}
 
 
 async def test_those_that_agree_are_taken_and_others_that_were_good_lose():

@@ -16,6 +16,7 @@ from infrastructure.judge.discovery import judge_files
 from infrastructure.workflow.evidence import contents_of, keep_plan, keep_report, load_plan
 from infrastructure.workflow.material import snapshot_of, source_files
 from infrastructure.workflow.state import TesterWrites
+from infrastructure.workflow.stated import EXAMPLES_TEST, examples_file
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.trying import find_written_plan, try_tests, untouched
 from infrastructure.workflow.values import Baseline, FileRef, Ruling, Written
@@ -42,21 +43,27 @@ async def tester_node(state: TesterReads, step: Step) -> TesterWrites:
         return {}  # the tests that the task asks for are tried themselves, on the untouched code
     number = state.get("round", 1)
     snapshot = await snapshot_of(step.scope)
-    contents = {**await _asked(state, step, snapshot), **await _answered(state, step)}
+    question = await _question(state, step, snapshot)
+    contents = {**await _asked(state, step, question), **_stated(question), **await _answered(state, step)}
     if not contents:
         return {}
     step.emit(TestsWritten(files=tuple(contents)))
     return {"written": await _tried(step, snapshot, number, contents, state.get("baseline"))}
 
 
-async def _asked(state: TesterReads, step: Step, snapshot: Snapshot) -> dict[str, bytes]:
-    question = await _question(state, step, snapshot)
+async def _asked(state: TesterReads, step: Step, question: TesterQuestion) -> dict[str, bytes]:
     try:
         files = await TESTER.ask(step.model("tester", f"tester:{state.get('round', 1)}"), question)
     except UnusableAnswer as problem:
         step.note(f"no tests could be written ({problem.reason})")
         return {}
-    return {file.path: file.content.encode() for file in files}
+    return {file.path: file.content.encode() for file in files if file.path != EXAMPLES_TEST}
+
+
+def _stated(question: TesterQuestion) -> dict[str, bytes]:
+    """The examples that the task states."""
+    text = examples_file(question.task, question.interfaces, question.plan.files)
+    return {} if text is None or EXAMPLES_TEST in question.existing_tests else {EXAMPLES_TEST: text.encode()}
 
 
 async def _answered(state: TesterReads, step: Step) -> dict[str, bytes]:

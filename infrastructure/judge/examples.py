@@ -1,0 +1,211 @@
+"""Examples that a task states: calls of its functions, and what they give. Pure; no model is asked.
+
+Owns which spellings are read. Of a docstring, or of the words of a task:
+
+1. Python's own: `>>> f(2)` with the value on the next lines, `>>> f(2) == 4`, a traceback.
+2. A call, a sign or word, a value: `f(2) == 4`, `f(2) => 4`, `f(2) ➞ 4`, `f(2) returns 4`.
+3. Values by the names of parameters, in a docstring: `Input: n = 2` and below it `Output: 4`; `For n = 2, the result
+   should be 4`.
+
+What is not wholly literal is left out: a guess here would be believed more than a written test. An example can be wrong
+all the same, as whoever wrote it may be.
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import re
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from agents.answers.asserting import RAISES
+from agents.answers.calls import MAX_CHARACTERS, is_literal
+
+MOST = 12
+"""Of one text: more tell little more, and each is a test to be run."""
+_AROUND = frozenset({"abs", "bool", "dict", "float", "int", "len", "list", "round", "set", "sorted", "str", "tuple"})
+"""What may stand around a call: it acts on nothing but the value."""
+_GIVES = re.compile(
+    r"\s*(?:={1,3}>?|-{1,2}>|➞|→|⇒|should (?:return|give|be|equal)|(?:will )?(?:returns?|gives?|yields?|equals?|is))\s*"
+)
+_LEETCODE = re.compile(r"^[ \t]*Input:[ \t]*(?P<given>\S.*)\n\s*Output:[ \t]*(?P<value>\S.*)$", re.MULTILINE)
+_FOR = re.compile(
+    r"\bfor\s+(?P<given>[A-Za-z_]\w*\s*=.*?)\s*,?\s+(?:the\s+)?(?:output|result|answer|function)\s+"
+    r"(?:should|would|will|must|is)\s*(?:be|return|give)?\s+(?P<value>\S.*)$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_AND = re.compile(r"[\s,;]*\b(?:and|but|or|while|whereas)?[\s`]*$")
+"""What stands between a value and the next call."""
+_ELSEWHERE = {"true": "True", "false": "False", "null": "None"}
+"""Values as other languages spell them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What one call gives.
+
+    Attributes:
+        function: The name of the function.
+        call: The call as Python; something like `round` may stand around it.
+        value: The literal that it gives, or `raises ValueError`.
+    """
+
+    function: str
+    call: str
+    value: str
+
+
+def stated_examples(text: str, functions: Collection[str]) -> tuple[Example, ...]:
+    """The examples that a text states of functions, in its order, each call once and none that contradict each other.
+
+    Args:
+        text: A docstring, or the words of a task.
+        functions: Their names, without a dot.
+    """
+    return _settled([*_sessions(text, functions), *_called(text, functions)])
+
+
+def documented_examples(source: str, functions: Collection[str]) -> tuple[Example, ...]:
+    """The examples in the docstrings of functions of a Python file, and in that of the file; none if it is no Python.
+
+    Args:
+        source: The file.
+        functions: Their names; a method has none of its own, since it needs an object.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    found = list(stated_examples(ast.get_docstring(tree) or "", functions))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node) or ""
+            found += stated_examples(text, functions)
+            found += _by_parameters(text, node) if node.name in functions else ()
+    return _settled(found)
+
+
+def defined_functions(source: str) -> tuple[str, ...]:
+    """The functions that a Python file defines outside of classes and functions; none if it is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    return tuple(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _settled(found: Sequence[Example]) -> tuple[Example, ...]:
+    """Each call once. Of a call that is said to give two things, nothing is known."""
+    said: dict[str, set[str]] = {}
+    for each in found:
+        said.setdefault(each.call, set()).add(each.value)
+    first = {each.call: each for each in reversed(found) if len(said[each.call]) == 1}
+    ordered = dict.fromkeys(each.call for each in found if each.call in first)
+    return tuple(first[call] for call in ordered)[:MOST]
+
+
+# ------------------------------------------------------------------------------------------- the spellings
+
+
+def _sessions(text: str, functions: Collection[str]) -> Iterator[Example]:
+    """What stands behind `>>>`."""
+    try:
+        found = doctest.DocTestParser().get_examples(text)
+    except ValueError:  # its blanks are not as they must be
+        return
+    for each in found:
+        expression, value = _parsed(each.source.split("#")[0]) or _parsed(each.source), each.want.strip()
+        if isinstance(expression, ast.Compare) and isinstance(expression.ops[0], ast.Eq) and value in ("", "True"):
+            yield from _example(expression.left, ast.unparse(expression.comparators[0]), functions)
+        elif expression is not None and each.exc_msg is not None:
+            yield from _example(expression, RAISES + each.exc_msg.partition(":")[0].strip(), functions)
+        elif expression is not None:
+            yield from _example(expression, value or "None", functions)
+
+
+def _called(text: str, functions: Collection[str]) -> Iterator[Example]:
+    """A call, a sign or word, a value, in one line that is none of a session."""
+    for line in text.splitlines():
+        if line.lstrip().startswith((">>>", "...")) or not functions:
+            continue
+        starts = [each.start() for each in re.finditer(rf"\b(?:{'|'.join(map(re.escape, functions))})\s*\(", line)]
+        for start, end in pairwise([*starts, len(line)]):  # a value ends where the next call begins
+            call, rest = _balanced(line[start:end])
+            sign = _GIVES.match(rest)
+            if call is not None and sign is not None:
+                yield from _example(call, _AND.sub("", rest[sign.end() :]), functions)
+
+
+def _by_parameters(text: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Example]:
+    """Arguments by the names of the parameters, or in their order."""
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
+    for found in (*_LEETCODE.finditer(text), *_FOR.finditer(text)):
+        call = _parsed(f"{function.name}({found['given'].strip()})")
+        if isinstance(call, ast.Call) and {each.arg for each in call.keywords} <= set(names):
+            given = len(call.args) + len(call.keywords)
+            yield from _example(call, found["value"], [function.name]) if given == len(names) else ()
+
+
+def _example(expression: ast.expr, value: str, functions: Collection[str]) -> Iterator[Example]:
+    """The example, if both sides are what can be tested."""
+    function = next((name for name in map(_called_name, ast.walk(expression)) if name in functions), None)
+    said = value if value.startswith(RAISES) else _literal(value)
+    if function is not None and said is not None and _is_plain(expression, {function}):
+        yield Example(function, ast.unparse(expression), said)
+
+
+def _called_name(node: ast.AST) -> str:
+    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+
+
+def _is_plain(node: ast.expr, functions: Collection[str]) -> bool:
+    """Whether it is a literal, or a call of a function, or of what may stand around one, with such arguments."""
+    if is_literal(node):
+        return True
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return False
+    given = [*node.args, *(each.value for each in node.keywords if each.arg is not None)]
+    whole = len(given) == len(node.args) + len(node.keywords)
+    return whole and node.func.id in {*functions, *_AROUND} and all(_is_plain(each, functions) for each in given)
+
+
+def _literal(text: str) -> str | None:
+    """A value in Python's spelling, without the comment or the full stop behind it; None where it is no literal."""
+    ends = [len(text), *(each.start() for each in re.finditer(r"#|[.;:](?=\s)", text))]
+    for end in ends:
+        plain = text[:end].strip().rstrip(".,;").strip("`").rstrip()  # `4.` is the end of a sentence
+        parsed = _parsed(_ELSEWHERE.get(plain, plain))
+        if parsed is not None and is_literal(parsed) and not any(_is_dots(part) for part in ast.walk(parsed)):
+            return ast.unparse(parsed)
+    return None
+
+
+def _is_dots(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is ...
+
+
+def _balanced(text: str) -> tuple[ast.expr | None, str]:
+    """The call that a text begins with, and what follows; None where there is no whole one."""
+    for end in re.finditer(r"\)", text[:MAX_CHARACTERS]):
+        call = _parsed(text[: end.end()])
+        if call is not None:
+            return call, text[end.end() :]
+    return None, ""
+
+
+def _parsed(text: str) -> ast.expr | None:
+    if len(text) > MAX_CHARACTERS:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an odd escape in a string is no reason to speak of it
+            return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None

@@ -1,0 +1,118 @@
+"""Examples that texts state of functions: which spellings are read, and what is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from infrastructure.judge.examples import MOST, defined_functions, documented_examples, stated_examples
+
+
+def stated(text: str, *functions: str) -> list[tuple[str, str]]:
+    return [(each.call, each.value) for each in stated_examples(text, functions or ("f",))]
+
+
+@pytest.mark.parametrize(
+    ("text", "call", "value"),
+    [
+        (">>> f(2)\n4", "f(2)", "4"),
+        ("    >>> f([1, 2])  # a remark\n    [2,\n     4]\n", "f([1, 2])", "[2, 4]"),
+        (">>> f(2) == 4", "f(2)", "4"),
+        (">>> f(2) == 4\nTrue", "f(2)", "4"),
+        (">>> f([])\n\n", "f([])", "None"),
+        (">>> round(f(2), 2)\n0.67", "round(f(2), 2)", "0.67"),
+        (">>> f(-1)\nTraceback (most recent call last):\n  ...\nValueError: no", "f(-1)", "raises ValueError"),
+        ("f(2) == 4", "f(2)", "4"),
+        ("For example f(2)=> 4.", "f(2)", "4"),
+        ("f('a)b') ==> 'b(a'  # turned", "f('a)b')", "'b(a'"),
+        ("f(2, 3) ➞ False ", "f(2, 3)", "False"),
+        ("f(2) -> true", "f(2)", "True"),
+        ("`f(2)` is said; f(3) returns 9", "f(3)", "9"),
+        ("f(3) should return [9, 3];", "f(3)", "[9, 3]"),
+        ("f(3) gives '#'", "f(3)", "'#'"),
+        ("for f(7, 34) == 34", "f(7, 34)", "34"),
+    ],
+)
+def test_example_is_read(text: str, call: str, value: str):
+    assert stated(text) == [(call, value)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "f(2) is a number",
+        "f(2) = 1 + (2 / 2) = 2",
+        "f(2) returns 4 times as much",
+        "f(2) returns 4, 5, and 6",
+        "f(x) == 4",
+        "g(2) == 4",
+        "of(2) == 4",
+        "f(2)",
+        "f(2",
+        ">>> print(f(2))\n4",
+        ">>> f(2) == 4\nFalse",
+        ">>> f(range(9))\n[0, ..., 8]",
+        ">>> f([1]) [1]",
+        ">>> f(open('x'))\n4",
+        ">>> f(**{'a': 1})\n4",
+        ">>> x = f(2)\n>>> x\n4",
+        ">>>f(2)\n4",
+        "f(2) == ''a'",
+        "f(2) == [1, ...]",
+        "f(2) == " + "1" * 500,
+    ],
+)
+def test_what_is_no_example_or_not_literal_is_left_out(text: str):
+    assert stated(text) == []
+
+
+def test_several_in_one_line_are_read():
+    text = "It holds that f(1) == 2, f(2) gives [2, 3] and `f(3)` should give '; 4'; f(4) is 5: so it is."
+    assert stated(text) == [("f(1)", "2"), ("f(2)", "[2, 3]"), ("f(4)", "5")], "a backtick ends the third's call"
+
+
+def test_call_that_is_said_to_give_two_things_says_nothing():
+    assert stated("f(1) == 2\nf(2) == 3\nf(1) == 4\nf(2) == 3") == [("f(2)", "3")]
+
+
+def test_no_more_than_so_many():
+    assert len(stated("\n".join(f"f({number}) == 1" for number in range(50)))) == MOST
+
+
+def documented(docstring: str, parameters: str = "a, k") -> list[tuple[str, str]]:
+    source = f'def f({parameters}):\n    """{docstring}"""\n    raise NotImplementedError\n'
+    return [(each.call, each.value) for each in documented_examples(source, ["f"])]
+
+
+@pytest.mark.parametrize(
+    ("docstring", "parameters", "call", "value"),
+    [
+        ("Input: a = [1, 2], k = 2\n    Output: [2] # the larger", "a, k", "f(a=[1, 2], k=2)", "[2]"),
+        ("Input: [4, 2]\n\n    Output: []", "a", "f([4, 2])", "[]"),
+        ("For a = 'x', k = 1 the output should be ('x', True)", "a, k", "f(a='x', k=1)", "('x', True)"),
+        ("for a = [], the result should be 0.", "a", "f(a=[])", "0"),
+        ("k must be 1.\n    >>> f(2, k=1)\n    3\n    ", "a, *, k", "f(2, k=1)", "3"),
+    ],
+)
+def test_example_by_the_names_of_parameters_is_read(docstring: str, parameters: str, call: str, value: str):
+    assert documented(docstring, parameters) == [(call, value)]
+
+
+@pytest.mark.parametrize(
+    "docstring",
+    ["Input: a = 1\n    Output: 2", "Input: b = 1, k = 2\n    Output: 2", "Input: a = 1, k = x\n    Output: 2"],
+)
+def test_example_that_does_not_fit_the_parameters_is_left_out(docstring: str):
+    assert documented(docstring) == []
+
+
+def test_docstrings_of_other_functions_and_of_the_file_count_where_they_call_it():
+    source = '"""f(1) == 1"""\ndef f(x):\n    pass\nclass C:\n    def f(self):\n        """f(3) == 3"""\n'
+    source += 'async def g(x):\n    """f(2) == 2; g(2) == 5"""\n'
+    assert [each.call for each in documented_examples(source, ["f"])] == ["f(1)", "f(2)"]
+    assert defined_functions(source) == ("f", "g")
+
+
+def test_file_that_is_no_python_has_none():
+    assert documented_examples("def f(:", ["f"]) == ()
+    assert defined_functions("def f(:") == ()
