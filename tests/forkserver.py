@@ -75,14 +75,17 @@ class ForkServer:
 
 @contextmanager
 def forked_commands() -> Iterator[None]:
-    """Have this project's commands forked, whoever starts them by way of `subprocess` or asyncio."""
+    """Have this project's commands forked, whoever starts them by way of `subprocess` or asyncio. On Linux only."""
+    if sys.platform != "linux":
+        yield
+        return
     server, execute = ForkServer(), subprocess.Popen._execute_child
 
     def start(self: Any, args: Any, executable: Any, preexec_fn: Any, close_fds: Any, pass_fds: Any, cwd: Any,
               env: Any, startupinfo: Any, creationflags: Any, shell: Any, *rest: Any) -> None:  # fmt: skip
         (p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, _, gid, gids, uid, umask, session, group) = rest
         unusual = preexec_fn or not close_fds or pass_fds or shell or gid or gids or uid or umask != -1 or group != -1
-        request = None if unusual or executable not in (None, sys.executable) else _request(args, cwd, env, session)
+        request = None if unusual or executable not in (None, sys.executable) else request_of(args, cwd, env, session)
         if request is None:
             execute(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags,
                     shell, *rest)  # fmt: skip
@@ -100,7 +103,7 @@ def forked_commands() -> Iterator[None]:
         server.close()
 
 
-def _request(args: Any, cwd: Any, env: Mapping[str, str] | None, session: bool) -> dict[str, object] | None:
+def request_of(args: Any, cwd: Any, env: Mapping[str, str] | None, session: bool) -> dict[str, object] | None:
     """What is asked of the server; None for a command that is not for it."""
     words = [args] if isinstance(args, (str, bytes, os.PathLike)) else [os.fspath(word) for word in args]
     environment = dict(os.environ if env is None else env)
@@ -139,7 +142,11 @@ def _received(stream: socket.socket, size: int) -> bytes:
 
 # ---------------------------------------------------------------------------------------------- in the server
 def serve(asked: socket.socket) -> None:
-    """Fork what is asked for until nobody can ask any more. Returns in each child as well, which has become it."""
+    """Fork what is asked for, until nobody can ask any more.
+
+    Raises:
+        _Become: In each child, which is to be the command.
+    """
     for name in PRELOADED:
         importlib.import_module(name)
     for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__, f"{PACKAGE}."):
@@ -168,7 +175,7 @@ def serve(asked: socket.socket) -> None:
 
 
 def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
-    """Be the command, up to its end."""
+    """Take on what the command was given: its streams, its environment, its words."""
     if request["session"]:
         os.setsid()
     for number, stream in enumerate(streams):

@@ -1,0 +1,58 @@
+"""Commands that tests start are forked, and are processes of their own all the same."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.forkserver import ROOT, request_of
+
+COMMAND = (sys.executable, "-m", "backend.cli", "runs")
+FORKED = pytest.mark.skipif(
+    sys.platform != "linux" or "COVERAGE_PROCESS_CONFIG" in os.environ, reason="nothing is forked here"
+)
+
+
+@pytest.mark.slow
+@FORKED
+def test_command_is_forked_and_a_child_of_whoever_starts_it(tmp_path: Path):
+    serve = (*COMMAND[:3], "serve", "--port", "0", "--no-browser", "--data", str(tmp_path / "data"))
+    with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        assert "listens" in process.stderr.readline()
+        about = Path("/proc", str(process.pid))
+        assert b"tests.forkserver" in (about / "cmdline").read_bytes()
+        assert int((about / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
+        process.terminate()
+        assert process.wait() == 0
+
+
+@pytest.mark.slow
+def test_streams_and_exit_code_are_those_of_the_command():
+    version = subprocess.run([*COMMAND[:3], "--version"], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert version.stdout.startswith("corral ")
+    unknown = subprocess.run([*COMMAND[:3], "nonsense"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "nonsense" in unknown.stderr
+
+
+@FORKED
+@pytest.mark.parametrize(
+    ("words", "cwd", "more"),
+    [
+        ((sys.executable, "-c", "pass"), ROOT, {}),
+        ((sys.executable, "-m", "pytest", "--version"), ROOT, {}),
+        (("/usr/bin/python3", *COMMAND[1:]), ROOT, {}),
+        (COMMAND, ROOT / "tests", {}),
+        (COMMAND, ROOT, {"PYTHONOPTIMIZE": "1"}),
+        (COMMAND, ROOT, {"PYTHONPATH": "/elsewhere"}),
+        (COMMAND, ROOT, {"COVERAGE_PROCESS_CONFIG": "x"}),
+    ],
+)
+def test_what_a_fork_cannot_have_is_executed(words: tuple[str, ...], cwd: Path, more: dict[str, str]):
+    assert request_of(words, cwd, {**os.environ, **more}, False) is None
+    assert request_of(COMMAND, ROOT, None, False) is not None
