@@ -216,8 +216,7 @@ class Scheduler:
         if slot is None:
             raise LookupError(f"call {ticket.number} holds no slot")
         name, lane, berth, pace = slot.server, slot.lane, slot.berth, self.estimates.of(slot.lane)
-        server = self.servers[name]
-        server.answered_at, breakers = now, server.breakers
+        breakers = self.servers[name].breakers
         if breakers.of and breakers.succeeded(lane):
             self._agenda.freed[name, lane] = None
         load = metrics.load_ns / 1e9
@@ -228,8 +227,10 @@ class Scheduler:
         pace.evaluated(name, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
         if self.residency.load_seen(ticket, load):
             self.reloads += 1
-        if berth.given is None and berth.learns_from(ticket, metrics.slot_wait_ns / 1e9, now):
-            self._agenda.freed[name, lane] = None
+        if berth.given is None:
+            away = max(0.0, seconds - metrics.total_ns / 1e9)
+            if berth.learns_from(ticket, metrics.slot_wait_ns / 1e9, away, now):
+                self._agenda.freed[name, lane] = None
         prompt = metrics.prompt_tokens or ticket.prompt_tokens
         ticket.account.settle(ticket.charged, prompt, metrics.completion_tokens)
         conversation = ticket.conversation

@@ -52,13 +52,16 @@ class Berth:
         """How many calls may be in flight."""
         return self.learner.limit if self.given is None else self.given
 
-    def learns_from(self, ticket: Ticket, wait_seconds: float, now: float) -> bool:
-        """A call is done, after the server let it wait for so long; whether more calls may be in flight now."""
+    def learns_from(self, ticket: Ticket, wait_seconds: float, away_seconds: float, now: float) -> bool:
+        """A call is done, after the server let it wait for so long; whether more calls may be in flight now.
+
+        It was on its way for `away_seconds`: the server's own time is so much less than ours.
+        """
         if self.given is not None:
             return False
         before = self.learner.limit
         others = [other for other in self.in_flight.values() if other is not ticket]
-        self.learner.ended(ticket, others, wait_seconds, now)
+        self.learner.ended(ticket, others, wait_seconds, away_seconds, now)
         for other in others:
             other.overlaps += (overlap(other, ticket, now),)
         return self.learner.limit > before
@@ -114,8 +117,7 @@ class ServerState:
         self.breakers = Breakers()
         self.moved_at = float("-inf")
         """When a call was last sent here so that its model got loaded."""
-        self.answered_at = float("-inf")
-        """When a call was last answered here, whole."""
+        self._seen_idle: float | None = None
         self.berths: dict[Lane, Berth] = {}
         self._resident: dict[str, Lane | None] = {}
 
@@ -141,12 +143,13 @@ class ServerState:
         """Calls in flight, of all lanes, per slot."""
         return self.in_flight / self.capacity
 
-    @property
-    def idle_since(self) -> float | None:
-        """When it had its last call, or answered it; None while it has one."""
+    def seen_idle(self, now: float) -> float | None:
+        """Since when it is known to have no call, at the latest this moment; None while it has one."""
         if self.in_flight:
             return None
-        return max([self.answered_at, *(berth.used_at for berth in self.berths.values())])
+        if self._seen_idle is None:
+            self._seen_idle = now
+        return self._seen_idle
 
     def capacity_of(self, lane: Lane) -> int:
         """Slots of the lane."""
@@ -204,6 +207,7 @@ class ServerState:
             berth.used_at, berth.urgency = now, band.order
         berth.taken += 1
         self.in_flight += 1
+        self._seen_idle = None
         return slot
 
     def give_back(self, slot: Slot) -> None:

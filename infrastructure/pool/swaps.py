@@ -31,7 +31,7 @@ LULL_LOADS = 3.0
 """When none waits for that lane, it may take it after so many loads' time and one call's, divided by how many wait for
 the other one: their waiting, taken together, is weighed against a load and one back."""
 IDLE_LOADS = 1.0
-"""Nor longer than until the server has idled for so many loads' time: then idling has cost what the load does."""
+"""Nor longer than until the server was seen to idle for so many loads' time: then idling has cost a load already."""
 STAY_LOADS = 10.0
 """A lane for which calls wait keeps a server for so many times what the change has cost: else, once all are late,
 servers would do nothing but load."""
@@ -184,7 +184,7 @@ class SwapGate:
         load = max(self._estimates.load(head.lane), *(self._estimates.load(lane) for lane in wanted))
         if alone and not any(self._queue.waiting(lane) for lane in wanted):
             together = (LULL_LOADS * load + self._estimates.service(head.lane)) / max(1, self._queue.waiting(head.lane))
-            idle = server.idle_since
+            idle = server.seen_idle(case.now)
             return together if idle is None else min(together, max(0.0, idle + IDLE_LOADS * load - head.queued_since))
         patience = STARVING_LOADS * load * (1.0 if alone else CROWDED_TIMES)
         change = load + max(self._estimates.service_on(server.name, lane) for lane in wanted)  # slots drain, too

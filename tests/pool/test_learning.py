@@ -108,9 +108,9 @@ def test_one_that_waited_for_the_slot_of_another_proves_none_for_a_third():
         ticket.placed_at, ticket.first_byte_at = placed_at, first
         berth.in_flight[ticket.number] = ticket
     berth.learner.proven = 2
-    berth.learns_from(calls[0], 0.0, 1.5)
+    berth.learns_from(calls[0], 0.0, 0.0, 1.5)
     del berth.in_flight[calls[0].number]
-    berth.learns_from(calls[1], 0.0, 2.0)
+    berth.learns_from(calls[1], 0.0, 0.0, 2.0)
 
     assert berth.learner.proven == 2
 
@@ -124,6 +124,21 @@ def test_single_waits_among_calls_that_did_not_wait_prove_nothing():
         )
         ticket.beside = 3
         ticket.overlaps = (-0.3,) if number % 2 else ()
-        learner.ended(ticket, [], 0.3 if number % 2 else 0.0, now=float(number))
+        learner.ended(ticket, [], 0.3 if number % 2 else 0.0, 0.0, now=float(number))
 
     assert (learner.proven, learner.limit) == (4, 5)
+
+
+@pytest.mark.parametrize(("away", "settled"), [(0.0, False), (0.06, True)])
+def test_the_way_to_a_far_server_and_back_is_no_part_of_its_wait(away: float, settled: bool):
+    """Two slots; each third call waited for a second by the server's clock, for 60 ms more by ours."""
+    learner = SlotLearner()
+    learner.proven = 2
+    for number in range(4):
+        ticket = Ticket(
+            number=number, lane=LANE, call=Call(), account=Shares().enter("ann"), enqueued_at=0, expires_at=1
+        )
+        ticket.beside, ticket.overlaps = 2, (-1.06,)
+        learner.ended(ticket, [], 1.0, away, now=float(number))
+
+    assert learner.settled is settled

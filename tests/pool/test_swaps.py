@@ -162,6 +162,23 @@ def test_a_server_that_has_idled_for_a_loads_time_loads_what_waits():
     assert loading(pool) == B
 
 
+def test_the_time_of_a_call_that_was_cancelled_is_no_idling():
+    pool = Pool({"one": A}, slots=1)
+    long = pool.call(A)
+    assert pool.place() == [long]
+    pool.now = LOAD
+    pool.call(B)
+    pool.place()
+    pool.now += LOAD / 2
+    pool.scheduler.free(pool.scheduler.stop(long, CallState.CANCELLED))
+    pool.place()
+    assert loading(pool) is None
+    pool.now += LOAD
+    pool.place()
+
+    assert loading(pool) == B
+
+
 def test_a_lane_gives_up_a_server_only_if_the_others_can_do_what_it_is_asked():
     pool = Pool({"one": A, "slow": A, "two": B})
     estimates = pool.scheduler.estimates
