@@ -18,6 +18,7 @@ import os
 import pkgutil
 import random
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -184,6 +185,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["environment"])
     random.seed()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal, however the tests were started
     at_once = bool(os.environ.get("PYTHONUNBUFFERED"))
     sys.stdin = sys.__stdin__ = open(0, encoding=sys.stdin.encoding, errors=sys.stdin.errors, closefd=False)  # noqa: SIM115
     for number, name in ((1, "stdout"), (2, "stderr")):

@@ -109,7 +109,7 @@ async def test_guest_has_the_holder_run_its_task_and_reads_the_result(tmp_path: 
             assert (result.run, result.status) == (run, "done")
             assert [each.event.kind async for each in guest.follow(run)][-1] == "run.finished"
         assert [each.verb for each in visitor.hosts] == ["run"]
-        assert (host.hosts, host.held, visitor.held, host.stays) == ([], 0, 0, [])
+        assert (host.hosts, host.held, visitor.held) == ([], 0, 0)  # whether it stays: it may be putting the run away
 
 
 async def test_name_that_is_not_utf8_is_refused_to_a_guest_as_to_a_holder(tmp_path: Path) -> None:
