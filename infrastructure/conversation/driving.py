@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -82,6 +83,7 @@ class LiveTurn:
         self.record = record
         self.feed = Feed()
         self.told: set[str] = set()
+        self.landing: set[asyncio.Future[None]] = set()
         self.task: asyncio.Task[None] | None = None
         self.woken = False
         """Somebody has said something since it last looked."""
@@ -136,6 +138,8 @@ class Driver:
         agent = live.record.agent
         try:
             async with self._parts.sessions.held(session):
+                if status != "done":
+                    await self._landed(live)
                 agent = self._agent_now(live.record)
                 await self._close_calls(live, reason or "the turn ended")
         except Exception:  # the session may be gone, or its store: the turn ends all the same
@@ -232,9 +236,17 @@ class Driver:
             announce=announce,
             tell=live.feed.tell,
             told=live.told,
+            landing=live.landing,
         )
 
     # ------------------------------------------------------------------------------------ its end
+    async def _landed(self, live: LiveTurn) -> None:
+        """Wait for what a turn that was cut off was writing: an answer, whose calls are open then, or results."""
+        if live.landing:
+            await asyncio.wait(live.landing)
+        with suppress(StorageError):  # it is in memory, which is what is looked at
+            await self._parts.sessions.flush(live.record.session)
+
     async def _close_calls(self, live: LiveTurn, reason: str) -> None:
         """Give every open call a result that says it was not done."""
         parts, session = self._parts, live.record.session
