@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -133,7 +133,7 @@ class Driver:
         return over
 
     async def end(self, live: LiveTurn, status: Outcome, reason: str = "") -> None:
-        """Close what is open, write down how the turn ended, and tell who watches."""
+        """Close what is open, write down how the turn ended, and tell who watches; what was written first holds."""
         session, turn = live.record.session, live.record.turn
         agent = live.record.agent
         try:
@@ -144,20 +144,29 @@ class Driver:
                 await self._close_calls(live, reason or "the turn ended")
         except Exception:  # the session may be gone, or its store: the turn ends all the same
             _logger.warning("turn %s: its open calls could not be closed", turn, exc_info=True)
-        await self._finish(live.record, status, reason)
-        kind = "done" if status == "done" else "failed"
-        live.feed.tell(StreamChunk(kind=kind, agent=agent, text=reason, ok=kind == "done"))
-        live.feed.close()
+        ended = replace(live.record, agent=agent, status=status, reason=reason)
+        if await self._finish(live.record, status, reason):
+            conclude(live, ended)
+        else:
+            await self.conclude(live, ended)
         await self._parts.checkpointer.adelete_thread(session)
 
-    async def _finish(self, record: TurnRecord, status: Outcome, reason: str) -> None:
-        """Write down how the turn ended, in one transaction with its event; what was posted before is there then."""
+    async def conclude(self, live: LiveTurn, otherwise: TurnRecord | None = None) -> None:
+        """Tell who watches how the turn ended by its row; by `otherwise` where that is gone with its session."""
+        record = await self._parts.turns.get(live.record.turn) or otherwise or live.record
+        conclude(live, record)
+
+    async def _finish(self, record: TurnRecord, status: Outcome, reason: str) -> bool:
+        """Write down how the turn ended, in one transaction with its event; what was posted before is there then.
+
+        Whether this is how it ended: False where another ending was written before.
+        """
         session, ending = RunId(record.session), self._parts.turns.ending(record.turn, status, reason)
         try:
-            await self._parts.log.append_with(session, 0, ending)
+            return await self._parts.log.append_with(session, 0, ending)
         except StorageError:  # that of an event of before, which is told once, or this one's own
             _logger.warning("turn %s: not all of its events were kept", record.turn, exc_info=True)
-            await self._parts.log.append_with(session, 0, ending)
+            return await self._parts.log.append_with(session, 0, ending)
 
     async def forget(self, session: str) -> None:
         """Drop a session's checkpoints."""
@@ -260,6 +269,14 @@ class Driver:
             await parts.calls.end(session, record.call)
             parts.log.post(RunId(session), 0, cast("AnyEvent", ended_event(record, outcome, number)))
             live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
+
+
+def conclude(live: LiveTurn, record: TurnRecord) -> None:
+    """Tell who watches how the turn ended, once."""
+    if not live.feed.closed:
+        well = record.status == "done"
+        live.feed.tell(StreamChunk(kind="done" if well else "failed", agent=record.agent, text=record.reason, ok=well))
+        live.feed.close()
 
 
 def _over_in(update: Mapping[str, Mapping[str, object] | Sequence[object] | None]) -> str:

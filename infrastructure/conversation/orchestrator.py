@@ -322,9 +322,11 @@ class MultiAgentOrchestrator:
         if live is not None and live.task is not None:
             live.task.cancel()
             await asyncio.wait([live.task])
-        if (await self._parts.turns.open_of(session)) is None:
-            return  # it came to its end before it could be stopped
-        await self._driver.end(live or LiveTurn(record), "cancelled", reason)
+        stopped = live or LiveTurn(record)
+        if (await self._parts.turns.open_of(session)) is None:  # its end was written before it could be stopped
+            await self._driver.conclude(stopped)
+        else:
+            await self._driver.end(stopped, "cancelled", reason)
         self._live.pop(session, None)
 
     async def _end(self, record: CallRecord, outcome: ToolOutcome) -> None:

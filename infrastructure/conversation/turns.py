@@ -102,13 +102,14 @@ class TurnStore:
         )
         await self._database.write(lambda connection: connection.execute(sql, (turn, state, agent)).rowcount)
 
-    def ending(self, turn: str, status: Outcome, reason: str = "") -> Work[tuple[None, TurnEnded | None]]:
-        """The work that says how the turn ended, and its event; what was said first holds, and is told once."""
+    def ending(self, turn: str, status: Outcome, reason: str = "") -> Work[tuple[bool, TurnEnded | None]]:
+        """The work that says how the turn ended: whether nobody had, and its event then. What was said first holds."""
         values = (turn, status, reason, to_text(self._now()))
         event = TurnEnded(turn=turn, outcome=status)
 
-        def work(connection: sqlite3.Connection) -> tuple[None, TurnEnded | None]:
-            return None, event if connection.execute(_FINISH, values).rowcount else None
+        def work(connection: sqlite3.Connection) -> tuple[bool, TurnEnded | None]:
+            first = connection.execute(_FINISH, values).rowcount > 0
+            return first, event if first else None
 
         return work
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from infrastructure.conversation.saying import Said
+from infrastructure.conversation.turns import TurnRecord, TurnStore
 from infrastructure.events.catalogue import MessageAdded
 from infrastructure.ids import RunId
 from tests.conversation.stack import Stack, called, simulator, stack
-from tests.conversation.world import MemoryApprovals, followed, talk
+from tests.conversation.world import SESSION, MemoryApprovals, World, followed, talk, world
 
 READ = called("read_file", '{"path": "a.txt"}')
 
@@ -107,3 +108,57 @@ async def test_result_that_is_being_kept_at_a_cancel_is_told_as_it_is(tmp_path, 
         ]
         await here.log.flush(RunId(session))
         assert await tool_events(here, session) == ["tool.completed"]
+
+
+class Ending:
+    """The write of a turn's end, held before its commit; as the store's own it goes on when its caller is cancelled."""
+
+    def __init__(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.standing = asyncio.Event()
+        self._here, self._gate = here, asyncio.Event()
+        self._first: asyncio.Task[Any] | None = None
+        self._append_with = here.log.append_with
+        monkeypatch.setattr(here.log, "append_with", self._held)
+
+    async def _held(self, *given: Any) -> Any:
+        if self._first is not None:  # the cancel's own: after what was on its way
+            await self.lands()
+            return await self._append_with(*given)
+        self._first = asyncio.create_task(self._late(*given))
+        self.standing.set()
+        return await asyncio.shield(self._first)
+
+    async def _late(self, *given: Any) -> Any:
+        await self._gate.wait()
+        return await self._append_with(*given)
+
+    async def lands(self) -> None:
+        assert self._first is not None
+        self._gate.set()
+        await self._first
+
+
+@pytest.mark.parametrize("lands", ["before the cancel looks", "after the cancel has looked"])
+async def test_cancel_that_meets_the_end_of_a_turn_tells_how_it_ended(tmp_path, monkeypatch, lands):
+    async with world(tmp_path, {"orchestrator": ["Hello.", "Yes."]}) as here:
+        conversations = here.orchestrator()
+        ending = Ending(here, monkeypatch)
+        if lands == "before the cancel looks":
+            looked, open_of = iter((False, True)), TurnStore.open_of
+
+            async def late(store: TurnStore, session: str) -> TurnRecord | None:
+                if ending.standing.is_set() and next(looked, False):
+                    await ending.lands()
+                return await open_of(store, session)
+
+            monkeypatch.setattr(TurnStore, "open_of", late)
+        following = await followed(conversations, SESSION)
+        await conversations.begin(SESSION, Said("Hi"))
+        await ending.standing.wait()
+        await conversations.cancel(SESSION)
+        await passes()
+        assert following.done(), "who watches is told that it is over"
+        assert (following.result()[-1].kind, following.result()[-1].ok) == ("done", True)
+        assert await here.outcomes() == ["done"]
+        assert await talk(conversations.follow(SESSION)) == []
+        assert (await talk(conversations.process_message(SESSION, "Still there?")))[-1].kind == "done"
