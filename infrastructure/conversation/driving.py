@@ -33,8 +33,9 @@ from infrastructure.conversation.scope import TurnLimits, TurnScope
 from infrastructure.conversation.state import TurnInput, turn_input
 from infrastructure.conversation.turns import Outcome, TurnRecord, TurnState, TurnStore
 from infrastructure.conversation.using import ended_event, result_chunk
-from infrastructure.events.catalogue import AnyEvent
+from infrastructure.events.catalogue import AnyEvent, TurnEnded
 from infrastructure.ids import RunId
+from infrastructure.storage.connection import Work
 from infrastructure.storage.errors import StorageError
 from infrastructure.workflow.ports import ModelSource
 
@@ -145,7 +146,7 @@ class Driver:
         except Exception:  # the session may be gone, or its store: the turn ends all the same
             _logger.warning("turn %s: its open calls could not be closed", turn, exc_info=True)
         ended = replace(live.record, agent=agent, status=status, reason=reason)
-        if await self._finish(live.record, status, reason):
+        if await self._finish(session, self._parts.turns.ending(turn, status, reason)):
             conclude(live, ended)
         else:
             await self.conclude(live, ended)
@@ -156,17 +157,20 @@ class Driver:
         record = await self._parts.turns.get(live.record.turn) or otherwise or live.record
         conclude(live, record)
 
-    async def _finish(self, record: TurnRecord, status: Outcome, reason: str) -> bool:
-        """Write down how the turn ended, in one transaction with its event; what was posted before is there then.
+    async def annul(self, record: TurnRecord, reason: str) -> None:
+        """Write down that a turn's message was never kept; nothing of it is open, and nobody watches it."""
+        await self._finish(record.session, self._parts.turns.annulment(record.turn, reason))
+
+    async def _finish(self, session: str, ending: Work[tuple[bool, TurnEnded | None]]) -> bool:
+        """Write down how a turn ended, in one transaction with its event; what was posted before is there then.
 
         Whether this is how it ended: False where another ending was written before.
         """
-        session, ending = RunId(record.session), self._parts.turns.ending(record.turn, status, reason)
         try:
-            return await self._parts.log.append_with(session, 0, ending)
+            return await self._parts.log.append_with(RunId(session), 0, ending)
         except StorageError:  # that of an event of before, which is told once, or this one's own
-            _logger.warning("turn %s: not all of its events were kept", record.turn, exc_info=True)
-            return await self._parts.log.append_with(session, 0, ending)
+            _logger.warning("session %s: not all events of its turn were kept", session, exc_info=True)
+            return await self._parts.log.append_with(RunId(session), 0, ending)
 
     async def forget(self, session: str) -> None:
         """Drop a session's checkpoints."""

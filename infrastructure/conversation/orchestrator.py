@@ -247,7 +247,7 @@ class MultiAgentOrchestrator:
             if request:  # it counts as sent from now on
                 await self._parts.sessions.flush(session)
         except BaseException:
-            await self._parts.turns.annul(turn, "the message could not be kept")
+            await self._driver.annul(record, "the message could not be kept")
             raise
         return self._launch(record)
 
@@ -294,8 +294,7 @@ class MultiAgentOrchestrator:
         if await self._parts.sessions.is_kept(record.session, message_key(record.turn)):
             await self._take_up(record)
         else:
-            await self._parts.turns.annul(record.turn, lost := "its message was lost in a crash")
-            await self._driver.end(LiveTurn(record), "failed", lost)
+            await self._driver.annul(record, "its message was lost in a crash")
 
     async def _take_up(self, record: TurnRecord) -> None:
         await self._parts.turns.move(record.turn, TurnState.RUNNING)

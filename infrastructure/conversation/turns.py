@@ -113,15 +113,15 @@ class TurnStore:
 
         return work
 
-    async def annul(self, turn: str, reason: str) -> None:
-        """End a turn whose message was never kept: the request is free to be sent again."""
-        values = (turn, "failed", reason, to_text(self._now()))
+    def annulment(self, turn: str, reason: str) -> Work[tuple[bool, TurnEnded | None]]:
+        """As `ending`, of a turn whose message was never kept: it failed, and the request is free to be sent again."""
+        failing = self.ending(turn, "failed", reason)
 
-        def both(connection: sqlite3.Connection) -> None:
-            connection.execute(_FINISH, values)
+        def work(connection: sqlite3.Connection) -> tuple[bool, TurnEnded | None]:
             connection.execute("UPDATE turns SET request_key = '', request_sha = '' WHERE turn = ?", (turn,))
+            return failing(connection)
 
-        await self._database.write(both)
+        return work
 
     async def keyed(self, session: str, request: RequestKey) -> TurnRecord | None:
         """The turn of the session that this request began before; None where it is new.
