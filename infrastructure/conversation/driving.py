@@ -116,9 +116,7 @@ class Driver:
                 over = await self._run(live, self._graph, self.router)
         except Exception as error:  # the boundary of a turn: whatever it is becomes its ending
             _logger.info("turn %s failed", live.record.turn, exc_info=error)  # where it came from, for who asks for it
-            hint = str(getattr(error, "hint", ""))
-            said = f"{type(error).__name__}: {error}" if not str(error) else str(error)
-            await self.end(live, "failed", f"{said}. {hint}" if hint else said)
+            await self.end(live, "failed", in_words(error))
             return True
         if over is not None:
             await self.end(live, "failed" if over else "done", over)
@@ -168,7 +166,7 @@ class Driver:
         """
         try:
             return await self._parts.log.append_with(RunId(session), 0, ending)
-        except StorageError:  # that of an event of before, which is told once, or this one's own
+        except Exception:  # that of an event of before, which is told once, or this one's own: both are tried again
             _logger.warning("session %s: not all events of its turn were kept", session, exc_info=True)
             return await self._parts.log.append_with(RunId(session), 0, ending)
 
@@ -281,6 +279,13 @@ def conclude(live: LiveTurn, record: TurnRecord) -> None:
         well = record.status == "done"
         live.feed.tell(StreamChunk(kind="done" if well else "failed", agent=record.agent, text=record.reason, ok=well))
         live.feed.close()
+
+
+def in_words(error: Exception) -> str:
+    """An error as the reason of a turn's end: what it says, and what to do."""
+    hint = str(getattr(error, "hint", ""))
+    said = str(error) or f"{type(error).__name__}: "
+    return f"{said}. {hint}" if hint else said
 
 
 def _over_in(update: Mapping[str, Mapping[str, object] | Sequence[object] | None]) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from agents.conversation.chunks import StreamChunk
@@ -18,7 +19,7 @@ from agents.conversation.router import AgentRouter
 from agents.conversation.talking import message_key
 from agents.model import Message
 from infrastructure.conversation.calls import CallRecord, CallState
-from infrastructure.conversation.driving import ConversationParts, Driver, LiveTurn
+from infrastructure.conversation.driving import ConversationParts, Driver, LiveTurn, conclude, in_words
 from infrastructure.conversation.errors import Draining, EmptyMessage, NothingToStop, SessionBusy, UnknownCall
 from infrastructure.conversation.ports import Decided, ToolOutcome
 from infrastructure.conversation.saying import Said, ended
@@ -355,10 +356,10 @@ class MultiAgentOrchestrator:
             over = await self._driver.run(live)
         except asyncio.CancelledError:
             raise  # whoever cancelled it writes down how it ended, or leaves it to the next process
-        except Exception:  # a fault of ours, since a turn's errors are its ending
+        except Exception as error:  # its end could not be kept, or a fault of ours: a turn's errors are its ending
             _logger.exception("turn %s broke", live.record.turn)
             over = True
-            live.feed.close()
+            conclude(live, replace(live.record, status="failed", reason=in_words(error)))
         if over and self._live.get(live.record.session) is live:
             del self._live[live.record.session]
 
