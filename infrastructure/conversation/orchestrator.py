@@ -234,6 +234,7 @@ class MultiAgentOrchestrator:
         facts = await self._parts.sessions.facts(session)
         request = said.request
         if request and (known := await self._parts.turns.keyed(session, request)):
+            await self._parts.sessions.flush(session)
             return await self._again(known)
         agent = self._agent(said.agent, facts.agent)
         if (holder := await self._parts.turns.open_of(session)) is not None:  # before anything of it is kept
@@ -245,12 +246,13 @@ class MultiAgentOrchestrator:
         record, begin = self._parts.turns.beginning(turn, session, agent, unattended=said.unattended, request=request)
         try:
             await self._parts.sessions.append_message(session, message, key=message_key(turn), along=begin)
-            if request:  # it counts as sent from now on
-                await self._parts.sessions.flush(session)
         except BaseException:
             await self._driver.annul(record, "the message could not be kept")
             raise
-        return self._launch(record)
+        live = self._launch(record)
+        if request:  # it counts as sent from now on; where this fails, the same request finds the turn
+            await self._parts.sessions.flush(session)
+        return live
 
     async def _busy(self, session: str, turn: str) -> SessionBusy:
         waits = ", ".join(f"{each.tool} ({each.approval or each.call})" for each in await self.waiting(session))

@@ -390,6 +390,26 @@ async def test_end_that_cannot_be_kept_is_told_as_a_failure_and_the_turn_can_be_
         assert (await talk(conversations.process_message(SESSION, "Still there?")))[-1].kind == "done"
 
 
+async def test_request_that_is_sent_again_after_a_failed_flush_finds_its_turn(tmp_path, monkeypatch):
+    async with world(tmp_path, {"orchestrator": ["Hello.", "Hello again."]}) as here:
+        conversations, refused = here.orchestrator(), [StorageError("the disk is full")] * 2
+
+        async def full(session: str) -> None:
+            if refused:
+                raise refused.pop()
+
+        monkeypatch.setattr(here.sessions, "flush", full)
+        following = await followed(conversations, SESSION)
+        for _ in range(2):
+            with pytest.raises(StorageError):
+                await conversations.begin(SESSION, Said("Hi", key="k1"))
+        turn = await conversations.begin(SESSION, Said("Hi", key="k1"))
+        assert (await following)[-1].kind == "done"
+        assert await conversations.begin(SESSION, Said("Hi", key="k1")) == turn
+        assert here.said() == [("user", "Hi"), ("assistant", "Hello.")]
+        assert await here.outcomes() == ["done"]
+
+
 async def test_error_of_an_event_of_before_leaves_the_end_as_it_is(tmp_path, monkeypatch):
     async with world(tmp_path, {"orchestrator": ["Hello."]}) as here:
         append_with, lost = here.log.append_with, [ValueError("an event that was lost")]
