@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -32,8 +33,9 @@ from infrastructure.conversation.scope import TurnLimits, TurnScope
 from infrastructure.conversation.state import TurnInput, turn_input
 from infrastructure.conversation.turns import Outcome, TurnRecord, TurnState, TurnStore
 from infrastructure.conversation.using import ended_event, result_chunk
-from infrastructure.events.catalogue import AnyEvent
+from infrastructure.events.catalogue import AnyEvent, TurnEnded
 from infrastructure.ids import RunId
+from infrastructure.storage.connection import Work
 from infrastructure.storage.errors import StorageError
 from infrastructure.workflow.ports import ModelSource
 
@@ -82,6 +84,7 @@ class LiveTurn:
         self.record = record
         self.feed = Feed()
         self.told: set[str] = set()
+        self.landing: set[asyncio.Future[None]] = set()
         self.task: asyncio.Task[None] | None = None
         self.woken = False
         """Somebody has said something since it last looked."""
@@ -113,9 +116,7 @@ class Driver:
                 over = await self._run(live, self._graph, self.router)
         except Exception as error:  # the boundary of a turn: whatever it is becomes its ending
             _logger.info("turn %s failed", live.record.turn, exc_info=error)  # where it came from, for who asks for it
-            hint = str(getattr(error, "hint", ""))
-            said = f"{type(error).__name__}: {error}" if not str(error) else str(error)
-            await self.end(live, "failed", f"{said}. {hint}" if hint else said)
+            await self.end(live, "failed", in_words(error))
             return True
         if over is not None:
             await self.end(live, "failed" if over else "done", over)
@@ -131,29 +132,43 @@ class Driver:
         return over
 
     async def end(self, live: LiveTurn, status: Outcome, reason: str = "") -> None:
-        """Close what is open, write down how the turn ended, and tell who watches."""
+        """Close what is open, write down how the turn ended, and tell who watches; what was written first holds."""
         session, turn = live.record.session, live.record.turn
         agent = live.record.agent
         try:
             async with self._parts.sessions.held(session):
+                if status != "done":
+                    await self._landed(live)
                 agent = self._agent_now(live.record)
                 await self._close_calls(live, reason or "the turn ended")
         except Exception:  # the session may be gone, or its store: the turn ends all the same
             _logger.warning("turn %s: its open calls could not be closed", turn, exc_info=True)
-        await self._finish(live.record, status, reason)
-        kind = "done" if status == "done" else "failed"
-        live.feed.tell(StreamChunk(kind=kind, agent=agent, text=reason, ok=kind == "done"))
-        live.feed.close()
+        ended = replace(live.record, agent=agent, status=status, reason=reason)
+        if await self._finish(session, self._parts.turns.ending(turn, status, reason)):
+            conclude(live, ended)
+        else:
+            await self.conclude(live, ended)
         await self._parts.checkpointer.adelete_thread(session)
 
-    async def _finish(self, record: TurnRecord, status: Outcome, reason: str) -> None:
-        """Write down how the turn ended, in one transaction with its event; what was posted before is there then."""
-        session, ending = RunId(record.session), self._parts.turns.ending(record.turn, status, reason)
+    async def conclude(self, live: LiveTurn, otherwise: TurnRecord | None = None) -> None:
+        """Tell who watches how the turn ended by its row; by `otherwise` where that is gone with its session."""
+        record = await self._parts.turns.get(live.record.turn) or otherwise or live.record
+        conclude(live, record)
+
+    async def annul(self, record: TurnRecord, reason: str) -> None:
+        """Write down that a turn's message was never kept; nothing of it is open, and nobody watches it."""
+        await self._finish(record.session, self._parts.turns.annulment(record.turn, reason))
+
+    async def _finish(self, session: str, ending: Work[tuple[bool, TurnEnded | None]]) -> bool:
+        """Write down how a turn ended, in one transaction with its event; what was posted before is there then.
+
+        Whether this is how it ended: False where another ending was written before.
+        """
         try:
-            await self._parts.log.append_with(session, 0, ending)
-        except StorageError:  # that of an event of before, which is told once, or this one's own
-            _logger.warning("turn %s: not all of its events were kept", record.turn, exc_info=True)
-            await self._parts.log.append_with(session, 0, ending)
+            return await self._parts.log.append_with(RunId(session), 0, ending)
+        except Exception:  # that of an event of before, which is told once, or this one's own: both are tried again
+            _logger.warning("session %s: not all events of its turn were kept", session, exc_info=True)
+            return await self._parts.log.append_with(RunId(session), 0, ending)
 
     async def forget(self, session: str) -> None:
         """Drop a session's checkpoints."""
@@ -232,9 +247,17 @@ class Driver:
             announce=announce,
             tell=live.feed.tell,
             told=live.told,
+            landing=live.landing,
         )
 
     # ------------------------------------------------------------------------------------ its end
+    async def _landed(self, live: LiveTurn) -> None:
+        """Wait for what a turn that was cut off was writing: an answer, whose calls are open then, or results."""
+        if live.landing:
+            await asyncio.wait(live.landing)
+        with suppress(StorageError):  # it is in memory, which is what is looked at
+            await self._parts.sessions.flush(live.record.session)
+
     async def _close_calls(self, live: LiveTurn, reason: str) -> None:
         """Give every open call a result that says it was not done."""
         parts, session = self._parts, live.record.session
@@ -248,6 +271,21 @@ class Driver:
             await parts.calls.end(session, record.call)
             parts.log.post(RunId(session), 0, cast("AnyEvent", ended_event(record, outcome, number)))
             live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
+
+
+def conclude(live: LiveTurn, record: TurnRecord) -> None:
+    """Tell who watches how the turn ended, once."""
+    if not live.feed.closed:
+        well = record.status == "done"
+        live.feed.tell(StreamChunk(kind="done" if well else "failed", agent=record.agent, text=record.reason, ok=well))
+        live.feed.close()
+
+
+def in_words(error: Exception) -> str:
+    """An error as the reason of a turn's end: what it says, and what to do."""
+    hint = str(getattr(error, "hint", ""))
+    said = str(error) or f"{type(error).__name__}: "
+    return f"{said}. {hint}" if hint else said
 
 
 def _over_in(update: Mapping[str, Mapping[str, object] | Sequence[object] | None]) -> str:

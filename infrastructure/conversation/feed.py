@@ -68,6 +68,11 @@ class Feed:
         self._closed = False
         self._resting = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether this was all."""
+        return self._closed
+
     def tell(self, chunk: StreamChunk) -> None:
         """Hand a chunk to everybody."""
         self._resting = False

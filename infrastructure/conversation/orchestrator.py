@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from agents.conversation.chunks import StreamChunk
@@ -18,7 +19,7 @@ from agents.conversation.router import AgentRouter
 from agents.conversation.talking import message_key
 from agents.model import Message
 from infrastructure.conversation.calls import CallRecord, CallState
-from infrastructure.conversation.driving import ConversationParts, Driver, LiveTurn
+from infrastructure.conversation.driving import ConversationParts, Driver, LiveTurn, conclude, in_words
 from infrastructure.conversation.errors import Draining, EmptyMessage, NothingToStop, SessionBusy, UnknownCall
 from infrastructure.conversation.ports import Decided, ToolOutcome
 from infrastructure.conversation.saying import Said, ended
@@ -233,6 +234,7 @@ class MultiAgentOrchestrator:
         facts = await self._parts.sessions.facts(session)
         request = said.request
         if request and (known := await self._parts.turns.keyed(session, request)):
+            await self._parts.sessions.flush(session)
             return await self._again(known)
         agent = self._agent(said.agent, facts.agent)
         if (holder := await self._parts.turns.open_of(session)) is not None:  # before anything of it is kept
@@ -244,12 +246,13 @@ class MultiAgentOrchestrator:
         record, begin = self._parts.turns.beginning(turn, session, agent, unattended=said.unattended, request=request)
         try:
             await self._parts.sessions.append_message(session, message, key=message_key(turn), along=begin)
-            if request:  # it counts as sent from now on
-                await self._parts.sessions.flush(session)
         except BaseException:
-            await self._parts.turns.annul(turn, "the message could not be kept")
+            await self._driver.annul(record, "the message could not be kept")
             raise
-        return self._launch(record)
+        live = self._launch(record)
+        if request:  # it counts as sent from now on; where this fails, the same request finds the turn
+            await self._parts.sessions.flush(session)
+        return live
 
     async def _busy(self, session: str, turn: str) -> SessionBusy:
         waits = ", ".join(f"{each.tool} ({each.approval or each.call})" for each in await self.waiting(session))
@@ -294,8 +297,7 @@ class MultiAgentOrchestrator:
         if await self._parts.sessions.is_kept(record.session, message_key(record.turn)):
             await self._take_up(record)
         else:
-            await self._parts.turns.annul(record.turn, lost := "its message was lost in a crash")
-            await self._driver.end(LiveTurn(record), "failed", lost)
+            await self._driver.annul(record, "its message was lost in a crash")
 
     async def _take_up(self, record: TurnRecord) -> None:
         await self._parts.turns.move(record.turn, TurnState.RUNNING)
@@ -322,9 +324,11 @@ class MultiAgentOrchestrator:
         if live is not None and live.task is not None:
             live.task.cancel()
             await asyncio.wait([live.task])
-        if (await self._parts.turns.open_of(session)) is None:
-            return  # it came to its end before it could be stopped
-        await self._driver.end(live or LiveTurn(record), "cancelled", reason)
+        stopped = live or LiveTurn(record)
+        if (await self._parts.turns.open_of(session)) is None:  # its end was written before it could be stopped
+            await self._driver.conclude(stopped)
+        else:
+            await self._driver.end(stopped, "cancelled", reason)
         self._live.pop(session, None)
 
     async def _end(self, record: CallRecord, outcome: ToolOutcome) -> None:
@@ -354,10 +358,10 @@ class MultiAgentOrchestrator:
             over = await self._driver.run(live)
         except asyncio.CancelledError:
             raise  # whoever cancelled it writes down how it ended, or leaves it to the next process
-        except Exception:  # a fault of ours, since a turn's errors are its ending
+        except Exception as error:  # its end could not be kept, or a fault of ours: a turn's errors are its ending
             _logger.exception("turn %s broke", live.record.turn)
             over = True
-            live.feed.close()
+            conclude(live, replace(live.record, status="failed", reason=in_words(error)))
         if over and self._live.get(live.record.session) is live:
             del self._live[live.record.session]
 

@@ -51,7 +51,10 @@ class Sessions(SessionPort, Protocol):
         ...
 
     async def flush(self, session_id: str) -> None:
-        """Return when all that was said in the session is on disk."""
+        """Return when all that was said in the session is on disk, and in its history.
+
+        Also what was on its way when whoever said it was cancelled.
+        """
         ...
 
     async def append_message(

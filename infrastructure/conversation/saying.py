@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.conversation.chunks import StreamChunk
 from agents.conversation.roster import AgentType
-from infrastructure.conversation.driving import LiveTurn
+from infrastructure.conversation.driving import LiveTurn, conclude
 from infrastructure.conversation.turns import TurnRecord
 from infrastructure.storage.run_record import RequestKey
 
@@ -46,7 +45,5 @@ class Said:
 def ended(record: TurnRecord) -> LiveTurn:
     """A turn that is over, for one who watches: only its end is told, what was said stands in the history."""
     live = LiveTurn(record)
-    kind = "done" if record.status == "done" else "failed"
-    live.feed.tell(StreamChunk(kind=kind, agent=record.agent, text=record.reason, ok=kind == "done"))
-    live.feed.close()
+    conclude(live, record)
     return live

@@ -5,6 +5,7 @@ Owns `TurnScope`, the context the graph is run with. A scope belongs to one turn
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -54,6 +55,7 @@ class TurnScope:
         tell: Hands a chunk to whoever watches the turn. An answer has one a token, for each of which the graph's own
             stream would wake the loop through a pipe.
         told: Ids of calls that watchers were told wait; once a process is enough.
+        landing: Results that are being written, which go on when the turn is cut off: its end waits for them.
     """
 
     session: str
@@ -70,6 +72,7 @@ class TurnScope:
     announce: Callable[[AnyEvent], None]
     tell: Callable[[StreamChunk], None]
     told: set[str] = field(default_factory=set[str])
+    landing: set[asyncio.Future[None]] = field(default_factory=set[asyncio.Future[None]])
 
     def messages(self) -> tuple[Message, ...]:
         """What the session holds now."""

@@ -102,25 +102,26 @@ class TurnStore:
         )
         await self._database.write(lambda connection: connection.execute(sql, (turn, state, agent)).rowcount)
 
-    def ending(self, turn: str, status: Outcome, reason: str = "") -> Work[tuple[None, TurnEnded | None]]:
-        """The work that says how the turn ended, and its event; what was said first holds, and is told once."""
+    def ending(self, turn: str, status: Outcome, reason: str = "") -> Work[tuple[bool, TurnEnded | None]]:
+        """The work that says how the turn ended: whether nobody had, and its event then. What was said first holds."""
         values = (turn, status, reason, to_text(self._now()))
         event = TurnEnded(turn=turn, outcome=status)
 
-        def work(connection: sqlite3.Connection) -> tuple[None, TurnEnded | None]:
-            return None, event if connection.execute(_FINISH, values).rowcount else None
+        def work(connection: sqlite3.Connection) -> tuple[bool, TurnEnded | None]:
+            first = connection.execute(_FINISH, values).rowcount > 0
+            return first, event if first else None
 
         return work
 
-    async def annul(self, turn: str, reason: str) -> None:
-        """End a turn whose message was never kept: the request is free to be sent again."""
-        values = (turn, "failed", reason, to_text(self._now()))
+    def annulment(self, turn: str, reason: str) -> Work[tuple[bool, TurnEnded | None]]:
+        """As `ending`, of a turn whose message was never kept: it failed, and the request is free to be sent again."""
+        failing = self.ending(turn, "failed", reason)
 
-        def both(connection: sqlite3.Connection) -> None:
-            connection.execute(_FINISH, values)
+        def work(connection: sqlite3.Connection) -> tuple[bool, TurnEnded | None]:
             connection.execute("UPDATE turns SET request_key = '', request_sha = '' WHERE turn = ?", (turn,))
+            return failing(connection)
 
-        await self._database.write(both)
+        return work
 
     async def keyed(self, session: str, request: RequestKey) -> TurnRecord | None:
         """The turn of the session that this request began before; None where it is new.

@@ -7,6 +7,7 @@ begun before a crash is not begun again, and the model is told so.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -212,7 +213,13 @@ class Using:
         return ToolOutcome(handover_result(wanted))
 
     async def _end(self, record: CallRecord, outcome: ToolOutcome, seconds: float) -> None:
-        """Write the result, which ends the call, and say so."""
+        """Write the result, which ends the call, and say so: all of it, also when the turn is cut off meanwhile."""
+        telling = asyncio.ensure_future(self._tell_end(record, outcome, seconds))
+        self._scope.landing.add(telling)
+        telling.add_done_callback(self._scope.landing.discard)
+        await asyncio.shield(telling)
+
+    async def _tell_end(self, record: CallRecord, outcome: ToolOutcome, seconds: float) -> None:
         scope = self._scope
         number = await scope.sessions.append_tool_result(scope.session, record.tool_call, outcome.text, ok=outcome.ok)
         await scope.calls.end(scope.session, record.call)

@@ -310,7 +310,9 @@ class AsyncSessionManager:
         return await to_the_end(self._life.fork(session_id, upto, title, self._opened()))
 
     async def flush(self, session_id: str | None = None) -> None:
-        """Return when all that was acknowledged is on disk: a session's, or everybody's. In `strict` it is.
+        """Return when all that was acknowledged is on disk: a session's, or everybody's.
+
+        What was on its way when its caller was cancelled is in memory then, too, or refused.
 
         Raises:
             StorageError: some of it is not; it is tried again.

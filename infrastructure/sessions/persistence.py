@@ -56,6 +56,8 @@ class Persistence(Protocol):
     async def flush(self, session: SessionId | None = None) -> None:
         """Return when all that was acknowledged is on disk: a session's, or everybody's.
 
+        A message that has its place is in memory then, or refused: also one whose caller was cancelled.
+
         Raises:
             StorageError: some of it is not; it is kept in memory and tried again.
         """
@@ -79,6 +81,7 @@ class Strict:
 
     def __init__(self, log: SessionLog, lost: Callable[[SessionId], None]) -> None:
         self._log, self._lost = log, lost
+        self._on_their_way: dict[asyncio.Future[tuple[Stored, ...]], SessionId] = {}
 
     async def room(self) -> None:
         """There always is."""
@@ -87,6 +90,7 @@ class Strict:
         """Store it, then acknowledge it. A cancelled caller does not take it back."""
         future = _submit(self._log, [stored], along)
         session.waiting[stored.number] = future
+        self._on_their_way[future] = session.record.session
         future.add_done_callback(partial(self._stored, session, stored))
         await asyncio.shield(future)
 
@@ -95,7 +99,9 @@ class Strict:
         return False
 
     async def flush(self, session: SessionId | None = None) -> None:
-        """Nothing is ever behind."""
+        """Wait for what is on its way. What is refused was told to whoever said it."""
+        if writes := [future for future, whose in self._on_their_way.items() if session in (None, whose)]:
+            await asyncio.wait(writes)
 
     def drop(self, session: SessionId) -> None:
         """There is nothing."""
@@ -107,6 +113,7 @@ class Strict:
         self, session: LoadedSession, stored: StoredMessage, future: asyncio.Future[tuple[Stored, ...]]
     ) -> None:
         session.waiting.pop(stored.number, None)
+        del self._on_their_way[future]
         if future.cancelled() or future.exception() is not None:
             self._lost(session.record.session)
         else:

@@ -181,3 +181,18 @@ async def test_turn_that_was_over_but_for_its_row_ends(tmp_path):
         assert here.said() == [("user", "What?"), ("assistant", "Yes.")]
         assert (await second._parts.turns.last_of(SESSION)).status == "done"
         assert await here.outcomes() == ["done"]
+
+
+async def test_turn_whose_message_a_crash_took_ends_as_every_other_does(tmp_path):
+    async with world(tmp_path, {}) as here:
+        here.source = Hung()
+        first = here.orchestrator()
+        await first.begin(SESSION, Said("Hi"))
+        await here.source.begun.wait()
+        await first.drain(0)
+        here.sessions.messages[SESSION].clear()  # a mode that writes later had it in memory
+        here.sessions.keys.clear()
+        second = here.orchestrator()
+        await second.recover()
+        assert await here.outcomes() == ["failed"]
+        assert await talk(second.follow(SESSION)) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from infrastructure.conversation.errors import EmptyMessage, NothingToStop, Sess
 from infrastructure.conversation.ports import Decided, ToolOutcome
 from infrastructure.conversation.saying import Said
 from infrastructure.conversation.scope import TurnLimits
+from infrastructure.storage.errors import StorageError
 from infrastructure.workflow.scripted import ScriptedSource
 from tests.conversation.world import (
     SESSION,
@@ -369,3 +371,54 @@ async def test_empty_message_and_unknown_session_begin_nothing(tmp_path):
         with pytest.raises(LookupError):
             await conversations.begin("nobody's", Said("Hi"))
         assert await talk(conversations.follow(SESSION)) == []
+
+
+async def test_end_that_cannot_be_kept_is_told_as_a_failure_and_the_turn_can_be_stopped_later(tmp_path, monkeypatch):
+    async with world(tmp_path, {"orchestrator": ["Hello.", "Yes."]}) as here:
+        conversations = here.orchestrator()
+
+        async def full(*_: object) -> None:
+            raise StorageError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(here.log, "append_with", full)
+            told = await talk(conversations.process_message(SESSION, "Hi"))
+        assert (told[-1].kind, told[-1].ok) == ("failed", False)
+        assert "the disk is full" in told[-1].text
+        await conversations.cancel(SESSION)
+        assert await here.outcomes() == ["cancelled"]
+        assert (await talk(conversations.process_message(SESSION, "Still there?")))[-1].kind == "done"
+
+
+async def test_request_that_is_sent_again_after_a_failed_flush_finds_its_turn(tmp_path, monkeypatch):
+    async with world(tmp_path, {"orchestrator": ["Hello.", "Hello again."]}) as here:
+        conversations, refused = here.orchestrator(), [StorageError("the disk is full")] * 2
+
+        async def full(session: str) -> None:
+            if refused:
+                raise refused.pop()
+
+        monkeypatch.setattr(here.sessions, "flush", full)
+        following = await followed(conversations, SESSION)
+        for _ in range(2):
+            with pytest.raises(StorageError):
+                await conversations.begin(SESSION, Said("Hi", key="k1"))
+        turn = await conversations.begin(SESSION, Said("Hi", key="k1"))
+        assert (await following)[-1].kind == "done"
+        assert await conversations.begin(SESSION, Said("Hi", key="k1")) == turn
+        assert here.said() == [("user", "Hi"), ("assistant", "Hello.")]
+        assert await here.outcomes() == ["done"]
+
+
+async def test_error_of_an_event_of_before_leaves_the_end_as_it_is(tmp_path, monkeypatch):
+    async with world(tmp_path, {"orchestrator": ["Hello."]}) as here:
+        append_with, lost = here.log.append_with, [ValueError("an event that was lost")]
+
+        async def telling_once(*given: Any) -> object:
+            if lost:
+                raise lost.pop()
+            return await append_with(*given)
+
+        monkeypatch.setattr(here.log, "append_with", telling_once)
+        assert (await talk(here.orchestrator().process_message(SESSION, "Hi")))[-1].kind == "done"
+        assert await here.outcomes() == ["done"]
