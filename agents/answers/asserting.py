@@ -97,9 +97,9 @@ def _literal(answer: str) -> str | None:
     try:
         value = ast.parse(answer.strip(), mode="eval").body
         ast.literal_eval(value)
+        return ast.unparse(value)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return None
-    return ast.unparse(value)
 
 
 def _module(file: str) -> str | None:

@@ -19,26 +19,31 @@ import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from agents.answers.asserting import RAISES
 from agents.answers.calls import MAX_CHARACTERS, is_literal
 
 MOST = 12
 """Of one text: more tell little more, and each is a test to be run."""
+MAX_TEXT, MAX_LINE = 50_000, 2000
+"""In characters. A longer text or line is not read: it is data, and a part of it could say what the whole does not."""
+_TRIES = 50
+"""How many ends of a call or of a value are tried, so that a line of brackets takes no longer than one of words."""
 _AROUND = frozenset({"abs", "bool", "dict", "float", "int", "len", "list", "round", "set", "sorted", "str", "tuple"})
 """What may stand around a call: it acts on nothing but the value."""
 _GIVES = re.compile(
     r"\s*(?:={1,3}>?|-{1,2}>|➞|→|⇒|should (?:return|give|be|equal)|(?:will )?(?:returns?|gives?|yields?|equals?|is))\s*"
 )
 _LEETCODE = re.compile(r"^[ \t]*Input:[ \t]*(?P<given>\S.*)\n\s*Output:[ \t]*(?P<value>\S.*)$", re.MULTILINE)
-_FOR = re.compile(
-    r"\bfor\s+(?P<given>[A-Za-z_]\w*\s*=.*?)\s*,?\s+(?:the\s+)?(?:output|result|answer|function)\s+"
-    r"(?:should|would|will|must|is)\s*(?:be|return|give)?\s+(?P<value>\S.*)$",
-    re.MULTILINE | re.IGNORECASE,
+_FOR = re.compile(r"\bfor\s+(?P<given>[A-Za-z_]\w*\s*=.*)$", re.IGNORECASE)
+_OUTPUT = re.compile(
+    r"\s(?:output|result|answer|function)\s+(?:should|would|will|must|is)(?:\s+(?:be|return|give))?\s+(?P<value>\S.*)$",
+    re.IGNORECASE,
 )
-_AND = re.compile(r"[\s,;]*\b(?:and|but|or|while|whereas)?[\s`]*$")
+_AND = re.compile(r"\b(?:and|but|or|while|whereas)$")
 """What stands between a value and the next call."""
+_CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 _ELSEWHERE = {"true": "True", "false": "False", "null": "None"}
 """Values as other languages spell them."""
 
@@ -65,6 +70,8 @@ def stated_examples(text: str, functions: Collection[str]) -> tuple[Example, ...
         text: A docstring, or the words of a task.
         functions: Their names, without a dot.
     """
+    if len(text) > MAX_TEXT:
+        return ()
     return _settled([*_sessions(text, functions), *_called(text, functions)])
 
 
@@ -86,7 +93,7 @@ def documented_examples(source: str, functions: Collection[str]) -> tuple[Exampl
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node) or ""
             found += stated_examples(text, functions)
-            found += _by_parameters(text, node) if node.name in functions else ()
+            found += _by_parameters(text, node) if node.name in functions and len(text) <= MAX_TEXT else ()
     return _settled(found)
 
 
@@ -123,7 +130,7 @@ def _sessions(text: str, functions: Collection[str]) -> Iterator[Example]:
     for each in found:
         expression, value = _parsed(each.source.split("#")[0]) or _parsed(each.source), each.want.strip()
         if isinstance(expression, ast.Compare) and isinstance(expression.ops[0], ast.Eq) and value in ("", "True"):
-            yield from _example(expression.left, ast.unparse(expression.comparators[0]), functions)
+            yield from _example(expression.left, _spelled(expression.comparators[0]), functions)
         elif expression is not None and each.exc_msg is not None:
             yield from _example(expression, RAISES + each.exc_msg.partition(":")[0].strip(), functions)
         elif expression is not None:
@@ -133,24 +140,42 @@ def _sessions(text: str, functions: Collection[str]) -> Iterator[Example]:
 def _called(text: str, functions: Collection[str]) -> Iterator[Example]:
     """A call, a sign or word, a value, in one line that is none of a session."""
     for line in text.splitlines():
-        if line.lstrip().startswith((">>>", "...")) or not functions:
+        if line.lstrip().startswith((">>>", "...")) or len(line) > MAX_LINE:
             continue
-        starts = [each.start() for each in re.finditer(rf"\b(?:{'|'.join(map(re.escape, functions))})\s*\(", line)]
+        starts = [each.start() for each in _CALL.finditer(line) if each[1] in functions]
         for start, end in pairwise([*starts, len(line)]):  # a value ends where the next call begins
             call, rest = _balanced(line[start:end])
             sign = _GIVES.match(rest)
             if call is not None and sign is not None:
-                yield from _example(call, _AND.sub("", rest[sign.end() :]), functions)
+                yield from _example(call, _without_and(rest[sign.end() :]), functions)
+
+
+def _without_and(text: str) -> str:
+    """A value without the word that leads to the next call, which may be quoted."""
+    plain = text.rstrip(" \t`")
+    leads = _AND.search(plain)
+    return text if leads is None else plain[: leads.start()].rstrip(" \t,;")
 
 
 def _by_parameters(text: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Example]:
     """Arguments by the names of the parameters, or in their order."""
     names = [each.arg for each in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
-    for found in (*_LEETCODE.finditer(text), *_FOR.finditer(text)):
-        call = _parsed(f"{function.name}({found['given'].strip()})")
+    stated = [(found["given"], found["value"]) for found in _LEETCODE.finditer(text)]
+    for given, value in (*stated, *_for_given(text)):
+        call = _parsed(f"{function.name}({given.strip()})")
         if isinstance(call, ast.Call) and {each.arg for each in call.keywords} <= set(names):
-            given = len(call.args) + len(call.keywords)
-            yield from _example(call, found["value"], [function.name]) if given == len(names) else ()
+            whole = len(call.args) + len(call.keywords) == len(names)
+            yield from _example(call, value, [function.name]) if whole else ()
+
+
+def _for_given(text: str) -> Iterator[tuple[str, str]]:
+    """The arguments and the value of `For n = 2, the result should be 4`, in one line."""
+    for line in text.splitlines():
+        output = _OUTPUT.search(line) if len(line) <= MAX_LINE else None
+        given = None if output is None else _FOR.search(line[: output.start()])
+        if output is not None and given is not None:
+            plain = given["given"].rstrip().removesuffix(" the").rstrip(" \t,")
+            yield plain, output["value"]
 
 
 def _example(expression: ast.expr, value: str, functions: Collection[str]) -> Iterator[Example]:
@@ -158,7 +183,7 @@ def _example(expression: ast.expr, value: str, functions: Collection[str]) -> It
     function = next((name for name in map(_called_name, ast.walk(expression)) if name in functions), None)
     said = value if value.startswith(RAISES) else _literal(value)
     if function is not None and said is not None and _is_plain(expression, {function}):
-        yield Example(function, ast.unparse(expression), said)
+        yield from (Example(function, call, said) for call in [_spelled(expression)] if call)
 
 
 def _called_name(node: ast.AST) -> str:
@@ -178,12 +203,12 @@ def _is_plain(node: ast.expr, functions: Collection[str]) -> bool:
 
 def _literal(text: str) -> str | None:
     """A value in Python's spelling, without the comment or the full stop behind it; None where it is no literal."""
-    ends = [len(text), *(each.start() for each in re.finditer(r"#|[.;:](?=\s)", text))]
-    for end in ends:
+    ends = (each.start() for each in re.finditer(r"#|[.;:](?=\s)", text[:MAX_CHARACTERS]))
+    for end in (len(text), *islice(ends, _TRIES)):
         plain = text[:end].strip().rstrip(".,;").strip("`").rstrip()  # `4.` is the end of a sentence
         parsed = _parsed(_ELSEWHERE.get(plain, plain))
         if parsed is not None and is_literal(parsed) and not any(_is_dots(part) for part in ast.walk(parsed)):
-            return ast.unparse(parsed)
+            return _spelled(parsed) or None
     return None
 
 
@@ -193,7 +218,7 @@ def _is_dots(node: ast.AST) -> bool:
 
 def _balanced(text: str) -> tuple[ast.expr | None, str]:
     """The call that a text begins with, and what follows; None where there is no whole one."""
-    for end in re.finditer(r"\)", text[:MAX_CHARACTERS]):
+    for end in islice(re.finditer(r"\)", text[:MAX_CHARACTERS]), _TRIES):
         call = _parsed(text[: end.end()])
         if call is not None:
             return call, text[end.end() :]
@@ -209,3 +234,11 @@ def _parsed(text: str) -> ast.expr | None:
             return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def _spelled(node: ast.expr) -> str:
+    """The plain spelling; empty for what is nested too deep to have one."""
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return ""

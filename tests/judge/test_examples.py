@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from infrastructure.judge.examples import MOST, defined_functions, documented_examples, stated_examples
+from infrastructure.judge.examples import (
+    MAX_LINE,
+    MAX_TEXT,
+    MOST,
+    defined_functions,
+    documented_examples,
+    stated_examples,
+)
 
 
 def stated(text: str, *functions: str) -> list[tuple[str, str]]:
@@ -77,6 +84,27 @@ def test_call_that_is_said_to_give_two_things_says_nothing():
 
 def test_no_more_than_so_many():
     assert len(stated("\n".join(f"f({number}) == 1" for number in range(50)))) == MOST
+
+
+def test_text_or_line_that_is_data_is_not_read():
+    assert stated("f(1) == 2\n" + "x\n" * (MAX_TEXT // 2)) == []
+    assert stated("f(1) == 2" + " " * MAX_LINE + "\nf(2) == 3") == [("f(2)", "3")]
+
+
+def test_value_that_is_nested_too_deep_to_be_spelled_is_left_out():
+    hostile = "-" * 350 + "1"
+    assert stated(f">>> f(2) == {hostile}\n>>> f(3)\n4") == [("f(3)", "4")]
+    assert stated(f"f({hostile}) == 1\nf(3) == 4") == [("f(3)", "4")]
+
+
+def test_hostile_lines_come_to_an_end():
+    """Where a regular expression takes a way back for every blank, these take minutes."""
+    blanks = " " * (MAX_LINE - 40)
+    assert stated(f"f(2) == 4{blanks}x\n" * 20) == []
+    assert stated("f(1) == " + "x. " * 600 + "\nf(" + ")" * 1900) == []
+    assert documented(f"for a = 1, k = 2{blanks}x\n" * 20) == []
+    assert documented("for a=2 " * 240 + "\n" + f"for a = 1 result is{blanks}") == []
+    assert stated(f"f(1) == 2{blanks}, and `f(2)` == 3") == [("f(1)", "2")]
 
 
 def documented(docstring: str, parameters: str = "a, k") -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Required
 
@@ -44,7 +45,7 @@ async def tester_node(state: TesterReads, step: Step) -> TesterWrites:
     number = state.get("round", 1)
     snapshot = await snapshot_of(step.scope)
     question = await _question(state, step, snapshot)
-    contents = {**await _asked(state, step, question), **_stated(question), **await _answered(state, step)}
+    contents = {**await _asked(state, step, question), **await _stated(question), **await _answered(state, step)}
     if not contents:
         return {}
     step.emit(TestsWritten(files=tuple(contents)))
@@ -60,10 +61,12 @@ async def _asked(state: TesterReads, step: Step, question: TesterQuestion) -> di
     return {file.path: file.content.encode() for file in files if file.path != EXAMPLES_TEST}
 
 
-def _stated(question: TesterQuestion) -> dict[str, bytes]:
+async def _stated(question: TesterQuestion) -> dict[str, bytes]:
     """The examples that the task states."""
-    text = examples_file(question.task, question.interfaces, question.plan.files)
-    return {} if text is None or EXAMPLES_TEST in question.existing_tests else {EXAMPLES_TEST: text.encode()}
+    if EXAMPLES_TEST in question.existing_tests:
+        return {}
+    text = await asyncio.to_thread(examples_file, question.task, question.interfaces, question.plan.files)
+    return {} if text is None else {EXAMPLES_TEST: text.encode()}
 
 
 async def _answered(state: TesterReads, step: Step) -> dict[str, bytes]:
