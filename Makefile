@@ -65,4 +65,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) infrastructure/_compiled .demo .eval .coverage* .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) infrastructure/_compiled* .demo .eval .coverage* .pytest_cache .ruff_cache .hypothesis build dist

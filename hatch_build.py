@@ -87,8 +87,18 @@ def build(folder: Path, optimize: str = "2") -> None:
             "modules": digests,
         }
         Path(scratch, "lib", "manifest.json").write_text(json.dumps(manifest, indent=1))
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.move(f"{scratch}/lib", folder)
+        put(Path(scratch, "lib"), folder)
+
+
+def put(made: Path, folder: Path) -> None:
+    """Replace a folder by a copy of what was made, at a stroke: whatever stops the copying leaves the old one whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside it, since only what is on the same file system is renamed at a stroke.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as beside:
+        new = shutil.copytree(made, Path(beside, "new"))
+        if folder.exists():
+            folder.rename(Path(beside, "old"))
+        new.rename(folder)
 
 
 def _module(source: str) -> str:

@@ -2,7 +2,7 @@
 
 Owns the choice between the two forms of the modules that every call runs through: Python source, which is what counts
 and works everywhere, and what mypyc made of it (`make compiled`; `hatch_build.py` has the list). The compiled form is
-used only while it is of exactly these sources, for this interpreter: an edited one brings all of them back to Python.
+used only while it is of exactly these sources and can be loaded: an edited one brings all of them back to Python.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.util import spec_from_file_location
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,6 +61,7 @@ class _Finder(MetaPathFinder):
         files = {name: folder.joinpath(*name.split(".")) for name in manifest.modules}
         files[manifest.library] = folder / manifest.library
         self._files = {name: file.with_name(file.name + suffix) for name, file in files.items()}
+        self._library = manifest.library
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -68,6 +69,18 @@ class _Finder(MetaPathFinder):
         """Where the module is, if it is one of them."""
         file = self._files.get(fullname)
         return None if file is None else spec_from_file_location(fullname, file)
+
+    def flaw(self) -> str:
+        """Why the modules cannot be loaded here; empty where they can. Their library is in memory then."""
+        try:
+            for file in self._files.values():
+                file.stat()
+            spec = self.find_spec(self._library, None)
+            assert spec is not None
+            module_from_spec(spec)
+        except (OSError, ImportError) as error:
+            return f"it cannot be loaded: {error}"
+        return ""
 
 
 def choose(environ: Mapping[str, str], package: Path) -> tuple[Core, MetaPathFinder | None]:
@@ -85,16 +98,33 @@ def choose(environ: Mapping[str, str], package: Path) -> tuple[Core, MetaPathFin
         return Core(False, f"{VARIABLE}=interpreted"), None
     folder = Path(wanted).absolute() if wanted not in ("", "compiled") else package / FOLDER
     try:
-        manifest = Manifest(**json.loads((folder / MANIFEST).read_bytes()))
+        manifest = _read(folder / MANIFEST)
     except FileNotFoundError:
         unfit = "it was not compiled"
+    except (OSError, ValueError, TypeError) as error:
+        unfit = f"its manifest cannot be read: {error}"
     else:
-        unfit = _unfit(manifest, package)
+        finder = _Finder(folder, manifest)
+        unfit = _unfit(manifest, package) or finder.flaw()
         if not unfit:
-            return Core(True, f"{len(manifest.modules)} modules"), _Finder(folder, manifest)
+            return Core(True, f"{len(manifest.modules)} modules"), finder
     if wanted:
         raise WrongCore(f"{VARIABLE}={wanted}, but {unfit} ({folder}): `make compiled` builds it")
     return Core(False, unfit), None
+
+
+def _read(file: Path) -> Manifest:
+    """The manifest.
+
+    Raises:
+        OSError: there is none that can be read.
+        ValueError: it is no JSON.
+        TypeError: it is something else than a manifest.
+    """
+    manifest = Manifest(**json.loads(file.read_bytes()))
+    if [type(field) for field in manifest] != [str, str, dict]:
+        raise TypeError("a field has the wrong type")
+    return manifest
 
 
 def _unfit(manifest: Manifest, package: Path) -> str:
@@ -109,10 +139,10 @@ def _unfit(manifest: Manifest, package: Path) -> str:
 
 
 def sha256(source: Path) -> str:
-    """The digest of a source; empty where there is none."""
+    """The digest of a source; empty where none can be read."""
     try:
         return hashlib.sha256(source.read_bytes()).hexdigest()
-    except FileNotFoundError:
+    except OSError:
         return ""
 
 

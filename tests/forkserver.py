@@ -32,6 +32,10 @@ ROOT = Path(__file__).parents[1]
 PRELOADED = ("backend.bootstrap", "backend.server", "backend.attach.seat", "infrastructure.simulator")
 PACKAGE = "backend.cli"
 """All its modules are imported too, but for the one that runs a command when it is imported."""
+AT_IMPORT = ("CORRAL_CORE", "TZ")
+"""Read once in a process: which form the core has, and what the C library takes for local time."""
+BEGUN = dict(os.environ)
+"""What the server starts with, whenever that is: a test may have changed ours by then."""
 _SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _BYTES = 8
 
@@ -70,7 +74,7 @@ class ForkServer:
         self._asking, theirs = socket.socketpair()
         with theirs:
             command = (sys.executable, "-m", "tests.forkserver", str(theirs.fileno()))
-            self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=(theirs.fileno(),))
+            self._process = subprocess.Popen(command, cwd=ROOT, env=BEGUN, pass_fds=(theirs.fileno(),))
         return self._asking
 
 
@@ -116,18 +120,20 @@ def request_of(args: Any, cwd: Any, env: Mapping[str, str] | None, session: bool
 
 
 def _alike(environment: Mapping[str, str]) -> bool:
-    """Whether Python would begin in this environment as it did in ours."""
+    """Whether Python would begin in this environment as it did in the server's."""
     if any(name.startswith("COVERAGE_PROCESS") for name in environment):
         return False
-    path, own = environment.get("PYTHONPATH", ""), os.environ.get("PYTHONPATH", "")
-    return path in {own, str(ROOT)} and _of_python(environment) == _of_python(os.environ)
+    path, own = environment.get("PYTHONPATH", ""), BEGUN.get("PYTHONPATH", "")
+    return path in {own, str(ROOT)} and _of_python(environment) == _of_python(BEGUN)
 
 
 def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
+    """What has its effect when Python starts or a module is imported, which a fork does not do again."""
     return {
         name: value
         for name, value in environment.items()
-        if name.startswith(("PYTHON", "LC_", "LANG")) and name != "PYTHONPATH"
+        if name.startswith(("PYTHON", "LC_", "LANG")) or name in AT_IMPORT
+        if name != "PYTHONPATH"
     }
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from importlib.machinery import EXTENSION_SUFFIXES
+import shutil
 from pathlib import Path
 
+import orjson.orjson as loadable
 import pytest
 
+from hatch_build import put
 from infrastructure.compiled import FOLDER, MANIFEST, VARIABLE, WrongCore, choose, sha256
 
-SUFFIX = EXTENSION_SUFFIXES[0]
+LIBRARY = "orjson"
+"""Some extension module; it stands for the core's."""
+SUFFIX = Path(loadable.__file__).name.removeprefix(LIBRARY)
 
 
 @pytest.fixture
@@ -24,9 +28,11 @@ def package(tmp_path: Path) -> Path:
 
 
 def compile_in(package: Path, into: Path, suffix: str = SUFFIX) -> None:
-    into.mkdir()
+    (into / "infrastructure" / "pool").mkdir(parents=True)
+    (into / "infrastructure" / "pool" / f"queue{suffix}").touch()
+    shutil.copy(loadable.__file__, into / f"{LIBRARY}{suffix}")
     digests = {"infrastructure.pool.queue": sha256(package / "pool" / "queue.py")}
-    (into / MANIFEST).write_text(json.dumps({"suffix": suffix, "library": "core", "modules": digests}))
+    (into / MANIFEST).write_text(json.dumps({"suffix": suffix, "library": LIBRARY, "modules": digests}))
 
 
 def test_what_was_compiled_of_these_sources_is_found_and_nothing_else(package: Path) -> None:
@@ -36,9 +42,9 @@ def test_what_was_compiled_of_these_sources_is_found_and_nothing_else(package: P
     found = finder.find_spec("infrastructure.pool.queue", None)
     assert found is not None
     assert found.origin == str(package / FOLDER / "infrastructure" / "pool" / f"queue{SUFFIX}")
-    library = finder.find_spec("core", None)
+    library = finder.find_spec(LIBRARY, None)
     assert library is not None
-    assert library.origin == str(package / FOLDER / f"core{SUFFIX}")
+    assert library.origin == str(package / FOLDER / f"{LIBRARY}{SUFFIX}")
     assert finder.find_spec("infrastructure.pool.line", None) is None
 
 
@@ -58,6 +64,81 @@ def test_compiled_form_of_another_interpreter_is_left_aside(package: Path, tmp_p
     compile_in(package, tmp_path / "other", ".cpython-399-x86_64-linux-gnu.so")
     with pytest.raises(WrongCore, match="another interpreter"):
         choose({VARIABLE: str(tmp_path / "other")}, package)
+
+
+WHOLE = {"suffix": SUFFIX, "library": LIBRARY, "modules": {}}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        json.dumps(WHOLE)[:40],
+        "",
+        "null",
+        json.dumps(WHOLE | {"later": 1}),
+        json.dumps({"suffix": SUFFIX}),
+        json.dumps(WHOLE | {"modules": ["infrastructure.pool.queue"]}),
+        json.dumps(WHOLE | {"suffix": []}),
+        b"\xff\x00",
+    ],
+)
+def test_manifest_that_is_none_stops_nothing_that_does_not_insist(package: Path, manifest: str | bytes) -> None:
+    content = manifest if isinstance(manifest, bytes) else manifest.encode()
+    (package / FOLDER / MANIFEST).write_bytes(content)
+    is_left_aside(package, "manifest cannot be read")
+
+
+def test_manifest_that_is_a_folder_stops_nothing_either(package: Path) -> None:
+    (package / FOLDER / MANIFEST).unlink()
+    (package / FOLDER / MANIFEST).mkdir()
+    is_left_aside(package, "manifest cannot be read")
+
+
+@pytest.mark.parametrize("missing", [f"{LIBRARY}{SUFFIX}", f"infrastructure/pool/queue{SUFFIX}"])
+def test_core_that_lacks_a_file_is_left_aside(package: Path, missing: str) -> None:
+    (package / FOLDER / missing).unlink()
+    is_left_aside(package, "No such file")
+
+
+def test_core_that_this_machine_cannot_load_is_left_aside(package: Path) -> None:
+    (package / FOLDER / f"{LIBRARY}{SUFFIX}").write_bytes(b"of another kind of machine")
+    is_left_aside(package, "cannot be loaded")
+
+
+def is_left_aside(package: Path, why: str) -> None:
+    core, finder = choose({}, package)
+    assert (core.compiled, finder) == (False, None)
+    assert why in core.said
+    with pytest.raises(WrongCore, match=why):
+        choose({VARIABLE: "compiled"}, package)
+
+
+def test_build_that_is_stopped_while_it_copies_leaves_what_was_there(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_in(package, tmp_path / "made")
+    before = sorted(package.rglob("*"))
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.copystat", stop)  # what follows the content of the first file
+        with pytest.raises(KeyboardInterrupt):
+            put(tmp_path / "made", package / FOLDER)
+    assert sorted(package.rglob("*")) == before
+    assert choose({}, package)[0].compiled
+
+
+def test_build_replaces_all_that_was_there(package: Path, tmp_path: Path) -> None:
+    compile_in(package, tmp_path / "made")
+    (package / FOLDER / "of a former build").touch()
+    put(tmp_path / "made", package / FOLDER)
+    assert sorted(path.name for path in package.iterdir()) == [FOLDER, "pool"]
+    assert not (package / FOLDER / "of a former build").exists()
+    assert choose({}, package)[0].compiled
+    put(tmp_path / "made", tmp_path / "not" / "yet" / "there")
+    assert choose({VARIABLE: str(tmp_path / "not" / "yet" / "there")}, package)[0].compiled
 
 
 def test_without_a_compiled_form_python_is_used(package: Path, tmp_path: Path) -> None:

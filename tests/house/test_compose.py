@@ -1,10 +1,15 @@
 """The compose file and the Modelfile: valid, and true to what the documentation promises."""
 
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -116,10 +121,55 @@ def test_a_command_of_its_own_can_be_the_servers_guest(services: Services) -> No
     assert cli["image"] == corral["image"]
 
 
+def copied_of(services: Services) -> list[tuple[list[str], str]]:
+    """The sources and the destination of each COPY of the image."""
+    lines = services["corral"]["build"]["dockerfile_inline"].splitlines()
+    words = [shlex.split(line)[1:] for line in lines if line.startswith("COPY ")]
+    return [(sources, destination) for *sources, destination in words]
+
+
+@pytest.fixture
+def context(repository_root: Path, services: Services, tmp_path: Path) -> Path:
+    """A folder with what the image's has, and a compiled core beside it, as a checkout may have one."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    for sources, destination in copied_of(services):
+        for source in sources:
+            target = folder / destination / source if destination.endswith("/") else folder / destination
+            if (repository_root / source).is_dir():
+                shutil.copytree(repository_root / source, target)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(repository_root / source, target)
+    compiled = folder / "infrastructure" / "_compiled"
+    compiled.mkdir(exist_ok=True)
+    (compiled / "core.so").touch()
+    return folder
+
+
+@pytest.mark.slow
+def test_image_can_be_built_of_what_is_copied_into_it(context: Path, tmp_path: Path) -> None:
+    pip = (sys.executable, "-m", "pip", "wheel", "--no-index", "--no-build-isolation", "--no-deps", "--quiet")
+    environment = {name: value for name, value in os.environ.items() if name != "CORRAL_COMPILE"}
+    built = subprocess.run(
+        [*pip, "--disable-pip-version-check", "--wheel-dir", str(tmp_path / "wheels"), "."],
+        cwd=context, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stdout
+    (wheel,) = (tmp_path / "wheels").iterdir()
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if ".dist-info/" not in name}
+    packages = [path for name in ("agents", "infrastructure", "backend") for path in (context / name).rglob("*")]
+    files = {path.relative_to(context).as_posix() for path in packages if path.is_file()}
+    assert inside == {name for name in files if "/__pycache__/" not in name and "/_compiled/" not in name}
+
+
 def test_what_the_image_is_made_of_is_there(repository_root: Path, services: Services) -> None:
-    lines = services["corral"]["build"]["dockerfile_inline"].replace("\\\n", " ").splitlines()
-    sources = [word for line in lines if line.startswith("COPY") for word in shlex.split(line)[1:-1]]
-    assert not [source for source in sources if not (repository_root / source).exists()]
+    lines = services["corral"]["build"]["dockerfile_inline"].splitlines()
+    copied = [source for sources, _ in copied_of(services) for source in sources]
+    assert copied
+    assert not [source for source in copied if not (repository_root / source).exists()]
     pinned = (repository_root / "requirements" / "dev.lock").read_text()
     named = re.findall(r"(hatchling==[0-9.]+)", "\n".join(lines))
     assert named

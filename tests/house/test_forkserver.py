@@ -50,9 +50,17 @@ def test_streams_and_exit_code_are_those_of_the_command():
         (COMMAND, ROOT / "tests", {}),
         (COMMAND, ROOT, {"PYTHONOPTIMIZE": "1"}),
         (COMMAND, ROOT, {"PYTHONPATH": "/elsewhere"}),
+        (COMMAND, ROOT, {"CORRAL_CORE": "a folder"}),
+        (COMMAND, ROOT, {"TZ": "Asia/Kathmandu"}),
         (COMMAND, ROOT, {"COVERAGE_PROCESS_CONFIG": "x"}),
     ],
 )
 def test_what_a_fork_cannot_have_is_executed(words: tuple[str, ...], cwd: Path, more: dict[str, str]):
     assert request_of(words, cwd, {**os.environ, **more}, False) is None
     assert request_of(COMMAND, ROOT, None, False) is not None
+
+
+@FORKED
+def test_environment_that_a_test_has_changed_is_not_that_of_the_server(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    assert request_of(COMMAND, ROOT, None, False) is None
