@@ -43,7 +43,7 @@ _TAKEN = (ConversationError, SessionError, ApprovalError, NoSuchAgent, Refused, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class Asked:
     """What the command line asks for."""
 
     session: str | None
@@ -54,6 +54,13 @@ class _Asked:
     output: Output
     quiet: bool
     again: str
+
+    def after(self, chat: Chat) -> "Asked":
+        """What is asked for where a chat goes on at another holder: its session, or the one it had yet to begin."""
+        if chat.session:
+            return replace(self, session=chat.session, folder=None, agent=None)
+        folder = Path(chat.workspace) if chat.workspace else self.folder
+        return replace(self, session=None, new=True, folder=folder, agent=chat.wanted or None)
 
 
 def chat(
@@ -87,7 +94,7 @@ def chat(
         raise Refused(f"--output {output} is for --once, or for messages from a pipe", "Leave it out at a terminal.")
     if once is None and sys.stdin.isatty() and not terminal.interactive:
         raise Refused("a chat asks on stderr, which is no terminal here", 'Leave stderr alone, or use --once "…".')
-    asked = _Asked(
+    asked = Asked(
         session=session,
         agent=agent,
         folder=None if repo is None else _folder(repo),
@@ -100,7 +107,7 @@ def chat(
     return asyncio.run(_chat(asked, settings, terminal))
 
 
-async def _chat(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
+async def _chat(asked: Asked, settings: Settings, terminal: Terminal) -> int:
     """The whole chat; SIGTERM ends it as leaving does, so that the terminal is as it was before."""
     talking = asyncio.ensure_future(_held(asked, settings, terminal))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, talking.cancel)
@@ -113,12 +120,12 @@ async def _chat(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
     return TERMINATED if talking.cancelled() else talking.result()
 
 
-async def _held(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
+async def _held(asked: Asked, settings: Settings, terminal: Terminal) -> int:
     talks: list[Chat] = []
 
     async def talk(host: Host) -> int:
-        wanted = replace(asked, session=talks[-1].session or None, agent=None) if talks else asked
-        talks.append(await _opened(wanted, host, settings, terminal))
+        wanted = asked.after(talks[-1]) if talks else asked
+        talks.append(await opened_chat(wanted, host, settings, terminal))
         return await _talked(talks[-1], asked)
 
     def gone(who: str) -> None:
@@ -131,13 +138,13 @@ async def _held(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
     return await at_the_engine(settings, VERB, terminal, talk, gone)
 
 
-async def _talked(talk: Chat, asked: _Asked) -> int:
+async def _talked(talk: Chat, asked: Asked) -> int:
     if asked.once is not None:
         return await _once(talk, asked)
     return await (_converse(talk, asked) if talk.person is not None else _read_messages(talk, asked))
 
 
-async def _opened(asked: _Asked, host: Host, settings: Settings, terminal: Terminal) -> Chat:
+async def opened_chat(asked: Asked, host: Host, settings: Settings, terminal: Terminal) -> Chat:
     """The conversation that was asked for.
 
     Raises:
@@ -182,7 +189,7 @@ def _at_terminal(settings: Settings) -> Person:
 
 
 # ---------------------------------------------------------------------------------------------- at a terminal
-async def _converse(talk: Chat, asked: _Asked) -> int:
+async def _converse(talk: Chat, asked: Asked) -> int:
     """Until the person leaves."""
     person, terminal = talk.person, talk.terminal
     assert person is not None
@@ -226,7 +233,7 @@ def _say_ending(ending: Ending | None, terminal: Terminal) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- without one
-async def _once(talk: Chat, asked: _Asked) -> int:
+async def _once(talk: Chat, asked: Asked) -> int:
     """One message; its exit code says how the turn ended."""
     assert asked.once is not None
     before = await talk.see()
@@ -239,7 +246,7 @@ async def _once(talk: Chat, asked: _Asked) -> int:
     return _conclude(talk, ending, asked)
 
 
-async def _read_messages(talk: Chat, asked: _Asked) -> int:
+async def _read_messages(talk: Chat, asked: Asked) -> int:
     """Each line of standard input as a message, until one goes wrong."""
     lines, terminal = InputLines(sys.stdin.fileno()), talk.terminal
     before = await talk.see()
@@ -266,7 +273,7 @@ async def _read_messages(talk: Chat, asked: _Asked) -> int:
     return _conclude(talk, ending, asked, told=True)
 
 
-def _conclude(talk: Chat, ending: Ending, asked: _Asked, waits: str = "", *, told: bool = False) -> int:
+def _conclude(talk: Chat, ending: Ending, asked: Asked, waits: str = "", *, told: bool = False) -> int:
     """Say how it ended, and print the document where one is asked for and was not `told`; the exit code."""
     terminal = talk.terminal
     if asked.output != "text" and not told:
