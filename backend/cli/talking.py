@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from agents.conversation.chunks import StreamChunk
+from backend.attach.guest import HolderGone, HolderRefused
 from backend.cli.console import Terminal
 from backend.cli.hosting import Host
 from backend.cli.interrupts import interruptible
@@ -205,16 +206,22 @@ class Turn:
                     return await person.line("Result: "), True
 
     async def _unless_answered(self, asked: Approval, question: Awaitable[Answer | None]) -> Answer | _Elsewhere | None:
-        """The answer; `_Elsewhere` where somebody else gives one meanwhile, or the turn is stopped."""
+        """The answer; `_Elsewhere` where somebody else gives one meanwhile, or the turn is stopped.
+
+        Raises:
+            HolderGone, HolderRefused: nobody can be asked whether it has its answer.
+        """
         elsewhere = asyncio.ensure_future(self._host.questions.decided(asked.id))
         elsewhere.add_done_callback(lambda _: None if self._question is None else self._question.cancel())
         try:
-            return await self._interruptible(question)
+            answer = await self._interruptible(question)
         finally:
             elsewhere.cancel()
             await asyncio.wait([elsewhere])
-            if not elsewhere.cancelled():
-                elsewhere.exception()  # the manager was closed: the turn says so itself
+            lost = None if elsewhere.cancelled() else elsewhere.exception()
+        if isinstance(answer, _Elsewhere) and isinstance(lost, HolderGone | HolderRefused):
+            raise lost  # any other: the manager was closed, which the turn says itself
+        return answer
 
     async def _interruptible(self, question: Awaitable[T]) -> T | _Elsewhere:
         """What the person says; `_Elsewhere` where the question was taken back."""
