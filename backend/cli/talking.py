@@ -31,6 +31,8 @@ from infrastructure.sessions.approvals import (
 )
 
 T = TypeVar("T")
+_AGAIN_SECONDS = 0.2
+"""How soon a turn is stopped again that its holder had not heard of yet."""
 Status: TypeAlias = Literal["done", "failed", "cancelled", "waiting", "left"]
 
 
@@ -65,6 +67,8 @@ class Turn:
         self._spoken, self._terminal, self._person = spoken, terminal, person
         self._question: asyncio.Future[Any] | None = None
         self._stopped: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
+        """Nothing more comes of the turn."""
         self._pieces: list[str] = []
         self._ending = Ending()
 
@@ -91,9 +95,11 @@ class Turn:
                         self._take(chunk)
                         if chunk.kind in RESTS and not await self._asked(chunk):
                             break
+                self._over.set()
                 if self._stopped is not None:
                     await self._stopped
         finally:
+            self._over.set()
             self._spoken.close()
         return self._ending if seen else None
 
@@ -136,7 +142,9 @@ class Turn:
         if question is not None:
             await asyncio.wait([question])  # it ends its line
         self._spoken.line("stopping the agent; Ctrl-C again ends this at once", "yellow")
-        await self._host.turns.cancel(self._session)
+        while not await self._host.turns.cancel(self._session) and not self._over.is_set():
+            with suppress(TimeoutError):  # a message goes its own way, which the stop may have overtaken
+                await asyncio.wait_for(self._over.wait(), _AGAIN_SECONDS)
 
     # ------------------------------------------------------------------------------------ asking
     async def _asked(self, chunk: StreamChunk) -> bool:

@@ -140,12 +140,14 @@ class _Turns:
             async for chunk in chunks:
                 yield chunk
 
-    async def cancel(self, session: str) -> None:
+    async def cancel(self, session: str) -> bool:
         try:
             await self._guest.ask("POST", f"{_path(session)}/cancel")
         except HolderRefused as refused:
-            if refused.error_class != "NothingToStop":  # it came to its end by itself
+            if refused.error_class != "NothingToStop":
                 raise
+            return False
+        return True
 
     async def submit(self, session: str, call: str, text: str, ok: bool) -> None:
         told = {"content": text, "ok": ok}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator
 from typing import Any, cast
 
@@ -10,11 +11,12 @@ import pytest
 
 from agents.conversation.chunks import StreamChunk
 from backend.attach.guest import Guest, HolderGone, HolderRefused
-from backend.cli import visiting
+from backend.cli import talking, visiting
 from backend.cli.hosting import Host
 from backend.cli.speaking import Spoken
 from backend.cli.talking import Turn
 from backend.cli.visiting import host_at
+from infrastructure.conversation.saying import Said
 from tests.cli.chatting import Screen, Scripted
 
 QUESTION = StreamChunk(kind="approval", agent="coder", call="c1", tool="write_file", approval="a1")
@@ -73,3 +75,36 @@ async def test_holder_that_is_busy_leaves_the_question_with_the_person(monkeypat
     await host_at(Holder(a1=[HolderRefused("UnknownApproval", "there is none", "")])).questions.decided("a1")
     with pytest.raises(HolderGone):
         await host_at(Holder(a1=[BUSY, HolderGone("gone")])).questions.decided("a1")
+
+
+async def test_ctrl_c_that_overtakes_its_message_stops_the_turn_all_the_same(monkeypatch):
+    monkeypatch.setattr(talking, "_AGAIN_SECONDS", 0)
+    holder, screen = Holder(cancel=[HolderRefused("NothingToStop", "no turn is open", "")] * 2 + [{}]), Screen()
+    host = host_at(holder)
+
+    async def stopped(*_: object, **__: object) -> AsyncGenerator[StreamChunk]:
+        """The message is still on its way to the holder; its turn is there when it is stopped for the third time."""
+        signal.raise_signal(signal.SIGINT)
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+        there = len(cast("Any", holder).asked) == 3
+        yield StreamChunk(kind="failed" if there else "done", agent="coder")
+
+    monkeypatch.setattr(host.turns, "say", stopped)
+    ending = await turn(host, screen).see(Said("Say much"))
+    assert ending is not None
+    assert ending.status == "cancelled"
+
+
+async def test_ctrl_c_after_the_end_stops_nothing_and_ends(monkeypatch):
+    host, screen = host_at(Holder(cancel=[HolderRefused("NothingToStop", "no turn is open", "")])), Screen()
+
+    async def over(*_: object, **__: object) -> AsyncGenerator[StreamChunk]:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0)
+        yield StreamChunk(kind="done", agent="coder")
+
+    monkeypatch.setattr(host.turns, "say", over)
+    ending = await turn(host, screen).see(Said("Say much"))
+    assert ending is not None
+    assert ending.status == "done"
