@@ -29,7 +29,7 @@ from backend.cli.tokens import Output
 from infrastructure.config.settings import Settings
 from infrastructure.conversation.errors import ConversationError, SessionBusy
 from infrastructure.sessions.approvals import ApprovalError
-from infrastructure.sessions.errors import SessionError
+from infrastructure.sessions.errors import SessionError, UnknownSession
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.transport.errors import OllamaError
 from infrastructure.workflow.lanes import NoModel
@@ -141,7 +141,7 @@ async def _held(asked: Asked, settings: Settings, terminal: Terminal) -> int:
 async def _talked(talk: Chat, asked: Asked) -> int:
     if asked.once is not None:
         return await _once(talk, asked)
-    return await (_converse(talk, asked) if talk.person is not None else _read_messages(talk, asked))
+    return await (converse(talk, asked) if talk.person is not None else _read_messages(talk, asked))
 
 
 async def opened_chat(asked: Asked, host: Host, settings: Settings, terminal: Terminal) -> Chat:
@@ -189,7 +189,7 @@ def _at_terminal(settings: Settings) -> Person:
 
 
 # ---------------------------------------------------------------------------------------------- at a terminal
-async def _converse(talk: Chat, asked: Asked) -> int:
+async def converse(talk: Chat, asked: Asked) -> int:
     """Until the person leaves."""
     person, terminal = talk.person, talk.terminal
     assert person is not None
@@ -199,11 +199,11 @@ async def _converse(talk: Chat, asked: Asked) -> int:
     except (OllamaError, NoModel) as error:
         known = explain(error)
         terminal.warn(f"{known.message}. {known.hint}")
-    ending = await talk.see()
+    ending = await _seen(talk)
     while ending is None or ending.status != "left":
         _say_ending(ending, terminal)
         ending = None
-        text = await person.message(f"{await talk.agent()}> ")
+        text = await person.message(f"{await _speaker(talk)}> ")
         if text is None:
             break
         if not text.strip():
@@ -215,14 +215,44 @@ async def _converse(talk: Chat, asked: Asked) -> int:
             elif not await obey(talk, text.strip()):
                 break
         except _TAKEN as error:
-            known = explain(error)
-            terminal.problem(known.message, known.hint)
-            if isinstance(error, SessionBusy) or getattr(error, "error_class", "") == SessionBusy.__name__:
-                ending = await talk.see()
+            _not_taken(talk, error)
+            if _is(error, SessionBusy):
+                ending = await _seen(talk)
     if talk.session:
         left = "; its question stays open" if ending is not None and ending.status == "left" else ""
         terminal.say(f"session {talk.session}{left}. Come back: corral chat {talk.session}{asked.again}", "dim")
     return 0
+
+
+async def _seen(talk: Chat) -> Ending | None:
+    """The turn that is open, seen to its end or rest; None where none is, or it is not shown."""
+    try:
+        return await talk.see()
+    except _TAKEN as error:
+        _not_taken(talk, error)
+        return None
+
+
+async def _speaker(talk: Chat) -> str:
+    """Who gets the next message; empty where that is not told."""
+    try:
+        return await talk.agent()
+    except _TAKEN as error:
+        _not_taken(talk, error)
+    return "" if talk.session else await talk.agent()
+
+
+def _not_taken(talk: Chat, error: Exception) -> None:
+    """Say why; a session that was deleted elsewhere is left for a new one."""
+    known = explain(error)
+    talk.terminal.problem(known.message, known.hint)
+    if _is(error, UnknownSession):
+        talk.turn_to(None)
+
+
+def _is(error: Exception, kind: type[Exception]) -> bool:
+    """Whether it is one of these, here or at the holder."""
+    return isinstance(error, kind) or getattr(error, "error_class", "") == kind.__name__
 
 
 def _say_ending(ending: Ending | None, terminal: Terminal) -> None:
