@@ -19,7 +19,7 @@ from backend.cli.hosting import Host
 from backend.cli.joining import at_the_engine
 from backend.cli.options import NO_OPTIONS, Common, OutputOption, again, settings_of
 from backend.cli.person import Person
-from backend.cli.picking import last_of, named_session, print_sessions, stored_sessions, summary
+from backend.cli.picking import last_of, list_sessions, named_session
 from backend.cli.scripted import InputLines
 from backend.cli.seating import UNHELD
 from backend.cli.slashes import greet, message_of, obey
@@ -36,7 +36,6 @@ from infrastructure.workflow.lanes import NoModel
 
 VERB = "chat"
 TERMINATED = 128 + signal.SIGTERM
-_LISTED = 50
 _CODES = {"done": 0, "failed": FAILED, "cancelled": INTERRUPTED, "waiting": NEEDS_INPUT, "left": NEEDS_INPUT}
 _TAKEN = (ConversationError, SessionError, ApprovalError, NoSuchAgent, Refused, HolderRefused)
 """Errors that a chat says and goes on after."""
@@ -85,7 +84,7 @@ def chat(
     terminal = open_terminal()
     settings = settings_of(common)
     if list_:
-        return _list(settings, terminal, output)
+        return list_sessions(settings, terminal, output)
     if new and session:
         raise Refused("--new and a SESSION say two things", "Leave one of them out.")
     if once is not None and not once.strip():
@@ -332,20 +331,6 @@ def _document(talk: Chat, ending: Ending) -> dict[str, object]:
         "reason": ending.reason,
         "waits": [document_of(each, talk.session) for each in ending.waits],
     }
-
-
-# ---------------------------------------------------------------------------------------------- the list
-def _list(settings: Settings, terminal: Terminal, output: Output) -> int:
-    records, waiting = asyncio.run(stored_sessions(settings, _LISTED))
-    documents = [summary(each, waits=each.session in waiting) for each in records]
-    if output == "json":
-        terminal.data(documents)
-    elif output == "ndjson":
-        for each in documents:
-            terminal.data(each)
-    else:
-        print_sessions(records, waiting, terminal)
-    return 0
 
 
 def _folder(repo: Path) -> Path:
