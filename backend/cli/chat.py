@@ -19,7 +19,7 @@ from backend.cli.hosting import Host
 from backend.cli.joining import at_the_engine
 from backend.cli.options import NO_OPTIONS, Common, OutputOption, again, settings_of
 from backend.cli.person import Person
-from backend.cli.picking import last_of, named_session, print_sessions, stored_sessions, summary
+from backend.cli.picking import last_of, list_sessions, named_session
 from backend.cli.scripted import InputLines
 from backend.cli.seating import UNHELD
 from backend.cli.slashes import greet, message_of, obey
@@ -29,21 +29,20 @@ from backend.cli.tokens import Output
 from infrastructure.config.settings import Settings
 from infrastructure.conversation.errors import ConversationError, SessionBusy
 from infrastructure.sessions.approvals import ApprovalError
-from infrastructure.sessions.errors import SessionError
+from infrastructure.sessions.errors import SessionError, UnknownSession
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.transport.errors import OllamaError
 from infrastructure.workflow.lanes import NoModel
 
 VERB = "chat"
 TERMINATED = 128 + signal.SIGTERM
-_LISTED = 50
 _CODES = {"done": 0, "failed": FAILED, "cancelled": INTERRUPTED, "waiting": NEEDS_INPUT, "left": NEEDS_INPUT}
 _TAKEN = (ConversationError, SessionError, ApprovalError, NoSuchAgent, Refused, HolderRefused)
 """Errors that a chat says and goes on after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class Asked:
     """What the command line asks for."""
 
     session: str | None
@@ -54,6 +53,13 @@ class _Asked:
     output: Output
     quiet: bool
     again: str
+
+    def after(self, chat: Chat) -> "Asked":
+        """What is asked for where a chat goes on at another holder: its session, or the one it had yet to begin."""
+        if chat.session:
+            return replace(self, session=chat.session, folder=None, agent=None)
+        folder = Path(chat.workspace) if chat.workspace else self.folder
+        return replace(self, session=None, new=True, folder=folder, agent=chat.wanted or None)
 
 
 def chat(
@@ -78,7 +84,7 @@ def chat(
     terminal = open_terminal()
     settings = settings_of(common)
     if list_:
-        return _list(settings, terminal, output)
+        return list_sessions(settings, terminal, output)
     if new and session:
         raise Refused("--new and a SESSION say two things", "Leave one of them out.")
     if once is not None and not once.strip():
@@ -87,7 +93,7 @@ def chat(
         raise Refused(f"--output {output} is for --once, or for messages from a pipe", "Leave it out at a terminal.")
     if once is None and sys.stdin.isatty() and not terminal.interactive:
         raise Refused("a chat asks on stderr, which is no terminal here", 'Leave stderr alone, or use --once "…".')
-    asked = _Asked(
+    asked = Asked(
         session=session,
         agent=agent,
         folder=None if repo is None else _folder(repo),
@@ -100,7 +106,7 @@ def chat(
     return asyncio.run(_chat(asked, settings, terminal))
 
 
-async def _chat(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
+async def _chat(asked: Asked, settings: Settings, terminal: Terminal) -> int:
     """The whole chat; SIGTERM ends it as leaving does, so that the terminal is as it was before."""
     talking = asyncio.ensure_future(_held(asked, settings, terminal))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, talking.cancel)
@@ -113,12 +119,12 @@ async def _chat(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
     return TERMINATED if talking.cancelled() else talking.result()
 
 
-async def _held(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
+async def _held(asked: Asked, settings: Settings, terminal: Terminal) -> int:
     talks: list[Chat] = []
 
     async def talk(host: Host) -> int:
-        wanted = replace(asked, session=talks[-1].session or None, agent=None) if talks else asked
-        talks.append(await _opened(wanted, host, settings, terminal))
+        wanted = asked.after(talks[-1]) if talks else asked
+        talks.append(await opened_chat(wanted, host, settings, terminal))
         return await _talked(talks[-1], asked)
 
     def gone(who: str) -> None:
@@ -131,13 +137,13 @@ async def _held(asked: _Asked, settings: Settings, terminal: Terminal) -> int:
     return await at_the_engine(settings, VERB, terminal, talk, gone)
 
 
-async def _talked(talk: Chat, asked: _Asked) -> int:
+async def _talked(talk: Chat, asked: Asked) -> int:
     if asked.once is not None:
         return await _once(talk, asked)
-    return await (_converse(talk, asked) if talk.person is not None else _read_messages(talk, asked))
+    return await (converse(talk, asked) if talk.person is not None else _read_messages(talk, asked))
 
 
-async def _opened(asked: _Asked, host: Host, settings: Settings, terminal: Terminal) -> Chat:
+async def opened_chat(asked: Asked, host: Host, settings: Settings, terminal: Terminal) -> Chat:
     """The conversation that was asked for.
 
     Raises:
@@ -182,7 +188,7 @@ def _at_terminal(settings: Settings) -> Person:
 
 
 # ---------------------------------------------------------------------------------------------- at a terminal
-async def _converse(talk: Chat, asked: _Asked) -> int:
+async def converse(talk: Chat, asked: Asked) -> int:
     """Until the person leaves."""
     person, terminal = talk.person, talk.terminal
     assert person is not None
@@ -192,11 +198,11 @@ async def _converse(talk: Chat, asked: _Asked) -> int:
     except (OllamaError, NoModel) as error:
         known = explain(error)
         terminal.warn(f"{known.message}. {known.hint}")
-    ending = await talk.see()
+    ending = await _seen(talk)
     while ending is None or ending.status != "left":
         _say_ending(ending, terminal)
         ending = None
-        text = await person.message(f"{await talk.agent()}> ")
+        text = await person.message(f"{await _speaker(talk)}> ")
         if text is None:
             break
         if not text.strip():
@@ -208,14 +214,44 @@ async def _converse(talk: Chat, asked: _Asked) -> int:
             elif not await obey(talk, text.strip()):
                 break
         except _TAKEN as error:
-            known = explain(error)
-            terminal.problem(known.message, known.hint)
-            if isinstance(error, SessionBusy) or getattr(error, "error_class", "") == SessionBusy.__name__:
-                ending = await talk.see()
+            _not_taken(talk, error)
+            if _is(error, SessionBusy):
+                ending = await _seen(talk)
     if talk.session:
         left = "; its question stays open" if ending is not None and ending.status == "left" else ""
         terminal.say(f"session {talk.session}{left}. Come back: corral chat {talk.session}{asked.again}", "dim")
     return 0
+
+
+async def _seen(talk: Chat) -> Ending | None:
+    """The turn that is open, seen to its end or rest; None where none is, or it is not shown."""
+    try:
+        return await talk.see()
+    except _TAKEN as error:
+        _not_taken(talk, error)
+        return None
+
+
+async def _speaker(talk: Chat) -> str:
+    """Who gets the next message; empty where that is not told."""
+    try:
+        return await talk.agent()
+    except _TAKEN as error:
+        _not_taken(talk, error)
+    return "" if talk.session else await talk.agent()
+
+
+def _not_taken(talk: Chat, error: Exception) -> None:
+    """Say why; a session that was deleted elsewhere is left for a new one."""
+    known = explain(error)
+    talk.terminal.problem(known.message, known.hint)
+    if _is(error, UnknownSession):
+        talk.turn_to(None)
+
+
+def _is(error: Exception, kind: type[Exception]) -> bool:
+    """Whether it is one of these, here or at the holder."""
+    return isinstance(error, kind) or getattr(error, "error_class", "") == kind.__name__
 
 
 def _say_ending(ending: Ending | None, terminal: Terminal) -> None:
@@ -226,7 +262,7 @@ def _say_ending(ending: Ending | None, terminal: Terminal) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- without one
-async def _once(talk: Chat, asked: _Asked) -> int:
+async def _once(talk: Chat, asked: Asked) -> int:
     """One message; its exit code says how the turn ended."""
     assert asked.once is not None
     before = await talk.see()
@@ -239,7 +275,7 @@ async def _once(talk: Chat, asked: _Asked) -> int:
     return _conclude(talk, ending, asked)
 
 
-async def _read_messages(talk: Chat, asked: _Asked) -> int:
+async def _read_messages(talk: Chat, asked: Asked) -> int:
     """Each line of standard input as a message, until one goes wrong."""
     lines, terminal = InputLines(sys.stdin.fileno()), talk.terminal
     before = await talk.see()
@@ -266,7 +302,7 @@ async def _read_messages(talk: Chat, asked: _Asked) -> int:
     return _conclude(talk, ending, asked, told=True)
 
 
-def _conclude(talk: Chat, ending: Ending, asked: _Asked, waits: str = "", *, told: bool = False) -> int:
+def _conclude(talk: Chat, ending: Ending, asked: Asked, waits: str = "", *, told: bool = False) -> int:
     """Say how it ended, and print the document where one is asked for and was not `told`; the exit code."""
     terminal = talk.terminal
     if asked.output != "text" and not told:
@@ -295,20 +331,6 @@ def _document(talk: Chat, ending: Ending) -> dict[str, object]:
         "reason": ending.reason,
         "waits": [document_of(each, talk.session) for each in ending.waits],
     }
-
-
-# ---------------------------------------------------------------------------------------------- the list
-def _list(settings: Settings, terminal: Terminal, output: Output) -> int:
-    records, waiting = asyncio.run(stored_sessions(settings, _LISTED))
-    documents = [summary(each, waits=each.session in waiting) for each in records]
-    if output == "json":
-        terminal.data(documents)
-    elif output == "ndjson":
-        for each in documents:
-            terminal.data(each)
-    else:
-        print_sessions(records, waiting, terminal)
-    return 0
 
 
 def _folder(repo: Path) -> Path:

@@ -50,6 +50,11 @@ class Chat:
         self.workspace = workspace if session is None else session.workspace
         self._wanted = ""
 
+    @property
+    def wanted(self) -> str:
+        """Who is to get the first message of a session that is not begun yet; empty where that is left open."""
+        return self._wanted
+
     # ------------------------------------------------------------------------------------ who and where
     async def record(self) -> SessionRecord | None:
         """The session; None where nothing was said yet."""

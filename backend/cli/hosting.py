@@ -7,7 +7,7 @@ chats runs on both.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -98,8 +98,8 @@ class Turns(Protocol):
         """The turn that is open, from its first chunk; nothing where none is. Raises HolderGone where it is cut off."""
         ...
 
-    async def cancel(self, session: str) -> None:
-        """End the turn that is open; nothing to do where none is."""
+    async def cancel(self, session: str) -> bool:
+        """End the turn that is open. Whether one was: it may be over, or its message may still be on its way."""
         ...
 
     async def submit(self, session: str, call: str, text: str, ok: bool) -> None:
@@ -210,9 +210,12 @@ class _OwnTurns:
     def follow(self, session: str, *, ends_when_waiting: bool) -> AsyncGenerator[StreamChunk]:
         return self._conversations.follow(session, ends_when_waiting=ends_when_waiting)
 
-    async def cancel(self, session: str) -> None:
-        with suppress(NothingToStop):  # it came to its end by itself
+    async def cancel(self, session: str) -> bool:
+        try:
             await self._conversations.cancel(session, BY_CTRL_C)
+        except NothingToStop:
+            return False
+        return True
 
     async def submit(self, session: str, call: str, text: str, ok: bool) -> None:
         await self._conversations.submit_tool_result(session, call, text, ok)

@@ -5,6 +5,7 @@ Owns the choice and the list. The list needs no engine: it is read beside whoeve
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from backend.cli.errors import Refused
 from backend.cli.hosting import Sessions
 from backend.cli.render import shortened
 from backend.cli.runs import age
+from backend.cli.tokens import Output
 from backend.readers import open_readers
 from infrastructure.config.settings import Settings
 from infrastructure.sessions import approval_table, store
@@ -22,6 +24,7 @@ from infrastructure.sessions.errors import UnknownSession
 from infrastructure.sessions.records import SessionRecord
 from infrastructure.storage.errors import MissingDatabase
 
+_LISTED = 50
 _PAGE = 200
 _TITLE_WIDTH = 60
 
@@ -99,3 +102,17 @@ def print_sessions(records: Sequence[SessionRecord], waiting: frozenset[str], te
         waits = "  waits for your answer" if each.session in waiting else ""
         line = f"{each.session}  {each.last:>4} messages  {age(each.updated, now):>6} ago  {title}{waits}"
         terminal.print_data(line, "yellow" if waits else "")
+
+
+def list_sessions(settings: Settings, terminal: Terminal, output: Output) -> int:
+    """`--list`: the newest sessions, as text or as documents; the exit code."""
+    records, waiting = asyncio.run(stored_sessions(settings, _LISTED))
+    documents = [summary(each, waits=each.session in waiting) for each in records]
+    if output == "json":
+        terminal.data(documents)
+    elif output == "ndjson":
+        for each in documents:
+            terminal.data(each)
+    else:
+        print_sessions(records, waiting, terminal)
+    return 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from agents.conversation.chunks import StreamChunk
+from backend.attach.guest import HolderGone, HolderRefused
 from backend.cli.console import Terminal
 from backend.cli.hosting import Host
 from backend.cli.interrupts import interruptible
@@ -30,6 +31,8 @@ from infrastructure.sessions.approvals import (
 )
 
 T = TypeVar("T")
+_AGAIN_SECONDS = 0.2
+"""How soon a turn is stopped again that its holder had not heard of yet."""
 Status: TypeAlias = Literal["done", "failed", "cancelled", "waiting", "left"]
 
 
@@ -64,6 +67,8 @@ class Turn:
         self._spoken, self._terminal, self._person = spoken, terminal, person
         self._question: asyncio.Future[Any] | None = None
         self._stopped: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
+        """Nothing more comes of the turn."""
         self._pieces: list[str] = []
         self._ending = Ending()
 
@@ -90,9 +95,11 @@ class Turn:
                         self._take(chunk)
                         if chunk.kind in RESTS and not await self._asked(chunk):
                             break
+                self._over.set()
                 if self._stopped is not None:
                     await self._stopped
         finally:
+            self._over.set()
             self._spoken.close()
         return self._ending if seen else None
 
@@ -135,7 +142,9 @@ class Turn:
         if question is not None:
             await asyncio.wait([question])  # it ends its line
         self._spoken.line("stopping the agent; Ctrl-C again ends this at once", "yellow")
-        await self._host.turns.cancel(self._session)
+        while not await self._host.turns.cancel(self._session) and not self._over.is_set():
+            with suppress(TimeoutError):  # a message goes its own way, which the stop may have overtaken
+                await asyncio.wait_for(self._over.wait(), _AGAIN_SECONDS)
 
     # ------------------------------------------------------------------------------------ asking
     async def _asked(self, chunk: StreamChunk) -> bool:
@@ -205,16 +214,22 @@ class Turn:
                     return await person.line("Result: "), True
 
     async def _unless_answered(self, asked: Approval, question: Awaitable[Answer | None]) -> Answer | _Elsewhere | None:
-        """The answer; `_Elsewhere` where somebody else gives one meanwhile, or the turn is stopped."""
+        """The answer; `_Elsewhere` where somebody else gives one meanwhile, or the turn is stopped.
+
+        Raises:
+            HolderGone, HolderRefused: nobody can be asked whether it has its answer.
+        """
         elsewhere = asyncio.ensure_future(self._host.questions.decided(asked.id))
         elsewhere.add_done_callback(lambda _: None if self._question is None else self._question.cancel())
         try:
-            return await self._interruptible(question)
+            answer = await self._interruptible(question)
         finally:
             elsewhere.cancel()
             await asyncio.wait([elsewhere])
-            if not elsewhere.cancelled():
-                elsewhere.exception()  # the manager was closed: the turn says so itself
+            lost = None if elsewhere.cancelled() else elsewhere.exception()
+        if isinstance(answer, _Elsewhere) and isinstance(lost, HolderGone | HolderRefused):
+            raise lost  # any other: the manager was closed, which the turn says itself
+        return answer
 
     async def _interruptible(self, question: Awaitable[T]) -> T | _Elsewhere:
         """What the person says; `_Elsewhere` where the question was taken back."""

@@ -31,6 +31,7 @@ from infrastructure.sessions.approvals import (
     DecisionRefused,
     Scope,
     StaleApproval,
+    UnknownApproval,
 )
 from infrastructure.sessions.errors import BadMessage, UnknownSession
 from infrastructure.sessions.forms import written_decision
@@ -139,12 +140,14 @@ class _Turns:
             async for chunk in chunks:
                 yield chunk
 
-    async def cancel(self, session: str) -> None:
+    async def cancel(self, session: str) -> bool:
         try:
             await self._guest.ask("POST", f"{_path(session)}/cancel")
         except HolderRefused as refused:
-            if refused.error_class != "NothingToStop":  # it came to its end by itself
+            if refused.error_class != "NothingToStop":
                 raise
+            return False
+        return True
 
     async def submit(self, session: str, call: str, text: str, ok: bool) -> None:
         told = {"content": text, "ok": ok}
@@ -182,8 +185,15 @@ class _Questions:
             raise _as_approval_error(refused, asked) from refused
 
     async def decided(self, approval: str) -> None:
-        while (await self.get(approval)).state is ApprovalState.PENDING:  # noqa: ASYNC110 - it is in another process
+        while await self._pends(approval):  # noqa: ASYNC110 - it is in another process
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _pends(self, approval: str) -> bool:
+        """Whether it is open as far as the holder says; one that is too busy to say is asked again."""
+        try:
+            return (await self.get(approval)).state is ApprovalState.PENDING
+        except HolderRefused as refused:
+            return refused.error_class != UnknownApproval.__name__  # that one went with its session
 
     async def rules(self, session: str, workspace: str) -> Sequence[Rule]:
         query = urlencode({"owner": session, "workspace": workspace})

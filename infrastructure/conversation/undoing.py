@@ -28,6 +28,7 @@ class Undoing:
         async def tell(undone: Undone) -> None:
             message = Message("user", told(undone))
             await self._sessions.append_message(session, message, key=f"undo/{undone.call}")
+            await self._sessions.flush(session)  # the receipt is settled after this, and never told again
 
         return await self._conversations.between_turns(session, lambda: self._journal.undo(session, tell))
 

@@ -13,6 +13,7 @@ import pytest
 from agents.conversation.router import NoSuchAgent
 from backend.attach.guest import Guest
 from backend.bootstrap import Application, open_application
+from backend.cli.chat import Asked, converse
 from backend.cli.conversing import Chat
 from backend.cli.hosting import Host, host_of
 from backend.cli.person import GivenUp
@@ -214,3 +215,19 @@ async def test_commands_say_who_speaks_what_was_said_and_what_there_is(place: Pl
         await obey(chat, "/new")
         assert chat.session == ""
         assert not await obey(chat, "/quit")
+
+
+async def test_session_that_is_deleted_elsewhere_ends_no_chat(place: Placing):
+    async with place("Hello.", "Hello anew.") as here:
+
+        async def deleted() -> str:
+            await here.app.sessions.delete(chat.session)
+            return "/todos"
+
+        chat = here.chat("Hi", deleted, "Hi again", None)
+        asked = Asked(session=None, agent=None, folder=None, new=False, once=None, output="text", quiet=False, again="")
+        assert await converse(chat, asked) == 0
+        assert here.screen.out.endswith("Hello.\nHello.\n")
+        assert here.person is not None
+        assert here.person.asked == ["orchestrator> "] * 4
+        assert here.app.sessions.exists(chat.session)

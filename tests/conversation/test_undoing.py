@@ -6,6 +6,7 @@ import pytest
 
 from infrastructure.conversation.errors import SessionBusy
 from infrastructure.sessions.approvals import ActionRequest, Approve
+from infrastructure.storage.errors import StorageError
 from tests.conversation.stack import Stack, called, simulator, stack
 from tests.conversation.world import talk
 
@@ -63,4 +64,23 @@ async def test_undo_that_a_crash_cut_off_is_told_when_it_is_asked_for_again(tmp_
         (tmp_path / "a.txt").write_text("old\n")  # the file was restored, and then the process died
         for _ in range(2):
             await here.undoing.undo(session)
+        assert [content for role, content in here.said(session) if role == "user"][1:] == [TOLD]
+
+
+async def test_undo_counts_when_the_word_of_it_is_on_disk(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("old\n")
+    async with simulator(WRITE, "Written.") as server, stack(tmp_path, server.url) as here:
+        await allowed(here, str(tmp_path))
+        session = await here.session(tmp_path)
+        await talk(here.conversations.process_message(session, "Write it", "coder"))
+
+        async def full(session_id: str | None = None) -> None:
+            raise StorageError(tmp_path, "no room")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(here.sessions, "flush", full)
+            with pytest.raises(StorageError):
+                await here.undoing.undo(session)
+        assert (await here.undoing.undo(session)).ok, "it is not done before its word is kept"
+        assert not (await here.undoing.undo(session)).ok
         assert [content for role, content in here.said(session) if role == "user"][1:] == [TOLD]
