@@ -1,18 +1,26 @@
 """Examples that the task states, as a test file beside the written ones: knowledge, for which no model is asked.
 
 Owns where they are looked for, and which of them are believed: the words of the task, and the docstrings of functions
-that it names or calls, in the files of the plan as they are before the change.
+that it names or calls, in the files of the plan as they are before the change. And which of them decide nothing:
+what was so before the change may be just what is to be mended, and a docstring may have been wrong all along.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from agents.answers.asserting import stated_test
 from agents.codegen import SourceFile, is_test_path
 from infrastructure.judge.agreement import STATED
-from infrastructure.judge.examples import defined_functions, documented_examples, stated_examples
+from infrastructure.judge.examples import (
+    Example,
+    defined_functions,
+    documented_examples,
+    stated_examples,
+    unwritten_functions,
+)
 from infrastructure.judge.reports import TestReport
 
 EXAMPLES_TEST = "test_examples_of_the_task.py"
@@ -35,11 +43,18 @@ def examples_file(task: str, files: Sequence[SourceFile], planned: Sequence[str]
     if len(new) == 1:  # a function that is not there yet can only be meant for that file
         homes = dict.fromkeys(_CALLED.findall(task), new[0]) | homes
     found = {each.call: each for each in stated_examples(task, homes)}
+    documented: dict[str, Example] = {}
     for file in files:
         here = [name for name, path in homes.items() if path == file.path]
+        unwritten = frozenset(unwritten_functions(file.content))
         for each in documented_examples(file.content, here):
-            found.setdefault(each.call, each)  # the words of the task count more
-    return stated_test((homes[each.function], each.function, each.call, each.value) for each in found.values())
+            if each.call not in found:  # the words of the task count more
+                (found if each.function in unwritten else documented).setdefault(each.call, each)
+    return stated_test(_cases(found, homes), _cases(documented, homes))
+
+
+def _cases(found: Mapping[str, Example], homes: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    return [(homes[each.function], each.function, each.call, each.value) for each in found.values()]
 
 
 def known_shares(tests: Collection[str], before: TestReport | None) -> dict[str, float]:
@@ -48,12 +63,37 @@ def known_shares(tests: Collection[str], before: TestReport | None) -> dict[str,
     What is green on the untouched code says what that did, which a task may be about to change.
     """
     green = frozenset[str]() if before is None else before.passed
-    return {test: STATED for test in tests if is_example(test) and test not in green}
+    believed = (test for test in tests if is_example(test) and not _is_documented(test))
+    return {test: STATED for test in believed if test not in green}
+
+
+def deciding(before: TestReport | None, after: TestReport) -> tuple[TestReport | None, TestReport]:
+    """Two reports without the examples that decide nothing, so that none of them can make a right patch fail.
+
+    1. Green on the untouched code: it says what that did, as a report of a bug does.
+    2. In the docstring of a function that does something already, and red: the code contradicted it before. Where it
+       turned green, it stays.
+    """
+    if before is None:
+        return None, after
+    idle = {test for test in before.passed | after.red if is_example(test)}
+    idle = {test for test in idle if test in before.passed or _is_documented(test)}
+    return _without(before, idle), _without(after, idle)
 
 
 def is_example(test: str) -> bool:
     """Whether a test, by its id, is one of these."""
     return test.partition("::")[0] == EXAMPLES_TEST
+
+
+def _is_documented(test: str) -> bool:
+    return test.split("::")[1:2] == ["Documented"]
+
+
+def _without(report: TestReport, tests: Collection[str]) -> TestReport:
+    outcomes = {test: outcome for test, outcome in report.outcomes.items() if test not in tests}
+    failures = {test: text for test, text in report.failures.items() if test not in tests}
+    return replace(report, outcomes=outcomes, failures=failures)
 
 
 def _named(task: str, file: SourceFile) -> list[str]:

@@ -7,7 +7,9 @@ import ast
 import pytest
 
 from agents.codegen import SourceFile
-from infrastructure.workflow.stated import examples_file
+from infrastructure.judge.reports import TestOutcome as Ended
+from infrastructure.judge.reports import TestReport as Report
+from infrastructure.workflow.stated import EXAMPLES_TEST, deciding, examples_file
 
 STUB = 'def f(x):\n    """\n    >>> f(1)\n    2\n    """\n\n\ndef g(x):\n    """g(1) == 5"""\n'
 
@@ -46,3 +48,33 @@ def test_words_of_the_task_count_more_than_a_docstring():
 @pytest.mark.parametrize("path", ["calc.txt", "tests/test_calc.py", "my-calc.py"])
 def test_file_that_no_test_can_import_from_has_none(path: str):
     assert lines("Implement f", SourceFile(path, STUB)) == []
+
+
+def test_docstring_of_a_function_that_does_something_is_a_class_of_its_own():
+    written = SourceFile("calc.py", STUB.replace('5"""', '5"""\n    return 5'))
+    text = examples_file("Implement f, g: g(2) gives 5", [written], ["calc.py"])
+    assert text is not None
+    found = {node.name: ast.unparse(node) for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
+    assert list(found) == ["Stated", "Documented"]
+    assert "f(1), 2" in found["Stated"]
+    assert "g(2), 5" in found["Stated"]
+    assert "g(1), 5" in found["Documented"]
+
+
+def ended(**tests: str) -> Report:
+    """`Stated_a="+"` passed, `-` is red."""
+    outcomes = {f"{EXAMPLES_TEST}::{name.replace('_', '::')}": end for name, end in tests.items()}
+    outcomes["t.py::a"] = "-"
+    return Report(
+        outcomes={test: Ended.PASSED if end == "+" else Ended.FAILED for test, end in outcomes.items()},
+        failures={test: "no" for test, end in outcomes.items() if end == "-"},
+    )
+
+
+def test_example_that_was_so_before_or_that_a_docstring_has_wrong_decides_nothing():
+    before = ended(Stated_was="+", Stated_a="-", Documented_was="+", Documented_a="-", Documented_b="-")
+    after = ended(Stated_was="-", Stated_a="-", Documented_was="-", Documented_a="-", Documented_b="+")
+    assert deciding(before, after) == (
+        ended(Stated_a="-", Documented_b="-"), ended(Stated_a="-", Documented_b="+"),
+    )  # fmt: skip
+    assert deciding(None, after) == (None, after)
