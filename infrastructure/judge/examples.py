@@ -44,7 +44,7 @@ _OUTPUT = re.compile(
 )
 _AND = re.compile(r"\b(?:and|but|or|while|whereas)$")
 """What stands between a value and the next call."""
-_CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+_CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\s*\(")
 _SENTENCE = re.compile(r"[.;:!?](?=\s)")
 _DOUBT = re.compile(
     r"\b(?:if|elif|when|whenever|unless|until|bug|buggy|wrong|wrongly|incorrect|incorrectly|instead|currently|actual|"
@@ -121,14 +121,24 @@ def unwritten_functions(source: str) -> tuple[str, ...]:
     return tuple(node.name for node in _functions(source) if all(map(_does_nothing, node.body)))
 
 
+def defined_methods(source: str) -> frozenset[str]:
+    """The methods of its classes, which nothing can import by their names."""
+    classes = (node for node in _statements(source) if isinstance(node, ast.ClassDef))
+    inside = (each for node in classes for each in node.body)
+    return frozenset(each.name for each in inside if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
 def _functions(source: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in _statements(source) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def _statements(source: str) -> list[ast.stmt]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(source)
+            return ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    return [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def _does_nothing(node: ast.stmt) -> bool:

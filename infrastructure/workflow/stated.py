@@ -7,6 +7,7 @@ what was so before the change may be just what is to be mended, and a docstring 
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from infrastructure.judge.agreement import STATED
 from infrastructure.judge.examples import (
     Example,
     defined_functions,
+    defined_methods,
     documented_examples,
     stated_examples,
     unwritten_functions,
@@ -28,6 +30,9 @@ EXAMPLES_TEST = "test_examples_of_the_task.py"
 taken, so that nothing else is believed as they are."""
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\(")
+_SIGNATURE = re.compile(r"(?<![\w.])([A-Za-z_]\w*)(?:\((?:\)|(?!True\b|False\b|None\b)[A-Za-z_*])|(?![\w(]))")
+"""A name by itself, or called with names: what a task asks for, where `round(2.5)` may be what Python does."""
+_METHOD = re.compile(r"\bmethods?\W+([A-Za-z_]\w*)", re.IGNORECASE)
 
 
 def examples_file(task: str, files: Sequence[SourceFile], planned: Sequence[str]) -> str | None:
@@ -41,7 +46,8 @@ def examples_file(task: str, files: Sequence[SourceFile], planned: Sequence[str]
     homes = {name: file.path for file in reversed(files) if _is_code(file.path) for name in _named(task, file)}
     new = [path for path in planned if _is_code(path)]
     if len(new) == 1:  # a function that is not there yet can only be meant for that file
-        homes = dict.fromkeys(_CALLED.findall(task), new[0]) | homes
+        there = next((file.content for file in files if file.path == new[0]), "")
+        homes = dict.fromkeys(_asked_for(task, there), new[0]) | homes
     found = {each.call: each for each in stated_examples(task, homes)}
     documented: dict[str, Example] = {}
     for file in files:
@@ -51,6 +57,18 @@ def examples_file(task: str, files: Sequence[SourceFile], planned: Sequence[str]
             if each.call not in found:  # the words of the task count more
                 (found if each.function in unwritten else documented).setdefault(each.call, each)
     return stated_test(_cases(found, homes), _cases(documented, homes))
+
+
+def _asked_for(task: str, there: str) -> list[str]:
+    """The called names that can only be functions to be written.
+
+    None is of Python's own or a method, of the file as it is or by the words of the task; one of several must stand
+    somewhere without values.
+    """
+    known = {*dir(builtins), *defined_methods(there), *_METHOD.findall(task)}
+    called = [name for name in dict.fromkeys(_CALLED.findall(task)) if name not in known]
+    meant = frozenset(_SIGNATURE.findall(task))
+    return called if len(called) == 1 else [name for name in called if name in meant]
 
 
 def _cases(found: Mapping[str, Example], homes: Mapping[str, str]) -> list[tuple[str, str, str, str]]:

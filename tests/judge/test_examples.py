@@ -55,6 +55,7 @@ def test_example_is_read(text: str, call: str, value: str):
         "f(x) == 4",
         "g(2) == 4",
         "of(2) == 4",
+        "s.f(2) == 4",
         "f(2)",
         "f(2",
         ">>> print(f(2))\n4",

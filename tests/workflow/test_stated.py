@@ -40,6 +40,25 @@ def test_words_of_the_task_count_for_a_function_that_is_there_or_planned():
     assert lines("Write h: h(3) gives 4") == []
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        "Create new.py with slug(text). Round as Python does: round(2.5) == 2.",
+        "Create new.py with slug(text). It is as with gcd(4, 6) == 2.",
+        "Add a method push(x) to class Stack in new.py. s.push(1) returns 1.",
+        "Add a method push to class Stack in new.py. push(1) returns 1.",
+        "Change class Stack: pop() returns 1.",
+    ],
+)
+def test_called_name_that_is_no_function_to_be_written_has_no_example(task: str):
+    assert lines(task, SourceFile("new.py", "class Stack:\n    def pop(self): ...\n"), planned=("new.py",)) == []
+
+
+def test_function_to_be_written_may_be_called_beside_others():
+    found = lines("Write slug(text) as gcd(4, 6) == 2: slug('A') == 'a'. So s.slug('B') == 'c'.", planned=("new.py",))
+    assert found == ["from new import slug", "self.assertEqual(slug('A'), 'a')"]
+
+
 def test_words_of_the_task_count_more_than_a_docstring():
     found = lines("Change f: f(1) gives 3. Nothing else", SourceFile("calc.py", STUB), planned=("calc.py",))
     assert found == ["from calc import f", "self.assertEqual(f(1), 3)"]
