@@ -43,11 +43,14 @@ def examples_file(task: str, files: Sequence[SourceFile], planned: Sequence[str]
         files: Those that matter, as they are before the change.
         planned: The paths that the plan changes or makes.
     """
-    homes = {name: file.path for file in reversed(files) if _is_code(file.path) for name in _named(task, file)}
+    found_in = [(name, file.path) for file in files if _is_code(file.path) for name in _named(task, file)]
+    homes = dict(found_in)
     new = [path for path in planned if _is_code(path)]
     if len(new) == 1:  # a function that is not there yet can only be meant for that file
         there = next((file.content for file in files if file.path == new[0]), "")
         homes = dict.fromkeys(_asked_for(task, there), new[0]) | homes
+    several = {name for name, path in found_in if homes[name] != path}
+    homes = {name: path for name, path in homes.items() if name not in several}  # which of them is meant is not known
     found = {each.call: each for each in stated_examples(task, homes)}
     documented: dict[str, Example] = {}
     for file in files:

@@ -59,6 +59,14 @@ def test_function_to_be_written_may_be_called_beside_others():
     assert found == ["from new import slug", "self.assertEqual(slug('A'), 'a')"]
 
 
+def test_function_that_several_files_have_has_no_example():
+    files = [SourceFile("calc.py", STUB), SourceFile("other.py", "def f(x):\n    return 0\n")]
+    assert lines("f(3) gives 4 and g(3) gives 5", *files, planned=("calc.py",)) == [
+        "from calc import g", "self.assertEqual(g(3), 5)",
+        "from calc import g", "self.assertEqual(g(1), 5)",
+    ]  # fmt: skip
+
+
 def test_words_of_the_task_count_more_than_a_docstring():
     found = lines("Change f: f(1) gives 3. Nothing else", SourceFile("calc.py", STUB), planned=("calc.py",))
     assert found == ["from calc import f", "self.assertEqual(f(1), 3)"]
