@@ -37,16 +37,28 @@ def answered_test(file: str, call: str, answer: str) -> str | None:
     )
 
 
-def stated_test(cases: Iterable[tuple[str, str, str, str]]) -> str | None:
+def stated_test(
+    cases: Iterable[tuple[str, str, str, str]], documented: Iterable[tuple[str, str, str, str]] = ()
+) -> str | None:
     """The text of a test file that holds functions to examples, a test for each, which imports what it needs itself.
 
     Args:
         cases: For each the path of the Python file, the function's name in it, a call of it, and what that gives: a
-            literal, or `raises ValueError`.
+            literal, or `raises ValueError`. They become the class `Stated`.
+        documented: The same of what is only documented, for the class `Documented`.
 
     Returns:
         None where no test can say any of them.
     """
+    suites = {"Stated": _tests(cases), "Documented": _tests(documented)}
+    if not any(suites.values()):
+        return None
+    head = '"""What the task says that its functions give."""\n\nimport unittest\n'
+    classes = (f"\n\nclass {name}(unittest.TestCase):\n" + "\n".join(tests) for name, tests in suites.items() if tests)
+    return head + "".join(classes)
+
+
+def _tests(cases: Iterable[tuple[str, str, str, str]]) -> list[str]:
     tests: list[str] = []
     for file, name, call, gives in cases:
         expectation, module = _expectation(call, gives, near=True), _module(file)
@@ -56,12 +68,7 @@ def stated_test(cases: Iterable[tuple[str, str, str, str]]) -> str | None:
                 f"        from {module} import {name}\n\n"
                 f"{expectation}"
             )
-    if not tests:
-        return None
-    head = (
-        '"""What the task says that its functions give."""\n\nimport unittest\n\n\nclass Stated(unittest.TestCase):\n'
-    )
-    return head + "\n".join(tests)
+    return tests
 
 
 def typed_answer(text: str) -> str | None:

@@ -7,8 +7,9 @@ Owns which spellings are read. Of a docstring, or of the words of a task:
 3. Values by the names of parameters, in a docstring: `Input: n = 2` and below it `Output: 4`; `For n = 2, the result
    should be 4`.
 
-What is not wholly literal is left out: a guess here would be believed more than a written test. An example can be wrong
-all the same, as whoever wrote it may be.
+What is not wholly literal is left out: a guess here would be believed more than a written test. So is what may be said
+of how things are, not of how they should be: behind `if` or `bug`, or before "It should". An example can be wrong all
+the same, as whoever wrote it may be.
 """
 
 from __future__ import annotations
@@ -43,7 +44,20 @@ _OUTPUT = re.compile(
 )
 _AND = re.compile(r"\b(?:and|but|or|while|whereas)$")
 """What stands between a value and the next call."""
-_CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+_CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\s*\(")
+_SENTENCE = re.compile(r"[.;:!?](?=\s)")
+_DOUBT = re.compile(
+    r"\b(?:if|elif|when|whenever|unless|until|bug|buggy|wrong|wrongly|incorrect|incorrectly|instead|currently|actual|"
+    r"actually|today|previously|formerly|not|never|no longer|cannot|fails?|broken)\b|n't\b|^\W*while\b",
+    re.IGNORECASE,
+)
+"""In a sentence, before a call: what follows may be a condition, or what is to be mended."""
+_TAKEN_BACK = re.compile(
+    r"[^\w\n]*\n?[^\w\n]*(?:(?:and|but|yet|however)\W+)?(?:(?:it|this|that|which)\W+)?"
+    r"(?:(?:is|was|'s)\W+(?:a\W+)?(?:wrong|incorrect|bug|not)|should|must|ought|expected|wanted|wrong|incorrect|instead|rather)\b",
+    re.IGNORECASE,
+)
+"""Behind a value: it is not what is wanted."""
 _ELSEWHERE = {"true": "True", "false": "False", "null": "None"}
 """Values as other languages spell them."""
 
@@ -99,13 +113,39 @@ def documented_examples(source: str, functions: Collection[str]) -> tuple[Exampl
 
 def defined_functions(source: str) -> tuple[str, ...]:
     """The functions that a Python file defines outside of classes and functions; none if it is no Python."""
+    return tuple(node.name for node in _functions(source))
+
+
+def unwritten_functions(source: str) -> tuple[str, ...]:
+    """Those of them that do nothing yet: a docstring, `pass`, `...`, `raise NotImplementedError`."""
+    return tuple(node.name for node in _functions(source) if all(map(_does_nothing, node.body)))
+
+
+def defined_methods(source: str) -> frozenset[str]:
+    """The methods of its classes, which nothing can import by their names."""
+    classes = (node for node in _statements(source) if isinstance(node, ast.ClassDef))
+    inside = (each for node in classes for each in node.body)
+    return frozenset(each.name for each in inside if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _functions(source: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in _statements(source) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def _statements(source: str) -> list[ast.stmt]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(source)
+            return ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ()
-    return tuple(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+        return []
+
+
+def _does_nothing(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Raise) and node.exc is not None:
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
 def _settled(found: Sequence[Example]) -> tuple[Example, ...]:
@@ -139,15 +179,19 @@ def _sessions(text: str, functions: Collection[str]) -> Iterator[Example]:
 
 def _called(text: str, functions: Collection[str]) -> Iterator[Example]:
     """A call, a sign or word, a value, in one line that is none of a session."""
-    for line in text.splitlines():
-        if line.lstrip().startswith((">>>", "...")) or len(line) > MAX_LINE:
+    lines = ["", *(line if len(line) <= MAX_LINE else "" for line in text.splitlines()), ""]
+    for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+        if line.lstrip().startswith((">>>", "...")):
             continue
         starts = [each.start() for each in _CALL.finditer(line) if each[1] in functions]
         for start, end in pairwise([*starts, len(line)]):  # a value ends where the next call begins
+            if _DOUBT.search(_SENTENCE.split(f"{before}\n{line[:start]}")[-1]):
+                continue
             call, rest = _balanced(line[start:end])
             sign = _GIVES.match(rest)
             if call is not None and sign is not None:
-                yield from _example(call, _without_and(rest[sign.end() :]), functions)
+                follows = "" if end < len(line) else f"\n{after}"
+                yield from _example(call, _without_and(rest[sign.end() :]), functions, follows)
 
 
 def _without_and(text: str) -> str:
@@ -178,10 +222,12 @@ def _for_given(text: str) -> Iterator[tuple[str, str]]:
             yield plain, output["value"]
 
 
-def _example(expression: ast.expr, value: str, functions: Collection[str]) -> Iterator[Example]:
-    """The example, if both sides are what can be tested."""
+def _example(
+    expression: ast.expr, value: str, functions: Collection[str], follows: str | None = None
+) -> Iterator[Example]:
+    """The example, if both sides are what can be tested, and what follows the value does not take it back."""
     function = next((name for name in map(_called_name, ast.walk(expression)) if name in functions), None)
-    said = value if value.startswith(RAISES) else _literal(value)
+    said = value if value.startswith(RAISES) else _literal(value, follows)
     if function is not None and said is not None and _is_plain(expression, {function}):
         yield from (Example(function, call, said) for call in [_spelled(expression)] if call)
 
@@ -201,14 +247,18 @@ def _is_plain(node: ast.expr, functions: Collection[str]) -> bool:
     return whole and node.func.id in {*functions, *_AROUND} and all(_is_plain(each, functions) for each in given)
 
 
-def _literal(text: str) -> str | None:
-    """A value in Python's spelling, without the comment or the full stop behind it; None where it is no literal."""
+def _literal(text: str, follows: str | None) -> str | None:
+    """A value in Python's spelling, without the comment or the full stop behind it; None where it is no literal.
+
+    `follows` is what comes behind the text; None for a value that nothing can take back.
+    """
     ends = (each.start() for each in re.finditer(r"#|[.;:](?=\s)", text[:MAX_CHARACTERS]))
     for end in (len(text), *islice(ends, _TRIES)):
         plain = text[:end].strip().rstrip(".,;").strip("`").rstrip()  # `4.` is the end of a sentence
         parsed = _parsed(_ELSEWHERE.get(plain, plain))
         if parsed is not None and is_literal(parsed) and not any(_is_dots(part) for part in ast.walk(parsed)):
-            return _spelled(parsed) or None
+            behind = () if follows is None else (text[end:] + follows, text.partition("#")[2])
+            return None if any(map(_TAKEN_BACK.match, behind)) else _spelled(parsed) or None
     return None
 
 

@@ -11,6 +11,7 @@ from infrastructure.judge.examples import (
     defined_functions,
     documented_examples,
     stated_examples,
+    unwritten_functions,
 )
 
 
@@ -54,6 +55,7 @@ def test_example_is_read(text: str, call: str, value: str):
         "f(x) == 4",
         "g(2) == 4",
         "of(2) == 4",
+        "s.f(2) == 4",
         "f(2)",
         "f(2",
         ">>> print(f(2))\n4",
@@ -71,6 +73,32 @@ def test_example_is_read(text: str, call: str, value: str):
 )
 def test_what_is_no_example_or_not_literal_is_left_out(text: str):
     assert stated(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "f(2, 2) returns 5. It should return 4.",
+        "f(2, 2) returns 5\nbut it should return 4",
+        "f(2) returns 5, instead of 4",
+        "f(2) is 5; wrong.",
+        "f(2) == 5  # that is wrong",
+        "It is a bug that f(2) returns 5.",
+        "It is a bug that\nf(2) returns 5.",
+        "Currently f(1) gives 2, and f(2) gives 5.",
+        "if f(2) == 0: raise",
+        "while f(2) == 0:",
+        "It isn't so that f(2) == 5",
+        "Unless f(2) is 0, go on.",
+    ],
+)
+def test_what_may_be_said_of_how_things_are_is_left_out(text: str):
+    assert stated(text) == []
+
+
+def test_words_of_doubt_in_another_sentence_leave_an_example_as_it_is():
+    assert stated("Return 0 if x is wrong. f(2) == 4. f should not raise.") == [("f(2)", "4")]
+    assert stated("This is a bug:\n>>> f(2)\n4\n\nIt should be kept.") == [("f(2)", "4")]
 
 
 def test_several_in_one_line_are_read():
@@ -139,6 +167,19 @@ def test_docstrings_of_other_functions_and_of_the_file_count_where_they_call_it(
     source += 'async def g(x):\n    """f(2) == 2; g(2) == 5"""\n'
     assert [each.call for each in documented_examples(source, ["f"])] == ["f(1)", "f(2)"]
     assert defined_functions(source) == ("f", "g")
+
+
+def test_function_that_only_says_that_it_is_not_there_is_unwritten():
+    bodies = [
+        '"""a"""',
+        "pass",
+        "...",
+        '"""a"""\n    raise NotImplementedError("later")',
+        "raise ValueError",
+        "return 1",
+    ]
+    source = "".join(f"def f{number}():\n    {body}\n" for number, body in enumerate(bodies))
+    assert unwritten_functions(source) == ("f0", "f1", "f2", "f3")
 
 
 def test_file_that_is_no_python_has_none():

@@ -114,6 +114,17 @@ async def test_candidate_that_fails_an_example_of_the_task_is_repaired(tmp_path,
     assert (end["status"], end["judge"], end["tried"][0].attempts) == ("unverified", "written", 2)
 
 
+async def test_right_patch_is_not_failed_by_what_the_code_did_before(tmp_path, sandbox):
+    """A report of a bug, and a docstring that was wrong all along."""
+    stub = LOWER.replace("xs):", 'xs):\n    """\n    >>> median([5])\n    6\n    """')
+    run = scenario(tmp_path, sandbox, tester=lambda _: "no tests", coder=lambda _: code(RIGHT))
+    for task in ("median([1, 2]) gives 1", "In calc.py median([1, 2]) == 1 and median([1, 4]) == 2.5"):
+        here = replace(run, task=task, folder=tmp_path / str(len(task)), files={"calc.py": stub})
+        end = await here.run(candidates=1, rounds=1, repairs=0)
+        assert end["status"] == "unverified", end["reason"]
+        assert end["judge"] == ("written" if "2.5" in task else "none")
+
+
 async def test_single_candidate_is_judged_and_repaired_as_before(tmp_path, sandbox):
     run = scenario(tmp_path, sandbox, tester=written(ODD, WRONG_TEST), coder=lambda _: code(RIGHT))
     end = await run.run(candidates=1, rounds=1, repairs=1)

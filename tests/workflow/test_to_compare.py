@@ -101,6 +101,8 @@ def test_example_that_was_green_before_is_believed_no_more_than_a_written_test()
     red, green, other = (f"{file}::Stated::{name}" for file, name in ((EXAMPLES_TEST, "a"), (EXAMPLES_TEST, "b"), "cd"))
     before = Report(outcomes={red: Ended.FAILED, green: Ended.PASSED, other: Ended.FAILED})
     assert known_shares([red, green, other], before) == {red: STATED}
+    documented = f"{EXAMPLES_TEST}::Documented::a"
+    assert known_shares([red, documented], before) == {red: STATED}
     assert known_shares([red, green, other], None) == {red: STATED, green: STATED}
 
 

@@ -24,7 +24,7 @@ from infrastructure.workflow.evidence import (
     maybe_report,
 )
 from infrastructure.workflow.material import snapshot_of
-from infrastructure.workflow.stated import known_shares
+from infrastructure.workflow.stated import deciding, known_shares
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.stuck import FAILED_AGAIN, failure_mark, failure_told, has_progressed, with_failure
 from infrastructure.workflow.trial import candidate_tree
@@ -193,9 +193,9 @@ async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree)
         return _Tried(decide(written_baseline=new), after, new)
     if start.written is None:
         return _Tried(verdict, after)
-    before = await maybe_report(blobs, start.written.report)
     tests, plan = await contents_of(step.scope, start.written.files), await load_plan(blobs, start.written.plan)
-    written = await _run_written(state, step, snapshot, tree, tests, plan)
+    ran = await _run_written(state, step, snapshot, tree, tests, plan)
+    before, written = deciding(await maybe_report(blobs, start.written.report), ran)
     verdict = decide(written_baseline=before, written_after=written)
     if start.compared:
         verdict = left_to_comparing(verdict, written, known_shares(written.red, before))
