@@ -6,6 +6,7 @@ import tests.sources  # noqa: F401
 
 # isort: split
 import itertools
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from infrastructure.sandbox import Check, Level, Sandbox, bubblewrap, launched, 
 from infrastructure.sandbox.cgroups import CgroupHome
 from infrastructure.sandbox.checks import attacked
 from infrastructure.sandbox.conditions import usable_cgroups
-from tests.forkserver import forked_commands
+from tests.forkserver import EXECUTE, forked_commands
 
 # The same examples in every run: a change is what breaks a test, not the day. `make fuzz` looks for new ones.
 # No clock has a say: a loaded machine is no mistake.
@@ -60,6 +61,12 @@ def _forked_commands() -> Iterator[None]:
     """Commands of this project do not import it again, each by itself."""
     with forked_commands():
         yield
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that this test starts are executed: each has imports, and a seed of its hashes, of its own."""
+    monkeypatch.setattr(subprocess.Popen, "_execute_child", EXECUTE)
 
 
 @pytest.fixture(scope="session", autouse=True)

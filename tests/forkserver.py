@@ -4,7 +4,8 @@ A test of a process wants one of its own: with its number, its streams, its sign
 thousand modules to be imported for it once more, which is most of what a short command costs. So `python -m MODULE` is
 forked where it would have been executed, and becomes a child of the test all the same. What cannot be had this way is
 executed as ever: other programs, another environment for Python, further descriptors, a run with coverage.
-`tests/cli/test_startup.py` is about the real start.
+`tests/cli/test_startup.py` is about the real start, and the
+fixture `executed` is for a test that wants it: forks have one hash seed and one order of imports among them.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ AT_IMPORT = ("CORRAL_CORE", "TZ")
 """Read once in a process: which form the core has, and what the C library takes for local time."""
 BEGUN = dict(os.environ)
 """What the server starts with, whenever that is: a test may have changed ours by then."""
+EXECUTE = subprocess.Popen._execute_child
+"""How commands are started without a fork server."""
 _SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _BYTES = 8
 
@@ -84,7 +87,7 @@ def forked_commands() -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
-    server, execute = ForkServer(), subprocess.Popen._execute_child
+    server = ForkServer()
 
     def start(self: Any, args: Any, executable: Any, preexec_fn: Any, close_fds: Any, pass_fds: Any, cwd: Any,
               env: Any, startupinfo: Any, creationflags: Any, shell: Any, *rest: Any) -> None:  # fmt: skip
@@ -92,7 +95,7 @@ def forked_commands() -> Iterator[None]:
         unusual = preexec_fn or not close_fds or pass_fds or shell or gid or gids or uid or umask != -1 or group != -1
         request = None if unusual or executable not in (None, sys.executable) else request_of(args, cwd, env, session)
         if request is None:
-            execute(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags,
+            EXECUTE(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags,
                     shell, *rest)  # fmt: skip
             return
         ends = (p2cread, c2pwrite, errwrite)
@@ -104,7 +107,7 @@ def forked_commands() -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.Popen._execute_child = execute
+        subprocess.Popen._execute_child = EXECUTE
         server.close()
 
 

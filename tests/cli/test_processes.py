@@ -112,6 +112,7 @@ def test_second_ctrl_c_ends_the_process_at_once(repository_root: Path) -> None:
     process.stdout.close()
 
 
+@pytest.mark.usefixtures("executed")  # what one process wrote another reads, whose sets have another order
 def test_killed_run_can_be_followed_shown_and_resumed(started: Started, corral: Corral) -> None:
     run = started.until("call.text")
     started.process.kill()

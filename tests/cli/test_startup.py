@@ -65,6 +65,39 @@ def test_verbs_that_only_read_or_ask_the_holder_import_no_engine(repository_root
     assert not modules & {"langgraph", "langchain_core", "langsmith", "fastapi"}
 
 
+ALONE = """
+import gc, importlib, os, sys, traceback
+gc.disable()
+def bring(verb):
+    importlib.import_module("backend.cli." + verb)
+for verb in sys.argv[1:]:
+    bring(verb)
+for name in [name for name in sys.modules if name.partition(".")[0] in ("agents", "infrastructure", "backend")]:
+    del sys.modules[name]
+for verb in sys.argv[1:]:
+    if (child := os.fork()) == 0:
+        try:
+            bring(verb)
+        except Exception:
+            print(verb, traceback.format_exc(), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+"""Imports each verb in a process with none of our modules in memory; those of others are, since they take longest."""
+
+
+@pytest.mark.timeout(600)  # the longest of these, on a machine that does much else
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_each_verb_imports_all_that_it_needs(repository_root: Path) -> None:
+    """Which a command that is forked does not show: there everything is imported already, in another order."""
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *(verb for verb, _, _ in VERBS)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=repository_root, check=False,
+        env={**os.environ, "CORRAL_CORE": "interpreted"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_help_names_every_verb(repository_root: Path) -> None:
     done = run("--help", cwd=repository_root)
     assert done.returncode == 0

@@ -31,6 +31,14 @@ def test_command_is_forked_and_a_child_of_whoever_starts_it(tmp_path: Path):
         assert process.wait() == 0
 
 
+@FORKED
+@pytest.mark.usefixtures("executed")
+def test_command_of_a_test_that_wants_it_so_is_executed():
+    with subprocess.Popen(COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
+        assert "\0".join(COMMAND).encode() in Path("/proc", str(process.pid), "cmdline").read_bytes()
+        process.kill()
+
+
 @pytest.mark.slow
 def test_streams_and_exit_code_are_those_of_the_command():
     version = subprocess.run([*COMMAND[:3], "--version"], capture_output=True, text=True, cwd=ROOT, check=True)
