@@ -154,7 +154,7 @@ def outcomes(problem: KnownProblem, task: Task) -> list[Outcome]:
 def _tried(problem: KnownProblem, task: Task, program: str, chance: float) -> Outcome:
     tests, stub = next(iter(task.tests.values())), problem.prompt.rstrip() + "\n    raise NotImplementedError\n"
     examples = documented_examples(stub, [problem.entry_point])
-    stated = stated_test((SOLUTION, each.function, each.call, each.value) for each in examples)
+    stated = stated_test({"Stated": [(SOLUTION, each.function, each.call, each.value) for each in examples]})
     given = {
         "prober": prober.__file__,
         "program": program,

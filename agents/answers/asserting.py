@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from keyword import iskeyword
 
 from agents.answers.calls import called_name
 
 RAISES = "raises "
+ABOUT = "about "
+"""Before a number that words state: it differs by less than one in its last digit."""
 
 
 def answered_test(file: str, call: str, answer: str) -> str | None:
@@ -37,24 +40,21 @@ def answered_test(file: str, call: str, answer: str) -> str | None:
     )
 
 
-def stated_test(
-    cases: Iterable[tuple[str, str, str, str]], documented: Iterable[tuple[str, str, str, str]] = ()
-) -> str | None:
+def stated_test(suites: Mapping[str, Iterable[tuple[str, str, str, str]]]) -> str | None:
     """The text of a test file that holds functions to examples, a test for each, which imports what it needs itself.
 
     Args:
-        cases: For each the path of the Python file, the function's name in it, a call of it, and what that gives: a
-            literal, or `raises ValueError`. They become the class `Stated`.
-        documented: The same of what is only documented, for the class `Documented`.
+        suites: By the name of a class, for each of its tests: the path of the Python file, the function's name in it,
+            a call of it, and what that gives: a literal, `about 3.14`, or `raises ValueError`.
 
     Returns:
         None where no test can say any of them.
     """
-    suites = {"Stated": _tests(cases), "Documented": _tests(documented)}
-    if not any(suites.values()):
+    tests = {name: _tests(cases) for name, cases in suites.items()}
+    if not any(tests.values()):
         return None
     head = '"""What the task says that its functions give."""\n\nimport unittest\n'
-    classes = (f"\n\nclass {name}(unittest.TestCase):\n" + "\n".join(tests) for name, tests in suites.items() if tests)
+    classes = (f"\n\nclass {name}(unittest.TestCase):\n" + "\n".join(each) for name, each in tests.items() if each)
     return head + "".join(classes)
 
 
@@ -82,6 +82,9 @@ def typed_answer(text: str) -> str | None:
 
 def _expectation(call: str, answer: str, *, near: bool = False) -> str | None:
     """The line of the test; with `near` a float may differ from the seventh digit behind the point on."""
+    if answer.startswith(ABOUT):
+        number = answer.removeprefix(ABOUT)
+        return f"        self.assertAlmostEqual({call}, {number}, delta=1e-{len(number.partition('.')[2])})\n"
     raised = _raised(answer)
     if raised is not None:
         return f"        with self.assertRaises({raised}):\n            {call}\n"
@@ -111,4 +114,4 @@ def _literal(answer: str) -> str | None:
 
 def _module(file: str) -> str | None:
     parts = file.removesuffix(".py").removeprefix("src/").split("/")
-    return ".".join(parts) if all(part.isidentifier() for part in parts) else None
+    return ".".join(parts) if all(part.isidentifier() and not iskeyword(part) for part in parts) else None

@@ -19,10 +19,10 @@ import doctest
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
-from agents.answers.asserting import RAISES
+from agents.answers.asserting import ABOUT, RAISES
 from agents.answers.calls import MAX_CHARACTERS, is_literal
 
 MOST = 12
@@ -58,6 +58,9 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 """Behind a value: it is not what is wanted."""
+_ROUGH = re.compile(r"-?\d+\.\d{1,6}")
+_PRINTS = re.compile(r"\b(?:print|display)(?:s|ed|ing)?\b", re.IGNORECASE)
+"""In such a text the lines below `>>>` may be what is printed."""
 _ELSEWHERE = {"true": "True", "false": "False", "null": "None"}
 """Values as other languages spell them."""
 
@@ -69,7 +72,7 @@ class Example:
     Attributes:
         function: The name of the function.
         call: The call as Python; something like `round` may stand around it.
-        value: The literal that it gives, or `raises ValueError`.
+        value: The literal that it gives, `about 3.14`, or `raises ValueError`.
     """
 
     function: str
@@ -152,7 +155,7 @@ def _settled(found: Sequence[Example]) -> tuple[Example, ...]:
     """Each call once. Of a call that is said to give two things, nothing is known."""
     said: dict[str, set[str]] = {}
     for each in found:
-        said.setdefault(each.call, set()).add(each.value)
+        said.setdefault(each.call, set()).add(each.value.removeprefix(ABOUT))
     first = {each.call: each for each in reversed(found) if len(said[each.call]) == 1}
     ordered = dict.fromkeys(each.call for each in found if each.call in first)
     return tuple(first[call] for call in ordered)[:MOST]
@@ -167,14 +170,25 @@ def _sessions(text: str, functions: Collection[str]) -> Iterator[Example]:
         found = doctest.DocTestParser().get_examples(text)
     except ValueError:  # its blanks are not as they must be
         return
+    lines, printing = text.splitlines(), _PRINTS.search(text) is not None
     for each in found:
+        if each.options.get(doctest.SKIP):
+            continue
         expression, value = _parsed(each.source.split("#")[0]) or _parsed(each.source), each.want.strip()
         if isinstance(expression, ast.Compare) and isinstance(expression.ops[0], ast.Eq) and value in ("", "True"):
             yield from _example(expression.left, _spelled(expression.comparators[0]), functions)
         elif expression is not None and each.exc_msg is not None:
             yield from _example(expression, RAISES + each.exc_msg.partition(":")[0].strip(), functions)
-        elif expression is not None:
-            yield from _example(expression, value or "None", functions)
+        elif expression is not None and not printing:
+            none = (
+                "None" if _is_session(lines[each.lineno + each.source.count("\n") :]) else ""
+            )  # else prose may say it
+            yield from _example(expression, value or none, functions)
+
+
+def _is_session(lines: Sequence[str]) -> bool:
+    """Whether the next call follows, with nothing but blanks before."""
+    return next((line for line in lines if line.strip()), "").lstrip().startswith(">>>")
 
 
 def _called(text: str, functions: Collection[str]) -> Iterator[Example]:
@@ -190,8 +204,9 @@ def _called(text: str, functions: Collection[str]) -> Iterator[Example]:
             call, rest = _balanced(line[start:end])
             sign = _GIVES.match(rest)
             if call is not None and sign is not None:
-                follows = "" if end < len(line) else f"\n{after}"
-                yield from _example(call, _without_and(rest[sign.end() :]), functions, follows)
+                follows, rough = "" if end < len(line) else f"\n{after}", "=" not in sign[0].replace("=>", "")
+                for each in _example(call, _without_and(rest[sign.end() :]), functions, follows):
+                    yield replace(each, value=ABOUT + each.value) if rough and _ROUGH.fullmatch(each.value) else each
 
 
 def _without_and(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from agents.answers.asserting import stated_test
@@ -28,6 +28,7 @@ from infrastructure.judge.reports import TestReport
 EXAMPLES_TEST = "test_examples_of_the_task.py"
 """Where they lie: at the root, from which the project's modules are found. A tester's own file of this name is not
 taken, so that nothing else is believed as they are."""
+_IMPORT = re.compile(r"^\s*from [\w.]+ import \w+\s*$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\(")
 _SIGNATURE = re.compile(r"(?<![\w.])([A-Za-z_]\w*)(?:\((?:\)|(?!True\b|False\b|None\b)[A-Za-z_*])|(?![\w(]))")
@@ -59,7 +60,14 @@ def examples_file(task: str, files: Sequence[SourceFile], planned: Sequence[str]
         for each in documented_examples(file.content, here):
             if each.call not in found:  # the words of the task count more
                 (found if each.function in unwritten else documented).setdefault(each.call, each)
-    return stated_test(_cases(found, homes), _cases(documented, homes))
+    there = frozenset(name for name, _ in found_in)
+    return stated_test(
+        {
+            "Stated": _cases((each for each in found.values() if each.function in there), homes),
+            "Planned": _cases((each for each in found.values() if each.function not in there), homes),
+            "Documented": _cases(documented.values(), homes),
+        }
+    )
 
 
 def _asked_for(task: str, there: str) -> list[str]:
@@ -74,8 +82,8 @@ def _asked_for(task: str, there: str) -> list[str]:
     return called if len(called) == 1 else [name for name in called if name in meant]
 
 
-def _cases(found: Mapping[str, Example], homes: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
-    return [(homes[each.function], each.function, each.call, each.value) for each in found.values()]
+def _cases(found: Iterable[Example], homes: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    return [(homes[each.function], each.function, each.call, each.value) for each in found]
 
 
 def known_shares(tests: Collection[str], before: TestReport | None) -> dict[str, float]:
@@ -84,7 +92,7 @@ def known_shares(tests: Collection[str], before: TestReport | None) -> dict[str,
     What is green on the untouched code says what that did, which a task may be about to change.
     """
     green = frozenset[str]() if before is None else before.passed
-    believed = (test for test in tests if is_example(test) and not _is_documented(test))
+    believed = (test for test in tests if is_example(test) and not _is_of(test, "Documented"))
     return {test: STATED for test in believed if test not in green}
 
 
@@ -94,11 +102,14 @@ def deciding(before: TestReport | None, after: TestReport) -> tuple[TestReport |
     1. Green on the untouched code: it says what that did, as a report of a bug does.
     2. In the docstring of a function that does something already, and red: the code contradicted it before. Where it
        turned green, it stays.
+    3. Of a function that is there and could not be imported, and red: the project may name its modules in another way,
+       or load only where more is there. Where it turned green, it stays.
     """
     if before is None:
         return None, after
+    failed = [test for test, text in before.failures.items() if _IMPORT.search(text) and not _is_of(test, "Planned")]
     idle = {test for test in before.passed | after.red if is_example(test)}
-    idle = {test for test in idle if test in before.passed or _is_documented(test)}
+    idle = {test for test in idle if test in before.passed.union(failed) or _is_of(test, "Documented")}
     return _without(before, idle), _without(after, idle)
 
 
@@ -107,8 +118,8 @@ def is_example(test: str) -> bool:
     return test.partition("::")[0] == EXAMPLES_TEST
 
 
-def _is_documented(test: str) -> bool:
-    return test.split("::")[1:2] == ["Documented"]
+def _is_of(test: str, suite: str) -> bool:
+    return test.split("::")[1:2] == [suite]
 
 
 def _without(report: TestReport, tests: Collection[str]) -> TestReport:

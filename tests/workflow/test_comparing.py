@@ -102,8 +102,8 @@ async def test_example_that_the_task_states_outweighs_those_that_agree_on_writte
     (compared,) = run.of(CandidatesCompared)
     assert compared.dropped == ("test_of_plan.py::T::test_wrong",)
     assert [test for test in compared.kept if "examples_of_the_task" in test] == [
-        "test_examples_of_the_task.py::Stated::test_median_1",
-        "test_examples_of_the_task.py::Stated::test_median_2",
+        "test_examples_of_the_task.py::Planned::test_median_1",
+        "test_examples_of_the_task.py::Planned::test_median_2",
     ]
 
 
@@ -123,6 +123,16 @@ async def test_right_patch_is_not_failed_by_what_the_code_did_before(tmp_path, s
         end = await here.run(candidates=1, rounds=1, repairs=0)
         assert end["status"] == "unverified", end["reason"]
         assert end["judge"] == ("written" if "2.5" in task else "none")
+
+
+async def test_right_patch_is_not_failed_where_its_module_cannot_be_loaded(tmp_path, sandbox):
+    stub = "MOST = int(input())\n" + LOWER
+    run = scenario(
+        tmp_path, sandbox, tester=lambda _: "no tests", coder=lambda _: code("MOST = int(input())\n" + RIGHT)
+    )
+    run = replace(run, task="Mend median in calc.py: median([1, 2]) == 1.5", files={"calc.py": stub})
+    end = await run.run(candidates=1, rounds=1, repairs=0)
+    assert (end["status"], end["judge"]) == ("unverified", "none"), end["reason"]
 
 
 async def test_single_candidate_is_judged_and_repaired_as_before(tmp_path, sandbox):
