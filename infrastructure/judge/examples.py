@@ -18,6 +18,7 @@ import ast
 import doctest
 import re
 import warnings
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
@@ -48,12 +49,13 @@ _CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\s*\(")
 _SENTENCE = re.compile(r"[.;:!?](?=\s)")
 _DOUBT = re.compile(
     r"\b(?:if|elif|when|whenever|unless|until|bug|buggy|wrong|wrongly|incorrect|incorrectly|instead|currently|actual|"
-    r"actually|today|previously|formerly|not|never|no longer|cannot|fails?|broken)\b|n't\b|^\W*while\b",
-    re.IGNORECASE,
+    r"actually|today|previously|formerly|not|never|no longer|cannot|fails?|broken)\b|n't\b|"
+    r"(?:^|[.;:!?]\s)[ \t`*-]*while\b",
+    re.IGNORECASE | re.MULTILINE,
 )
 """In a sentence, before a call: what follows may be a condition, or what is to be mended."""
 _TAKEN_BACK = re.compile(
-    r"[^\w\n]*\n?[^\w\n]*(?:(?:and|but|yet|however)\W+)?(?:(?:it|this|that|which)\W+)?"
+    r"[^\w\n]*(?:\n[^\w\n]*)?(?:(?:and|but|yet|however)\W+)?(?:(?:it|this|that|which)\W+)?"
     r"(?:(?:is|was|'s)\W+(?:a\W+)?(?:wrong|incorrect|bug|not)|should|must|ought|expected|wanted|wrong|incorrect|instead|rather)\b",
     re.IGNORECASE,
 )
@@ -198,8 +200,10 @@ def _called(text: str, functions: Collection[str]) -> Iterator[Example]:
         if line.lstrip().startswith((">>>", "...")):
             continue
         starts = [each.start() for each in _CALL.finditer(line) if each[1] in functions]
+        marks = _marks(f"{before}\n{line}") if starts else []
         for start, end in pairwise([*starts, len(line)]):  # a value ends where the next call begins
-            if _DOUBT.search(_SENTENCE.split(f"{before}\n{line[:start]}")[-1]):
+            last = bisect_right(marks, (len(before) + 1 + start, True)) - 1
+            if last >= 0 and marks[last][1]:
                 continue
             call, rest = _balanced(line[start:end])
             sign = _GIVES.match(rest)
@@ -207,6 +211,12 @@ def _called(text: str, functions: Collection[str]) -> Iterator[Example]:
                 follows, rough = "" if end < len(line) else f"\n{after}", "=" not in sign[0].replace("=>", "")
                 for each in _example(call, _without_and(rest[sign.end() :]), functions, follows):
                     yield replace(each, value=ABOUT + each.value) if rough and _ROUGH.fullmatch(each.value) else each
+
+
+def _marks(text: str) -> list[tuple[int, bool]]:
+    """Where sentences and words of doubt end, in their order, and whether it is doubt."""
+    sentences = [(each.end(), False) for each in _SENTENCE.finditer(text)]
+    return sorted([*sentences, *((each.end(), True) for each in _DOUBT.finditer(text))])
 
 
 def _without_and(text: str) -> str:

@@ -138,6 +138,7 @@ def test_hostile_lines_come_to_an_end():
     blanks = " " * (MAX_LINE - 40)
     assert stated(f"f(2) == 4{blanks}x\n" * 20) == []
     assert stated("f(1) == " + "x. " * 600 + "\nf(" + ")" * 1900) == []
+    assert stated(("f(1)" * 490 + "\n") * 25) == []
     assert documented(f"for a = 1, k = 2{blanks}x\n" * 20) == []
     assert documented("for a=2 " * 240 + "\n" + f"for a = 1 result is{blanks}") == []
     assert stated(f"f(1) == 2{blanks}, and `f(2)` == 3") == [("f(1)", "2")]
