@@ -1,5 +1,8 @@
 """A hundred sessions that talk at once, and the routes that ask no model beside them: `python -m benchmarks.talking`.
 
+Each session begins at a random moment of the time that an answer takes; with `--in-step` all begin at once, and as all
+answers are as long, a hundred turns end within the same moment again and again.
+
 Three processes on the machine's cores: a simulated Ollama of 20 tokens a second, the server with one data directory in
 `strict`, on the loop that `corral serve` has, and a client. Each session sends its next message when it has the answer
 to the last. Meanwhile the routes that ask no model are asked in turn: *closed*, eight callers as fast as they can, then
@@ -15,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import statistics
 import sys
 import tempfile
@@ -30,6 +34,7 @@ from benchmarks.http1 import Connection, connected
 
 SESSIONS = 100
 CLOSED_SECONDS = 10.0
+ANSWER_SECONDS = 4.0
 STILL_SECONDS = 30.0
 LAG_SECONDS = 0.02
 ANSWER = " ".join(["A corral is a pen for animals, or a ring of waggons about a camp."] * 4)
@@ -130,8 +135,9 @@ class Talk:
         self.answered = time.perf_counter()
         self.stopped = False
 
-    async def go(self, turns: int | None = None) -> None:
+    async def go(self, turns: int | None = None, *, begins_after: float = 0.0) -> None:
         """Send a message, read its answer to the end, and so on; so many times, or until it is told to stop."""
+        await asyncio.sleep(begins_after)
         for number in itertools.count(1) if turns is None else range(1, turns + 1):
             if self.stopped:
                 return
@@ -198,8 +204,9 @@ async def _servers(folder: Path) -> AsyncGenerator[Hosted]:
         yield server
 
 
-async def measure(folder: Path) -> str:
+async def measure(folder: Path, *, in_step: bool) -> str:
     """One server and its sessions; the table."""
+    chance = random.Random(1)
     closed, opened = Asked(CLOSED_SECONDS), Asked(CLOSED_SECONDS)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(_servers(folder))
@@ -212,7 +219,10 @@ async def measure(folder: Path) -> str:
         began, cpu = time.perf_counter(), await server.cpu_seconds()
         async with asyncio.TaskGroup() as group:
             watchdog = group.create_task(_watchdog(talks))
-            talking = [group.create_task(talk.go()) for talk in talks]
+            talking = [
+                group.create_task(talk.go(begins_after=0.0 if in_step else chance.uniform(0.0, ANSWER_SECONDS)))
+                for talk in talks
+            ]
             await _closed(closed, others[:CALLERS], paths)
             await _open(opened, others, paths)
             for talk in talks:
@@ -251,10 +261,10 @@ def _spread(values: Sequence[float], first: int = 50) -> str:
     return ", ".join(f"{value:.1f}" for value in dict.fromkeys((cuts[first - 1], cuts[98], max(values))))
 
 
-def main() -> str:
+def main(*, in_step: bool) -> str:
     """The table."""
     with tempfile.TemporaryDirectory(prefix="corral-talking-") as folder:
-        return "| | |\n|---|---|\n" + asyncio.run(measure(Path(folder)))
+        return "| | |\n|---|---|\n" + asyncio.run(measure(Path(folder), in_step=in_step))
 
 
 if __name__ == "__main__":
@@ -263,4 +273,4 @@ if __name__ == "__main__":
 
         run_in_loop(lambda: serve(sys.argv[2], Path(sys.argv[3])))
     else:
-        print(main())
+        print(main(in_step=sys.argv[1:2] == ["--in-step"]))
