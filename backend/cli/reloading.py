@@ -20,10 +20,17 @@ import infrastructure
 POLL_SECONDS = 0.5
 
 
-async def source_changed(roots: Sequence[Path] = ()) -> tuple[Path, ...]:
-    """Wait until a source file has changed and all changed ones can be compiled; those files."""
+async def source_changed(roots: Sequence[Path] = (), *, began: asyncio.Event | None = None) -> tuple[Path, ...]:
+    """Wait until a source file has changed and all changed ones can be compiled; those files.
+
+    `began` is set as soon as a change would be seen.
+    """
     watched = roots or [Path(str(package.__file__)).parent for package in (agents, infrastructure, backend)]
-    before = await asyncio.to_thread(_stamps, watched)
+    try:
+        before = await asyncio.to_thread(_stamps, watched)
+    finally:
+        if began is not None:
+            began.set()
     while True:
         await asyncio.sleep(POLL_SECONDS)
         now = await asyncio.to_thread(_stamps, watched)

@@ -100,11 +100,14 @@ async def _serve(
         stack.enter_context(on_hangup(config.reload, ended=core.begin_shutdown))
         if settings.serve.watch:
             await stack.enter_async_context(config.watching())
-        watching = asyncio.ensure_future(source_changed() if reload else asyncio.Event().wait())
+        began = asyncio.Event()
+        watching = asyncio.ensure_future(source_changed(began=began) if reload else asyncio.Event().wait())
         watching.add_done_callback(lambda done: core.begin_shutdown())
         stack.callback(watching.cancel)
-        await _say_where(core.address, settings, terminal, browser=browser)
         spare_collector()
+        if reload:
+            await began.wait()  # what changes from now on is seen
+        await _say_where(core.address, settings, terminal, browser=browser)
         await core.run_main_loop()
         terminal.say("shutting down")
         await core.aclose()  # while signals are still ours
