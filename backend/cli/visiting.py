@@ -20,7 +20,7 @@ from backend.attach.guest import Guest, HolderGone, HolderRefused
 from backend.cli.hosting import Agent, Host
 from infrastructure.conversation.saying import Said
 from infrastructure.danger.levels import Danger
-from infrastructure.ids import ApprovalId, SessionId, new_id
+from infrastructure.ids import ApprovalId, SessionId
 from infrastructure.sessions.approvals import (
     ActionRequest,
     AlreadyDecided,
@@ -64,7 +64,7 @@ class _Sessions:
 
     async def begun(self, title: str, workspace: str, agent: str) -> SessionRecord:
         told = {"title": title, "workspace": workspace, "agent": agent}
-        return _record(await self._guest.ask("POST", _SESSIONS, told, {"Idempotency-Key": new_id()}))
+        return _record(await self._guest.ask("POST", _SESSIONS, told))
 
     async def load(self, session: str) -> SessionRecord:
         return _record(await self._of(session, "GET"))

@@ -284,7 +284,7 @@ def conclude(live: LiveTurn, record: TurnRecord) -> None:
 def in_words(error: Exception) -> str:
     """An error as the reason of a turn's end: what it says, and what to do."""
     hint = str(getattr(error, "hint", ""))
-    said = str(error) or f"{type(error).__name__}: "
+    said = str(error) or type(error).__name__
     return f"{said}. {hint}" if hint else said
 
 

@@ -5,8 +5,8 @@ let in at a time, so never more than one waits inside a server for finding out.
 
 A server's final chunk tells its own waiting: total - load - prompt - decode (measured on real servers, right within
 10 ms). A call that did not wait, and beside which others went on being answered that were answered before it, had a
-slot beside theirs. One that waited had none only if another's end ended the wait: on a GPU tens of milliseconds pass
-for other reasons too, such as a slot's cache that is put aside first. Such a wait still proves little, two do.
+slot beside theirs. One that waited had none only if another's end ended the wait: on a GPU, tens of milliseconds seem
+to pass for other reasons too (docs/benchmarks.md). Such a wait still proves little, two do.
 """
 
 from __future__ import annotations

@@ -109,6 +109,17 @@ def work(tmp_path: Path) -> Path:
     return tmp_path
 
 
+async def approved_and_undone(chat: OnTerminal, work: Path) -> None:
+    """The write that is asked about is allowed by key, and taken back."""
+    chat.type("y")
+    await chat.shows("It is written.")
+    await chat.shows("coder>")
+    assert (work / "work" / "a.py").read_text() == "x = 2\n"
+    chat.type("/undo\r")
+    await chat.shows("a.py is as it was before")
+    await chat.shows("coder>")
+
+
 async def test_call_is_approved_by_key_and_undone_and_the_history_is_private(work: Path):
     async with simulator(WRITE, "It is written.") as server, at_terminal(work, server, "--agent", "coder") as chat:
         await chat.shows("coder>")
@@ -116,13 +127,7 @@ async def test_call_is_approved_by_key_and_undone_and_the_history_is_private(wor
         shown = await chat.shows(QUESTION)
         assert "-x = 1" in shown
         assert "+x = 2" in shown
-        chat.type("y")
-        await chat.shows("It is written.")
-        await chat.shows("coder>")
-        assert (work / "work" / "a.py").read_text() == "x = 2\n"
-        chat.type("/undo\r")
-        await chat.shows("a.py is as it was before")
-        await chat.shows("coder>")
+        await approved_and_undone(chat, work)
         chat.type("\x04")
         shown = await chat.shows("Come back: corral chat ")
         assert "session " in shown
@@ -187,13 +192,7 @@ async def test_guest_answers_by_key_undoes_stops_and_goes_on_when_the_holder_is_
             chat.type("Write it\r")
             shown = await chat.shows(QUESTION)
             assert "+x = 2" in shown
-            chat.type("y")
-            await chat.shows("It is written.")
-            await chat.shows("coder>")
-            assert (work / "work" / "a.py").read_text() == "x = 2\n"
-            chat.type("/undo\r")
-            await chat.shows("a.py is as it was before")
-            await chat.shows("coder>")
+            await approved_and_undone(chat, work)
             chat.type("Say much\r")
             await chat.shows("w10 ")
             chat.type("\x03")

@@ -89,7 +89,7 @@ def test_slots_are_known_after_some_calls_and_never_more_than_one_waits_for_find
 
 @pytest.mark.parametrize("slots", [2, 4])
 def test_time_that_a_server_counts_nowhere_is_no_wait_for_a_slot(slots: int):
-    """Seen on a GPU: what a slot had in its cache is put aside first, longer for longer prompts."""
+    """As it seems to be on a GPU, where of two slots one was believed in."""
     server = Server(slots, seconds=0.8, aside=0.06)
     server.serve(100 * slots, at_once=3 * slots + 2)
 

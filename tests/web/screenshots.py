@@ -47,9 +47,17 @@ EARLIER = (("ask", "How are the tests of this project run?"), ("ask", "Which mod
 SPOKEN = {"ask": (READ, ANSWER), "coder": ("", "", EDIT)}
 
 
+async def taken(script: str, told: dict[str, object]) -> int:
+    """Have a browser do what a script says, and say what it said; its exit code."""
+    known = {**told, "modules": str(await driver()), "chromium": browser(), "out": str(OUT)}
+    command = ("node", str(HERE / script))
+    code, said = await spawned(*command, cwd=HERE, seconds=SECONDS, env={"CORRAL_BROWSER": json.dumps(known)})
+    sys.stdout.write(said)
+    return code
+
+
 async def talk() -> int:
     """A conversation in which an edit waits for a yes."""
-    modules = await driver()
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
         root = Path(folder)
         (root / "project").mkdir()
@@ -62,18 +70,11 @@ async def talk() -> int:
                 "earlier": EARLIER,
                 "question": "What does cart.py do, and is there a mistake in it?",
                 "wish": "Mend it, please.",
-                "modules": str(modules),
-                "chromium": browser(),
-                "out": str(OUT),
             }
-            command = ("node", str(HERE / "chat_picture.mjs"))
-            code, said = await spawned(*command, cwd=HERE, seconds=SECONDS, env={"CORRAL_BROWSER": json.dumps(told)})
-    sys.stdout.write(said)
-    return code
+            return await taken("chat_picture.mjs", told)
 
 
 async def main() -> int:
-    modules = await driver()
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
         async with served(Path(folder), TOKENS_PER_SECOND) as site:
             told = {
@@ -81,14 +82,8 @@ async def main() -> int:
                 "signin": await site.one_time_address(),
                 "repository": str(site.repository),
                 "tasks": site.tasks,
-                "modules": str(modules),
-                "chromium": browser(),
-                "out": str(OUT),
             }
-            command = ("node", str(HERE / "screenshots.mjs"))
-            code, said = await spawned(*command, cwd=HERE, seconds=SECONDS, env={"CORRAL_BROWSER": json.dumps(told)})
-    sys.stdout.write(said)
-    return code
+            return await taken("screenshots.mjs", told)
 
 
 if __name__ == "__main__":
