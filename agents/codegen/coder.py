@@ -30,7 +30,8 @@ class CoderQuestion:
         task: The user's words.
         plan: What to do.
         files: The files to change and those they lean on, as they are now (in a repair too: the untouched ones
-            and the originals; what the last attempt made of them is in `repair.previous`).
+            and the originals; what the last attempt made of them is in `repair.previous`); one that is among `tests` only
+            where the plan names it.
         edit_format: How a change of an existing file is written.
         tests: Tests that may be shown; the judge decides which.
         variant: 0 for the first candidate; others get another approach hint and a higher temperature.
@@ -67,7 +68,7 @@ def _read(text: str, question: CoderQuestion) -> CodeAnswer:
     return read_files(
         text,
         default_path=planned[0] if len(planned) == 1 else None,
-        known=(*shown, *planned),
+        known=(*shown, *planned, *(test.path for test in question.tests)),
         functions=question.edit_format == "function",
     )
 

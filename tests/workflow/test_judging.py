@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from infrastructure.events.catalogue import TestsRan as Ran
 from tests.workflow.scenario import RIGHT, STUB, WRONG, Scenario, code, intent, scripted
 
@@ -134,6 +136,18 @@ async def test_given_test_file_keeps_its_place_when_the_repository_is_reached_ov
     _, end = await run(tmp_path, sandbox, {"calc.py": STUB}, tests=(str(tmp_path / "repo" / "tests" / "test_wish.py"),))
     assert end["status"] == "done"
     assert end["reason"].startswith("tests/test_wish.py")
+
+
+async def test_red_test_that_the_research_names_too_is_shown_to_the_coder_once(tmp_path, sandbox):
+    scenario, end = await run(
+        tmp_path, sandbox, {"calc.py": STUB, "test_calc.py": TEST_ADD},
+        researcher=lambda _: json.dumps({"notes": "", "files": ["calc.py", "test_calc.py"]}),
+    )  # fmt: skip
+    assert end["status"] == "done"
+    (asked,) = scenario.source.models["coder"].asked
+    said = "\n".join(message.content for message in asked.messages)
+    assert [said.count(f"File: `{path}`") for path in ("calc.py", "test_calc.py")] == [1, 1]
+    assert said.index("## Tests that must pass") < said.index("File: `test_calc.py`")
 
 
 async def test_given_tests_none_of_which_passes_are_failed_whatever_the_plans_tests_say(tmp_path, sandbox):

@@ -72,7 +72,9 @@ async def write_node(state: WriteReads, step: Step) -> WriteWrites:
 async def _question(state: WriteReads, step: Step) -> CoderQuestion:
     start = state["start"]
     snapshot = await snapshot_of(step.scope)
-    files = await source_files(snapshot, start.files, step.note)
+    tests = await shown_tests(step.scope, snapshot, start.baseline, step.note)
+    read = await source_files(snapshot, start.files, step.note)
+    files = tuple(file for file in read if file not in tests or file.path in start.plan.files)
     around = await interfaces(step.scope, snapshot, [file.path for file in files])
     planned = tuple(file for file in files if file.path in start.plan.files) or files
     return CoderQuestion(
@@ -80,7 +82,7 @@ async def _question(state: WriteReads, step: Step) -> CoderQuestion:
         plan=start.plan,
         files=files,
         edit_format=choose_format(planned, step.scope.measured, malformed=state.get("malformed", ())),
-        tests=await shown_tests(step.scope, snapshot, start.baseline, step.note),
+        tests=tests,
         variant=start.variant,
         repair=await _repair(state, step),
         interfaces=around.text,
