@@ -30,8 +30,8 @@ class CoderQuestion:
         task: The user's words.
         plan: What to do.
         files: The files to change and those they lean on, as they are now (in a repair too: the untouched ones
-            and the originals; what the last attempt made of them is in `repair.previous`); one that is among `tests` only
-            where the plan names it.
+            and the originals; what the last attempt made of them is in `repair.previous`). One of `tests` is not among
+            them, but where the plan names it.
         edit_format: How a change of an existing file is written.
         tests: Tests that may be shown; the judge decides which.
         variant: 0 for the first candidate; others get another approach hint and a higher temperature.
