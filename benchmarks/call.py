@@ -15,7 +15,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
 import orjson
 
@@ -50,6 +51,7 @@ class _Reply:
     """An answer that is here whole."""
 
     status = 200
+    ended = True
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -76,11 +78,18 @@ class _Wire:
         return
 
 
+@asynccontextmanager
+async def a_pool() -> AsyncGenerator[OllamaConnectionPool]:
+    """A pool over one server, that wire."""
+    client.open_wire = lambda *_: _Wire()  # pyright: ignore[reportUnknownLambdaType]
+    async with OllamaConnectionPool([ServerSettings(url="http://127.0.0.1:1", slots=IN_FLIGHT)]) as pool:
+        yield pool
+
+
 async def measure() -> list[float]:
     """Microseconds of CPU a call, for each repeat."""
-    client.open_wire = lambda *_: _Wire()
     figures: list[float] = []
-    async with OllamaConnectionPool([ServerSettings(url="http://127.0.0.1:1", slots=IN_FLIGHT)]) as pool:
+    async with a_pool() as pool:
 
         async def several(count: int) -> None:
             for _ in range(count):

@@ -149,7 +149,10 @@ class GenerateAsk:
     def size(self) -> int:
         """Prompt, system text and suffix."""
         request = self.request
-        return weight(request.prompt) + weight(request.system or "") + weight(request.suffix or "")
+        size = weight(request.prompt)
+        if request.system:
+            size += weight(request.system)
+        return size + weight(request.suffix) if request.suffix else size
 
     @property
     def text(self) -> str:

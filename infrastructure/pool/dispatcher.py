@@ -100,7 +100,7 @@ class Dispatcher:
         embeds: bool = False,
         excluded: frozenset[str] = frozenset(),
     ) -> Ticket:
-        """Queue a new call; see `Scheduler.enqueue`.
+        """Queue a new call, or give it a slot at once; see `Scheduler.enqueue`.
 
         Raises:
             PoolClosed, PoolDraining, PoolSaturated: it is not taken.
@@ -120,6 +120,7 @@ class Dispatcher:
             read=read,
             embeds=embeds,
             excluded=excluded,
+            at_once=True,
         )
         if displaced is not None:
             self._turns.refuse(displaced, self.scheduler.saturated())
@@ -156,7 +157,9 @@ class Dispatcher:
         return self._runs.values()
 
     def position(self, ticket: Ticket) -> int | None:
-        """How many calls go before a waiting one."""
+        """How many calls go before a waiting one; 0 for one that need not wait."""
+        if ticket.slot is not None:
+            return 0
         return next((at for at, each in enumerate(self.scheduler.queue.in_order()) if each is ticket), None)
 
     def register(self, run: Running) -> None:
@@ -184,7 +187,8 @@ class Dispatcher:
         """
         try:
             self.fleet.refresh()
-            self.pump()
+            if ticket.slot is None:
+                self.pump()
             return await self._turns.wait(ticket)
         except asyncio.CancelledError:
             self.abandon(ticket)
@@ -259,21 +263,25 @@ class Dispatcher:
     def pump(self) -> None:
         """Decide all that can be decided now. Called after every change."""
         self._freed.set()
-        now = self.clock()
+        now, waiting, looks = self.clock(), self.scheduler.queue.calls, self.scheduler.residency.looks
+        if waiting:
+            self._expire(now)
+        self._place(now)
+        if waiting:
+            for ticket, error in self.fleet.lost():
+                self._turns.refuse(ticket, error)
+        while looks:
+            self.inventory.look_soon(looks.pop())
+        if waiting:
+            self._announce_positions()
+            self._set_alarm(now)
+        self.changes.ring()
+
+    def _expire(self, now: float) -> None:
         for ticket in self.scheduler.expire(now):
             waited = now - ticket.enqueued_at
             late = ticket.call.deadline is not None and waited >= ticket.call.deadline
             self._turns.refuse(ticket, DeadlinePassed(waited) if late else QueueTimeout(waited))
-        self._place(now)
-        if len(self.scheduler.queue):
-            for ticket, error in self.fleet.lost():
-                self._turns.refuse(ticket, error)
-        while self.scheduler.residency.looks:
-            self.inventory.look_soon(self.scheduler.residency.looks.pop())
-        if len(self.scheduler.queue):
-            self._announce_positions()
-            self._set_alarm(now)
-        self.changes.ring()
 
     def free(self, slot: Slot) -> None:
         """The slot's connection is closed; who is next?"""

@@ -14,7 +14,7 @@ from infrastructure.transport.window import MESSAGE_TOKENS
 if TYPE_CHECKING:
     from infrastructure.pool.lanes import Lane
 
-_BYTES_TO_JUDGE = 512
+BYTES_TO_JUDGE = 512
 """In shorter prompts what the template adds outweighs the text."""
 _LEAST_RATIO = 1 / 12
 """Tokens a byte that every text has at least; nothing but rows of blanks or dashes has fewer."""
@@ -43,7 +43,7 @@ class Doubts:
             turns: its messages.
             counted: tokens, by the server.
         """
-        if size < _BYTES_TO_JUDGE:
+        if size < BYTES_TO_JUDGE:
             return False
         shared = self._shared(server, lane, text)
         self._keep(server, lane, text)

@@ -45,48 +45,84 @@ class LaneFigures(NamedTuple):
     """The slowest prompt of those that came first after a load, when there was no cache."""
 
 
+class _Averages:
+    """Figures that grow: what `LaneFigures` says is made of them when somebody looks, since each call adds to them."""
+
+    __slots__ = (
+        "calls",
+        "decode_seconds",
+        "decode_speed",
+        "failures",
+        "first_byte",
+        "load",
+        "prompt_seconds",
+        "prompt_speed",
+        "uncached_speed",
+        "wait",
+    )
+
+    def __init__(self) -> None:
+        self.calls = self.failures = 0
+        self.wait = self.load = self.first_byte = self.uncached_speed = 0.0
+        self.prompt_seconds = self.prompt_speed = self.decode_seconds = self.decode_speed = 0.0
+
+    def add(self, metrics: Metrics, first_byte: float) -> None:
+        """One call more."""
+        weight = _WEIGHT if self.calls else 1.0
+        load, prompt, decode = metrics.load_ns / 1e9, metrics.prompt_ns / 1e9, metrics.decode_ns / 1e9
+        prompt_speed = metrics.prompt_tokens / prompt if prompt else 0.0
+        decode_speed = metrics.completion_tokens / decode if decode else 0.0
+        self.calls += 1
+        self.wait += weight * (metrics.slot_wait_ns / 1e9 - self.wait)
+        self.prompt_seconds += weight * (prompt - self.prompt_seconds)
+        self.prompt_speed += weight * (prompt_speed - self.prompt_speed)
+        self.decode_seconds += weight * (decode - self.decode_seconds)
+        self.decode_speed += weight * (decode_speed - self.decode_speed)
+        self.first_byte += weight * (first_byte - self.first_byte)
+        if load > _LOAD_SECONDS:
+            self.load = load
+            if metrics.prompt_tokens >= _SHORTEST_PROMPT and prompt_speed:
+                self.uncached_speed = min(self.uncached_speed or prompt_speed, prompt_speed)
+
+    def said(self) -> LaneFigures:
+        """As they are now."""
+        return LaneFigures(
+            self.calls,
+            self.failures,
+            self.wait,
+            self.load,
+            self.prompt_seconds,
+            self.prompt_speed,
+            self.decode_seconds,
+            self.decode_speed,
+            self.first_byte,
+            self.uncached_speed,
+        )
+
+
 class Figures:
     """The figures of all lanes on all servers."""
 
     def __init__(self) -> None:
-        self._lanes: dict[tuple[str, Lane], LaneFigures] = {}
+        self._lanes: dict[tuple[str, Lane], _Averages] = {}
         self._ratios: dict[str, float] = {}
 
     def of(self, server: str, lane: Lane) -> LaneFigures:
         """What was measured there."""
-        return self._lanes.get((server, lane), _NOTHING)
+        known = self._lanes.get((server, lane))
+        return _NOTHING if known is None else known.said()
 
     def by_server(self, server: str) -> Mapping[Lane, LaneFigures]:
         """What was measured on the server, by lane."""
-        return {lane: figures for (name, lane), figures in self._lanes.items() if name == server}
+        return {lane: known.said() for (name, lane), known in self._lanes.items() if name == server}
 
     def served(self, server: str, lane: Lane, metrics: Metrics, first_byte_seconds: float) -> None:
         """A call was answered."""
-        before = self.of(server, lane)
-        load, weight = metrics.load_ns / 1e9, _WEIGHT if before.calls else 1.0
-        prompt_speed = _rate(metrics.prompt_tokens, metrics.prompt_ns)
-        decode_speed = _rate(metrics.completion_tokens, metrics.decode_ns)
-        self._put(
-            server,
-            lane,
-            LaneFigures(
-                before.calls + 1,
-                before.failures,
-                _mixed(before.server_wait_seconds, metrics.slot_wait_ns / 1e9, weight),
-                load if load > _LOAD_SECONDS else before.load_seconds,
-                _mixed(before.prompt_seconds, metrics.prompt_ns / 1e9, weight),
-                _mixed(before.prompt_tokens_per_second, prompt_speed, weight),
-                _mixed(before.decode_seconds, metrics.decode_ns / 1e9, weight),
-                _mixed(before.decode_tokens_per_second, decode_speed, weight),
-                _mixed(before.first_byte_seconds, first_byte_seconds, weight),
-                _slowest(before.uncached_tokens_per_second, prompt_speed if _is_uncached(metrics) else 0.0),
-            ),
-        )
+        self._latest(server, lane).add(metrics, first_byte_seconds)
 
     def failed(self, server: str, lane: Lane) -> None:
         """A call failed there, by the server's or the wire's fault."""
-        before = self.of(server, lane)
-        self._put(server, lane, before._replace(failures=before.failures + 1))
+        self._latest(server, lane).failures += 1
 
     def ratio(self, model: str) -> float:
         """How many tokens a byte of this model's prompts makes: see `estimate`."""
@@ -97,7 +133,7 @@ class Figures:
 
         By the largest ratio seen of this model and a tenth more; before the first answer, by the general one.
         """
-        return math.ceil(size * self.ratio(model)) + MESSAGE_TOKENS * turns
+        return math.ceil(size * self._ratios.get(model, TOKENS_PER_BYTE)) + MESSAGE_TOKENS * turns
 
     def learn(self, model: str, size: int, turns: int, prompt_tokens: int) -> None:
         """The server counted so many tokens for such a prompt."""
@@ -106,27 +142,15 @@ class Figures:
         seen = max(0, prompt_tokens - MESSAGE_TOKENS * turns) / size * _MARGIN
         self._ratios[model] = max(seen, self._ratios.get(model, 0.0))
 
-    def _put(self, server: str, lane: Lane, figures: LaneFigures) -> None:
-        self._lanes.pop((server, lane), None)
-        self._lanes[server, lane] = figures
-        if len(self._lanes) > _LANES_KEPT:
-            del self._lanes[next(iter(self._lanes))]
+    def _latest(self, server: str, lane: Lane) -> _Averages:
+        """Those of a lane there, as the last that are forgotten."""
+        known = self._lanes.pop((server, lane), None)
+        if known is None:
+            known = _Averages()
+            if len(self._lanes) >= _LANES_KEPT:
+                del self._lanes[next(iter(self._lanes))]
+        self._lanes[server, lane] = known
+        return known
 
 
 _NOTHING = LaneFigures()
-
-
-def _mixed(known: float, value: float, weight: float) -> float:
-    return known + weight * (value - known)
-
-
-def _is_uncached(metrics: Metrics) -> bool:
-    return metrics.load_ns / 1e9 > _LOAD_SECONDS and metrics.prompt_tokens >= _SHORTEST_PROMPT
-
-
-def _slowest(known: float, speed: float) -> float:
-    return min(known, speed) if known and speed else known or speed
-
-
-def _rate(count: int, nanoseconds: int) -> float:
-    return count / (nanoseconds / 1e9) if nanoseconds else 0.0

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from infrastructure.pool.agenda import Agenda
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.placement import Placement
+    from infrastructure.pool.queue import CallQueue
     from infrastructure.pool.residency import Residency
     from infrastructure.pool.seating import Seating
     from infrastructure.pool.server_state import ServerState
@@ -24,16 +25,35 @@ class Filling:
     def __init__(
         self,
         servers: dict[str, ServerState],
+        queue: CallQueue,
         residency: Residency,
         agenda: Agenda,
         placement: Placement,
         seating: Seating,
     ) -> None:
         self._servers = servers
+        self._queue = queue
         self._residency = residency
         self._agenda = agenda
         self._placement = placement
         self._seating = seating
+
+    def seat(self, ticket: Ticket, now: float) -> bool:
+        """Give a new call a free slot; whether it got one. Only while no call waits: then `fill` would do the same.
+
+        Nearly all calls of a pool with room go this way, past the queue.
+        """
+        agenda, lane = self._agenda, ticket.lane
+        if agenda.freed or agenda.arrived or agenda.quiet or lane in agenda.full:
+            return False
+        hosts = [server for server in self._residency.hosts(lane) if server.room(lane) and server.open_to(lane)]
+        if ticket.conversation is not None:
+            ticket.owner = ticket.conversation.server
+        server = self._placement.slot_for(ticket, hosts, now)
+        if server is None:
+            return False
+        self._seating.give(ticket, server, now)
+        return True
 
     def fill(self, now: float, placed: list[Ticket]) -> None:
         """Calls for the slots that were freed, and slots for the calls that arrived."""
@@ -43,7 +63,10 @@ class Filling:
                 name, lane = here = next(iter(freed))
                 del freed[here]
                 server = self._servers[name]
-                self._fill_slots(server, lane, now, placed)
+                if self._queue.of(lane):
+                    self._fill_slots(server, lane, now, placed)
+                elif server.room(lane):
+                    self._agenda.full.discard(lane)
                 berth = server.berths.get(lane)
                 if berth is None or not berth.in_flight:
                     self._residency.idle()

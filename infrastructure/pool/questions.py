@@ -93,7 +93,7 @@ class Questions:
         request = GenerateRequest(
             model=model, prompt=prompt, system=system, suffix=suffix, raw=raw, format=format, think=think
         )
-        return self._stream(model, GenerateAsk(request), options, call, watch, whole=whole)
+        return ChunkStream(self._run(model, GenerateAsk(request), options, call, watch, whole=whole))
 
     async def chat(
         self,
@@ -134,7 +134,7 @@ class Questions:
         request = ChatRequest(
             model=model, messages=read_messages(messages), tools=read_tools(tools), format=format, think=think
         )
-        return self._stream(model, ChatAsk(request), options, call, watch, whole=whole)
+        return ChunkStream(self._run(model, ChatAsk(request), options, call, watch, whole=whole))
 
     async def embed(
         self,
@@ -151,11 +151,11 @@ class Questions:
         texts = (input,) if isinstance(input, str) else tuple(input)
         ask = EmbedAsk(EmbedRequest(model=model, input=texts, dimensions=dimensions, truncate=truncate))
         if watch is not None or call.deadline is not None:
-            await self._stream(model, ask, options, call, watch, whole=True).whole()
+            await self._run(model, ask, options, call, watch, whole=True).whole()
             return ask.vectors
 
         async def vectors() -> list[tuple[float, ...]]:
-            await self._stream(model, ask, options, call, watch, whole=True).whole()
+            await self._run(model, ask, options, call, watch, whole=True).whole()
             return ask.vectors
 
         return list(await self._flights.share(ask.question(options, call.band), vectors))
@@ -163,14 +163,12 @@ class Questions:
     async def _whole(self, model: str, ask: Ask, options: Options, call: Call, watch: Watch | None) -> Reply:
         """The whole answer; an equal one that is under way is waited for, where it would be the same."""
         if watch is not None or call.deadline is not None or not is_deterministic(options):
-            return await self._stream(model, ask, options, call, watch, whole=True).whole()
+            return await self._run(model, ask, options, call, watch, whole=True).whole()
         return await self._flights.share(
-            ask.question(options, call.band), lambda: self._stream(model, ask, options, call, watch, whole=True).whole()
+            ask.question(options, call.band), lambda: self._run(model, ask, options, call, watch, whole=True).whole()
         )
 
-    def _stream(
-        self, model: str, ask: Ask, options: Options, call: Call, watch: Watch | None, *, whole: bool
-    ) -> ChunkStream:
+    def _run(self, model: str, ask: Ask, options: Options, call: Call, watch: Watch | None, *, whole: bool) -> Run:
         self._dispatcher.check_open()
         settings = self._lanes.settings(model)
         if is_cloud(settings.model) and not self._dispatcher.settings.allow_cloud:
@@ -178,4 +176,4 @@ class Questions:
         lane, rest = self._lanes.split(settings, options)
         lane = self._dispatcher.inventory.aliases.lane(lane)
         errand = Errand(ask=ask, settings=settings, lane=lane, options=rest, call=call, watch=watch, whole=whole)
-        return ChunkStream(Run(errand, self._dispatcher))
+        return Run(errand, self._dispatcher)

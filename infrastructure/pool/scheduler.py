@@ -65,7 +65,7 @@ class Scheduler:
         self._agenda = Agenda(self.queue, self.residency, quiet)
         self.roster = Roster(self.servers, self._order, self.queue, self.residency, self._agenda)
         self._seating = Seating(self.servers, self.queue, self.residency, self._agenda)
-        self._filling = Filling(self.servers, self.residency, self._agenda, self._placement, self._seating)
+        self._filling = Filling(self.servers, self.queue, self.residency, self._agenda, self._placement, self._seating)
         self.attendance = self.roster.attendance
 
     # ----------------------------------------------------------------------------------- coming, waiting
@@ -84,6 +84,7 @@ class Scheduler:
         read: bool = False,
         embeds: bool = False,
         excluded: frozenset[str] = frozenset(),
+        at_once: bool = False,
     ) -> tuple[Ticket, Ticket | None]:
         """A new call; with it the call that had to give up its place for it, now failed.
 
@@ -96,6 +97,7 @@ class Scheduler:
             read: whether somebody reads the answer as it comes.
             embeds: whether it wants vectors.
             excluded: servers to which it must not go.
+            at_once: give it a slot now, if that is what `place` would do first.
 
         Raises:
             PoolSaturated: the queue is full, and of calls that are no less urgent.
@@ -116,7 +118,8 @@ class Scheduler:
             embeds=embeds,
             excluded=excluded,
         )
-        self._seating.wait(ticket)
+        if not (at_once and not queue.calls and self.roster.tries_at > now and self._filling.seat(ticket, now)):
+            self._seating.wait(ticket)
         return ticket, displaced
 
     def withdraw(self, ticket: Ticket, state: CallState) -> None:
@@ -179,7 +182,7 @@ class Scheduler:
 
         The calls that lost theirs, and the slots, which are cancelling until `free` is called.
         """
-        if not self._seating.guesses:
+        if not self._seating.guesses or not self.queue.calls:
             return []
         victims = self._placement.choose_victims(self._order, now)
         return [(ticket, self.stop(ticket, CallState.PREEMPTED)) for ticket in victims]

@@ -61,8 +61,8 @@ class Seating:
             self._called_off(ticket.lane)
 
     def give(self, ticket: Ticket, server: ServerState, now: float) -> None:
-        """A waiting call gets a slot on this server; its conversation is evaluated there from now on."""
-        if self._queue.remove(ticket):
+        """A call, waiting or new, gets a slot on this server; its conversation is evaluated there from now on."""
+        if ticket.line is not None and self._queue.remove(ticket):
             self._called_off(ticket.lane)
         ticket.attempts += 1
         waited = now - ticket.queued_since

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.calls import Reply
-from infrastructure.pool.errand import estimated_tokens
+from infrastructure.pool.doubts import BYTES_TO_JUDGE
 from infrastructure.transport.gathering import Gathered
 from infrastructure.transport.window import check_window
 
@@ -55,7 +55,7 @@ def answered(sent: Sent, errand: Errand, ticket: Ticket, pool: Dispatcher, final
     server, lane, metrics = sent.server, errand.lane, final.metrics
     window = pool.inventory.window(server, lane)
     if errand.size:
-        _check_window(sent, errand, pool, metrics, window)
+        _check_window(sent, errand, ticket, pool, metrics, window)
     now = pool.clock()
     first_byte = (sent.first_byte_at or now) - sent.at
     cached = pool.scheduler.estimates.cached(server, lane, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
@@ -63,11 +63,11 @@ def answered(sent: Sent, errand: Errand, ticket: Ticket, pool: Dispatcher, final
     pool.budget.answered()
     pool.hedges.answered()
     pool.scheduler.served(ticket, metrics, now - sent.at, now)
-    said = sent.gathered.partial
+    said = sent.gathered
     return Reply(
         text=said.text,
         thinking=said.thinking,
-        tool_calls=tuple(sent.gathered.tool_calls),
+        tool_calls=tuple(said.tool_calls),
         finish=final.finish,
         metrics=metrics,
         model=errand.settings.model,
@@ -79,7 +79,7 @@ def answered(sent: Sent, errand: Errand, ticket: Ticket, pool: Dispatcher, final
         cached_tokens=cached,
         window=window,
         num_predict=_whole(sent.options.get("num_predict")),
-        doubted=_is_doubtful(server, errand, pool, metrics),
+        doubted=errand.size >= BYTES_TO_JUDGE and _is_doubtful(server, errand, pool, metrics),
     )
 
 
@@ -91,11 +91,12 @@ def refused(sent: Sent, errand: Errand, pool: Dispatcher, refusal: ContextExceed
         pool.inventory.see_window(sent.server, errand.lane, refusal.window)
 
 
-def _check_window(sent: Sent, errand: Errand, pool: Dispatcher, metrics: Metrics, window: int | None) -> None:
-    thought = estimated_tokens(errand, pool)
+def _check_window(
+    sent: Sent, errand: Errand, ticket: Ticket, pool: Dispatcher, metrics: Metrics, window: int | None
+) -> None:
     pool.figures.learn(errand.lane.model, errand.size, errand.turns, metrics.prompt_tokens)
     predicted = _whole(sent.options.get("num_predict"))
-    check_window(metrics, window, estimated_tokens=thought, num_predict=predicted, server=sent.label)
+    check_window(metrics, window, estimated_tokens=ticket.prompt_tokens, num_predict=predicted, server=sent.label)
 
 
 def _is_doubtful(server: str, errand: Errand, pool: Dispatcher, metrics: Metrics) -> bool:

@@ -148,6 +148,8 @@ class Exchange:
 
     async def drain(self) -> None:
         """Read past the end of a finished answer, so that its connection can serve the next call."""
+        if self._reply is None or self._reply.ended:
+            return
         self._ends_at = self._loop.time() + DRAIN_SECONDS
         try:
             while await self.piece() is not None:

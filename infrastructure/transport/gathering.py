@@ -56,9 +56,19 @@ class Gathered:
             self.characters += sum(map(_weight, chunk.tool_calls))
 
     @property
+    def text(self) -> str:
+        """The answer itself."""
+        return self._text.getvalue()
+
+    @property
+    def thinking(self) -> str:
+        """What was thought before it."""
+        return self._thinking.getvalue()
+
+    @property
     def partial(self) -> Partial:
         """Text and thinking."""
-        return Partial(self._text.getvalue(), self._thinking.getvalue())
+        return Partial(self.text, self.thinking)
 
 
 def _weight(call: ToolCall) -> int:

@@ -40,6 +40,7 @@ STREAMS = 100
 """The most streams at once, whatever the server would allow."""
 _LAST_STREAM = 1 << 29
 _READ = 1 << 16
+_OF_A_STREAM = (ResponseReceived, StreamEnded, StreamReset)
 _PING = b"corral\x00\x00"
 # What is sent has been looked at before a connection was taken (`http2_connections.head`).
 _CONFIG = H2Configuration(
@@ -150,8 +151,7 @@ class Http2Connection(asyncio.Protocol):
             self._flush()
         stream.fail(httpx.ReadError("the answer was closed"))
         if not self._streams:
-            self._liveness.rest()
-            self._alarm.stop()
+            self._liveness.rest()  # its timer and the alarm's stay: the next stream finds them
             self.idle_since = self._loop.time()
             if self._gone:
                 self.close()
@@ -207,7 +207,7 @@ class Http2Connection(asyncio.Protocol):
         """Let every stream know."""
         if exc is not None:
             self._read_rest()
-        self._liveness.rest()
+        self._liveness.stop()
         self._alarm.stop()
         self._retire()
         self._fail_all(httpx.ReadError(str(exc) if exc else "the server closed the connection"))
@@ -250,7 +250,7 @@ class Http2Connection(asyncio.Protocol):
             self._wake_all()
         elif isinstance(event, WindowUpdated):
             self._wake_all()
-        elif isinstance(event, ResponseReceived | StreamEnded | StreamReset):
+        elif isinstance(event, _OF_A_STREAM):
             self._on_stream_event(event)
 
     def _on_data(self, event: DataReceived) -> None:

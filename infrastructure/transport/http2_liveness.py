@@ -35,7 +35,7 @@ class Timers(Protocol):
 class Liveness:
     """Watches one connection. It is told of bytes and of streams, and tells when to ask and when to give up."""
 
-    __slots__ = ("_ask", "_asked", "_give_up", "_heard", "_loop", "_timer")
+    __slots__ = ("_ask", "_asked", "_give_up", "_heard", "_loop", "_timer", "_watching")
 
     def __init__(self, loop: Timers, ask: Callable[[], None], give_up: Callable[[], None]) -> None:
         """A watch that is not running: `ask` sends a PING, `give_up` ends the connection."""
@@ -43,7 +43,7 @@ class Liveness:
         self._ask = ask
         self._give_up = give_up
         self._heard = 0.0
-        self._asked = False
+        self._asked = self._watching = False
         self._timer: asyncio.TimerHandle | None = None
 
     def heard(self) -> None:
@@ -53,13 +53,22 @@ class Liveness:
 
     def watch(self) -> None:
         """A stream is open: watch, if that is not done already."""
+        if self._watching:
+            return
+        self._watching, self._asked, self._heard = True, False, self._loop.time()
         if self._timer is None:
-            self._heard = self._loop.time()
-            self._asked = False
             self._timer = self._loop.call_at(self._heard + QUIET_SECONDS, self._look)
 
     def rest(self) -> None:
-        """No stream is open: a peer from which nothing is wanted may be silent."""
+        """No stream is open: a peer from which nothing is wanted may be silent.
+
+        The timer looks once more, and is not set again then: a new one for each of many calls would cost more.
+        """
+        self._watching = False
+
+    def stop(self) -> None:
+        """The connection is over."""
+        self._watching = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -68,6 +77,8 @@ class Liveness:
         now = self._loop.time()
         silent_until = self._heard + QUIET_SECONDS + (ANSWER_SECONDS if self._asked else 0.0)
         self._timer = None
+        if not self._watching:
+            return
         if now < silent_until:
             self._timer = self._loop.call_at(silent_until, self._look)
         elif self._asked:

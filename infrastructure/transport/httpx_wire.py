@@ -95,6 +95,11 @@ class HttpxReply:
         """Its status."""
         return self._response.status_code
 
+    @property
+    def ended(self) -> bool:
+        """See `wire.Reply.ended`."""
+        return self._response.is_closed
+
     def header(self, name: bytes) -> str:
         """See `wire.Reply.header`."""
         return self._response.headers.get(name.decode("ascii"), "")

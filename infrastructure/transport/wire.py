@@ -45,6 +45,11 @@ class Reply(Protocol):
         """Its status."""
         ...
 
+    @property
+    def ended(self) -> bool:
+        """Whether its last byte has arrived, read or not: its connection may serve the next request."""
+        ...
+
     def header(self, name: bytes) -> str:
         """The first header of this name (in lower case); empty where there is none."""
         ...
