@@ -6,7 +6,7 @@ Owns the way from a request to the open application, and the two readings of a r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Body, Depends, Header, Path
 from pydantic import JsonValue
@@ -26,6 +26,8 @@ from infrastructure.sessions.records import SessionRecord
 from infrastructure.storage.runs import RequestKey, RunRecord, RunState
 from infrastructure.tasks import TaskSpec, request_of
 
+MOST_KEY = 200
+"""Characters of the name that a client may give its request."""
 RUN_EXAMPLE = "0199c0de-7c1a-7b3e-9f10-3a5d8e2b4c61"
 SESSION_EXAMPLE = "0199c0de-8f00-7a10-8c21-5b6f9e1d2a34"
 APPROVAL_EXAMPLE = "0199c0df-1b2c-7d3e-9a40-6c7e8f901234"
@@ -163,12 +165,14 @@ async def guest_task(
 GuestTask = Annotated[TaskSpec, Depends(guest_task)]
 
 
+def key_header(told: str) -> Any:
+    """The header `Idempotency-Key`, of which this is told; one that is there is not empty."""
+    return Header(min_length=1, max_length=MOST_KEY, description=told)
+
+
 async def request_key(
     task: GuestTask,
-    idempotency_key: Annotated[
-        str | None,
-        Header(min_length=1, max_length=200, description="The same key and task give the same run, at any time."),
-    ] = None,
+    idempotency_key: Annotated[str | None, key_header("The same key and task give the same run, at any time.")] = None,
 ) -> RequestKey | None:
     """The name the caller gave its request, if it gave one."""
     return None if idempotency_key is None else request_of(idempotency_key, task)

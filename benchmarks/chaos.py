@@ -66,7 +66,8 @@ class Asked:
         if update.state is CallState.CONNECTING and update.server is not None:
             self.servers.add(update.server)
         self.asked = True
-        self.first_byte = update.state is CallState.STREAMING or (self.first_byte and update.state.final)
+        ends = update.state.final or update.state is CallState.PREEMPTED
+        self.first_byte = update.state is CallState.STREAMING or (self.first_byte and ends)
         self._state = update.state
 
 

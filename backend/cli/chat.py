@@ -53,11 +53,12 @@ class Asked:
     output: Output
     quiet: bool
     again: str
+    undoing: str = ""
 
     def after(self, chat: Chat) -> "Asked":
         """What is asked for where a chat goes on at another holder: its session, or the one it had yet to begin."""
         if chat.session:
-            return replace(self, session=chat.session, folder=None, agent=None)
+            return replace(self, session=chat.session, folder=None, agent=None, undoing=chat.undoing)
         folder = Path(chat.workspace) if chat.workspace else self.folder
         return replace(self, session=None, new=True, folder=folder, agent=chat.wanted or None)
 
@@ -171,6 +172,7 @@ async def opened_chat(asked: Asked, host: Host, settings: Settings, terminal: Te
         output=asked.output,
         quiet=asked.quiet,
         unattended=asked.once is None and not terminal.interactive,
+        undoing=asked.undoing,
     )
     if asked.agent is not None:
         await talk.use_agent(asked.agent)
@@ -199,10 +201,11 @@ async def converse(talk: Chat, asked: Asked) -> int:
         known = explain(error)
         terminal.warn(f"{known.message}. {known.hint}")
     ending = await _seen(talk)
+    unanswered = "/undo" if talk.undoing else None
     while ending is None or ending.status != "left":
         _say_ending(ending, terminal)
         ending = None
-        text = await person.message(f"{await _speaker(talk)}> ")
+        text, unanswered = unanswered or await person.message(f"{await _speaker(talk)}> "), None
         if text is None:
             break
         if not text.strip():

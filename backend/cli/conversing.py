@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from agents.conversation.roster import AgentType
 from agents.conversation.router import NoSuchAgent
+from backend.attach.guest import HolderGone
 from backend.cli.errors import Refused
 from backend.cli.render import shortened
 from backend.cli.speaking import Spoken
 from backend.cli.talking import Ending, Turn
 from infrastructure.conversation.saying import Said
+from infrastructure.ids import new_id
 from infrastructure.sessions.errors import BadMessage
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from backend.cli.person import Person
     from backend.cli.tokens import Output
     from infrastructure.sessions.records import SessionRecord
+    from infrastructure.tools.journal import Undone
 
 _TITLE = 60
 
@@ -40,6 +43,7 @@ class Chat:
         output: Output = "text",
         quiet: bool = False,
         unattended: bool = False,
+        undoing: str = "",
     ) -> None:
         self.host, self.terminal = host, terminal
         self.output: Output = output
@@ -48,6 +52,8 @@ class Chat:
         self._quiet = quiet
         self.session = "" if session is None else str(session.session)
         self.workspace = workspace if session is None else session.workspace
+        self.undoing = undoing
+        """The key of an undo that was asked for and has no answer; empty where there is none."""
         self._wanted = ""
 
     @property
@@ -86,7 +92,7 @@ class Chat:
     def turn_to(self, session: SessionRecord | None) -> None:
         """Go on in another session; in a new one of the same folder where it is None."""
         self.session = "" if session is None else str(session.session)
-        self._wanted = ""
+        self._wanted = self.undoing = ""
         if session is not None:
             self.workspace = session.workspace
 
@@ -112,6 +118,20 @@ class Chat:
             return None
         spoken = Spoken(self.terminal, self.output, quiet=self._quiet)
         return await Turn(self.host, self.session, spoken, self.terminal, self.person).see(said)
+
+    async def undo(self) -> Undone:
+        """Take back the session's last write; where that was asked for and never answered, it is the same undo.
+
+        Raises:
+            ConversationError, HolderRefused: a turn is open.
+            HolderGone: whoever held the engine is gone; what became of it the next one knows.
+        """
+        key, self.undoing = self.undoing or new_id(), ""
+        try:
+            return await self.host.sessions.undo(self.session, key)
+        except HolderGone:
+            self.undoing = key
+            raise
 
     async def check_model(self) -> None:
         """Return when the model of who gets the next message is there; a guest leaves that to the holder.

@@ -66,8 +66,11 @@ class Sessions(Protocol):
         """Give it a title. Raises SessionError or HolderRefused where it cannot be one."""
         ...
 
-    async def undo(self, session: str) -> Undone:
-        """Take back its last write. Raises SessionBusy or HolderRefused while a turn is open."""
+    async def undo(self, session: str, key: str) -> Undone:
+        """Take back its last write; asked again under the same key, no other one.
+
+        Raises SessionBusy or HolderRefused while a turn is open.
+        """
         ...
 
 
@@ -175,8 +178,8 @@ class _OwnSessions:
     async def rename(self, session: str, title: str) -> None:
         await self._sessions.update(session, title=title)
 
-    async def undo(self, session: str) -> Undone:
-        return await self._app.undoing.undo(session)
+    async def undo(self, session: str, key: str) -> Undone:
+        return await self._app.undoing.undo(session, key)
 
 
 class _OwnTurns:

@@ -77,7 +77,7 @@ async def _agents(chat: Chat, rest: str) -> bool:
 async def _undo(chat: Chat, rest: str) -> bool:
     if not chat.session:
         return _nothing_yet(chat)
-    undone = await chat.host.sessions.undo(chat.session)
+    undone = await chat.undo()
     if undone.ok:
         chat.tell(undone.text, "green")
     else:

@@ -89,15 +89,20 @@ class _Sessions:
     async def rename(self, session: str, title: str) -> None:
         await self._of(session, "PATCH", "", {"title": title})
 
-    async def undo(self, session: str) -> Undone:
-        told = await self._of(session, "POST", "/undo")
+    async def undo(self, session: str, key: str) -> Undone:
+        try:
+            told = await self._of(session, "POST", "/undo", key=key)
+        except HolderGone:  # or only its answer was lost
+            told = await self._of(session, "POST", "/undo", key=key)
         return Undone(told["path"], told["ok"], told["text"], told["call"])
 
     async def _of(
-        self, session: str, method: str, path: str = "", body: Mapping[str, object] | None = None
+        self, session: str, method: str, path: str = "", body: Mapping[str, object] | None = None, key: str = ""
     ) -> dict[str, Any]:
         try:
-            return await self._guest.ask(method, f"{_path(session)}{path}", body)
+            return await self._guest.ask(
+                method, f"{_path(session)}{path}", body, {"Idempotency-Key": key} if key else {}
+            )
         except HolderRefused as refused:
             if refused.error_class == UnknownSession.__name__:
                 raise UnknownSession(session) from refused

@@ -11,8 +11,9 @@ from typing import Annotated, Literal, TypeAlias, assert_never
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from backend.bootstrap import Application
+from backend.dependencies import MOST_KEY
 from backend.routers.approval_views import DecisionBody
-from backend.routers.turn_views import MOST_KEY, NewMessage, ToolResultBody
+from backend.routers.turn_views import NewMessage, ToolResultBody
 from infrastructure.sessions.approvals import UnknownApproval
 
 BY_SOCKET = "websocket"

@@ -6,10 +6,18 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response, status
 from fastapi import Path as PathParameter
 
-from backend.dependencies import AgentContextManagerDep, App, ApprovalsDep, ConversationsDep, Session, SessionManagerDep
+from backend.dependencies import (
+    AgentContextManagerDep,
+    App,
+    ApprovalsDep,
+    ConversationsDep,
+    Session,
+    SessionManagerDep,
+    key_header,
+)
 from backend.problems import NoImage, answers
 from backend.routers.session_views import (
     Fork,
@@ -23,7 +31,7 @@ from backend.routers.session_views import (
     history_page,
     session_view,
 )
-from backend.routers.turn_views import MOST_KEY, WaitingView, waiting_view
+from backend.routers.turn_views import WaitingView, waiting_view
 from infrastructure.conversation.images import media_type
 from infrastructure.sessions.errors import UnknownSession
 from infrastructure.sessions.manager import AsyncSessionManager
@@ -49,12 +57,7 @@ async def create_session(
     request: Request,
     response: Response,
     idempotency_key: Annotated[
-        str,
-        Header(
-            min_length=1,
-            max_length=MOST_KEY,
-            description="The same key and body give the same session, until it is deleted.",
-        ),
+        str, key_header("The same key and body give the same session, until it is deleted.")
     ] = "",
 ) -> object:
     """Begin a session. It outlives every process, until it is deleted."""

@@ -7,11 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Response, WebSocket, status
 
 from backend.chunks import ChunkStream
-from backend.dependencies import App, ApprovalsDep, ConversationsDep, Door, Session
+from backend.dependencies import App, ApprovalsDep, ConversationsDep, Door, Session, key_header
 from backend.problems import answers
 from backend.routers.commands import SessionCommands
 from backend.routers.turn_views import (
-    MOST_KEY,
     TURN_EXAMPLE,
     NewMessage,
     ToolResultBody,
@@ -66,12 +65,7 @@ async def send_message(
     body: NewMessage,
     accept: Annotated[str, Header()] = "",
     idempotency_key: Annotated[
-        str,
-        Header(
-            min_length=1,
-            max_length=MOST_KEY,
-            description="The same key and message give the same turn of the session, at any time.",
-        ),
+        str, key_header("The same key and message give the same turn of the session, at any time.")
     ] = "",
     ends_when_waiting: Annotated[bool, Query(description="Of a stream: whether it ends where the turn waits.")] = True,
 ) -> Response:
@@ -170,9 +164,15 @@ async def cancel_turn(conversations: ConversationsDep, record: Session) -> None:
 
 
 @router.post("/{session}/undo", response_model=UndoneView, responses=answers(404, 409, 422, 503))
-async def undo_write(app: App, record: Session) -> object:
+async def undo_write(
+    app: App,
+    record: Session,
+    idempotency_key: Annotated[
+        str, key_header("The same key takes back one write of the session, however often it is sent, at any time.")
+    ] = "",
+) -> object:
     """Take back the session's last write of a file that was not; its agents are told."""
-    return UndoneView.model_validate(await app.undoing.undo(record.session), from_attributes=True)
+    return UndoneView.model_validate(await app.undoing.undo(record.session, idempotency_key), from_attributes=True)
 
 
 @router.websocket("/{session}/ws")

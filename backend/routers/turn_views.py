@@ -20,8 +20,6 @@ _CALL: dict[str, JsonValue] = {
     "tool": "open_tab",
     "arguments": {"path": "cli.py"},
 }
-MOST_KEY = 200
-"""Characters of the name that a client may give its request."""
 TURN_EXAMPLE = "0199c0df-0a1b-7c2d-9e3f-4a5b6c7d8e9f"
 
 

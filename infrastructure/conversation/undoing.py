@@ -17,8 +17,13 @@ class Undoing:
     def __init__(self, conversations: MultiAgentOrchestrator, journal: WriteJournal, sessions: Sessions) -> None:
         self._conversations, self._journal, self._sessions = conversations, journal, sessions
 
-    async def undo(self, session: str) -> Undone:
+    async def undo(self, session: str, key: str = "") -> Undone:
         """Take back the session's last write that was not, and say so in the session; safe to repeat after a crash.
+
+        Args:
+            session: Its id.
+            key: The name that the client gave its request: sent again, it takes back nothing more, and is told what it
+                took back, whatever has begun since. Empty where it gave none.
 
         Raises:
             SessionBusy: A turn is open; what it does next may rest on the write.
@@ -30,7 +35,9 @@ class Undoing:
             await self._sessions.append_message(session, message, key=f"undo/{undone.call}")
             await self._sessions.flush(session)  # the receipt is settled after this, and never told again
 
-        return await self._conversations.between_turns(session, lambda: self._journal.undo(session, tell))
+        if key and (before := await self._journal.undone(session, key)) is not None:
+            return before
+        return await self._conversations.between_turns(session, lambda: self._journal.undo(session, tell, request=key))
 
 
 def told(undone: Undone) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from infrastructure.pool.calls import Reply
     from infrastructure.transport.messages import Chunk
 
-_QUEUED = CallState.QUEUED
+_QUEUED, _DONE, _FAILED, _CANCELLED = CallState.QUEUED, CallState.DONE, CallState.FAILED, CallState.CANCELLED
 _ENDS = (asyncio.CancelledError, GeneratorExit, SlotTaken, OllamaError)
 
 
@@ -38,6 +38,7 @@ class Run(Steps):
             return
         self._begin()
         final: Chunk | None = None
+        ended = _FAILED  # as its caller sees it, which is not known before the last wait is over
         try:
             self._tell(_QUEUED)
             while self.reply is None:
@@ -61,8 +62,12 @@ class Run(Steps):
                     self._ended_early(end)
                 finally:
                     await self._let_go()
+            ended = _DONE
+        except (asyncio.CancelledError, GeneratorExit):
+            ended = _CANCELLED
+            raise
         finally:
-            await self._leave()
+            await self._leave(ended)
         if final is not None:
             yield final
 
@@ -80,6 +85,7 @@ class Run(Steps):
         """Nobody sees a part of the answer, so that until its end the call may begin anew elsewhere."""
         self._begin()
         final: Chunk | None = None
+        ended = _FAILED  # see `chunks`
         try:
             self._tell(_QUEUED)
             while self.reply is None:
@@ -97,7 +103,11 @@ class Run(Steps):
                     self._ended_early(end)
                 finally:
                     await self._let_go()
+            ended = _DONE
+        except (asyncio.CancelledError, GeneratorExit):
+            ended = _CANCELLED
+            raise
         finally:
-            await self._leave()
+            await self._leave(ended)
         assert final is not None, "only a last chunk makes a reply"
         return final

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 # For what is asked at every step: a member that is looked up by its class costs as much as three calls (measured).
 _CONNECTING, _WAITING, _STREAMING = CallState.CONNECTING, CallState.WAITING, CallState.STREAMING
-_FIRST_BYTE, _PREEMPTED, _FAILED = Phase.FIRST_BYTE, CallState.PREEMPTED, CallState.FAILED
+_PREEMPTED, _DONE, _FAILED, _CANCELLED = CallState.PREEMPTED, CallState.DONE, CallState.FAILED, CallState.CANCELLED
+_FIRST_BYTE = Phase.FIRST_BYTE
 
 
 class SlotTaken(Exception):
@@ -50,8 +51,8 @@ class Steps:
         self._stream: Chunks | None = None
         self._reader = Reader()
         self._taken = False
+        self._taken_to: CallState | None = None  # what became of the call by that, until it is told
         self._end_with: OllamaError | None = None
-        self._ended: CallState | None = None
         self._last_error: OllamaError | None = None
         self._lateness: Lateness | None = None
         self._telling = Telling(errand, dispatcher)
@@ -74,6 +75,7 @@ class Steps:
 
     def interrupt(self, slot: Slot, error: OllamaError | None) -> None:
         """The scheduler took the slot: close, free it, then fail with the error, or go on if None."""
+        self._taken_to = self.ticket.state if error is None else None
         if self._lateness is not None and self._lateness.going_over:  # of the two, this is the other server's
             self._end_with = error
             self._lateness.release(slot)
@@ -94,33 +96,28 @@ class Steps:
 
     # ------------------------------------------------------------------------------------ to the server
     def _begin(self) -> None:
-        errand, pool = self.errand, self._pool
-        self.ticket = pool.admit(
-            errand.lane,
-            errand.call,
-            prompt_tokens=estimated_tokens(errand, pool),
-            read=not errand.whole,
-            embeds=errand.ask.embeds,
-        )
+        errand, pool, tokens = self.errand, self._pool, estimated_tokens(self.errand, self._pool)
+        try:
+            self.ticket = pool.admit(
+                errand.lane, errand.call, prompt_tokens=tokens, read=not errand.whole, embeds=errand.ask.embeds
+            )
+        except OllamaError:
+            self._telling.count_refused()
+            raise
         pool.register(self)
 
     async def _take_turn(self) -> None:
         if self.ticket.state is _PREEMPTED:
             if self._pool.closed:
-                self._pool.scheduler.give_up_preempted(self.ticket, CallState.FAILED)
                 raise PoolClosed
             self._pool.return_preempted(self.ticket)
             self._tell()
         try:
             self._slot = await self._pool.turn(self.ticket)
         except OllamaError as error:
-            self._end_as(CallState.FAILED)
             if self._last_error is None:
                 raise
             raise after_failure(self._last_error, error) from self._last_error
-        except asyncio.CancelledError:
-            self._end_as(CallState.CANCELLED)
-            raise
 
     async def _open(self) -> tuple[AsyncIterator[Chunk], Sent]:
         if self._goes_over:
@@ -209,7 +206,6 @@ class Steps:
         self.reply = answered(sent, self.errand, self.ticket, self._pool, final.final)
         self._pool.scheduler.end(self.ticket)  # the server is done with it, whatever becomes of the connection
         self._slot = None
-        self._end_as(CallState.DONE)
         self._pool.pump()
 
     def _ended_early(self, end: BaseException) -> None:
@@ -217,7 +213,7 @@ class Steps:
         if isinstance(end, OllamaError):
             self._failed(end)
         elif isinstance(end, GeneratorExit):
-            self._stop(CallState.CANCELLED)
+            self._stop(_CANCELLED)
             raise end
         elif isinstance(end, asyncio.CancelledError) and self._is_callers():
             raise end
@@ -255,11 +251,11 @@ class Steps:
             return False
         if self._reader.only_by_pool():
             return False
+        self._tell_taken()
         if self._has_moved:
             self._pool.abandon(self.ticket)
-            self._end_as(CallState.CANCELLED)
         else:
-            self._stop(CallState.CANCELLED)
+            self._stop(_CANCELLED)
         return True
 
     @property
@@ -270,37 +266,42 @@ class Steps:
     def _go_on_or_fail(self) -> None:
         """The slot was taken: begin anew if nobody has had a part of the answer, else raise."""
         if self._end_with is not None:
-            self._end_as(CallState.FAILED)
             raise self._end_with
+        self._tell_taken()
         if self.ticket.begun:
-            self._pool.scheduler.give_up_preempted(self.ticket, CallState.FAILED)
-            self._end_as(CallState.FAILED)
             raise Preempted(self.partial)
-        self._tell(CallState.QUEUED if self._has_moved else None)  # it may have another slot by now
         self._sent = None
+
+    def _tell_taken(self) -> None:
+        """The call is queued again, or was pre-empted: it may have another slot, or be over, by now."""
+        state, self._taken_to = self._taken_to, None
+        if state is not None:
+            self._tell(state)
 
     def _stop(self, state: CallState) -> None:
         """End a call in flight; nothing happens to one that is not."""
-        if self.ticket.state is _PREEMPTED and state is CallState.CANCELLED:
-            self._pool.scheduler.give_up_preempted(self.ticket, state)
-        elif self.ticket.state.holds_slot and self.ticket.slot is self._slot:
+        if self.ticket.state.holds_slot and self.ticket.slot is self._slot:
             self._pool.scheduler.stop(self.ticket, state)
-        else:
-            return
-        self._end_as(state)
 
-    async def _leave(self) -> None:
+    async def _leave(self, ended: CallState) -> None:
         try:
             if self._goes_over:  # ended between two steps
                 self._go_over()
-                self._stop(CallState.CANCELLED)
+                self._stop(_CANCELLED)
                 await self._close()
+        except asyncio.CancelledError:
+            ended = _CANCELLED
+            raise
         finally:
             if self._lateness is not None:
                 self._lateness.end()
                 self._lateness = None  # it holds this call: both would stay until a collection of garbage
-            self._telling.count_end(self.ticket, self.reply, self._ended)
+            if self.ticket.state is _PREEMPTED:
+                self._pool.scheduler.give_up_preempted(self.ticket, ended)
             self._pool.forget(self)
+            reply, self.reply = self.reply if ended is _DONE else None, None  # one that comes to nobody is none
+            self._telling.tell_end(self.ticket, reply, ended)
+            self.reply = reply
 
     async def _let_go(self) -> None:
         """An attempt is over, one way or the other."""
@@ -315,17 +316,9 @@ class Steps:
         try:
             if stream is not None:
                 await stream.__aexit__(None, None, None)
-        except asyncio.CancelledError:
-            if self._ended is _FAILED:  # left while that attempt was being closed: it never sees the error
-                self._ended = CallState.CANCELLED
-            raise
         finally:
             if slot is not None:
                 self._pool.free(slot)
-
-    def _end_as(self, state: CallState) -> None:
-        self._ended = state
-        self._tell()
 
     @property
     def _has_first_byte(self) -> bool:

@@ -44,11 +44,25 @@ class Telling:
         if self._errand.watch is not None:
             self._errand.watch(self._update(ticket, None, ticket.state, position))
 
-    def count_end(self, ticket: Ticket, reply: Reply | None, state: CallState | None) -> None:
-        """Count how the call ended: once, as its caller saw it; None: it never began."""
+    def tell_end(self, ticket: Ticket, reply: Reply | None, state: CallState) -> None:
+        """The call is over: told and counted once, as its caller sees it; so nothing may be waited for after this.
+
+        An error of whoever watches is what the caller sees then.
+        """
+        try:
+            self.tell(ticket, reply, state)
+        except Exception:
+            state, reply = CallState.FAILED, None
+            raise
+        finally:
+            self._count_end(ticket, reply, state)
+
+    def count_refused(self) -> None:
+        """The call was not even queued."""
+        self._pool.counts[CallState.FAILED.value] += 1
+
+    def _count_end(self, ticket: Ticket, reply: Reply | None, state: CallState) -> None:
         pool = self._pool
-        if state is None:
-            return
         pool.counts[state.value] += 1
         if pool.observers:
             seconds = pool.clock() - ticket.enqueued_at

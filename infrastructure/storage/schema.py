@@ -181,6 +181,14 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE sessions ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
         "CREATE UNIQUE INDEX sessions_requests ON sessions (request_key) WHERE request_key <> ''",
     ),
+    (
+        # And one that takes a write back: which write it was is known before the file changes.
+        """
+        CREATE TABLE undos (
+            session TEXT NOT NULL, request_key TEXT NOT NULL, call TEXT NOT NULL, PRIMARY KEY (session, request_key)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 

@@ -1,6 +1,7 @@
-"""The table `writes`: which files the tools of sessions have written, so that it can be taken back.
+"""The tables `writes` and `undos`: which files the tools of sessions have written, which requests took one back.
 
-Owns the receipts. One stands there before its file changes; the old content lies among the blobs under `before`.
+Owns the receipts. One stands there before its file changes; the old content lies among the blobs under `before`. A
+request that bears a name is noted with its write, so that sending it again takes back no other.
 """
 
 from __future__ import annotations
@@ -60,6 +61,16 @@ class WriteReader:
 
         return await self._readable.read(work)
 
+    async def named(self, session: str, request: str) -> str | None:
+        """The call whose write this request was to take back; empty where there was none, None where it is new."""
+        sql = "SELECT call FROM undos WHERE session = ? AND request_key = ?"
+
+        def work(connection: sqlite3.Connection) -> str | None:
+            row: tuple[str] | None = connection.execute(sql, (session, request)).fetchone()
+            return None if row is None else row[0]
+
+        return await self._readable.read(work)
+
     async def of_session(self, session: str) -> tuple[WriteReceipt, ...]:
         """All that a session wrote, in order, what was taken back included."""
         sql = f"SELECT {_COLUMNS} FROM writes WHERE session = ? ORDER BY number"
@@ -98,6 +109,14 @@ class WriteStore(WriteReader):
 
         return await self._database.write(work)
 
+    async def name(self, session: str, request: str, call: str) -> None:
+        """Note that this request is to take this call's write back, or has found none."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO undos VALUES (?, ?, ?)", (session, request, call))
+
+        await self._database.write(work)
+
     async def settle(self, session: str, call: str, state: WriteState) -> None:
         """Note how it ended."""
 
@@ -111,6 +130,7 @@ class WriteStore(WriteReader):
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM writes WHERE session = ?", (session,))
+            connection.execute("DELETE FROM undos WHERE session = ?", (session,))
 
         await self._database.write(work)
 

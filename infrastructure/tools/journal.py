@@ -32,6 +32,8 @@ class Undone:
     call: str = ""
 
 
+_NOTHING = Undone("", False, "there is nothing left to take back")
+
 Tell = Callable[[Undone], Awaitable[None]]
 """Told that a write was taken back, before that is settled; told again where the process died in between."""
 
@@ -88,26 +90,37 @@ class WriteJournal:
         await self._writes.settle(place.session, place.call, "done")
         return ""
 
-    async def undo(self, session: str, tell: Tell = _nobody) -> Undone:
+    async def undo(self, session: str, tell: Tell = _nobody, *, request: str = "") -> Undone:
         """Take back the session's last write that was not, unless the file was changed since. Safe to repeat.
 
-        `tell` hears of what was taken back, once the file is as it was.
+        `tell` hears of what was taken back, once the file is as it was. A `request` that bears this name takes back one
+        write, however often it comes; an empty one is another each time, but for what the process died in.
 
         Raises:
             StorageError: The receipts or the old content cannot be read.
         """
-        for receipt in reversed(await self._writes.of_session(session)):
-            if receipt.state == "undone":
-                continue
-            now = await self._now(receipt)
-            if now == receipt.before and receipt.before != receipt.after:
-                # Never written, or taken back when the process died: only the latter is what was asked for.
-                if receipt.state == "intended":
-                    await self._writes.settle(session, receipt.call, "undone")
-                    continue
-                return await self._settled(receipt, f"{receipt.path} is as it was before", tell)
-            return await self._take_back(receipt, now, tell)
-        return Undone("", False, "there is nothing left to take back")
+        if request and (known := await self._writes.named(session, request)) is not None:
+            receipt = await self._writes.find(session, known)
+        else:
+            receipt = await self._last(session)
+            if request:  # which one it is stands there before the file changes
+                await self._writes.name(session, request, "" if receipt is None else receipt.call)
+        if receipt is None:
+            return _NOTHING
+        if receipt.state == "undone":
+            return _undone(receipt)
+        now = await self._now(receipt)
+        if now == receipt.before and receipt.before != receipt.after:  # taken back when the process died
+            return await self._settled(receipt, tell)
+        return await self._take_back(receipt, now, tell)
+
+    async def undone(self, session: str, request: str) -> Undone | None:
+        """What came of the request of this name; None where it is new, or its write still stands."""
+        known = await self._writes.named(session, request)
+        if not known:
+            return None if known is None else _NOTHING
+        receipt = await self._writes.find(session, known)
+        return _undone(receipt) if receipt is not None and receipt.state == "undone" else None
 
     async def forget(self, session: str) -> None:
         """Forget a session's writes, when the session is deleted."""
@@ -123,8 +136,19 @@ class WriteJournal:
         except (WorkspaceError, FileNotFoundError):
             return None
 
-    async def _settled(self, receipt: WriteReceipt, text: str, tell: Tell) -> Undone:
-        undone = Undone(receipt.path, True, text, receipt.call)
+    async def _last(self, session: str) -> WriteReceipt | None:
+        """The last write that was made and not taken back. One that never was is settled as if it were."""
+        for receipt in reversed(await self._writes.of_session(session)):
+            if receipt.state == "undone":
+                continue
+            never = receipt.state == "intended" and receipt.before != receipt.after
+            if not never or await self._now(receipt) != receipt.before:
+                return receipt
+            await self._writes.settle(session, receipt.call, "undone")
+        return None
+
+    async def _settled(self, receipt: WriteReceipt, tell: Tell) -> Undone:
+        undone = _undone(receipt)
         await tell(undone)
         await self._writes.settle(receipt.session, receipt.call, "undone")
         return undone
@@ -140,8 +164,12 @@ class WriteJournal:
             return Undone(path, False, f"{path} was changed since it was written: nothing was taken back")
         except WorkspaceError as error:
             return Undone(path, False, f"{path} could not be taken back: {error}")
-        what = "is as it was before" if receipt.before else "is removed: it was not there before"
-        return await self._settled(receipt, f"{path} {what}", tell)
+        return await self._settled(receipt, tell)
+
+
+def _undone(receipt: WriteReceipt) -> Undone:
+    what = "is as it was before" if receipt.before else "is removed: it was not there before"
+    return Undone(receipt.path, True, f"{receipt.path} {what}", receipt.call)
 
 
 def _sha_or_none(content: bytes | None) -> str:

@@ -5,29 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
 from agents.conversation.router import NoSuchAgent
-from backend.attach.guest import Guest
+from backend.attach.guest import Guest, HolderGone, HolderRefused
 from backend.bootstrap import Application, open_application
-from backend.cli.chat import Asked, converse
+from backend.cli.chat import Asked, converse, opened_chat
 from backend.cli.conversing import Chat
-from backend.cli.hosting import Host, host_of
+from backend.cli.hosting import Host, Sessions, host_of
 from backend.cli.person import GivenUp
 from backend.cli.slashes import greet, obey
 from backend.cli.visiting import host_at
 from backend.server import open_door
 from infrastructure.config.settings import Paths, ServerSettings, Settings
+from infrastructure.conversation.errors import SessionBusy
 from infrastructure.sessions.approvals import Approve
+from infrastructure.tools.journal import Undone
+from tests.attach.doors import Asked as Asking
+from tests.attach.doors import answer, door
 from tests.cli.chatting import Answering, Screen, Scripted
 from tests.conversation.stack import called, simulator
 
 Placing: TypeAlias = "Callable[..., AbstractAsyncContextManager[Place]]"
 WRITE = called("write_file", '{"path": "a.py", "content": "x = 2"}')
 TESTS = called("run_command", '{"command": "pytest -q"}')
+ASKED = Asked(session=None, agent=None, folder=None, new=False, once=None, output="text", quiet=False, again="")
 
 
 @pytest.fixture(params=[False, True], ids=["here", "guest"])
@@ -91,6 +97,66 @@ async def test_write_is_shown_as_a_diff_done_after_a_yes_and_undone(place: Placi
         assert "you: (I took back your last write: a.py is as it was before" in here.screen.out
         assert await obey(chat, "/undo")
         assert "there is nothing left to take back" in here.screen.err
+
+
+class CutOff:
+    """The sessions of a holder that is gone with the answer to each undo."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sessions, name)
+
+    async def undo(self, session: str, key: str) -> Undone:
+        await self._sessions.undo(session, key)
+        raise HolderGone("it is gone")
+
+
+async def test_undo_that_was_never_answered_is_the_same_one_at_the_next_holder(place: Placing):
+    async with place(WRITE, "Written.", WRITE.replace("x = 2", "x = 3"), "Again.") as here:
+        chat = here.chat("y", "y")
+        await chat.use_agent("coder")
+        await chat.say("Write it")
+        await chat.say("Write it anew")
+        assert here.file == "x = 3\n"
+        undo, chat.host = here.host.sessions.undo, replace(here.host, sessions=CutOff(here.host.sessions))
+        with pytest.raises(HolderGone):
+            await obey(chat, "/undo")
+        assert here.file == "x = 2\n", "it was done, and its answer was lost"
+        again = ASKED.after(chat)
+        assert again.undoing
+        next_chat = await opened_chat(again, here.host, here.app.settings, here.screen.terminal)
+        next_chat.person = Scripted([None])
+        await converse(next_chat, again)
+        assert "a.py is as it was before" in here.screen.out
+        assert (here.file, next_chat.undoing) == ("x = 2\n", "")
+        assert (await undo(chat.session, "another")).ok
+        assert here.file == "x = 1\n"
+
+
+async def test_guest_sends_an_undo_again_under_its_key_when_the_answer_is_cut_off():
+    told = {"path": "a.py", "ok": True, "text": "a.py is as it was before", "call": "c1"}
+    answers = [b"", answer(200, told)]
+
+    async def say(asked: Asking) -> bytes:
+        return answers.pop(0)
+
+    async with door(say) as holder:
+        undone = await host_at(Guest(holder.address, "secret")).sessions.undo("s1", "k1")
+    assert undone == Undone("a.py", True, "a.py is as it was before", "c1")
+    assert [(asked.method, asked.path) for asked in holder.asked] == [("POST", "/api/v1/sessions/s1/undo")] * 2
+    assert [asked.headers["idempotency-key"] for asked in holder.asked] == ["k1", "k1"]
+
+
+async def test_undo_that_was_refused_is_over(place: Placing):
+    async with place(WRITE) as here:
+        chat = here.chat(None)
+        await chat.use_agent("coder")
+        assert (await chat.say("Write it")).status == "left"
+        with pytest.raises((SessionBusy, HolderRefused)):
+            await obey(chat, "/undo")
+        assert not chat.undoing
 
 
 async def test_no_with_a_reason_reaches_the_model_and_changes_nothing(place: Placing):
@@ -225,8 +291,7 @@ async def test_session_that_is_deleted_elsewhere_ends_no_chat(place: Placing):
             return "/todos"
 
         chat = here.chat("Hi", deleted, "Hi again", None)
-        asked = Asked(session=None, agent=None, folder=None, new=False, once=None, output="text", quiet=False, again="")
-        assert await converse(chat, asked) == 0
+        assert await converse(chat, ASKED) == 0
         assert here.screen.out.endswith("Hello.\nHello.\n")
         assert here.person is not None
         assert here.person.asked == ["orchestrator> "] * 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,6 @@ from infrastructure.config.settings import PoolSettings
 from infrastructure.connection_pool import Call, CallState, CallUpdate, OllamaConnectionPool, Reply
 from infrastructure.pool.errors import PoolClosed, PoolDraining, PoolSaturated, Preempted
 from infrastructure.simulator import FaultKind, ModelSpec, Outcome, Simulator, Truth
-from infrastructure.transport.answer import Streamed
 from tests.pool.servers import MODELS, ask, faulty, paced, pool_over, simulator
 
 SLOW_PROMPT = ModelSpec(name="reader", text="read", prefill_tokens_per_second=20)
@@ -437,36 +435,3 @@ async def waiting_at_one(
         task.cancel()
     await asyncio.wait(reached)
     return call, first, told
-
-
-class CancelsAt:
-    """Cancels its task when the call has reached a state."""
-
-    def __init__(self, state: CallState) -> None:
-        self.state = state
-        self.task: asyncio.Task[Reply] | None = None
-
-    def __call__(self, update: CallUpdate) -> None:
-        if update.state is self.state and self.task is not None:
-            self.task.cancel()
-
-
-async def test_a_call_left_while_its_failure_is_being_closed_counts_as_cancelled(monkeypatch: pytest.MonkeyPatch):
-    close = Streamed.__aexit__
-
-    async def close_later(
-        answer: Streamed, *error: Any
-    ) -> None:  # as over a connection whose end waits for the other side
-        try:
-            await asyncio.sleep(0)
-        finally:
-            await close(answer, *error)
-
-    monkeypatch.setattr(Streamed, "__aexit__", close_later)
-    async with pool_over(simulator([faulty(FaultKind.HALF_LINE, after_chunks=2)])) as pool:
-        watch = CancelsAt(CallState.FAILED)
-        watch.task = asyncio.create_task(pool.chat(model="words", messages=ask("hi"), watch=watch))
-        with pytest.raises(asyncio.CancelledError):
-            await watch.task
-        calls = pool.snapshot().calls
-        assert (calls.cancelled, calls.failed) == (1, 0)

@@ -125,6 +125,22 @@ async def test_the_last_write_is_taken_back_and_then_the_one_before(bench: Bench
     assert not (await bench.journal.undo("another")).ok
 
 
+async def test_a_named_undo_keeps_to_its_write_also_where_that_was_changed_since(bench: Bench):
+    for name in ("a.py", "b.py"):
+        await bench.run("write_file", path=name, content="x = 1\n")
+    bench.file("b.py", "mine = 1\n")
+    for _ in range(2):
+        assert "changed since" in (await bench.journal.undo("s1", request="k1")).text
+    assert await bench.journal.undone("s1", "k1") is None
+    assert bench.text("a.py") == "x = 1\n"
+    bench.file("b.py", "x = 1\n")
+    undone = await bench.journal.undo("s1", request="k1")
+    assert (undone.ok, undone.text) == (True, "b.py is removed: it was not there before")
+    assert await bench.journal.undo("s1", request="k1") == await bench.journal.undone("s1", "k1") == undone
+    await bench.journal.forget("s1")
+    assert await bench.journal.undone("s1", "k1") is None
+
+
 async def test_a_file_that_a_person_changed_since_is_left_alone(bench: Bench):
     bench.file("a.py", CODE)
     await bench.run("write_file", path="a.py", content="x = 1\n")
