@@ -44,9 +44,6 @@ def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, nobodys_homes: Iterato
     home = next(nobodys_homes)
     for name in (
         "OLLAMA_HOST",
-        "CORRAL_CONFIG",
-        "CORRAL_MODEL",
-        "CORRAL_SERVERS",
         "VIRTUAL_ENV",
         "LANGSMITH_TRACING",
         "USE_EVENT_DRIVEN_PERSISTENCE",

@@ -236,6 +236,7 @@ async def test_a_second_serve_beside_one_with_a_password_prints_no_one_time_addr
 
 
 @SLOW
+@pytest.mark.usefixtures("executed")  # of other sources
 async def test_reload_starts_anew_on_the_same_socket_when_the_source_changes(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for package in ("agents", "infrastructure", "backend"):
