@@ -5,6 +5,7 @@ program is.
 """
 
 import os
+from pathlib import Path
 
 CORE = "CORRAL_CORE"
 OURS = (CORE, "CORRAL_TEST_", "CORRAL_BROWSER", "CORRAL_COMPILE")
@@ -13,3 +14,6 @@ OURS = (CORE, "CORRAL_TEST_", "CORRAL_BROWSER", "CORRAL_COMPILE")
 for name in [name for name in os.environ if name.startswith("CORRAL_") and not name.startswith(OURS)]:
     del os.environ[name]
 os.environ.setdefault(CORE, "interpreted")
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "corral-tests"
+"""What tests keep from one run to the next, and make anew where it is gone."""

@@ -25,7 +25,7 @@ from tests.backend.site import STREAM, Frame, frames_of
 from tests.engine.world import TASK, paced, repository, simulator
 
 SLOW = pytest.mark.slow
-RUNS, READERS = 20, 5
+RUNS, READERS = 10, 10
 
 
 def test_a_port_that_is_taken_gives_the_next_free_one() -> None:
