@@ -5,6 +5,7 @@ from __future__ import annotations
 import tests.sources  # noqa: F401
 
 # isort: split
+import gc
 import itertools
 import subprocess
 from collections.abc import Iterator
@@ -26,6 +27,12 @@ settings.register_profile(
     "same", derandomize=True, max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("same")
+
+
+def pytest_collection_finish() -> None:
+    """Half a million objects live to the end from here on: the collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
