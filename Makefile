@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PYTEST := $(BIN)/pytest -n 2 --dist worksteal
+# Three for two cores: tests of commands wait for a simulated server, which takes its time.
+PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 COVERAGE := --cov --cov-report=term:skip-covered
 
 # Asked for together, as CI does, the tests run once: all of them, by `test`, and with coverage.

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.humaneval import Problem
+from infrastructure.compiled import VARIABLE as CORE
 from infrastructure.simulator import Simulator, SimulatorSettings
 
 SEED = 7
@@ -215,7 +216,7 @@ async def _first_run(process: asyncio.subprocess.Process) -> None:
 
 async def _start(place: Place, url: str, at_once: int) -> asyncio.subprocess.Process:
     arguments = ["batch", str(place.jobs), "--out", str(place.out), "--at-once", str(at_once), "--output", "json"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CORRAL_")}
+    environment = {name: value for name, value in os.environ.items() if name == CORE or not name.startswith("CORRAL_")}
     environment |= {"CORRAL_SERVERS": url, "CORRAL_MODEL": "oracle", "CORRAL_PATHS__DATA": str(place.data)}
     return await asyncio.create_subprocess_exec(
         sys.executable,

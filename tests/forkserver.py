@@ -2,15 +2,16 @@
 
 A test of a process wants one of its own: with its number, its streams, its signals and its end. It does not want two
 thousand modules to be imported for it once more, which is most of what a short command costs. So `python -m MODULE` is
-forked where it would have been executed, and becomes a child of the test all the same. What cannot be had this way is
-executed as ever: other programs, another environment for Python, further descriptors, a run with coverage.
-`tests/cli/test_startup.py` is about the real start, and the
-fixture `executed` is for a test that wants it: forks have one hash seed and one order of imports among them.
+forked where it would have been executed, and becomes a child of the test all the same; with coverage it measures
+itself, as an executed one does. Other programs are executed as ever. A command of ours that cannot be had this way, for
+another environment of Python's or further descriptors, is so only where its test says so by the fixture `executed`:
+forks have one hash seed and one order of imports among them. `tests/cli/test_startup.py` is about the real start.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import gc
 import importlib
 import io
@@ -23,11 +24,14 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
+
+import coverage
 
 ROOT = Path(__file__).parents[1]
 PRELOADED = ("backend.bootstrap", "backend.server", "backend.attach.seat", "infrastructure.simulator")
@@ -35,7 +39,9 @@ PACKAGE = "backend.cli"
 """All its modules are imported too, but for the one that runs a command when it is imported."""
 AT_IMPORT = ("CORRAL_CORE", "TZ")
 """Read once in a process: which form the core has, and what the C library takes for local time."""
-BEGUN = dict(os.environ)
+COVERAGE = "COVERAGE_PROCESS"
+"""How the names begin by which coverage tells a process to measure itself."""
+BEGUN = {name: value for name, value in os.environ.items() if not name.startswith(COVERAGE)}
 """What the server starts with, whenever that is: a test may have changed ours by then."""
 EXECUTE = subprocess.Popen._execute_child
 """How commands are started without a fork server."""
@@ -81,6 +87,15 @@ class ForkServer:
         return self._asking
 
 
+class Unforked(AssertionError):
+    """A command of ours that no fork can be; its test does not say that it wants it executed."""
+
+
+def own_terminal() -> None:
+    """For `preexec_fn`: stdin is the terminal of the new session."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 @contextmanager
 def forked_commands() -> Iterator[None]:
     """Have this project's commands forked, whoever starts them by way of `subprocess` or asyncio. On Linux only."""
@@ -91,13 +106,18 @@ def forked_commands() -> Iterator[None]:
 
     def start(self: Any, args: Any, executable: Any, preexec_fn: Any, close_fds: Any, pass_fds: Any, cwd: Any,
               env: Any, startupinfo: Any, creationflags: Any, shell: Any, *rest: Any) -> None:  # fmt: skip
-        (p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, _, gid, gids, uid, umask, session, group) = rest
-        unusual = preexec_fn or not close_fds or pass_fds or shell or gid or gids or uid or umask != -1 or group != -1
-        request = None if unusual or executable not in (None, sys.executable) else request_of(args, cwd, env, session)
-        if request is None:
+        words = _ours(args)
+        if words is None or shell or executable not in (None, sys.executable):
             EXECUTE(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags,
                     shell, *rest)  # fmt: skip
             return
+        (p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, _, gid, gids, uid, umask, session, group) = rest
+        terminal = preexec_fn is own_terminal
+        another = preexec_fn and not terminal
+        unusual = another or not close_fds or pass_fds or gid or gids or uid or umask != -1 or group != -1
+        request = None if unusual else request_of(words, cwd, env, session, terminal)
+        if request is None:
+            raise Unforked(f"{' '.join(words)}: another environment, folder or descriptors; the fixture `executed`?")
         ends = (p2cread, c2pwrite, errwrite)
         self.pid = server.start(request, tuple(own if end == -1 else end for own, end in enumerate(ends)))
         self._child_created = True
@@ -111,21 +131,28 @@ def forked_commands() -> Iterator[None]:
         server.close()
 
 
-def request_of(args: Any, cwd: Any, env: Mapping[str, str] | None, session: bool) -> dict[str, object] | None:
-    """What is asked of the server; None for a command that is not for it."""
+def _ours(args: Any) -> list[str] | None:
+    """The words of a command of this project's, for our Python; None for any other, and for the server itself."""
     words = [args] if isinstance(args, (str, bytes, os.PathLike)) else [os.fspath(word) for word in args]
-    environment = dict(os.environ if env is None else env)
     if len(words) < 3 or words[0] != sys.executable or words[1] != "-m" or words[2] == "tests.forkserver":
         return None
-    if Path(cwd or Path.cwd()) != ROOT or not words[2].startswith(("backend.", "tests.")) or not _alike(environment):
+    return words if words[2].startswith(("backend.", "tests.")) else None
+
+
+def request_of(
+    words: Sequence[str], cwd: Any, env: Mapping[str, str] | None, session: bool = False, terminal: bool = False
+) -> dict[str, object] | None:
+    """What is asked of the server; None for a command that is not for it."""
+    environment = dict(os.environ if env is None else env)
+    if _ours(words) is None or Path(cwd or Path.cwd()) != ROOT or not _alike(environment):
         return None
-    return {"module": words[2], "arguments": words[3:], "environment": environment, "session": session}
+    return {
+        "module": words[2], "arguments": words[3:], "environment": environment, "session": session, "terminal": terminal
+    }  # fmt: skip
 
 
 def _alike(environment: Mapping[str, str]) -> bool:
     """Whether Python would begin in this environment as it did in the server's."""
-    if any(name.startswith("COVERAGE_PROCESS") for name in environment):
-        return False
     path, own = environment.get("PYTHONPATH", ""), BEGUN.get("PYTHONPATH", "")
     return path in {own, str(ROOT)} and _of_python(environment) == _of_python(BEGUN)
 
@@ -193,6 +220,9 @@ def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
         os.close(stream)
     os.environ.clear()
     os.environ.update(request["environment"])
+    if request["terminal"]:
+        own_terminal()
+    coverage.process_startup()
     random.seed()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal, however the tests were started
     at_once = bool(os.environ.get("PYTHONUNBUFFERED"))

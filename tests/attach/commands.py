@@ -136,7 +136,7 @@ class Bench:
         return ["--data", str(self.data), *server]
 
     def environ(self) -> dict[str, str]:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("CORRAL_")}
+        environ = dict(os.environ)
         if self.slots != 1:
             environ["CORRAL_SERVERS"] = json.dumps([{"url": self.simulator.url, "slots": self.slots}])
         return environ

@@ -75,10 +75,9 @@ async def served(
     """
     root = source or Path(__file__).parents[2]
     named = [word for server in servers for word in ("--server", server)]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("CORRAL_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "backend.cli", "serve", "--port", "0", "--data", str(data), *named, *options,
-        cwd=root, env={**environ, "PYTHONPATH": str(root), "CORRAL_MODEL": model}, stderr=asyncio.subprocess.PIPE,
+        cwd=root, env={**os.environ, "PYTHONPATH": str(root), "CORRAL_MODEL": model}, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     server = Served(process, data, "")
     try:

@@ -25,7 +25,7 @@ from tests.backend.site import STREAM, Frame, frames_of
 from tests.engine.world import TASK, paced, repository, simulator
 
 SLOW = pytest.mark.slow
-RUNS, READERS = 20, 5
+RUNS, READERS = 10, 10
 
 
 def test_a_port_that_is_taken_gives_the_next_free_one() -> None:
@@ -236,6 +236,7 @@ async def test_a_second_serve_beside_one_with_a_password_prints_no_one_time_addr
 
 
 @SLOW
+@pytest.mark.usefixtures("executed")  # of other sources
 async def test_reload_starts_anew_on_the_same_socket_when_the_source_changes(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for package in ("agents", "infrastructure", "backend"):

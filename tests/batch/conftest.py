@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -144,10 +143,8 @@ async def tiny_server(root: Path, problems: Iterable[Problem], **more: object) -
 
 
 @pytest.fixture
-def workshop_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Workshop]:
+def workshop_at(tmp_path: Path) -> Callable[[str], Workshop]:
     """A workshop whose server is at this address."""
-    for name in [name for name in os.environ if name.startswith("CORRAL_")]:
-        monkeypatch.delenv(name)
 
     def at(url: str) -> Workshop:
         settings = Settings(

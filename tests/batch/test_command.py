@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -28,14 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def corral(
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    server: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Corral:
-    for name in [name for name in os.environ if name.startswith("CORRAL_")]:
-        monkeypatch.delenv(name)
+def corral(capsys: pytest.CaptureFixture[str], tmp_path: Path, server: str) -> Corral:
     return Corral(capsys, tmp_path / "data", server)
 
 

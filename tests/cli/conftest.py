@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import io
 import json
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -187,17 +186,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, samples: Samples) -> Iterat
 
 
 @pytest.fixture
-def corral(
-    capsys: pytest.CaptureFixture[str],
-    root: Path,
-    server: str,
-    monkeypatch: pytest.MonkeyPatch,
-    blocking_calls: BlockBuster,
-) -> Corral:
+def corral(capsys: pytest.CaptureFixture[str], root: Path, server: str, blocking_calls: BlockBuster) -> Corral:
     for call in ("os.stat", "os.mkdir"):  # the data directory is made before anything else goes on
         blocking_calls.functions[call].can_block_in("infrastructure/storage/directory.py", "prepare")
-    for name in [name for name in os.environ if name.startswith("CORRAL_")]:
-        monkeypatch.delenv(name)
     return Corral(capsys, root / "data", server)
 
 

@@ -22,6 +22,7 @@ from backend.server import open_door
 from infrastructure.config.settings import Paths, ServerSettings, Settings
 from infrastructure.simulator import Simulator
 from tests.conversation.stack import called, simulator
+from tests.forkserver import own_terminal
 
 pytestmark = pytest.mark.slow
 
@@ -85,14 +86,12 @@ class OnTerminal:
 async def at_terminal(folder: Path, server: Simulator, *words: str) -> AsyncIterator[OnTerminal]:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-    environ = {
-        name: value for name, value in os.environ.items() if not name.startswith(("CORRAL_", "VISUAL", "EDITOR"))
-    }
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("VISUAL", "EDITOR"))}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "backend.cli", "chat", *words, "--data", str(folder / "data"), "--server", server.url,
         "--repo", str(folder / "work"),
         cwd=ROOT, env={**environ, "CORRAL_MODEL": "talker", "TERM": "xterm"}, stdin=slave, stdout=slave, stderr=slave,
-        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        start_new_session=True, preexec_fn=own_terminal,
     )  # fmt: skip
     os.close(slave)
     chat = OnTerminal(process, master)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -97,9 +96,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def corral(capsys: pytest.CaptureFixture[str], tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> Corral:
-    for name in [name for name in os.environ if name.startswith("CORRAL_")]:
-        monkeypatch.delenv(name)
+def corral(capsys: pytest.CaptureFixture[str], tmp_path: Path, server: str) -> Corral:
     return Corral(capsys, tmp_path / "data", server)
 
 
@@ -142,9 +139,8 @@ class Finished:
 def finished(tmp_path_factory: pytest.TempPathFactory, server: str) -> Finished:
     root = tmp_path_factory.mktemp("finished")
     told = [str(write_set(root, *PROBLEMS)), "--out", str(root / "out"), "--data", str(root / "data")]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CORRAL_")}
     options = ("--server", server, *QUICK, "--json")
-    done = subprocess.run([*COMMAND, *told, *options], capture_output=True, check=True, env=environment)
+    done = subprocess.run([*COMMAND, *told, *options], capture_output=True, check=True)
     return Finished(root, json.loads(done.stdout))
 
 

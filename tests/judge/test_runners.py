@@ -13,6 +13,7 @@ from infrastructure.judge import TestCommandNotStarted, TestOutcome, plan_tests
 from infrastructure.judge.explaining import explained
 from infrastructure.sandbox import Limits
 from tests.judge.programs import has_node
+from tests.sources import CACHE
 
 pytestmark = pytest.mark.slow  # starts processes
 
@@ -106,17 +107,12 @@ GO = {
 }
 
 
-@pytest.fixture(scope="session")
-def go_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Go's own packages, built once as a user's are: alone they take longer than a test may."""
-    return tmp_path_factory.mktemp("go-build")
-
-
 @pytest.fixture
-async def go(go_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go's own packages, built once as a user's are, and kept: alone they take longer than all else that is judged."""
     if shutil.which("go") is None:
         pytest.skip("go is not installed here")
-    monkeypatch.setenv("GOCACHE", str(go_cache))
+    monkeypatch.setenv("GOCACHE", str(CACHE / "go-build"))
     folder = tmp_path / "warm"
     folder.mkdir()
     for path, text in GO.items():

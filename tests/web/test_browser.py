@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from infrastructure.sandbox import NoSandbox, open_sandbox
+from tests.sources import CACHE
 from tests.web.serving import keep_a_batch, served, steered
 
 HERE = Path(__file__).parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "corral-tests"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 INSTALL_SECONDS = 120
 BROWSE_SECONDS = 300
