@@ -81,6 +81,12 @@ def opens_fence(line: str) -> bool:
     return _opening(line) is not None
 
 
+def fence_of(line: str) -> tuple[str, str]:
+    """Return the mark of a line that may open or close a fence, and what stands behind it; empty where it is none."""
+    fence = _opening(line)
+    return ("", "") if fence is None else (fence.mark * fence.length, fence.info)
+
+
 def closes_fence(line: str) -> bool:
     """Return whether the line may close a fenced block: it has nothing behind its mark."""
     fence = _opening(line)

@@ -7,6 +7,7 @@ block makes the answer unusable, since half a change is worse than none.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from agents.answers.changes import Change, DeleteAnswer, EditAnswer, FileAnswer, FunctionAnswer, HunkAnswer
 from agents.answers.edit_blocks import NAME_HINT, has_edit, read_edits
+from agents.answers.endings import MARKDOWN, is_end_unclear, is_stray_end
 from agents.answers.fences import Block, blocks, closes_fence, opens_fence
 from agents.answers.naming import (
     bare_path,
@@ -39,7 +41,6 @@ MAX_CHANGES = 200
 """Files and edits of the largest answer."""
 
 _DIFFS = (".diff", ".patch")
-_MARKDOWN = (".md", ".mdx", ".markdown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,15 @@ def read_files(
             a mark, where a file ends is unclear, or two paths differ only in case.
     """
     text = clean_text(text)
-    found = _without_stray_end(blocks(text))
+    every = blocks(text)
+    found = _without_stray_end(every)
     named = [_named(block) for block in found]
-    _refuse_unclear(named)
+    if any(not block.closed for block in found):
+        raise UnusableAnswer("the last block is not closed: the answer was cut off", "Close every block.")
     changes = () if any(each.path for each in named) else wrapped_changes(text, found, partial(meant_path, known=known))
     if not changes:
         named = _with_default(named, default_path)
+        _refuse_unclear(named, every[len(found) :])
         changes = tuple(islice(_all_changes(text, named, known, functions), MAX_CHANGES + 1))
     if not changes:
         problem = "no block of the answer names its file" if named else "there is no fenced block in the answer"
@@ -95,29 +99,21 @@ def _named(block: Block) -> _Named:
 
 def _without_stray_end(found: tuple[Block, ...]) -> tuple[Block, ...]:
     """A fence too many at the end of the text opens a block of nothing."""
-    if len(found) > 1 and not found[-1].closed and not found[-1].info and not any(map(str.strip, found[-1].lines)):
-        return found[:-1]
-    return found
+    return found[:-1] if len(found) > 1 and is_stray_end(found[-1]) else found
 
 
-def _refuse_unclear(named: Sequence[_Named]) -> None:
-    if any(not each.block.closed for each in named):
-        raise UnusableAnswer("the last block is not closed: the answer was cut off", "Close every block.")
-    following: _Named | None = None
+def _refuse_unclear(named: Sequence[_Named], stray: Sequence[Block]) -> None:
+    behind = deque(stray)
     for each in reversed(named):
-        if following is not None and following.path is None and _may_go_on_in(each, following):
-            raise UnusableAnswer(
-                f"where the file {shown(each.path or '')} ends is unclear, since fences stand in it or behind it",
-                "Fence the whole file with four backticks, and write no other block without a name.",
-            )
-        if each.path or not each.block.info:
-            following = each
-
-
-def _may_go_on_in(named: _Named, following: _Named) -> bool:
-    """Whether a Markdown file may hold the fences that seem to part it from a block without a name."""
-    markdown = (named.path or "").lower().endswith(_MARKDOWN)
-    return markdown and named.block.fenced and not has_edit(named.block) and following.block.mark == named.block.mark
+        if each.path is None:
+            behind.appendleft(each.block)
+        else:
+            if not each.diff and is_end_unclear(each.path, each.block, behind):
+                raise UnusableAnswer(
+                    f"where the file {shown(each.path)} ends is unclear, since fences stand in it or behind it",
+                    "Fence the whole file with four backticks, and write no other block without a name.",
+                )
+            behind.clear()
 
 
 def _with_default(named: Sequence[_Named], default_path: str | None) -> Sequence[_Named]:
@@ -127,7 +123,7 @@ def _with_default(named: Sequence[_Named], default_path: str | None) -> Sequence
     nameless = edits or [each for each in named if not is_transcript(each.block, default_path)]
     if not edits and len(nameless) != 1:
         return named  # several whole blocks: which one is the file is a guess
-    if not edits and default_path.lower().endswith(_MARKDOWN) and len(named) > 1:
+    if not edits and default_path.lower().endswith(MARKDOWN) and len(named) > 1:
         return named  # one of the others may be a part of it
     return [replace(each, path=default_path) for each in nameless]
 
@@ -181,7 +177,7 @@ def _whole(block: Block, path: str, functions: bool) -> FileAnswer | FunctionAns
 
 def _without_wrapping(lines: Sequence[str], path: str) -> Sequence[str]:
     """Drop what is no line of the file: a second fence around it, its own path on the first line."""
-    if path.lower().endswith(_MARKDOWN):
+    if path.lower().endswith(MARKDOWN):
         return lines
     filled = [number for number, line in enumerate(lines) if line.strip()]
     if len(filled) > 1:

@@ -19,9 +19,12 @@ from infrastructure.tasks import RunResult
 from infrastructure.workspace import Applied, Conflict, Snapshot, apply_patch, load_snapshot
 from infrastructure.workspace.errors import SnapshotUnfinished
 from infrastructure.workspace.git import plain_git
-from infrastructure.workspace.hunks import join_patch
+from infrastructure.workspace.hunks import join_patch, made_by
 
 APPLY = "patch.apply"
+_AS_THEY_ARE = "* -text -eol -ident -filter !working-tree-encoding\n"
+"""Every attribute by which git would read or write other bytes than a file has, switched off in the throw-away folder's
+`info/attributes`, which goes before any `.gitattributes`. An encoding can be unset and not switched off."""
 
 
 async def apply_result(
@@ -89,7 +92,11 @@ def run_id(result: RunResult) -> RunId:
 async def _files_after(result: RunResult, snapshot: Snapshot) -> tuple[dict[str, bytes | None], frozenset[str]]:
     """Each file of the patch as it is afterwards, None for a deleted one; and which of them may be executed.
 
-    Git itself applies the patch to copies of the snapshot's files, in a throw-away folder.
+    Git itself applies the patch to copies of the snapshot's files, in a throw-away folder. What comes out must be what
+    the patch says that it makes: no other bytes are delivered than were tried.
+
+    Raises:
+        Refused: it is not.
     """
     place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="corral-apply-"))
     try:
@@ -97,10 +104,28 @@ async def _files_after(result: RunResult, snapshot: Snapshot) -> tuple[dict[str,
         await asyncio.to_thread(_lay_out, tree, snapshot, result.files)
         env = {"GIT_DIR": str(place / "repository"), "GIT_WORK_TREE": str(tree)}
         await plain_git(tree, "init", "--quiet", "--template=", env=env)
+        attributes = place / "repository" / "info" / "attributes"
+        await asyncio.to_thread(_write, attributes, _AS_THEY_ARE)
         await plain_git(tree, "apply", "--whitespace=nowarn", "-", stdin=result.patch.encode(), env=env)
-        return await asyncio.to_thread(_read, tree, result.files)
+        changes, executable = await asyncio.to_thread(_read, tree, result.files)
     finally:
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+    for path, made in made_by(hunks_of(result.patch)).items():
+        content = changes.get(path)
+        if made != (None if content is None else _name(content, len(made or ""))):
+            raise Refused(f"git made another file {path} of the patch than was tested", "Nothing was changed.")
+    return changes, executable
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="ascii")
+
+
+def _name(content: bytes, digits: int) -> str:
+    """As git names a content: by SHA-1, or by SHA-256 where its names are as long."""
+    headed = b"blob %d\0" % len(content) + content
+    return (hashlib.sha256(headed) if digits == 64 else hashlib.sha1(headed, usedforsecurity=False)).hexdigest()
 
 
 def _lay_out(tree: Path, snapshot: Snapshot, paths: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 from infrastructure.workflow.scope import RunScope
 from infrastructure.workflow.values import FileRef
+from infrastructure.workspace.errors import NotCarried
 from infrastructure.workspace.manifest import Snapshot
 from infrastructure.workspace.patch import make_patch
 from infrastructure.workspace.trees import Tree, fork_tree, write_files
@@ -36,10 +37,19 @@ async def candidate_tree(
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
 
 
-async def patch_of(scope: RunScope, snapshot: Snapshot, tree: Tree) -> str:
-    """Hash of the patch text in the content store; empty when nothing changed."""
+async def patch_of(scope: RunScope, snapshot: Snapshot, tree: Tree) -> tuple[str, frozenset[str]]:
+    """Hash of the patch text in the content store, empty when nothing changed; and the paths that it changes.
+
+    Raises:
+        NotCarried: a changed file cannot be in a patch, so what was tried would not be what is delivered.
+    """
     patch = await make_patch(snapshot, tree)
-    return "" if patch.empty else await scope.blobs.put(patch.text.encode("utf-8", "surrogateescape"))
+    if patch.left_out:
+        raise NotCarried(patch.left_out[0].path, patch.left_out[0].reason)
+    if patch.empty:
+        return "", frozenset()
+    sha = await scope.blobs.put(patch.text.encode("utf-8", "surrogateescape"))
+    return sha, frozenset(each.path for each in patch.files)
 
 
 async def _text(scope: RunScope, ref: FileRef) -> str | None:

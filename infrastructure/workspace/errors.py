@@ -55,6 +55,15 @@ class NotText(WorkspaceError):
         self.path = path
 
 
+class NotCarried(WorkspaceError):
+    """A changed file that a text patch cannot hold."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path!r} was changed, and a patch cannot carry it: {reason}", "Leave the file as it is.")
+        self.path = path
+        self.reason = reason
+
+
 class WriteFailed(WorkspaceError):
     """The files could not be replaced. Everything is as it was before, except `lost`, which could not be put back."""
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 _RANGES = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)", re.DOTALL)
 _WHOLE = ("new file mode ", "deleted file mode ", "rename ", "copy ", "similarity ", "GIT binary ", "Binary files ")
 _MODES = ("old mode ", "new mode ")
+_NAMES = (40, 64)
+"""Digits of a whole name of a content, by SHA-1 and by SHA-256."""
 _ESCAPE = re.compile(r"\\([0-7]{3}|.)", re.DOTALL)
 _ESCAPED = {"a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
 
@@ -95,6 +97,20 @@ def join_patch(hunks: Sequence[Hunk], chosen: Collection[int]) -> str:
         if taken:
             parts += _joined(group, taken)
     return "".join(parts)
+
+
+def made_by(hunks: Sequence[Hunk]) -> dict[str, str | None]:
+    """Git's name of each file's content after the patch, None where it is deleted; only where the patch tells it.
+
+    It does where the names are whole (`--full-index`) and all hunks of the file are there.
+    """
+    made: dict[str, str | None] = {}
+    for hunk in hunks:
+        index = next((line for line in hunk.head if line.startswith("index ")), "")
+        name = index.removeprefix("index ").partition("..")[2].split(" ")[0].strip()
+        if len(name) in _NAMES:
+            made[hunk.path] = name if name.strip("0") else None
+    return made
 
 
 def read_numbers(text: str, most: int) -> tuple[int, ...]:

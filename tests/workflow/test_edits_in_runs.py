@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agents.answers import DeleteAnswer, EditAnswer, FileAnswer, FunctionAnswer, HunkAnswer
-from infrastructure.events.catalogue import EditsRejected, Noted
+from infrastructure.events.catalogue import EditsRejected, Noted, PatchDelivered
 from infrastructure.workflow.nodes.write import REPLY
-from tests.workflow.scenario import RIGHT, STUB, Scenario, code, plan, scripted
+from infrastructure.workflow.trial import candidate_tree, patch_of
+from infrastructure.workspace import take_snapshot
+from infrastructure.workspace.errors import NotCarried
+from tests.workflow.scenario import RIGHT, STUB, Scenario, code, plan, repository, scripted
 
 CHANGES = (
     FileAnswer("a.py", "x\n"),
@@ -87,3 +92,42 @@ async def test_short_file_is_asked_for_whole_and_an_edit_of_it_is_taken_all_the_
     scenario = Scenario(folder=tmp_path, source=source)
     assert (await scenario.run())["status"] == "done"
     assert "the whole file" in source.asked("coder")[0].messages[0].content
+
+
+@pytest.mark.parametrize(
+    "change", [code("F = 2\n", "legacy.py"), BAD_EDIT.replace("calc.py", "legacy.py"), "Delete: `legacy.py`\n"]
+)
+@pytest.mark.parametrize("content", ["NAME = 'caf\xe9'\nF = 1\n".encode("latin-1"), b"\0\1", b"x = 1\n" * 400_000])
+async def test_file_that_cannot_be_read_cannot_be_changed_and_the_coder_is_told(tmp_path, change: str, content: bytes):
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo" / "legacy.py").write_bytes(content)
+    source = scripted(coder=[code(RIGHT) + change, code(RIGHT)])
+    scenario = Scenario(folder=tmp_path, source=source)
+    end = await scenario.run()
+    assert (end["status"], end["chosen"].attempts) == ("done", 2)
+    assert [ref.path for ref in end["files"]] == ["calc.py"]
+    (told,) = (each.reason for each in scenario.of(EditsRejected))
+    assert "legacy.py: is there, and no answer can change or delete it" in told
+    assert "Leave this file out" in source.asked("coder")[1].messages[1].content
+
+
+async def test_file_that_a_repair_puts_back_is_not_delivered(tmp_path):
+    first = code(RIGHT.replace("+", "-")) + code("x = 2\n", "other.py") + code("y = 1\n", "added.py")
+    then = code(RIGHT) + code("x = 1\n", "other.py") + "Delete: `added.py`\n"
+    source = scripted(coder=[first, then], planner=lambda _: plan("calc.py", "other.py", "added.py"))
+    scenario = Scenario(folder=tmp_path, source=source, files={"calc.py": STUB, "other.py": "x = 1\n"})
+    end = await scenario.run()
+    assert end["status"] == "done"
+    assert [ref.path for ref in end["files"]] == ["calc.py"]
+    assert scenario.of(PatchDelivered)[0].files == ("calc.py",)
+    assert (await scenario.patch(end)).count("diff --git") == 1
+
+
+async def test_what_a_patch_cannot_carry_is_an_error_and_no_smaller_patch(tmp_path):
+    scenario = Scenario(folder=tmp_path, source=scripted())
+    snapshot = await take_snapshot(repository(tmp_path / "repo"), tmp_path / "trees")
+    async with candidate_tree(scenario.scope, snapshot, 1, ()) as tree:
+        (tree.root / "calc.py").write_text(RIGHT)
+        (tree.root / "logo.png").write_bytes(b"\0")
+        with pytest.raises(NotCarried, match=r"logo\.png.*binary"):
+            await patch_of(scenario.scope, snapshot, tree)

@@ -12,6 +12,7 @@ from typing import Required
 from typing_extensions import TypedDict
 
 from agents.answers.edits import Rejected, apply_edits
+from agents.answers.paths import folded
 from agents.codegen import EditFormat
 from agents.codegen.coder import CodeAnswer
 from infrastructure.events.catalogue import EditsApplied, EditsRejected
@@ -64,6 +65,9 @@ class ApplyWrites(TypedDict, total=False):
 
 
 _SHOWN_RED = 5
+_LEAVE_IT = (
+    "Leave this file out of your answer and solve the task in others; new text goes into a file of another name."
+)
 _UNCHANGED = " A repair changed nothing."
 """Added to what the tests said of the files, which stand as they were."""
 
@@ -77,6 +81,8 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
     answer = REPLY.validate_json(await step.scope.blobs.get(state.get("reply", "")))
     snapshot = await snapshot_of(step.scope)
     current = await _current(step, snapshot, state.get("contents", ()), answer)
+    if isinstance(current, Rejected):
+        return _rejected(step, state, f"{current.path}: {current.reason}\n{current.hint}")
     applied = await asyncio.to_thread(apply_edits, current, answer)
     if isinstance(applied, Rejected):
         form = state.get("edit_format", "whole")
@@ -100,7 +106,7 @@ async def _changed(step: Step, state: ApplyReads, snapshot: Snapshot, texts: Map
     contents = _merged(state.get("contents", ()), changed)
     try:
         async with candidate_tree(step.scope, snapshot, state["start"].number, contents) as tree:
-            patch = await patch_of(step.scope, snapshot, tree)
+            patch, paths = await patch_of(step.scope, snapshot, tree)
     except WorkspaceError as error:
         return _rejected(step, state, str(error))
     if not patch:
@@ -109,6 +115,7 @@ async def _changed(step: Step, state: ApplyReads, snapshot: Snapshot, texts: Map
         return await _again(step, state, before)
     files = tuple(ref.path for ref in changed)
     step.emit(EditsApplied(attempt=attempt, files=files, edit_format=state.get("edit_format", "whole")))
+    contents = tuple(ref for ref in contents if ref.path in paths)  # what was put back is as in the snapshot
     return {"contents": contents, "patch": patch, "rejected": "", "unchanged": 0}
 
 
@@ -206,17 +213,22 @@ def _unusable(current: Mapping[str, str], texts: Mapping[str, str | None], *, la
     return "\n".join(said)
 
 
-async def _current(step: Step, snapshot: Snapshot, contents: tuple[FileRef, ...], answer: CodeAnswer) -> dict[str, str]:
-    """The texts of the snapshot's files that the answer may name, with the candidate's own on top."""
+async def _current(
+    step: Step, snapshot: Snapshot, contents: tuple[FileRef, ...], answer: CodeAnswer
+) -> dict[str, str] | Rejected:
+    """The texts of the snapshot's files that the answer may name, with the candidate's own on top.
+
+    A file that is there and cannot be read as text is none that an answer can change: taken for a new one, it would be
+    overwritten in the tree and lacking in the patch.
+    """
     texts: dict[str, str] = {}
-    named = {change.path for change in answer}
-    folded = {each.casefold() for each in named}
+    named = {folded(change.path) for change in answer}
     for path in snapshot.files:
-        if path in named or path.casefold() in folded:
+        if folded(path) in named:
             try:
                 texts[path] = await read_text(Tree(snapshot.root), path)
-            except WorkspaceError:
-                continue
+            except WorkspaceError as error:
+                return Rejected(path, f"is there, and no answer can change or delete it: {error}", _LEAVE_IT)
     for ref in contents:
         if ref.sha is None:
             texts.pop(ref.path, None)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.agents.answers.corpus_definitions import DEFINITIONS
 from tests.agents.answers.corpus_single import SINGLE
+from tests.agents.answers.corpus_whole import WHOLE
 from tests.agents.answers.shapes import SHAPES, Shape
 
 PLACE = Path(__file__).parent.parent / "data" / "edits.jsonl"
@@ -282,7 +283,7 @@ def cases() -> Iterator[Case]:
             yield Case(f"{key}/{way}", files, answer, ended if way.startswith("whole") else after)
         for way, answer, word in refused(key, shape):
             yield Case(f"{key}/{way}", files, answer, None, word)
-    for each in (*SINGLE, *DEFINITIONS):
+    for each in (*SINGLE, *DEFINITIONS, *WHOLE):
         yield Case(**each)
 
 
