@@ -202,7 +202,7 @@ def _plan_python(
     return TestPlan(
         framework=framework,
         argv=("python", "-m", framework, *arguments),
-        arguments=(*options, *arguments),
+        arguments=_all_of_them(framework, (*options, *arguments)),
         judge=judge,
         interpreter=interpreter.python,
         read=_readable(snapshot, interpreter),
@@ -229,7 +229,7 @@ def _plan_command(snapshot: Snapshot, command: str, parsed: Parsed) -> TestPlan:
     return TestPlan(
         framework=framework,
         argv=parsed.argv,
-        arguments=(*options, *arguments),
+        arguments=_all_of_them(framework, (*options, *arguments)),
         judge="given",
         interpreter=interpreter.python,
         read=read,
@@ -263,6 +263,14 @@ def _pytest_options(
     # project's own options may name plugins that are not here.
     wanted = any(b"asyncio" in content for content in tests.values()) and interpreter.has("pytest_asyncio")
     return (*options, "--override-ini=addopts=", *(("-p", "pytest_asyncio.plugin") if wanted else ()))
+
+
+def _all_of_them(framework: Framework, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Every test is run, though the user or the project says to stop early: one that did not run tells nothing."""
+    if framework != "pytest":
+        return arguments
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return (*arguments[:end], "--maxfail=0", *arguments[end:])
 
 
 def _measures_coverage(snapshot: Snapshot, interpreter: Interpreter, asked: tuple[str, ...]) -> bool:

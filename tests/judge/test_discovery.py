@@ -104,7 +104,7 @@ async def test_given_files_are_run_alone(take) -> None:
 async def test_written_files_are_run_alone(take) -> None:
     plan = await plan_written(await take({}), {"test_w.py": b"import asyncio\nasync def test_a(): pass\n"})
     assert plan.framework == "pytest"
-    assert plan.arguments[-1] == "test_w.py"
+    assert plan.arguments[-2:] == ("test_w.py", "--maxfail=0")
     assert "pytest_asyncio.plugin" in plan.arguments
 
 
@@ -141,6 +141,21 @@ def test_a_test_command_is_read(command: str, framework: str, arguments: tuple[s
 def test_a_test_command_that_cannot_be_read_is_refused(command: str) -> None:
     with pytest.raises(ValueError, match=r"empty|quotation"):
         parse_command(command)
+
+
+@pytest.mark.parametrize(
+    ("command", "end"),
+    [
+        ("pytest -x", ("-x", "--maxfail=0")),
+        ("python -m pytest --maxfail=2 tests", ("--maxfail=2", "tests", "--maxfail=0")),
+        ("pytest -x -- tests", ("-x", "--maxfail=0", "--", "tests")),
+    ],
+)
+async def test_every_test_runs_though_the_command_would_stop_at_the_first_red_one(take, command, end) -> None:
+    plan = await plan_tests(await take({"test_a.py": PYTEST}), test_command=command)
+    assert plan is not None
+    assert plan.arguments[-len(end) :] == end
+    assert plan.command == command
 
 
 async def test_judge_files_are_the_tests_what_lies_beside_them_and_what_steers_the_runner(take) -> None:

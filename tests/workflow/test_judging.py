@@ -112,6 +112,29 @@ async def test_patch_that_breaks_another_test_is_failed(tmp_path, sandbox):
     assert (end["status"], end["reason"]) == ("failed", "test_there.py::T::test_there passed before and does not now.")
 
 
+ADD_SUB = "from calc import add, sub\ndef test_add():\n    assert add(1, 2) == 3\n"
+TWO = f"{ADD_SUB}def test_sub():\n    assert sub(3, 1) == 2\n"
+
+
+async def test_second_red_test_is_seen_though_the_command_stops_at_the_first(tmp_path, sandbox):
+    half = RIGHT + "def sub(a, b):\n    return a + b\n"
+    scenario = Scenario(
+        folder=tmp_path, source=scripted(coder=lambda _: code(half)), sandbox=sandbox, test_command="pytest -x",
+        files={"calc.py": WRONG + "def sub(a, b):\n    return a - b\n", "test_calc.py": TWO},
+    )  # fmt: skip
+    end = await scenario.run(rounds=1, repairs=0)
+    assert (end["status"], end["reason"]) == ("failed", "test_calc.py::test_sub passed before and does not now.")
+
+
+async def test_patch_whose_own_test_is_red_is_failed_and_repaired(tmp_path, sandbox):
+    red = code(RIGHT) + code(TEST_ADD.replace("3)", "4)"), "test_more.py")
+    scenario, end = await run(
+        tmp_path, sandbox, {"calc.py": STUB, "test_calc.py": TEST_ADD}, coder=[red, code(TEST_ADD, "test_more.py")]
+    )
+    assert (end["status"], end["chosen"].attempts) == ("done", 2)
+    assert "3 != 4" in scenario.source.asked("debugger")[0].messages[1].content
+
+
 # ------------------------------------------------------------------------------- the user's own tests
 
 
