@@ -5,6 +5,7 @@ convention. Looks at the snapshot and at the project's dependency folders; runs 
 """
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,6 +29,12 @@ Framework = Literal["pytest", "unittest", "command", "report", "go", "cargo"]
 HARNESSED = frozenset({"pytest", "unittest"})
 """What is run by Corral's own harness, in the process of the tests."""
 _LOOKED_AT = 256 << 10
+_FOR_PYTEST = re.compile(
+    rb"^(?:import pytest|from pytest|(?:async )?def test"
+    rb"|class Test\w*(?:\(\s*(?:object)?\s*\))?:.*\n(?:(?:[ \t].*)?\n)*?[ \t]+(?:async )?def test)",
+    re.MULTILINE,
+)
+_WITH_A_BASE = re.compile(rb"^class Test\w*\(\s*(?!object\b)\w", re.MULTILINE)
 _JUDGE_FILE_BYTES = 4 << 20
 
 
@@ -172,21 +179,34 @@ def _framework_of(snapshot: Snapshot, tests: Mapping[str, bytes]) -> Literal["py
         return None
     if any(_wants_pytest(content) for content in tests.values()):
         return "pytest"
-    if any(b"unittest" in content for content in tests.values()):
-        return "unittest"  # pytest would run them too, but starts ten times slower in a full environment
-    configured = any(
+    configured, unittests = _sets_pytest_up(snapshot), any(_is_unittest(content) for content in tests.values())
+    if configured and not (unittests and _lacks_pytest(snapshot)):
+        return "pytest"  # what it sets up, the path of modules say, unittest knows nothing of
+    return "unittest" if unittests else None  # pytest would run them too, but starts ten times slower
+
+
+def _sets_pytest_up(snapshot: Snapshot) -> bool:
+    return any(
         names_pytest(path, read_file(snapshot.root, path)) or path.endswith("conftest.py")
         for path, state in snapshot.files.items()
         if state.mode != LINK and belongs_to_judge(path) and "/" not in path
     )
-    return "pytest" if configured else None
+
+
+def _lacks_pytest(snapshot: Snapshot) -> bool:
+    found = find_interpreter(_folders(snapshot))
+    return not found.own and not found.has("pytest")
+
+
+def _is_unittest(content: bytes) -> bool:
+    return b"unittest" in content and (b"TestCase" in content or b"load_tests" in content)
 
 
 def _wants_pytest(content: bytes) -> bool:
-    lines = content.splitlines()
-    if any(line.startswith((b"import pytest", b"from pytest", b"def test", b"async def test")) for line in lines):
+    """Whether a file has tests that unittest would pass over: functions, and classes that are no test cases."""
+    if _FOR_PYTEST.search(content) is not None:
         return True
-    return b"unittest" not in content and any(line.startswith(b"class Test") for line in lines)
+    return b"TestCase" not in content and _WITH_A_BASE.search(content) is not None
 
 
 def _plan_python(

@@ -11,6 +11,8 @@ from infrastructure.judge.steering import must_return
 UNITTEST = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n"
 PYTEST = "def test_a(): pass\n"
 IMPORTED = "from cases import *\n"
+MOCK = "from unittest.mock import patch\n"
+HELPER = "class TestServer:\n    def start(self): pass\n\n"
 CLASSES = "class TestA:\n    def test_a(self): pass\n"
 
 
@@ -24,6 +26,17 @@ CLASSES = "class TestA:\n    def test_a(self): pass\n"
         ({"test_a.py": UNITTEST.replace("unittest\n", "unittest, pytest\n", 1)}, "unittest"),
         ({"test_a.py": "from pytest import fixture\n"}, "pytest"),
         ({"test_a.py": CLASSES}, "pytest"),
+        ({"test_a.py": MOCK + CLASSES}, "pytest"),
+        ({"test_a.py": MOCK + CLASSES.replace("TestA", "TestA(object)")}, "pytest"),
+        ({"test_a.py": MOCK + "class TestA(Base):\n    def test_a(self): pass\n"}, "pytest"),
+        ({"test_a.py": UNITTEST, "test_b.py": MOCK + CLASSES}, "pytest"),
+        ({"test_a.py": UNITTEST + CLASSES}, "pytest"),
+        ({"test_a.py": HELPER + UNITTEST, "test_help.py": MOCK + HELPER}, "unittest"),
+        ({"test_a.py": "import unittest\ndef load_tests(*given): pass\n"}, "unittest"),
+        ({"test_help.py": MOCK}, None),
+        ({"test_a.py": UNITTEST, "pyproject.toml": "[tool.pytest.ini_options]\npythonpath = ['lib']\n"}, "pytest"),
+        ({"test_a.py": UNITTEST, "conftest.py": ""}, "pytest"),
+        ({"test_a.py": UNITTEST, "lib/conftest.py": "", "setup.cfg": "[metadata]\nname = x\n"}, "unittest"),
         ({"test_a.py": IMPORTED}, None),
         ({"test_a.py": IMPORTED, "conftest.py": ""}, "pytest"),
         ({"test_a.py": IMPORTED, "pyproject.toml": "[tool.pytest.ini_options]\nx = 1\n"}, "pytest"),
@@ -82,6 +95,13 @@ async def test_a_project_environment_without_pytest_is_passed_over_for_tests_tha
     assert "no pytest" in plan.note
 
 
+async def test_cases_of_unittest_run_where_they_can_though_pytest_is_set_up_and_not_installed(take, tmp_path) -> None:
+    environment = make_environment(tmp_path / "project" / ".venv")
+    plan = await plan_tests(await take({"test_a.py": UNITTEST, "pytest.ini": "[pytest]\n"}))
+    assert plan is not None
+    assert (plan.framework, plan.interpreter) == ("unittest", environment / "bin" / "python")
+
+
 def test_the_shells_active_environment_counts_unless_it_is_corrals(tmp_path: Path) -> None:
     active = make_environment(tmp_path / "active")
     assert find_interpreter((tmp_path,), {"VIRTUAL_ENV": str(active)}).python == active / "bin" / "python"
@@ -99,6 +119,12 @@ async def test_given_files_are_run_alone(take) -> None:
     assert plan is not None
     assert (plan.framework, plan.arguments, plan.judge) == ("unittest", ("tests/test_new.py",), "given")
     assert plan.command == "python -m unittest tests/test_new.py"
+
+
+async def test_given_file_of_plain_classes_is_pytests_whatever_it_mocks(take) -> None:
+    plan = await plan_tests(await take({}), tests={"test_new.py": (MOCK + CLASSES).encode()})
+    assert plan is not None
+    assert plan.framework == "pytest"
 
 
 async def test_written_files_are_run_alone(take) -> None:
