@@ -5,7 +5,6 @@ convention. Looks at the snapshot and at the project's dependency folders; runs 
 """
 
 import os
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from infrastructure.judge.belonging import is_unittest, lent, wants_pytest
 from infrastructure.judge.commands import Parsed, parse_command, program_paths
 from infrastructure.judge.interpreters import Interpreter, corrals_own, find_interpreter, known_interpreter
 from infrastructure.judge.programs import is_path, locate
@@ -29,12 +29,6 @@ Framework = Literal["pytest", "unittest", "command", "report", "go", "cargo"]
 HARNESSED = frozenset({"pytest", "unittest"})
 """What is run by Corral's own harness, in the process of the tests."""
 _LOOKED_AT = 256 << 10
-_FOR_PYTEST = re.compile(
-    rb"^(?:import pytest|from pytest|(?:async )?def test"
-    rb"|class Test\w*(?:\(\s*(?:object)?\s*\))?:.*\n(?:(?:[ \t].*)?\n)*?[ \t]+(?:async )?def test)",
-    re.MULTILINE,
-)
-_WITH_A_BASE = re.compile(rb"^class Test\w*\(\s*(?!object\b)\w", re.MULTILINE)
 _JUDGE_FILE_BYTES = 4 << 20
 
 
@@ -125,14 +119,15 @@ async def judge_files(
     """The files that are copied in after the last edit, by path.
 
     They are the snapshot's tests with what lies beside them, what steers the runner, what the test command names, and
-    over them what the user gave.
+    over them what the user gave; but not what only bears a test's name (`lent`).
     """
     return await in_thread(lambda _: _judge_files(snapshot, named_by(command)) | dict(given or {}))
 
 
 def _judge_files(snapshot: Snapshot, named: frozenset[str]) -> dict[str, bytes]:
     named = named | scripts_in(snapshot, named)
-    mine = {path for path in snapshot.files if path in named or belongs_to_judge(path) or is_manifest(path)}
+    free = lent(snapshot) - named
+    mine = {path for path in snapshot.files if path in named or belongs_to_judge(path) or is_manifest(path)} - free
     mine |= {_behind(snapshot, path) for path in mine if snapshot.files[path].mode == LINK}
     return {
         path: read_file(snapshot.root, path)
@@ -177,9 +172,9 @@ def _plan_files(
 def _framework_of(snapshot: Snapshot, tests: Mapping[str, bytes]) -> Literal["pytest", "unittest"] | None:
     if not tests:
         return None
-    if any(_wants_pytest(content) for content in tests.values()):
+    if any(wants_pytest(content) for content in tests.values()):
         return "pytest"
-    configured, unittests = _sets_pytest_up(snapshot), any(_is_unittest(content) for content in tests.values())
+    configured, unittests = _sets_pytest_up(snapshot), any(is_unittest(content) for content in tests.values())
     if configured and not (unittests and _lacks_pytest(snapshot)):
         return "pytest"  # what it sets up, the path of modules say, unittest knows nothing of
     return "unittest" if unittests else None  # pytest would run them too, but starts ten times slower
@@ -196,17 +191,6 @@ def _sets_pytest_up(snapshot: Snapshot) -> bool:
 def _lacks_pytest(snapshot: Snapshot) -> bool:
     found = find_interpreter(_folders(snapshot))
     return not found.own and not found.has("pytest")
-
-
-def _is_unittest(content: bytes) -> bool:
-    return b"unittest" in content and (b"TestCase" in content or b"load_tests" in content)
-
-
-def _wants_pytest(content: bytes) -> bool:
-    """Whether a file has tests that unittest would pass over: functions, and classes that are no test cases."""
-    if _FOR_PYTEST.search(content) is not None:
-        return True
-    return b"TestCase" not in content and _WITH_A_BASE.search(content) is not None
 
 
 def _plan_python(

@@ -194,6 +194,33 @@ async def test_judge_files_are_the_tests_what_lies_beside_them_and_what_steers_t
     assert found["test_a.py"] == b"2"
 
 
+RUNNER = "def run(): pass\n"
+IN_PACKAGE = {"app/__init__.py": "", "app/test/__init__.py": "", "app/test/runner.py": RUNNER}
+
+
+@pytest.mark.parametrize(
+    ("files", "theirs"),
+    [
+        (
+            {"tester.py": RUNNER, "testcalc.py": UNITTEST, "testing.py": "import pytest\n"},
+            {"testcalc.py", "testing.py"},
+        ),
+        ({"test_a.py": RUNNER, "tests.py": ""}, {"test_a.py", "tests.py"}),  # by their names they are nothing else
+        (IN_PACKAGE, set()),
+        ({**IN_PACKAGE, "app/test/cases.py": PYTEST}, {*IN_PACKAGE, "app/test/cases.py"} - {"app/__init__.py"}),
+        ({**IN_PACKAGE, "app/test/a.json": ""}, {*IN_PACKAGE, "app/test/a.json"} - {"app/__init__.py"}),
+        ({"app/test/runner.py": RUNNER}, {"app/test/runner.py"}),  # no package: Maven's `src/test`, say
+        ({"tests/__init__.py": "", "tests/help.py": RUNNER}, {"tests/__init__.py", "tests/help.py"}),
+    ],
+)
+async def test_what_only_bears_a_tests_name_is_no_judge_file(take, files: dict[str, str], theirs: set[str]) -> None:
+    assert set(await judge_files(await take(files))) == theirs
+
+
+async def test_file_that_only_bears_a_tests_name_is_the_judges_where_the_command_names_it(take) -> None:
+    assert set(await judge_files(await take({"tester.py": RUNNER}), command="python tester.py")) == {"tester.py"}
+
+
 async def test_judge_files_are_also_those_that_the_test_command_names(take) -> None:
     snapshot = await take({"app.py": "", "check.sh": "exit 1\n", "ci/all.py": "", "Makefile": "test:\n"})
     assert set(await judge_files(snapshot, command="sh ./check.sh")) == {"check.sh"}
@@ -224,6 +251,10 @@ async def test_file_behind_a_link_that_is_a_judge_file_is_one_too(take, tmp_path
         ("setup.cfg", b"[metadata]\nname = b\n", b"[metadata]\nname = a\n", False),
         ("setup.cfg", b"[tool:pytest]\naddopts = -x\n", b"[metadata]\nname = a\n", True),
         ("tox.ini", b"[pytest]\naddopts = -x\n", b"[tox]\n", True),
+        ("setup.cfg", b"[metadata]\nname = a\n[tool:pytest]#]\naddopts = -x\n", b"[metadata]\nname = a\n", True),
+        ("setup.cfg", b"[tool:pytest]\nx =\n [a]\n -p b\n", b"[tool:pytest]\nx =\n [a]\n", True),
+        ("setup.cfg", b"[tool:pytest]\nx =\n[a\n -p b\n", b"[tool:pytest]\nx =\n[a\n", True),
+        ("tox.ini", b"[testenv:pytest]\ndeps = b\n", b"[testenv:pytest]\ndeps = a\n", False),
         ("tox.ini", b"no section", b"[tox]\n", True),
     ],
 )

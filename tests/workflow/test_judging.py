@@ -183,6 +183,40 @@ async def test_given_tests_none_of_which_passes_are_failed_whatever_the_plans_te
     assert (end["status"], end["judge"]) == ("failed", "given")
 
 
+# ----------------------------------------------------------------------------------- files beside the code
+
+PROJECT = "[project]\nname = 'x'\nversion = '{}'\n[tool.pytest.ini_options]\naddopts = ''\n"
+READS = "import tomllib\ndef test_v():\n    with open('pyproject.toml', 'rb') as file:\n"
+READS += "        assert tomllib.load(file)['project']['version'] == '2'\n"
+
+
+async def test_version_in_the_projects_configuration_can_be_what_a_patch_changes(tmp_path, sandbox):
+    scenario, end = await run(
+        tmp_path, sandbox, {"pyproject.toml": PROJECT.format(1), "test_v.py": READS}, rounds=1, repairs=0,
+        coder=lambda _: code(PROJECT.format(2), "pyproject.toml"),
+    )  # fmt: skip
+    assert end["status"] == "done"
+    assert "+version = '2'" in await scenario.patch(end)
+
+
+async def test_pytests_part_of_the_configuration_can_not(tmp_path, sandbox):
+    _, end = await run(
+        tmp_path, sandbox, {"pyproject.toml": PROJECT.format(1), "test_v.py": READS}, rounds=1, repairs=0,
+        coder=lambda _: code(PROJECT.format(2).replace("''", "'-x'"), "pyproject.toml"),
+    )  # fmt: skip
+    assert (end["status"], end["reason"]) == ("failed", "The answer changed nothing.")
+
+
+async def test_program_that_bears_a_tests_name_can_be_changed_and_is_read_by_a_person(tmp_path, sandbox):
+    test = TEST_ADD.replace("calc", "tester")
+    _, end = await run(
+        tmp_path, sandbox, {"tester.py": WRONG, "test_add.py": test}, coder=lambda _: code(RIGHT, "tester.py"),
+        rounds=1, repairs=0,
+    )  # fmt: skip
+    assert end["status"] == "unverified"
+    assert "tester.py is named as what belongs to the tests" in end["reason"]
+
+
 # ----------------------------------------------------------------------------------- a task for tests
 
 
