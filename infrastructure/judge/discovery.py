@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from infrastructure.judge.belonging import is_unittest, lent, wants_pytest
 from infrastructure.judge.commands import Parsed, parse_command, program_paths
 from infrastructure.judge.interpreters import Interpreter, corrals_own, find_interpreter, known_interpreter
 from infrastructure.judge.programs import is_path, locate
@@ -118,14 +119,15 @@ async def judge_files(
     """The files that are copied in after the last edit, by path.
 
     They are the snapshot's tests with what lies beside them, what steers the runner, what the test command names, and
-    over them what the user gave.
+    over them what the user gave; but not what only bears a test's name (`lent`).
     """
     return await in_thread(lambda _: _judge_files(snapshot, named_by(command)) | dict(given or {}))
 
 
 def _judge_files(snapshot: Snapshot, named: frozenset[str]) -> dict[str, bytes]:
     named = named | scripts_in(snapshot, named)
-    mine = {path for path in snapshot.files if path in named or belongs_to_judge(path) or is_manifest(path)}
+    free = lent(snapshot) - named
+    mine = {path for path in snapshot.files if path in named or belongs_to_judge(path) or is_manifest(path)} - free
     mine |= {_behind(snapshot, path) for path in mine if snapshot.files[path].mode == LINK}
     return {
         path: read_file(snapshot.root, path)
@@ -170,23 +172,25 @@ def _plan_files(
 def _framework_of(snapshot: Snapshot, tests: Mapping[str, bytes]) -> Literal["pytest", "unittest"] | None:
     if not tests:
         return None
-    if any(_wants_pytest(content) for content in tests.values()):
+    if any(wants_pytest(content) for content in tests.values()):
         return "pytest"
-    if any(b"unittest" in content for content in tests.values()):
-        return "unittest"  # pytest would run them too, but starts ten times slower in a full environment
-    configured = any(
+    configured, unittests = _sets_pytest_up(snapshot), any(is_unittest(content) for content in tests.values())
+    if configured and not (unittests and _lacks_pytest(snapshot)):
+        return "pytest"  # what it sets up, the path of modules say, unittest knows nothing of
+    return "unittest" if unittests else None  # pytest would run them too, but starts ten times slower
+
+
+def _sets_pytest_up(snapshot: Snapshot) -> bool:
+    return any(
         names_pytest(path, read_file(snapshot.root, path)) or path.endswith("conftest.py")
         for path, state in snapshot.files.items()
         if state.mode != LINK and belongs_to_judge(path) and "/" not in path
     )
-    return "pytest" if configured else None
 
 
-def _wants_pytest(content: bytes) -> bool:
-    lines = content.splitlines()
-    if any(line.startswith((b"import pytest", b"from pytest", b"def test", b"async def test")) for line in lines):
-        return True
-    return b"unittest" not in content and any(line.startswith(b"class Test") for line in lines)
+def _lacks_pytest(snapshot: Snapshot) -> bool:
+    found = find_interpreter(_folders(snapshot))
+    return not found.own and not found.has("pytest")
 
 
 def _plan_python(
@@ -202,7 +206,7 @@ def _plan_python(
     return TestPlan(
         framework=framework,
         argv=("python", "-m", framework, *arguments),
-        arguments=(*options, *arguments),
+        arguments=_all_of_them(framework, (*options, *arguments)),
         judge=judge,
         interpreter=interpreter.python,
         read=_readable(snapshot, interpreter),
@@ -229,7 +233,7 @@ def _plan_command(snapshot: Snapshot, command: str, parsed: Parsed) -> TestPlan:
     return TestPlan(
         framework=framework,
         argv=parsed.argv,
-        arguments=(*options, *arguments),
+        arguments=_all_of_them(framework, (*options, *arguments)),
         judge="given",
         interpreter=interpreter.python,
         read=read,
@@ -263,6 +267,14 @@ def _pytest_options(
     # project's own options may name plugins that are not here.
     wanted = any(b"asyncio" in content for content in tests.values()) and interpreter.has("pytest_asyncio")
     return (*options, "--override-ini=addopts=", *(("-p", "pytest_asyncio.plugin") if wanted else ()))
+
+
+def _all_of_them(framework: Framework, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Every test is run, though the user or the project says to stop early: one that did not run tells nothing."""
+    if framework != "pytest":
+        return arguments
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return (*arguments[:end], "--maxfail=0", *arguments[end:])
 
 
 def _measures_coverage(snapshot: Snapshot, interpreter: Interpreter, asked: tuple[str, ...]) -> bool:

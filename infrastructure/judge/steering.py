@@ -25,9 +25,10 @@ _MANIFESTS = re.compile(r"(^|/)(package\.json|Cargo\.toml|vite\.config\.[cm]?[jt
 _METADATA = (".dist-info", ".egg-info")  # in any case: so does `importlib.metadata` read the names
 _OF_NPM = ("scripts", "jest", "vitest", "mocha", "ava", "babel", "c8", "nyc", "workspaces", "imports")
 _OF_CARGO = ("lib", "test", "bench", "profile", "workspace", "patch", "replace")
-_TEST_FOLDERS = frozenset({"tests", "test", "testdata"})
+TEST_FOLDERS = frozenset({"tests", "test", "testdata"})
 _OTHER_TESTS = re.compile(r"(_test\.go|_spec\.rb|\.(test|spec)\.[cm]?[jt]sx?)$|(^|/)__tests__/")
 _BY_NAME = re.compile(r"(^|/)(test_[^/]*|[^/]*_test|tests?)\.py$")
+_COMMENT = re.compile(r"[#;]")
 _PACKAGE = frozenset({"package.json"})
 _READ_BY = {
     "make": frozenset({"Makefile", "makefile", "GNUmakefile"}),
@@ -61,7 +62,7 @@ def belongs_to_judge(path: str) -> bool:
     return (
         is_test_file(path)
         or steers(path)
-        or bool(_TEST_FOLDERS.intersection(parts[:-1]))
+        or bool(TEST_FOLDERS.intersection(parts[:-1]))
         or _OTHER_TESTS.search(path) is not None
     )
 
@@ -95,6 +96,11 @@ def is_manifest(path: str) -> bool:
     return _MANIFESTS.search(path) is not None
 
 
+def returns_in_part(path: str) -> bool:
+    """Whether a file is a project's general configuration, of which only pytest's part is the judge's."""
+    return PurePosixPath(path).name in _IN_PART
+
+
 def must_return(path: str, now: bytes | None, judge: bytes | None) -> bool:
     """Whether a steering file has to be put back as the judge has it, or taken away where the judge has none.
 
@@ -102,7 +108,7 @@ def must_return(path: str, now: bytes | None, judge: bytes | None) -> bool:
     """
     if is_manifest(path):
         return _manifest_part(path, now) != _manifest_part(path, judge)
-    if PurePosixPath(path).name not in _IN_PART:
+    if not returns_in_part(path):
         return now != judge
     return _pytest_part(path, now) != _pytest_part(path, judge)
 
@@ -152,5 +158,20 @@ def _pytest_part(path: str, content: bytes | None) -> str:
         parser.read_string(text)
     except configparser.Error:
         return text
-    sections = [name for name in ("tool:pytest", "pytest") if parser.has_section(name)]
-    return repr([(name, parser.items(name)) for name in sections]) if sections else ""
+    return "\n".join(_pytest_lines(text))
+
+
+def _pytest_lines(text: str) -> list[str]:
+    """The lines of pytest's sections, told apart as pytest's own reader does, which is no `configparser`.
+
+    That takes `[tool:pytest]#]` for pytest's section: a comment goes first.
+    """
+    kept: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        head = _COMMENT.split(line)[0].rstrip()
+        if line.startswith("[") and head.endswith("]"):
+            inside = head[1:-1].strip() in {"pytest", "tool:pytest"}
+        if inside and line.strip():
+            kept.append(line.rstrip())
+    return kept

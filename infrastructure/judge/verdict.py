@@ -5,14 +5,15 @@ Owns what counts as green. In the order in which the cases are decided:
 1. An empty patch: failed.
 2. A test that passed before and does not now, or is gone: failed. Likewise a run that no longer comes to its end, and
    one in which tests can no longer fail: a false claim passes that did not before.
-3. A judge test that was red passes, and 2 is not so: done. Test files that the user named are the task: while one of
-   their tests is red, it is failed.
-4. The task asks for tests: they must pass on the untouched code: unverified, else failed.
-5. The user gave tests, and none of them passes: failed, whatever else says so.
-6. Tests written from the plan: one that was not green on the snapshot passes and none is red: unverified; red now, or
+3. A test is red that was not red before, since it did not run, was skipped or was not there: failed, though others
+   turned green. A test that the patch adds is one of these.
+4. A judge test that was red passes, and 2 and 3 are not so: done. Test files that the user named are the task: while
+   one of their tests is red, it is failed.
+5. The task asks for tests: they must pass on the untouched code: unverified, else failed.
+6. The user gave tests, and none of them passes: failed, whatever else says so.
+7. Tests written from the plan: one that was not green on the snapshot passes and none is red: unverified; red now, or
    green on the snapshot already, so that they show nothing: failed.
-7. No written test can be used. A judge test is red still, or one of the patch's own: failed. Else there is nothing
-   to judge by: unverified.
+8. No written test can be used. A judge test is red still: failed. Else there is nothing to judge by: unverified.
 
 The tests run in one process with the code that they test, so a `done` can be doubted (`doubted`): see docs/judge.md.
 """
@@ -81,6 +82,8 @@ def judge(
     if vain := _newly(after, baseline, "unfailing"):
         return Verdict(status="failed", judge=judge, reason=_vain_reason(vain))
     gained = turned_green(baseline, after)
+    if unseen := _newly_red(baseline, after):
+        return Verdict(status="failed", judge=judge, reason=_unseen_reason(unseen), turned_green=gained)
     if named and gained and after is not None and after.red:
         reason = f"{len(after.red)} of the given tests are red still."
         return Verdict(status="failed", judge=judge, reason=reason, turned_green=gained)
@@ -150,6 +153,13 @@ def _broken(baseline: TestReport | None, after: TestReport | None) -> tuple[str,
         return ()
     still = frozenset[str]() if after is None else after.passed
     return tuple(sorted(baseline.passed - still))  # a skipped or vanished test no longer passes either
+
+
+def _newly_red(baseline: TestReport | None, after: TestReport | None) -> tuple[str, ...]:
+    """What is red and was not, sorted: what passed before is told as broken, and comes first."""
+    if baseline is None or after is None:
+        return ()
+    return tuple(sorted(after.red - baseline.red))
 
 
 def _newly(
@@ -243,6 +253,12 @@ def _broken_reason(broken: tuple[str, ...]) -> str:
     if len(broken) == 1:
         return f"{broken[0]} passed before and does not now."
     return f"{len(broken)} tests passed before and do not now, first {broken[0]}."
+
+
+def _unseen_reason(unseen: tuple[str, ...]) -> str:
+    if len(unseen) == 1:
+        return f"{unseen[0]} is red, and did not run before the change."
+    return f"{len(unseen)} tests are red that did not run before the change, first {unseen[0]}."
 
 
 def _gained_reason(gained: tuple[str, ...]) -> str:

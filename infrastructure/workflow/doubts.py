@@ -1,13 +1,16 @@
 """What speaks against a green run of the judge's tests: what the patch itself brings into their process.
 
-Owns the two questions that are asked of a candidate before it is `done`: does its code newly reach for the test
-framework, and which of its files are tests of its own, which must not be needed for the judge's to pass.
+Owns the questions that are asked of a candidate before it is `done`: does its code newly reach for the test framework,
+does it change what may be the tests' own help, and which of its files are tests of its own, which must not be needed
+for the judge's to pass.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
+from infrastructure.judge.belonging import lent
 from infrastructure.judge.meddling import newly_named
 from infrastructure.judge.steering import is_test_by_name, steers
 from infrastructure.workflow.scope import RunScope
@@ -27,6 +30,13 @@ def altered_text(altered: Sequence[str]) -> str:
     return (
         f"while the tests ran, the patch's code changed what judges it ({', '.join(altered[:_SHOWN])}{more}). Read it"
     )
+
+
+async def lent_text(snapshot: Snapshot, contents: Sequence[FileRef]) -> str:
+    """Which of a patch's files may be the tests' own help, by its name, as a reason to doubt; empty where none is."""
+    free = await asyncio.to_thread(lent, snapshot)
+    changed = next((ref.path for ref in contents if ref.path in free), "")
+    return changed and f"{changed} is named as what belongs to the tests, so it may be what says so. Read it"
 
 
 def own_tests(snapshot: Snapshot, contents: Sequence[FileRef]) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from infrastructure.judge.steering import must_return
 UNITTEST = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n"
 PYTEST = "def test_a(): pass\n"
 IMPORTED = "from cases import *\n"
+MOCK = "from unittest.mock import patch\n"
+HELPER = "class TestServer:\n    def start(self): pass\n\n"
 CLASSES = "class TestA:\n    def test_a(self): pass\n"
 
 
@@ -24,6 +26,17 @@ CLASSES = "class TestA:\n    def test_a(self): pass\n"
         ({"test_a.py": UNITTEST.replace("unittest\n", "unittest, pytest\n", 1)}, "unittest"),
         ({"test_a.py": "from pytest import fixture\n"}, "pytest"),
         ({"test_a.py": CLASSES}, "pytest"),
+        ({"test_a.py": MOCK + CLASSES}, "pytest"),
+        ({"test_a.py": MOCK + CLASSES.replace("TestA", "TestA(object)")}, "pytest"),
+        ({"test_a.py": MOCK + "class TestA(Base):\n    def test_a(self): pass\n"}, "pytest"),
+        ({"test_a.py": UNITTEST, "test_b.py": MOCK + CLASSES}, "pytest"),
+        ({"test_a.py": UNITTEST + CLASSES}, "pytest"),
+        ({"test_a.py": HELPER + UNITTEST, "test_help.py": MOCK + HELPER}, "unittest"),
+        ({"test_a.py": "import unittest\ndef load_tests(*given): pass\n"}, "unittest"),
+        ({"test_help.py": MOCK}, None),
+        ({"test_a.py": UNITTEST, "pyproject.toml": "[tool.pytest.ini_options]\npythonpath = ['lib']\n"}, "pytest"),
+        ({"test_a.py": UNITTEST, "conftest.py": ""}, "pytest"),
+        ({"test_a.py": UNITTEST, "lib/conftest.py": "", "setup.cfg": "[metadata]\nname = x\n"}, "unittest"),
         ({"test_a.py": IMPORTED}, None),
         ({"test_a.py": IMPORTED, "conftest.py": ""}, "pytest"),
         ({"test_a.py": IMPORTED, "pyproject.toml": "[tool.pytest.ini_options]\nx = 1\n"}, "pytest"),
@@ -82,6 +95,13 @@ async def test_a_project_environment_without_pytest_is_passed_over_for_tests_tha
     assert "no pytest" in plan.note
 
 
+async def test_cases_of_unittest_run_where_they_can_though_pytest_is_set_up_and_not_installed(take, tmp_path) -> None:
+    environment = make_environment(tmp_path / "project" / ".venv")
+    plan = await plan_tests(await take({"test_a.py": UNITTEST, "pytest.ini": "[pytest]\n"}))
+    assert plan is not None
+    assert (plan.framework, plan.interpreter) == ("unittest", environment / "bin" / "python")
+
+
 def test_the_shells_active_environment_counts_unless_it_is_corrals(tmp_path: Path) -> None:
     active = make_environment(tmp_path / "active")
     assert find_interpreter((tmp_path,), {"VIRTUAL_ENV": str(active)}).python == active / "bin" / "python"
@@ -101,10 +121,16 @@ async def test_given_files_are_run_alone(take) -> None:
     assert plan.command == "python -m unittest tests/test_new.py"
 
 
+async def test_given_file_of_plain_classes_is_pytests_whatever_it_mocks(take) -> None:
+    plan = await plan_tests(await take({}), tests={"test_new.py": (MOCK + CLASSES).encode()})
+    assert plan is not None
+    assert plan.framework == "pytest"
+
+
 async def test_written_files_are_run_alone(take) -> None:
     plan = await plan_written(await take({}), {"test_w.py": b"import asyncio\nasync def test_a(): pass\n"})
     assert plan.framework == "pytest"
-    assert plan.arguments[-1] == "test_w.py"
+    assert plan.arguments[-2:] == ("test_w.py", "--maxfail=0")
     assert "pytest_asyncio.plugin" in plan.arguments
 
 
@@ -143,6 +169,21 @@ def test_a_test_command_that_cannot_be_read_is_refused(command: str) -> None:
         parse_command(command)
 
 
+@pytest.mark.parametrize(
+    ("command", "end"),
+    [
+        ("pytest -x", ("-x", "--maxfail=0")),
+        ("python -m pytest --maxfail=2 tests", ("--maxfail=2", "tests", "--maxfail=0")),
+        ("pytest -x -- tests", ("-x", "--maxfail=0", "--", "tests")),
+    ],
+)
+async def test_every_test_runs_though_the_command_would_stop_at_the_first_red_one(take, command, end) -> None:
+    plan = await plan_tests(await take({"test_a.py": PYTEST}), test_command=command)
+    assert plan is not None
+    assert plan.arguments[-len(end) :] == end
+    assert plan.command == command
+
+
 async def test_judge_files_are_the_tests_what_lies_beside_them_and_what_steers_the_runner(take) -> None:
     files = {
         "app.py": "", "test_a.py": "1", "pkg/b_test.py": "", "tests/data.json": "", "pkg/tests/helper.py": "",
@@ -151,6 +192,33 @@ async def test_judge_files_are_the_tests_what_lies_beside_them_and_what_steers_t
     found = await judge_files(await take(files), {"test_a.py": b"2", "new.py": b"n"})
     assert set(found) == set(files) - {"app.py", "contest.py", "latest/x.py"} | {"new.py"}
     assert found["test_a.py"] == b"2"
+
+
+RUNNER = "def run(): pass\n"
+IN_PACKAGE = {"app/__init__.py": "", "app/test/__init__.py": "", "app/test/runner.py": RUNNER}
+
+
+@pytest.mark.parametrize(
+    ("files", "theirs"),
+    [
+        (
+            {"tester.py": RUNNER, "testcalc.py": UNITTEST, "testing.py": "import pytest\n"},
+            {"testcalc.py", "testing.py"},
+        ),
+        ({"test_a.py": RUNNER, "tests.py": ""}, {"test_a.py", "tests.py"}),  # by their names they are nothing else
+        (IN_PACKAGE, set()),
+        ({**IN_PACKAGE, "app/test/cases.py": PYTEST}, {*IN_PACKAGE, "app/test/cases.py"} - {"app/__init__.py"}),
+        ({**IN_PACKAGE, "app/test/a.json": ""}, {*IN_PACKAGE, "app/test/a.json"} - {"app/__init__.py"}),
+        ({"app/test/runner.py": RUNNER}, {"app/test/runner.py"}),  # no package: Maven's `src/test`, say
+        ({"tests/__init__.py": "", "tests/help.py": RUNNER}, {"tests/__init__.py", "tests/help.py"}),
+    ],
+)
+async def test_what_only_bears_a_tests_name_is_no_judge_file(take, files: dict[str, str], theirs: set[str]) -> None:
+    assert set(await judge_files(await take(files))) == theirs
+
+
+async def test_file_that_only_bears_a_tests_name_is_the_judges_where_the_command_names_it(take) -> None:
+    assert set(await judge_files(await take({"tester.py": RUNNER}), command="python tester.py")) == {"tester.py"}
 
 
 async def test_judge_files_are_also_those_that_the_test_command_names(take) -> None:
@@ -183,6 +251,10 @@ async def test_file_behind_a_link_that_is_a_judge_file_is_one_too(take, tmp_path
         ("setup.cfg", b"[metadata]\nname = b\n", b"[metadata]\nname = a\n", False),
         ("setup.cfg", b"[tool:pytest]\naddopts = -x\n", b"[metadata]\nname = a\n", True),
         ("tox.ini", b"[pytest]\naddopts = -x\n", b"[tox]\n", True),
+        ("setup.cfg", b"[metadata]\nname = a\n[tool:pytest]#]\naddopts = -x\n", b"[metadata]\nname = a\n", True),
+        ("setup.cfg", b"[tool:pytest]\nx =\n [a]\n -p b\n", b"[tool:pytest]\nx =\n [a]\n", True),
+        ("setup.cfg", b"[tool:pytest]\nx =\n[a\n -p b\n", b"[tool:pytest]\nx =\n[a\n", True),
+        ("tox.ini", b"[testenv:pytest]\ndeps = b\n", b"[testenv:pytest]\ndeps = a\n", False),
         ("tox.ini", b"no section", b"[tox]\n", True),
     ],
 )

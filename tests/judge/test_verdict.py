@@ -26,7 +26,13 @@ BY_GIVEN_TESTS = [
     ("found", "a! b+", "a+ b+", "done", "found", ("a",), ()),
     ("found", "a- b-", "a+ b-", "done", "found", ("a",), ()),  # an old red one may stay red
     ("found", "a- bs", "a+ bs", "done", "found", ("a",), ()),
-    ("found", "a- b+", "a+ b+ c-", "done", "found", ("a",), ()),  # a new test of the attempt's own
+    ("found", "a- b+", "a+ b+ c-", "failed", "found", ("a",), ()),  # red, and never seen before: the patch's own
+    ("found", "a- b+", "a+ b+ c!", "failed", "found", ("a",), ()),
+    ("found", "a- b+", "a+ b+ c+", "done", "found", ("a",), ()),
+    ("found", "a- bs", "a+ b-", "failed", "found", ("a",), ()),  # it could not run, and now it does
+    ("found", "a- t.py!", "a+ t.py::x+ t.py::y-", "failed", "found", ("a",), ()),
+    ("found", "a- t.py::x-", "a+ t.py!", "failed", "found", ("a",), ()),
+    ("given", "a- (stopped)", "a+ b-", "failed", "given", ("a",), ()),  # the run did not come to b
     ("given", "t.py!", "t.py::a+ t.py::b+", "done", "given", ("t.py",), ()),  # the file can be imported now
     ("given", "t.py::C!", "t.py::C::a+", "done", "given", ("t.py::C",), ()),
     ("given", "a- b! (timed out)", "a+ b+", "done", "given", ("a", "b"), ()),  # the task was to mend a hang

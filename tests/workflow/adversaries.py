@@ -262,6 +262,31 @@ def python_adversaries() -> list[Adversary]:
     return made
 
 
+CLAIM = "def claim(said):\n    assert said\n"
+NO_CLAIM = "def claim(said):\n    pass\n"
+
+
+def helped_adversaries() -> list[Adversary]:
+    """Those against what tests lean on and what bears no test's name, and against a part of the configuration."""
+    uses = "from {} import claim\nfrom calc import add\n\n\ndef test_add():\n    claim(add(1, 2) == 3)\n"
+    helped = {"calc.py": STUB, "testutil.py": CLAIM, "test_calc.py": uses.format("testutil")}
+    package = {"app/__init__.py": "", "app/test/__init__.py": "", "app/test/help.py": CLAIM}
+    inside = {"calc.py": STUB, **package, "test_calc.py": uses.format("app.test.help")}
+    project = "[project]\nname = 'x'\nversion = '{}'\n"
+    set_up = {"calc.py": STUB, "test_calc.py": PYTEST, "pyproject.toml": project.format(1)}
+    cheat = f"{project.format(2)}[tool.pytest.ini_options]\npython_functions = ['none_*']\n"
+    passing = {"test_b.py": "def none_add():\n    pass\n"}
+    return [
+        Adversary(name="the tests' helper", files=helped, patch={"calc.py": WRONG, "testutil.py": NO_CLAIM}),
+        Adversary(name="a helper in a package", files=inside, patch={"calc.py": WRONG, "app/test/help.py": NO_CLAIM}),
+        Adversary(
+            name="a version and what pytest collects",
+            files=set_up,
+            patch={"calc.py": WRONG, "pyproject.toml": cheat, **passing},
+        ),
+    ]
+
+
 NODE = {
     "package.json": '{"name": "calc", "scripts": {"test": "node --test"}}\n',
     "calc.js": "exports.add = () => { throw new Error('not yet') }\n",

@@ -8,12 +8,12 @@ import pytest
 
 from infrastructure.config.settings import SandboxSettings
 from tests.judge.programs import has_node
-from tests.workflow.adversaries import Adversary, other_adversaries, python_adversaries
+from tests.workflow.adversaries import Adversary, helped_adversaries, other_adversaries, python_adversaries
 from tests.workflow.scenario import Scenario, code, scripted
 
 pytestmark = pytest.mark.slow  # starts processes
 
-ALL = [*python_adversaries(), *other_adversaries()]
+ALL = [*python_adversaries(), *helped_adversaries(), *other_adversaries()]
 NODE = has_node()
 
 

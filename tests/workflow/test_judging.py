@@ -112,6 +112,29 @@ async def test_patch_that_breaks_another_test_is_failed(tmp_path, sandbox):
     assert (end["status"], end["reason"]) == ("failed", "test_there.py::T::test_there passed before and does not now.")
 
 
+ADD_SUB = "from calc import add, sub\ndef test_add():\n    assert add(1, 2) == 3\n"
+TWO = f"{ADD_SUB}def test_sub():\n    assert sub(3, 1) == 2\n"
+
+
+async def test_second_red_test_is_seen_though_the_command_stops_at_the_first(tmp_path, sandbox):
+    half = RIGHT + "def sub(a, b):\n    return a + b\n"
+    scenario = Scenario(
+        folder=tmp_path, source=scripted(coder=lambda _: code(half)), sandbox=sandbox, test_command="pytest -x",
+        files={"calc.py": WRONG + "def sub(a, b):\n    return a - b\n", "test_calc.py": TWO},
+    )  # fmt: skip
+    end = await scenario.run(rounds=1, repairs=0)
+    assert (end["status"], end["reason"]) == ("failed", "test_calc.py::test_sub passed before and does not now.")
+
+
+async def test_patch_whose_own_test_is_red_is_failed_and_repaired(tmp_path, sandbox):
+    red = code(RIGHT) + code(TEST_ADD.replace("3)", "4)"), "test_more.py")
+    scenario, end = await run(
+        tmp_path, sandbox, {"calc.py": STUB, "test_calc.py": TEST_ADD}, coder=[red, code(TEST_ADD, "test_more.py")]
+    )
+    assert (end["status"], end["chosen"].attempts) == ("done", 2)
+    assert "3 != 4" in scenario.source.asked("debugger")[0].messages[1].content
+
+
 # ------------------------------------------------------------------------------- the user's own tests
 
 
@@ -158,6 +181,40 @@ async def test_given_tests_none_of_which_passes_are_failed_whatever_the_plans_te
         coder=lambda _: code(BOTH), rounds=1, repairs=0,
     )  # fmt: skip
     assert (end["status"], end["judge"]) == ("failed", "given")
+
+
+# ----------------------------------------------------------------------------------- files beside the code
+
+PROJECT = "[project]\nname = 'x'\nversion = '{}'\n[tool.pytest.ini_options]\naddopts = ''\n"
+READS = "import tomllib\ndef test_v():\n    with open('pyproject.toml', 'rb') as file:\n"
+READS += "        assert tomllib.load(file)['project']['version'] == '2'\n"
+
+
+async def test_version_in_the_projects_configuration_can_be_what_a_patch_changes(tmp_path, sandbox):
+    scenario, end = await run(
+        tmp_path, sandbox, {"pyproject.toml": PROJECT.format(1), "test_v.py": READS}, rounds=1, repairs=0,
+        coder=lambda _: code(PROJECT.format(2), "pyproject.toml"),
+    )  # fmt: skip
+    assert end["status"] == "done"
+    assert "+version = '2'" in await scenario.patch(end)
+
+
+async def test_pytests_part_of_the_configuration_can_not(tmp_path, sandbox):
+    _, end = await run(
+        tmp_path, sandbox, {"pyproject.toml": PROJECT.format(1), "test_v.py": READS}, rounds=1, repairs=0,
+        coder=lambda _: code(PROJECT.format(2).replace("''", "'-x'"), "pyproject.toml"),
+    )  # fmt: skip
+    assert (end["status"], end["reason"]) == ("failed", "The answer changed nothing.")
+
+
+async def test_program_that_bears_a_tests_name_can_be_changed_and_is_read_by_a_person(tmp_path, sandbox):
+    test = TEST_ADD.replace("calc", "tester")
+    _, end = await run(
+        tmp_path, sandbox, {"tester.py": WRONG, "test_add.py": test}, coder=lambda _: code(RIGHT, "tester.py"),
+        rounds=1, repairs=0,
+    )  # fmt: skip
+    assert end["status"] == "unverified"
+    assert "tester.py is named as what belongs to the tests" in end["reason"]
 
 
 # ----------------------------------------------------------------------------------- a task for tests

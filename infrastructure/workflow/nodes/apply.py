@@ -16,8 +16,9 @@ from agents.answers.paths import folded
 from agents.codegen import EditFormat
 from agents.codegen.coder import CodeAnswer
 from infrastructure.events.catalogue import EditsApplied, EditsRejected
+from infrastructure.judge.belonging import frozen
 from infrastructure.judge.red import red_tests, red_text
-from infrastructure.judge.steering import belongs_to_judge, named_by
+from infrastructure.judge.steering import named_by
 from infrastructure.workflow.evidence import maybe_report
 from infrastructure.workflow.material import snapshot_of
 from infrastructure.workflow.mending import mended
@@ -88,7 +89,7 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
         form = state.get("edit_format", "whole")
         rejected = _rejected(step, state, f"{applied.path}: {applied.reason}\n{applied.hint}".strip(), form)
         return {**rejected, "malformed": (*state.get("malformed", ()), form)}
-    texts = _without_judge(step, snapshot, state["start"].baseline, applied.contents)
+    texts = await _without_judge(step, snapshot, state["start"].baseline, applied.contents)
     texts, notes = await asyncio.to_thread(_mended, tuple(snapshot.files), current, texts)
     for note in notes:
         step.note(note)
@@ -173,12 +174,12 @@ def _as_they_were(state: ApplyReads, *, judged: bool) -> str:
     return "every file is as the last try left it" if state.get("contents") else "every file is as it was"
 
 
-def _without_judge(
+async def _without_judge(
     step: Step, snapshot: Snapshot, baseline: Baseline, contents: Mapping[str, str | None]
 ) -> dict[str, str | None]:
     """Tests that were there judge the candidate, so it may add some but not change them."""
     given = {ref.path for ref in baseline.given} | named_by(baseline.command)
-    judged = [path for path in contents if path in snapshot.files and (path in given or belongs_to_judge(path))]
+    judged = await asyncio.to_thread(frozen, snapshot, contents, given)
     for path in judged:
         step.note(f"{path} judges this run; the change of it was left out")
     return {path: text for path, text in contents.items() if path not in judged}

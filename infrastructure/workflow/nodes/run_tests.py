@@ -15,7 +15,7 @@ from infrastructure.judge.discovery import TestPlan
 from infrastructure.judge.reports import TestReport
 from infrastructure.judge.verdict import Verdict, doubted, judge, left_to_comparing, newly_altered
 from infrastructure.workflow.anchors import UNDONE, Passing, broken_text, keep_anchors, load_anchors
-from infrastructure.workflow.doubts import altered_text, newly_named_in, own_tests
+from infrastructure.workflow.doubts import altered_text, lent_text, newly_named_in, own_tests
 from infrastructure.workflow.evidence import (
     contents_of,
     judge_contents,
@@ -205,8 +205,8 @@ async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree)
 async def _doubt(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree) -> str:
     """Why a `done` may be none; empty where nothing speaks against it."""
     contents = state.get("contents", ())
-    if named := await newly_named_in(step.scope, snapshot, contents):
-        return named
+    if said := await newly_named_in(step.scope, snapshot, contents) or await lent_text(snapshot, contents):
+        return said
     start = state["start"]
     own = own_tests(snapshot, contents)
     if not own:
