@@ -5,8 +5,8 @@ Owns the order of the checks and the list of paths that are open to everybody.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +27,8 @@ SOCKET_PROTOCOL = "corral.v1"
 """The subprotocol of our WebSockets; it is chosen where it is offered."""
 TOKEN_PROTOCOL = "corral.token."
 """Begins an offered subprotocol that bears the token, for clients that cannot set a header. It is never chosen."""
+MOST_COOKIES = 4
+"""Of our name that are looked at: programs on other ports of this host, or below other paths, may set some."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -88,7 +90,7 @@ class Guard:
             return scheme.lower() == "bearer" and keys.is_token(token.strip())
         if offered := [each for each in protocols if each.startswith(TOKEN_PROTOCOL)]:
             return len(offered) == 1 and keys.is_token(offered[0].removeprefix(TOKEN_PROTOCOL))
-        return keys.is_cookie(_cookie_of(headers.get("cookie", ""), self.cookie_name))
+        return any(map(keys.is_cookie, islice(_cookies_of(headers.get("cookie", ""), self.cookie_name), MOST_COOKIES)))
 
     def _opened(self) -> Keys:
         if self._keys is None:
@@ -141,9 +143,13 @@ def _check_body(method: str, path: str, headers: Mapping[str, str]) -> None:
         raise NotJson("" if wanted == "application/json" else f"This route takes {wanted}.")
 
 
-def _cookie_of(header: str, name: str) -> str:
-    try:
-        found = SimpleCookie(header).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+def _cookies_of(header: str, name: str) -> Iterator[str]:
+    """The values under this name, as they were sent.
+
+    Python's `SimpleCookie` is not asked: it takes quadratic time for quoted values, and gives up on the whole header
+    at a cookie that is none to it, such as another program's JSON. Another program may have set one of our name too.
+    """
+    for pair in header.split(";"):
+        key, _, value = pair.partition("=")
+        if key.strip() == name:
+            yield value.strip()

@@ -9,7 +9,7 @@ import pytest
 
 from backend.security.addresses import comes_from_elsewhere, is_loopback_host, is_own_host, is_own_origin
 from backend.security.codes import CODE_SECONDS, Codes, mint
-from backend.security.errors import ForeignHost, NotOpenYet, TooManyAttempts, WrongPassword
+from backend.security.errors import ForeignHost, NoToken, NotOpenYet, TooManyAttempts, WrongPassword
 from backend.security.guard import Guard
 from backend.security.passwords import ATTEMPTS, WITHIN_SECONDS, Password
 from backend.security.token import COOKIE_SECONDS, Keys, open_keys
@@ -63,7 +63,10 @@ def test_a_cookie_is_not_the_token_and_ends_by_itself() -> None:
     assert not keys.is_cookie(cookie)
 
 
-@pytest.mark.parametrize("cookie", ["", ".", "9999999999", "9999999999.", "x.y", "ä.ö", "9999999999." + "0" * 64])
+@pytest.mark.parametrize(
+    "cookie",
+    ["", ".", "9999999999", "9999999999.", "x.y", "ä.ö", "9999999999." + "0" * 64, "9" * 9999 + "." + "0" * 64],
+)
 def test_what_is_no_cookie_is_none(cookie: str) -> None:
     assert not Keys("t" * 43).is_cookie(cookie)
 
@@ -194,3 +197,41 @@ def test_a_guard_lets_nobody_in_before_it_has_keys() -> None:
     with pytest.raises(ForeignHost):
         guard.check("GET", "/", {"host": "evil.example"})
     assert not guard.spend("x")
+
+
+OTHERS = [
+    "theme=dark",
+    'prefs={"a":1}',
+    "Path=/app",
+    "Domain=x; Version=1",
+    "a b=c",
+    "=x",
+    "x",
+    'q="un',
+    "name=caf\u00e9",
+    'j={"k":"v","l":[1]}',
+    "corral_9999=1.a",
+    "corral_1=",
+    "corral_1=9999999999." + "0" * 64,
+    'a="' + '\\"' * 500_000 + '"',  # a reader that is quadratic in it needs minutes
+]
+"""Cookies of other programs on this host: a browser sends them to every port."""
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=[each[:20] for each in OTHERS])
+@pytest.mark.parametrize("form", ["{other}; {ours}", "{ours}; {other}", "{other};{ours};{other}"])
+def test_other_programs_cookies_lock_nobody_out(other: str, form: str) -> None:
+    guard, keys = Guard(port=1), Keys("t" * 43)
+    guard.open_with(keys, "epoch")
+    ours = f"corral_1={keys.cookie()}"
+    guard.check("GET", "/", {"host": "localhost", "cookie": form.format(other=other, ours=ours)})
+    with pytest.raises(NoToken):
+        guard.check("GET", "/", {"host": "localhost", "cookie": form.format(other=other, ours=f"x{ours}")})
+
+
+def test_of_very_many_cookies_of_our_name_few_are_looked_at() -> None:
+    guard, keys = Guard(port=1), Keys("t" * 43)
+    guard.open_with(keys, "epoch")
+    cookies = ["corral_1=9999999999." + "0" * 64] * 5_000
+    with pytest.raises(NoToken):
+        guard.check("GET", "/", {"host": "localhost", "cookie": "; ".join([*cookies, f"corral_1={keys.cookie()}"])})
