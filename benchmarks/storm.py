@@ -27,6 +27,7 @@ CALLS_A_SCENE = 150
 SCENE_SECONDS = 0.1
 """After which it begins even so: callers may all wait for a server that is silent."""
 GOAWAY_EVERY = 50
+_BEAT_SECONDS = 0.1
 _PORTS = range(20000, 30000)
 """Below those that the kernel gives to clients: one of these would be in the way of a server that comes back."""
 _ASKED = ("/api/chat", "/api/generate")
@@ -54,6 +55,8 @@ class Storm:
         """When each was last brought up again, by the loop's clock."""
         self.down: set[int] = set()
         self._rng = random.Random(f"{seed}/storm")
+        self.stood_still = 0.0
+        """Seconds for which this process did not run, in all: others had the machine."""
         self._ended = 0
         self._scene = asyncio.Event()
         self._over = False
@@ -67,6 +70,14 @@ class Storm:
     def was_down(self, server: int, since: float) -> bool:
         """Whether it was down at a moment after `since`."""
         return server in self.down or self.came_up[server] >= since
+
+    async def beat(self) -> None:
+        """Notice when this process stands still, until `end`."""
+        loop = asyncio.get_running_loop()
+        while not self._over:
+            due = loop.time() + _BEAT_SECONDS
+            await asyncio.sleep(_BEAT_SECONDS)
+            self.stood_still += max(0.0, loop.time() - due)
 
     async def rage(self) -> None:
         """One act after another until `end`; the servers are up and without a fault afterwards."""
