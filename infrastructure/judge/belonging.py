@@ -27,7 +27,9 @@ _FOR_PYTEST = re.compile(
     re.MULTILINE,
 )
 _WITH_A_BASE = re.compile(rb"^class Test\w*\(\s*(?!object\b)\w", re.MULTILINE)
-_TAKES_UNITTEST = re.compile(rb"^[ \t]*(?:import unittest\b(?!\.mock)|from unittest import (?!mock))", re.MULTILINE)
+_TAKES_UNITTEST = re.compile(
+    rb"^[ \t]*(?:import (?:[\w., ]+, ?)?unittest\b(?!\.mock)|from unittest import (?!mock))", re.MULTILINE
+)
 _MOST_BYTES = 1 << 20
 
 
@@ -39,7 +41,7 @@ def wants_pytest(content: bytes) -> bool:
 
 
 def is_unittest(content: bytes) -> bool:
-    """Whether a file has tests that unittest runs; their base may be elsewhere, so that it takes the module is enough."""
+    """Whether a file has tests that unittest runs: it takes the module, since their base may be elsewhere."""
     return _TAKES_UNITTEST.search(content) is not None or (b"unittest" in content and b"TestCase" in content)
 
 
