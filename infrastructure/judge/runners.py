@@ -166,6 +166,7 @@ def _go(arguments: tuple[str, ...], framework: Literal["report", "go"]) -> Runne
         "GOPROXY": "off",
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-buildvcs=false",
+        "GODEBUG": "goindex=0",  # else it writes an index of each package beside what was built, and fails
         "GOCACHE": str(built) if built.is_dir() else f"{ROOT}/go-build",
         "GOPATH": f"{ROOT}/go",
     }

@@ -4,14 +4,16 @@ import asyncio
 import os
 import shutil
 import subprocess
+import time
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from infrastructure.judge import TestCommandNotStarted, TestOutcome, plan_tests
+from infrastructure.judge import TestCommandNotStarted, TestOutcome, TestPlan, judge_files, plan_tests, run_tests
 from infrastructure.judge.explaining import explained
-from infrastructure.sandbox import Limits
+from infrastructure.sandbox import Check, Command, Execution, Level, Limits, Sandbox
+from infrastructure.workspace import fork_tree
 from tests.judge.programs import has_node
 from tests.sources import CACHE
 
@@ -133,13 +135,47 @@ async def test_tests_of_go_are_told_apart(run, tmp_path: Path) -> None:
     }, report.output  # fmt: skip
     shutil.rmtree(tmp_path / "tree")
     report = await run(GO, {"calc.go": GO["calc.go"].replace("a + b", "a - b")}, limits=PATIENT)
-    assert report.red == {"example.com/calc::TestAdd"}
+    assert report.red == {"example.com/calc::TestAdd"}, (report.failures, report.output)
     assert "got -1" in report.failures["example.com/calc::TestAdd"]
     for broken in ("a + c", "a +"):
         shutil.rmtree(tmp_path / "tree")
         report = await run(GO, {"calc.go": GO["calc.go"].replace("a + b", broken)}, limits=PATIENT)
         assert dict(report.outcomes) == {"example.com/calc": ERROR}
         assert "calc.go:3" in report.failures["example.com/calc"]
+
+
+class Late(Sandbox):
+    """Begins when the files that it is given are an hour old."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    @property
+    def level(self) -> Level:
+        return self._sandbox.level
+
+    async def run(self, command: Command) -> Execution:
+        await asyncio.to_thread(self._age, command.tree / "work")
+        return await self._sandbox.run(command)
+
+    def _age(self, folder: Path) -> None:
+        for file in folder.iterdir():
+            os.utime(file, (time.time() - 3_600,) * 2)
+
+    async def self_check(self) -> tuple[Check, ...]:
+        return await self._sandbox.self_check()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("go")
+async def test_tests_of_go_that_begin_late_run_too(take, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Of files that are two seconds old Go wants to keep an index beside what was built, which is read-only."""
+    snapshot = await take({**GO, "calc.go": GO["calc.go"] + "\n// Seen by nobody yet.\n"})
+    plan = await plan_tests(snapshot, test_command="")
+    assert isinstance(plan, TestPlan)
+    tree = await fork_tree(snapshot, tmp_path / "tree")
+    report = await run_tests(Late(sandbox), tree, plan, await judge_files(snapshot), limits=PATIENT)
+    assert report.passed == {"example.com/calc::TestAdd"}, (report.failures, report.output)
 
 
 @pytest.mark.timeout(300)
