@@ -24,9 +24,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agents.conversation.router import NoSuchAgent
 from backend.security.errors import (
     BodyTooLarge,
+    Crowded,
     EntryRefused,
     ForeignHost,
     ForeignOrigin,
+    HeadersTooLarge,
     NotJson,
     NoToken,
     NotOpenYet,
@@ -103,6 +105,8 @@ STATUSES: Mapping[type[Exception], int] = {
     BodyTooLarge: 413,
     NotJson: 415,
     TooManyAttempts: 429,
+    HeadersTooLarge: 431,
+    Crowded: 503,
     NotOpenYet: 503,
     ShuttingDown: 503,
     TooManyStreams: 429,
@@ -220,8 +224,8 @@ def answer_to(error: BaseException, accept: str = "") -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, NoToken):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, BodyTooLarge):
-        headers["Connection"] = "close"  # the rest of the body is not read
+    if isinstance(error, EntryRefused) and error.closes:
+        headers["Connection"] = "close"
     if (seconds := getattr(error, "retry_after", None)) is not None:
         headers["Retry-After"] = str(max(1, round(seconds)))
     return _response(problem_of(error), headers, accept)
