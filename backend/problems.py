@@ -18,11 +18,13 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agents.conversation.router import NoSuchAgent
 from backend.security.errors import (
+    BadForm,
     BodyTooLarge,
     Crowded,
     EntryRefused,
@@ -32,6 +34,7 @@ from backend.security.errors import (
     NotJson,
     NoToken,
     NotOpenYet,
+    SlowForm,
     TooManyAttempts,
     WrongPassword,
 )
@@ -104,6 +107,8 @@ STATUSES: Mapping[type[Exception], int] = {
     ForeignOrigin: 403,
     BodyTooLarge: 413,
     NotJson: 415,
+    SlowForm: 408,
+    BadForm: 422,
     TooManyAttempts: 429,
     HeadersTooLarge: 431,
     Crowded: 503,
@@ -254,6 +259,8 @@ class Problems:
 
         try:
             await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
         except Exception as error:
             if scope["type"] == "lifespan" or begun:
                 raise  # uvicorn cuts the connection, which is all that can still be said

@@ -62,6 +62,16 @@ class Crowded(EntryRefused):
     closes = True
 
 
+class SlowForm(EntryRefused):
+    """The form did not come in time."""
+
+    closes = True
+
+
+class BadForm(EntryRefused):
+    """The form has other fields than its page gives it."""
+
+
 class NotJson(EntryRefused):
     """The body is not declared to be what this route takes."""
 
