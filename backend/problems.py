@@ -18,18 +18,23 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agents.conversation.router import NoSuchAgent
 from backend.security.errors import (
+    BadForm,
     BodyTooLarge,
+    Crowded,
     EntryRefused,
     ForeignHost,
     ForeignOrigin,
+    HeadersTooLarge,
     NotJson,
     NoToken,
     NotOpenYet,
+    SlowForm,
     TooManyAttempts,
     WrongPassword,
 )
@@ -102,7 +107,11 @@ STATUSES: Mapping[type[Exception], int] = {
     ForeignOrigin: 403,
     BodyTooLarge: 413,
     NotJson: 415,
+    SlowForm: 408,
+    BadForm: 422,
     TooManyAttempts: 429,
+    HeadersTooLarge: 431,
+    Crowded: 503,
     NotOpenYet: 503,
     ShuttingDown: 503,
     TooManyStreams: 429,
@@ -220,8 +229,8 @@ def answer_to(error: BaseException, accept: str = "") -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, NoToken):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, BodyTooLarge):
-        headers["Connection"] = "close"  # the rest of the body is not read
+    if isinstance(error, EntryRefused) and error.closes:
+        headers["Connection"] = "close"
     if (seconds := getattr(error, "retry_after", None)) is not None:
         headers["Retry-After"] = str(max(1, round(seconds)))
     return _response(problem_of(error), headers, accept)
@@ -250,6 +259,8 @@ class Problems:
 
         try:
             await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
         except Exception as error:
             if scope["type"] == "lifespan" or begun:
                 raise  # uvicorn cuts the connection, which is all that can still be said

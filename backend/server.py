@@ -24,6 +24,7 @@ from fastapi import FastAPI
 
 from backend.api import OpenApplication, create_app
 from backend.bootstrap import Application
+from backend.connections import Limits, connections_for, open_files
 from backend.security.addresses import is_loopback_host
 from backend.security.guard import BODY_BYTES, Guard
 from backend.stopping import Stopping
@@ -80,6 +81,7 @@ class AsyncServerCore:
         *,
         listener: socket.socket,
         owns_runs: bool = True,
+        limits: Limits | None = None,
     ) -> None:
         """A server, not started yet.
 
@@ -88,6 +90,7 @@ class AsyncServerCore:
             settings: Names and password.
             listener: A bound socket; it is closed at the end.
             owns_runs: Whether shutting down brings the engine's runs to rest; a door beside a command leaves them be.
+            limits: What strangers may take; by default what the process can bear.
 
         Raises:
             NoPassword: the socket is open to other machines, and there is no password.
@@ -102,7 +105,8 @@ class AsyncServerCore:
         self._guard = Guard(port=port, hosts=named, password=None if secret is None else secret.get_secret_value())
         self._owns_runs = owns_runs
         self._app = create_app(open_application, guard=self._guard, stopping=self.stopping)
-        self._server = uvicorn.Server(_configuration(self._app))
+        limits = limits or Limits(connections_for(open_files()))
+        self._server = uvicorn.Server(_configuration(self._app, limits))
         self._stack = AsyncExitStack()
         self._ending: asyncio.Task[None] | None = None
 
@@ -295,9 +299,10 @@ def spare_collector() -> None:
     gc.set_threshold(*COLLECTED_AT)
 
 
-def _configuration(app: FastAPI) -> uvicorn.Config:
+def _configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=limits.protocol(),
         lifespan="off",  # entered here, so that what goes wrong in it is raised to whoever started the server
         log_config=None,
         access_log=False,  # it would hold one-time codes

@@ -20,6 +20,7 @@ from backend.cli.options import NO_OPTIONS, Common, config_file, load
 from backend.cli.reloading import source_changed, start_again
 from backend.cli.rereading import on_hangup
 from backend.cli.run import say_who_holds
+from backend.connections import allow_files
 from backend.server import (
     PORTS_TRIED,
     AsyncServerCore,
@@ -88,6 +89,7 @@ async def _serve(
 ) -> bool:
     """Serve to the end; whether that came because the source changed."""
     settings = config.current
+    allow_files()
     async with AsyncExitStack() as stack:
         core = AsyncServerCore(
             lambda: open_application(settings, verb=VERB, on_wait=say_who_holds(terminal), config=config),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
@@ -11,11 +12,13 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from backend.dependencies import Door
 from backend.problems import answers
-from backend.security.errors import NoToken, WrongPassword
+from backend.security.errors import BadForm, NoToken, SlowForm, WrongPassword
 from backend.security.pages import alert, small_page
 
 router = APIRouter(tags=["sign-in"])
 
+FORM_SECONDS = 10.0
+MOST_FIELDS = 8
 _TITLE = "Sign in"
 _FORM = """<form method="post" action="/signin">
 <label><span>Password</span>
@@ -66,14 +69,15 @@ async def sign_in(
     return small_page(_TITLE, _HOW) if code is None else small_page(_TITLE, alert(_SPENT, "warn") + _HOW, 401)
 
 
-@router.post("/signin", response_class=HTMLResponse, responses={**_HTML, **answers(413, 415, 429)})
+@router.post("/signin", response_class=HTMLResponse, responses={**_HTML, **answers(408, 413, 415, 422, 429)})
 async def sign_in_with_password(door: Door, request: Request) -> Response:
     """Sign in with the password, where there is one."""
     if door.guard.password is None:
         raise NoToken("this server has no password")
-    form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=8)
+    door.guard.password.listen()
+    given = await _given(request)
     try:
-        door.guard.password.check(form.get("password", [""])[0])
+        door.guard.password.check(given)
     except WrongPassword as error:
         return small_page(_TITLE, alert(str(error)) + _FORM, 401)
     return _signed_in(door)
@@ -83,6 +87,24 @@ async def sign_in_with_password(door: Door, request: Request) -> Response:
 async def sign_out(door: Door) -> Response:
     """Take the browser's cookie back."""
     return RedirectResponse("/signin", 303, {"Set-Cookie": door.guard.farewell_header()})
+
+
+async def _given(request: Request) -> str:
+    """The password in the form. Whoever sends it is a stranger yet: the guard limits its bytes, this its time.
+
+    Raises:
+        SlowForm, BadForm: it is not whole in time, or is another form.
+    """
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            body = await request.body()
+    except TimeoutError:
+        raise SlowForm from None
+    try:
+        form = parse_qs(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BadForm from None
+    return form.get("password", [""])[0]
 
 
 def _signed_in(door: Door) -> Response:

@@ -12,6 +12,8 @@ class EntryRefused(Exception):
     default_hint = ""
     retry_after: int | None = None
     """Seconds after which it is worth trying again."""
+    closes = False
+    """Whether the connection ends with the answer, since the rest of the request is not read."""
 
     def __init__(self, message: str = "", hint: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -43,6 +45,31 @@ class BodyTooLarge(EntryRefused):
     """The body is larger than is taken."""
 
     default_hint = "Put large material into a file of the repository."
+    closes = True
+
+
+class HeadersTooLarge(EntryRefused):
+    """The headers are larger than are taken."""
+
+    default_hint = "A browser sends every cookie of this host; delete those of other programs."
+    closes = True
+
+
+class Crowded(EntryRefused):
+    """Too many connections are open."""
+
+    retry_after = 5
+    closes = True
+
+
+class SlowForm(EntryRefused):
+    """The form did not come in time."""
+
+    closes = True
+
+
+class BadForm(EntryRefused):
+    """The form has other fields than its page gives it."""
 
 
 class NotJson(EntryRefused):

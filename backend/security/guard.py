@@ -22,6 +22,8 @@ PUBLIC_PATHS = frozenset({"/health/live", "/health/ready", "/signin"}) | SIGN_IN
 """Open without a token. Everything else wants it, a path that does not exist included."""
 FORM_PATHS = frozenset({"/signin"})
 """Filled in by a browser's form."""
+FORM_BYTES = 4_096
+"""Of a form, which strangers send."""
 BODY_BYTES = 10_000_000
 SOCKET_PROTOCOL = "corral.v1"
 """The subprotocol of our WebSockets; it is chosen where it is offered."""
@@ -119,7 +121,7 @@ class GuardMiddleware:
             self._guard.check("GET", scope["path"], Headers(scope=scope), scope.get("subprotocols", ()))
             return await self._app(scope, receive, send)
         self._guard.check(scope["method"], scope["path"], Headers(scope=scope))
-        left = BODY_BYTES
+        left = _most(scope["path"])
 
         async def receiving() -> Message:
             nonlocal left
@@ -132,9 +134,14 @@ class GuardMiddleware:
         return await self._app(scope, receiving, send)
 
 
+def _most(path: str) -> int:
+    """Bytes of a body that is sent there."""
+    return FORM_BYTES if path in FORM_PATHS else BODY_BYTES
+
+
 def _check_body(method: str, path: str, headers: Mapping[str, str]) -> None:
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > BODY_BYTES:
+    if not length.isdecimal() or int(length) > _most(path):
         raise BodyTooLarge
     empty = length == "0" and "transfer-encoding" not in headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()

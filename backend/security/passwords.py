@@ -24,6 +24,16 @@ class Password:
         self._clock = clock
         self._wrong: deque[float] = deque(maxlen=ATTEMPTS)
 
+    def listen(self) -> None:
+        """Let pass while attempts are heard, so that nothing of one need be read where they are not.
+
+        Raises:
+            TooManyAttempts: there were too many wrong ones.
+        """
+        now = self._clock()
+        if len(self._wrong) == ATTEMPTS and (left := self._wrong[0] + WITHIN_SECONDS - now) > 0:
+            raise TooManyAttempts(left)
+
     def check(self, given: str) -> None:
         """Let the right one pass.
 
@@ -31,9 +41,7 @@ class Password:
             WrongPassword: it is another.
             TooManyAttempts: there were too many wrong ones.
         """
-        now = self._clock()
-        if len(self._wrong) == ATTEMPTS and (left := self._wrong[0] + WITHIN_SECONDS - now) > 0:
-            raise TooManyAttempts(left)
+        self.listen()
         if not hmac.compare_digest(given.encode("utf-8", "replace"), self._secret):
-            self._wrong.append(now)
+            self._wrong.append(self._clock())
             raise WrongPassword

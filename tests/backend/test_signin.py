@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Send
 
+from backend.routers import signin
 from backend.security.codes import mint
-from backend.security.guard import Guard
+from backend.security.guard import FORM_BYTES, Guard
 from backend.security.pages import SIGN_IN_FILES
 from backend.security.token import Keys
 from tests.backend.site import BASE, Site, site_over
@@ -201,6 +204,90 @@ async def test_a_program_asks_how_a_browser_gets_in(site: Site, guarded: Site) -
         async with each.stranger({"Accept": "application/json"}) as program:
             answer = await program.get("/signin")
             assert (answer.status_code, answer.json()) == (200, {"by": by})
+
+
+@pytest.mark.parametrize("sized", [True, False])
+async def test_a_form_is_no_larger_than_a_password_can_be(guarded: Site, sized: bool) -> None:
+    """Whoever sends it is a stranger: ten megabytes of %41 would be a second of work for every one of them."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(FORM_BYTES):
+            yield b"%41"
+
+    async with guarded.stranger(FORM) as browser:
+        content = b"password=" + b"%41" * (FORM_BYTES // 3) if sized else pieces()
+        answer = await browser.post("/signin", content=content)
+        assert (answer.status_code, answer.json()["type"]) == (413, "about:corral/BodyTooLarge")
+        least = b"password=" + b"%41" * (FORM_BYTES // 3 - 3)
+        assert (await browser.post("/signin", content=least)).status_code == 401
+
+
+async def test_a_form_with_fields_of_its_own_making_is_refused(guarded: Site, caplog: pytest.LogCaptureFixture) -> None:
+    async with guarded.stranger(FORM) as browser:
+        answer = await browser.post("/signin", content="&".join(f"f{number}=x" for number in range(99)))
+    assert (answer.status_code, answer.json()["type"]) == (422, "about:corral/BadForm")
+    assert caplog.text == ""
+
+
+async def test_nothing_of_an_attempt_is_read_where_none_is_heard(guarded: Site) -> None:
+    read: list[str] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append("some")
+        yield b"password=correct+horse"
+
+    async with guarded.stranger(FORM) as browser:
+        for _ in range(10):
+            await browser.post("/signin", content="password=guess")
+        answer = await browser.post("/signin", content=body())
+    assert (answer.status_code, read) == (429, [])
+
+
+async def test_who_hangs_up_while_a_form_is_read_is_no_failure_of_ours(
+    guarded: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[Message] = []
+    await guarded.app(_signing_in(), _said({"type": "http.disconnect"}), _into(sent))
+    assert (sent, caplog.text) == ([], "")
+
+
+async def test_a_form_that_does_not_come_is_not_waited_for(guarded: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signin, "FORM_SECONDS", 0.01)
+    sent: list[Message] = []
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError("nothing comes")
+
+    await guarded.app(_signing_in(), never, _into(sent))
+    assert (sent[0]["status"], dict(sent[0]["headers"])[b"connection"]) == (408, b"close")
+
+
+def _signing_in() -> dict[str, object]:
+    headers = [(b"host", b"127.0.0.1:8765"), (b"content-length", b"9")]
+    headers += [(name.lower().encode(), value.encode()) for name, value in FORM.items()]
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": "/signin",
+        "raw_path": b"/signin",
+        "query_string": b"",
+        "headers": headers,
+    }
+
+
+def _said(message: Message) -> Receive:
+    async def receive() -> Message:
+        return message
+
+    return receive
+
+
+def _into(sent: list[Message]) -> Send:
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    return send
 
 
 async def test_the_form_may_be_sent_by_our_own_page_only(guarded: Site) -> None:
