@@ -267,7 +267,8 @@ class Problems:
             if status_of(error) is None:
                 _logger.exception("%s %s failed", scope.get("method", "WebSocket"), scope["path"])
             if scope["type"] == "websocket":
-                return await _refuse_socket(error, scope, receive, send)
+                await _refuse_socket(error, scope, receive, send)
+                return
             accept = Headers(scope=scope).get("accept", "")
             opened = scope["method"] == "GET" and not scope["path"].startswith("/api/")  # no page to come back to
             to_sign_in = isinstance(error, NoToken) and opened and wants_page(accept)
