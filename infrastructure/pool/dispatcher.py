@@ -235,7 +235,7 @@ class Dispatcher:
             ticket = run.ticket
             waits = ticket.state in (CallState.CONNECTING, CallState.WAITING)
             there = waits and ticket.slot is not None and ticket.slot.server == server
-            if there and self._has_elsewhere(ticket) and wanted(ticket):
+            if there and self._has_elsewhere(ticket, server if exclude else None) and wanted(ticket):
                 self.counts["moved"] += 1
                 slot = self.scheduler.move(ticket, exclude=server if exclude else None, now=self.clock())
                 self._turns.line_up(ticket)
@@ -257,8 +257,8 @@ class Dispatcher:
             self.counts["hedged"] += 1
         return twin
 
-    def _has_elsewhere(self, ticket: Ticket) -> bool:
-        return any(may_serve(server, ticket) for server in self.scheduler.servers.values())
+    def _has_elsewhere(self, ticket: Ticket, excluded: str | None) -> bool:
+        return any(may_serve(server, ticket) for name, server in self.scheduler.servers.items() if name != excluded)
 
     def pump(self) -> None:
         """Decide all that can be decided now. Called after every change."""

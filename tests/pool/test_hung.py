@@ -79,6 +79,22 @@ async def test_a_call_without_a_byte_goes_from_a_hanging_model_to_another_server
         assert (await pool.chat(model="words", messages=ask())).server == "gpu1"
 
 
+async def test_a_call_without_a_byte_waits_on_at_a_hanging_model_that_no_other_server_has():
+    server, other = paced(**FAST), paced((MODELS[1],), **FAST)
+    async with pool_over(server, other, slots=1) as pool:
+        for _ in range(MEASURED_CALLS):
+            await pool.chat(model="words", messages=ask())
+        hang(server)
+        answering = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        await until(pool, lambda snapshot: snapshot.calls.tripped == 1)
+        assert breaker(pool.snapshot()) is BreakerState.OPEN
+        assert pool.snapshot().calls.moved == 0
+        assert server.truth.in_slots()
+        answering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await answering
+
+
 async def test_a_stream_from_a_model_that_hangs_ends_with_what_had_come():
     server = paced(**FAST)
     async with pool_over(server) as pool:
