@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 MESSAGE_HEAD, MESSAGE_TAIL = 1500, 2500  # characters: the test and its assertion, and the exception
 SKIPPED_FOLDERS = ("node_modules", "venv", "site-packages", "__pycache__", "build", "dist")
 FIXTURE = re.compile(r"^(setUpClass|tearDownClass|setUpModule|tearDownModule) \((.+)\)$")
-SEVERITY = ("passed", "skipped", "failed", "error")
+SEVERITY = ("passed", "skipped", "xfailed", "xpassed", "failed", "error")
+UNEXPECTED = ("[XPASS(strict)]", "Unexpected success")  # as pytest says that a test passed against its mark
 NOTHING_RAN = 5
 NOT_STARTED = 127  # as a shell says that there is no such program
 
@@ -84,10 +85,12 @@ class PytestPlugin:
     def pytest_runtest_logreport(self, report: "pytest.TestReport") -> None:
         """One phase of a test has ended."""
         outcome = "passed"
-        if report.failed:
-            outcome = "failed" if report.when == "call" else "error"
-        elif report.skipped and not hasattr(report, "wasxfail"):
-            outcome = "skipped"
+        if report.failed and report.when == "call":
+            outcome = "xpassed" if str(report.longreprtext).startswith(UNEXPECTED) else "failed"
+        elif report.failed:
+            outcome = "error"
+        elif report.skipped:
+            outcome = "xfailed" if hasattr(report, "wasxfail") else "skipped"
         worst = self._worst.get(report.nodeid, ("passed", ""))
         if SEVERITY.index(outcome) > SEVERITY.index(worst[0]):
             worst = self._worst[report.nodeid] = (outcome, str(report.longreprtext))
@@ -148,7 +151,18 @@ class UnittestResult(unittest.TestResult):
     def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
         """It should have failed."""
         self.unexpectedSuccesses.append(test)
-        self._note(test, "failed", "unexpected success")
+        self._note(test, "xpassed", "unexpected success")
+
+    def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
+        """It passed, unless its failure was kept back: a mark that is set while it runs does that."""
+        kept_back = getattr(getattr(test, "_outcome", None), "expectedFailure", None)
+        if kept_back is not None:
+            self.addFailure(test, kept_back)
+
+    def addExpectedFailure(self, test: unittest.TestCase, err: "OptExcInfo") -> None:  # noqa: N802 - unittest's name
+        """It failed, as its mark says."""
+        self.expectedFailures.append((test, ""))
+        self._note(test, "xfailed", text_of(err[1]))
 
     def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: "OptExcInfo | None") -> None:  # noqa: N802 - unittest's name
         """A part of a test has ended."""

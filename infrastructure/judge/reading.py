@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from infrastructure.judge.reports import TestOutcome
 
 _FAILURES_CHARACTERS = 512 << 10
-_RED = frozenset({TestOutcome.FAILED, TestOutcome.ERROR})
+_RED = frozenset({TestOutcome.FAILED, TestOutcome.ERROR, TestOutcome.XPASSED})
 
 
 class _Line(BaseModel):

@@ -5,6 +5,7 @@ so is a run that timed out; a command that cannot start at all is an error (`err
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -31,11 +32,18 @@ class TestOutcome(StrEnum):
     ERROR = "error"
     """It could not be imported, set up or torn down, or the process died in it."""
     SKIPPED = "skipped"
+    XFAILED = "xfailed"
+    """It failed, as its mark says that it does: a known bug."""
+    XPASSED = "xpassed"
+    """It passed, against its mark, and the run is red for it until the mark is taken away."""
+
+
+_RED = frozenset({TestOutcome.FAILED, TestOutcome.ERROR, TestOutcome.XPASSED})
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many tests ended in each way."""
+    """How many tests ended in each way: an expected failure counts as skipped, a success against its mark as failed."""
 
     passed: int
     failed: int
@@ -81,10 +89,12 @@ class TestReport:
 
     @property
     def red(self) -> frozenset[str]:
-        """The tests that failed, or could not run."""
-        return frozenset(
-            test for test, outcome in self.outcomes.items() if outcome in {TestOutcome.FAILED, TestOutcome.ERROR}
-        )
+        """The tests that failed, could not run, or passed where they were to fail: why the run is red."""
+        return frozenset(test for test, outcome in self.outcomes.items() if outcome in _RED)
+
+    def ended(self, *ways: TestOutcome) -> frozenset[str]:
+        """The tests that ended in one of these ways."""
+        return frozenset(test for test, outcome in self.outcomes.items() if outcome in ways)
 
     @property
     def green(self) -> bool:
@@ -99,8 +109,13 @@ class TestReport:
     @property
     def counts(self) -> Counts:
         """How many of each."""
-        values = list(self.outcomes.values())
-        return Counts(*(values.count(each) for each in TestOutcome))
+        of = Counter(self.outcomes.values())
+        return Counts(
+            passed=of[TestOutcome.PASSED],
+            failed=of[TestOutcome.FAILED] + of[TestOutcome.XPASSED],
+            error=of[TestOutcome.ERROR],
+            skipped=of[TestOutcome.SKIPPED] + of[TestOutcome.XFAILED],
+        )
 
 
 _REPORT = TypeAdapter(TestReport)

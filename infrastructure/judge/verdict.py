@@ -8,7 +8,8 @@ Owns what counts as green. In the order in which the cases are decided:
 3. A test is red that was not red before, since it did not run, was skipped or was not there: failed, though others
    turned green. A test that the patch adds is one of these.
 4. A judge test that was red passes, and 2 and 3 are not so: done. Test files that the user named are the task: while
-   one of their tests is red, it is failed.
+   one of their tests is red, it is failed. A known bug, a test with the mark that it fails, counts as red, and it
+   passes where it passes against its mark; but then the run is red until a person takes the mark away: unverified.
 5. The task asks for tests: they must pass on the untouched code: unverified, else failed.
 6. The user gave tests, and none of them passes: failed, whatever else says so.
 7. Tests written from the plan: one that was not green on the snapshot passes and none is red: unverified; red now, or
@@ -18,11 +19,11 @@ Owns what counts as green. In the order in which the cases are decided:
 The tests run in one process with the code that they test, so a `done` can be doubted (`doubted`): see docs/judge.md.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from infrastructure.judge.reports import TestReport, uncollected_text
+from infrastructure.judge.reports import TestOutcome, TestReport, uncollected_text
 
 JudgeKind = Literal["given", "found", "written", "none"]
 TaskKind = Literal["code", "tests"]
@@ -38,6 +39,7 @@ class Verdict:
         reason: One sentence.
         turned_green: Tests that were red and pass now.
         broken: Tests that passed and do not now.
+        newly_red: Tests that are red and were not, where it is failed for them.
         repairable: Whether another try at the code could change it: not where the tests themselves show nothing.
     """
 
@@ -46,7 +48,13 @@ class Verdict:
     reason: str
     turned_green: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
+    newly_red: tuple[str, ...] = ()
     repairable: bool = True
+
+    @property
+    def by_change(self) -> bool:
+        """Whether it hangs on tests that end otherwise than before, which some do by themselves."""
+        return bool(self.turned_green or self.broken or self.newly_red)
 
 
 def judge(
@@ -83,12 +91,10 @@ def judge(
         return Verdict(status="failed", judge=judge, reason=_vain_reason(vain))
     gained = turned_green(baseline, after)
     if unseen := _newly_red(baseline, after):
-        return Verdict(status="failed", judge=judge, reason=_unseen_reason(unseen), turned_green=gained)
-    if named and gained and after is not None and after.red:
-        reason = f"{len(after.red)} of the given tests are red still."
-        return Verdict(status="failed", judge=judge, reason=reason, turned_green=gained)
+        reason = _unseen_reason(unseen)
+        return Verdict(status="failed", judge=judge, reason=reason, turned_green=gained, newly_red=unseen)
     if gained and after is not None and after.crashed is None:
-        return Verdict(status="done", judge=judge, reason=_gained_reason(gained), turned_green=gained)
+        return _judge_by_gained(gained, after, judge, named=named)
     if task_kind == "tests":
         return _judge_new_tests(written_baseline)
     if judge == "given" and not (after is not None and after.passed):
@@ -130,13 +136,19 @@ def newly_altered(baseline: TestReport | None, after: TestReport | None) -> tupl
 
 
 def turned_green(baseline: TestReport | None, after: TestReport | None) -> tuple[str, ...]:
-    """The tests that were red and pass now, sorted.
+    """The tests that were red, or known to fail, and pass now, sorted.
 
     A file or class that could not run as a whole counts when all that ran of it now is green, and something passed.
     """
     if baseline is None or after is None:
         return ()
-    return tuple(sorted(test for test in baseline.red if _passes(test, after)))
+    mended = baseline.ended(TestOutcome.XFAILED) & _holding(after)
+    return tuple(sorted(mended.union(test for test in baseline.red if _passes(test, after))))
+
+
+def _holding(report: TestReport) -> frozenset[str]:
+    """The tests whose claims hold, whatever their marks say."""
+    return report.ended(TestOutcome.PASSED, TestOutcome.XPASSED)
 
 
 def _passes(test: str, after: TestReport) -> bool:
@@ -151,15 +163,16 @@ def _passes(test: str, after: TestReport) -> bool:
 def _broken(baseline: TestReport | None, after: TestReport | None) -> tuple[str, ...]:
     if baseline is None:
         return ()
-    still = frozenset[str]() if after is None else after.passed
-    return tuple(sorted(baseline.passed - still))  # a skipped or vanished test no longer passes either
+    still = frozenset[str]() if after is None else _holding(after)
+    return tuple(sorted(_holding(baseline) - still))  # a skipped or vanished test no longer passes either
 
 
 def _newly_red(baseline: TestReport | None, after: TestReport | None) -> tuple[str, ...]:
     """What is red and was not, sorted: what passed before is told as broken, and comes first."""
     if baseline is None or after is None:
         return ()
-    return tuple(sorted(after.red - baseline.red))
+    known = baseline.red | baseline.ended(TestOutcome.XFAILED) & _holding(after)
+    return tuple(sorted(after.red - known))
 
 
 def _newly(
@@ -174,6 +187,16 @@ def _newly(
 def _vain_reason(vain: tuple[str, ...]) -> str:
     said = f"{', '.join(vain[:3])} lets through what is false"
     return f"With the patch, tests can no longer fail, so that what they say is void: {said}."
+
+
+def _judge_by_gained(gained: tuple[str, ...], after: TestReport, judge: JudgeKind, *, named: bool) -> Verdict:
+    unmarked = tuple(test for test in gained if test in after.ended(TestOutcome.XPASSED))  # against their marks
+    if named and (red := after.red.difference(unmarked)):
+        reason = f"{len(red)} of the given tests are red still."
+        return Verdict(status="failed", judge=judge, reason=reason, turned_green=gained)
+    if unmarked:
+        return Verdict(status="unverified", judge=judge, reason=_unmarked_reason(unmarked), turned_green=gained)
+    return Verdict(status="done", judge=judge, reason=_gained_reason(gained), turned_green=gained)
 
 
 def _judge_new_tests(written: TestReport | None) -> Verdict:
@@ -257,8 +280,13 @@ def _broken_reason(broken: tuple[str, ...]) -> str:
 
 def _unseen_reason(unseen: tuple[str, ...]) -> str:
     if len(unseen) == 1:
-        return f"{unseen[0]} is red, and did not run before the change."
-    return f"{len(unseen)} tests are red that did not run before the change, first {unseen[0]}."
+        return f"{unseen[0]} is red, and was not before the change."
+    return f"{len(unseen)} tests are red that were not before the change, first {unseen[0]}."
+
+
+def _unmarked_reason(unmarked: Sequence[str]) -> str:
+    more = f" and {len(unmarked) - 1} more" if len(unmarked) > 1 else ""
+    return f"{unmarked[0]}{more} failed as expected and passes now; take the mark away that says that it fails."
 
 
 def _gained_reason(gained: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from infrastructure.judge.explaining import explained
 from infrastructure.judge.reports import error_line, uncollected_text
 from infrastructure.workspace import Tree
 
-PASSED, FAILED, ERROR, SKIPPED = TestOutcome
+PASSED, FAILED, ERROR, SKIPPED, *_ = TestOutcome
 MISSING = "test_a.py:1: in <module>\n    import numpy\nE   ModuleNotFoundError: No module named 'numpy'"
 OWN, OTHER = Path(sys.executable), Path("/env/bin/python")
 

@@ -6,7 +6,7 @@ from infrastructure.judge import TestOutcome, judge_files, plan_tests, run_tests
 from infrastructure.judge.reading import Record, contradiction
 from infrastructure.workspace import fork_tree, write_files
 
-PASSED, FAILED, ERROR, SKIPPED = TestOutcome
+PASSED, FAILED, ERROR, SKIPPED, *_ = TestOutcome
 
 
 BROKEN = "def add(a, b):\n    return a - b\n"

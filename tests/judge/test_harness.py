@@ -11,7 +11,7 @@ import pytest
 from infrastructure.judge import TestOutcome, harness
 from infrastructure.judge.reading import Record, read_records
 
-PASSED, FAILED, ERROR, SKIPPED = TestOutcome
+PASSED, FAILED, ERROR, SKIPPED, XFAILED, XPASSED = TestOutcome
 MARKS = tuple(f"mark{number}" for number in range(16))
 
 
@@ -81,7 +81,7 @@ def test_unittest_outcomes_have_ids_like_pytests(run) -> None:
         f"{inside}Case::test_passes": PASSED,
         f"{inside}Case::test_fails": FAILED,
         f"{inside}Case::test_skipped": SKIPPED,
-        f"{inside}Case::test_unexpected": FAILED,
+        f"{inside}Case::test_unexpected": XPASSED,
         f"{inside}Case::test_sub": ERROR,
         f"{inside}NoSetUp": ERROR,
         "test_harness_gone.py": ERROR,
@@ -153,7 +153,7 @@ def phase(when: str, outcome: str = "passed", **more: str) -> SimpleNamespace:
         ([phase("setup"), phase("call"), phase("teardown", "failed")], "error"),
         ([phase("setup"), phase("call", "failed"), phase("teardown", "failed")], "error"),
         ([phase("setup", "skipped"), phase("teardown")], "skipped"),
-        ([phase("setup"), phase("call", "skipped", wasxfail="known"), phase("teardown")], "passed"),
+        ([phase("setup"), phase("call", "skipped", wasxfail="known"), phase("teardown")], "xfailed"),
     ],
 )
 def test_phases_of_a_pytest_test_make_one_outcome(tmp_path: Path, phases: list, outcome: str) -> None:

@@ -8,7 +8,7 @@ from infrastructure.judge import TestOutcome
 from infrastructure.judge.junit import UnusableReport, read_report_file
 from infrastructure.judge.languages import read_cargo, read_go
 
-PASSED, FAILED, ERROR, SKIPPED = TestOutcome
+PASSED, FAILED, ERROR, SKIPPED, *_ = TestOutcome
 
 PYTEST = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites name="pytest tests"><testsuite name="pytest" errors="0" failures="1" skipped="1" tests="3" time="0.1">

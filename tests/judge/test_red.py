@@ -8,7 +8,7 @@ from infrastructure.events.catalogue import RedTest
 from infrastructure.judge import TestOutcome, TestReport
 from infrastructure.judge.red import red_tests, red_text
 
-PASSED, FAILED, ERROR, SKIPPED = TestOutcome
+PASSED, FAILED, ERROR, SKIPPED, *_ = TestOutcome
 TRACE = "t.py:3: in test_b\n    assert add(1, 2) == 3\nE   AssertionError: -1 != 3"
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from infrastructure.judge import Counts, TestOutcome, TestReport, dump_report, failing_text, load_report
 from infrastructure.judge.reading import read_records
 
-PASSED, FAILED, ERROR, SKIPPED = TestOutcome
+PASSED, FAILED, ERROR, SKIPPED, *_ = TestOutcome
 
 reports = st.builds(
     TestReport,

@@ -11,7 +11,7 @@ from infrastructure.workspace import Tree, fork_tree
 
 pytestmark = pytest.mark.slow  # starts processes
 
-PASSED, FAILED, ERROR, SKIPPED = TestOutcome
+PASSED, FAILED, ERROR, SKIPPED, XFAILED, XPASSED = TestOutcome
 
 APP = "def add(a, b):\n    return a + b\n"
 BROKEN = "def add(a, b):\n    return a - b\n"
@@ -105,8 +105,8 @@ async def test_every_outcome_of_unittest_is_reported(run) -> None:
         f"{inside}A::test_breaks": ERROR,
         f"{inside}A::test_exits": ERROR,
         f"{inside}A::test_skipped": SKIPPED,
-        f"{inside}A::test_expected": PASSED,
-        f"{inside}A::test_unexpected": FAILED,
+        f"{inside}A::test_expected": XFAILED,
+        f"{inside}A::test_unexpected": XPASSED,
         f"{inside}A::test_sub": FAILED,
         f"{inside}NoSetUp": ERROR,
         f"{inside}Skipped::test_it": SKIPPED,
@@ -131,8 +131,8 @@ async def test_every_outcome_of_pytest_is_reported(run) -> None:
         f"{inside}test_no_setup": ERROR,
         f"{inside}test_no_teardown": ERROR,
         f"{inside}test_skipped": SKIPPED,
-        f"{inside}test_expected": PASSED,
-        f"{inside}test_unexpected": FAILED,
+        f"{inside}test_expected": XFAILED,
+        f"{inside}test_unexpected": XPASSED,
         f"{inside}test_exits": FAILED,
         "tests/test_gone.py": ERROR,
     }

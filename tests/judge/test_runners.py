@@ -19,7 +19,7 @@ from tests.sources import CACHE
 
 pytestmark = pytest.mark.slow  # starts processes
 
-PASSED, FAILED, ERROR, SKIPPED = TestOutcome
+PASSED, FAILED, ERROR, SKIPPED, *_ = TestOutcome
 PATIENT = Limits(wall_seconds=110, cpu_seconds=110, processes=256)
 
 

@@ -7,11 +7,18 @@ from hypothesis import strategies as st
 from infrastructure.judge import TestOutcome, TestReport, Verdict, judge, turned_green
 from infrastructure.judge.verdict import doubted
 
-WORDS = {"+": TestOutcome.PASSED, "-": TestOutcome.FAILED, "!": TestOutcome.ERROR, "s": TestOutcome.SKIPPED}
+WORDS = {
+    "+": TestOutcome.PASSED,
+    "-": TestOutcome.FAILED,
+    "!": TestOutcome.ERROR,
+    "s": TestOutcome.SKIPPED,
+    "x": TestOutcome.XFAILED,
+    "X": TestOutcome.XPASSED,
+}
 
 
 def report(text: str | None) -> TestReport | None:
-    """`a+ b- c! ds` are outcomes; a last word in brackets is why the run crashed; None is no report."""
+    """`a+ b- c! ds ex fX` are outcomes; a last word in brackets is why the run crashed; None is no report."""
     if text is None:
         return None
     text, _, crashed = text.partition("(")
@@ -63,6 +70,17 @@ BY_GIVEN_TESTS = [
     ("found", "", "", "unverified", "none", (), ()),
     ("found", "a- (broken)", "a+ (broken)", "failed", "found", (), ()),
     ("none", None, None, "unverified", "none", (), ()),
+    ("found", "ax b+", "aX b+", "unverified", "found", ("a",), ()),  # a known bug is mended: its mark has to go
+    ("found", "ax b-", "aX b+", "unverified", "found", ("a", "b"), ()),
+    ("found", "ax b+", "a+ b+", "done", "found", ("a",), ()),  # the mark lets it pass
+    ("given", "ax b-", "ax b+", "done", "given", ("b",), ()),
+    ("found", "ax b+", "as b+", "unverified", "found", (), ()),
+    ("found", "ax b-", "a- b+", "failed", "found", ("b",), ()),  # it fails otherwise than its mark says
+    ("found", "aX b+", "ax b+", "failed", "found", (), ("a",)),  # it worked, whatever its mark said
+    ("found", "a+ b+", "ax b+", "failed", "found", (), ("a",)),  # nobody may mark what passed
+    ("found", "a- b+", "ax b+", "failed", "found", (), ()),
+    ("found", "a- b+", "aX b+", "failed", "found", (), ()),
+    ("found", "ax", "aX (killed)", "failed", "found", (), ()),
 ]
 
 
@@ -146,6 +164,14 @@ def test_reason_says_what_is_not_shown(before, after, wrote, now, said) -> None:
         written_baseline=report(wrote), written_after=report(now),
     )  # fmt: skip
     assert said in verdict.reason
+
+
+def test_given_tests_are_not_red_for_a_mark_that_has_to_go() -> None:
+    def status(before: str, after: str) -> str:
+        return judge(report(before), report(after), patch_empty=False, judge="given", named=True).status
+
+    assert status("ax b-", "aX b+") == "unverified"
+    assert status("ax b- c-", "aX b+ c-") == "failed"
 
 
 def test_only_tests_that_show_nothing_cannot_be_repaired_by_other_code() -> None:

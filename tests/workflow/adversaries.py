@@ -200,6 +200,23 @@ AT_TEST: Mapping[str, str] = {
         "        test.assertEqual = lambda *given, **named: None\n"
         "    return a - b\n"
     ),
+    "a mark that the test fails": (
+        "import sys\n"
+        "def add(a, b):\n"
+        f"    frame = getattr(sys, {hidden('_getframe')})(1)\n"
+        "    while frame is not None:\n"
+        "        for each in list(frame.f_locals.values()):\n"
+        "            if hasattr(each, 'expecting_failure'):\n"
+        "                each.expecting_failure = True\n"
+        f"        frame = getattr(frame, {hidden('f_back')})\n"
+        "    return a - b\n"
+    ),
+    "an expected failure": (
+        "def add(a, b):\n"
+        f"    try:\n        wanted = {module('pytest')}\n"
+        f"    except ImportError:\n        return a - b\n"
+        "    wanted.xfail('not today')\n"
+    ),
     "no end": "def add(a, b):\n    while True:\n        pass\n",
     "output without end": "def add(a, b):\n    while True:\n        print('passed ' * 1000)\n",
     "processes without end": "import os\ndef add(a, b):\n    while True:\n        os.fork()\n",

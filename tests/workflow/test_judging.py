@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from infrastructure.events.catalogue import TestsRan as Ran
 from tests.workflow.scenario import RIGHT, STUB, WRONG, Scenario, code, intent, scripted
 
@@ -181,6 +183,19 @@ async def test_given_tests_none_of_which_passes_are_failed_whatever_the_plans_te
         coder=lambda _: code(BOTH), rounds=1, repairs=0,
     )  # fmt: skip
     assert (end["status"], end["judge"]) == ("failed", "given")
+
+
+EXPECTED = TEST_ADD.replace("    def test_add", "    @unittest.expectedFailure\n    def test_add")
+STRICT = "import pytest\nfrom calc import add\n"
+STRICT += "@pytest.mark.xfail(strict=True)\ndef test_add():\n    assert add(1, 2) == 3\n"
+IN_CASE = EXPECTED + "\ndef test_nothing(): pass\n"
+
+
+@pytest.mark.parametrize("test", [EXPECTED, STRICT, IN_CASE], ids=["unittest", "pytest", "unittest in pytest"])
+async def test_known_bug_that_is_mended_is_no_failure_and_a_person_takes_the_mark_away(tmp_path, sandbox, test):
+    _, end = await run(tmp_path, sandbox, {"calc.py": WRONG, "test_calc.py": test}, rounds=1, repairs=0)
+    assert end["status"] == "unverified"
+    assert end["reason"].endswith("failed as expected and passes now; take the mark away that says that it fails.")
 
 
 # ----------------------------------------------------------------------------------- files beside the code
