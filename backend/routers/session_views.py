@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from agents.conversation.talking import turn_of
 from backend.dependencies import SESSION_EXAMPLE
 from backend.routers.approval_views import plain
+from infrastructure.sessions.loaded import whole
 from infrastructure.sessions.records import Found, SessionRecord, StoredMessage
 from infrastructure.storage.run_record import RequestKey
 from infrastructure.tools.client import ClientTool, client_tools
@@ -99,6 +100,8 @@ class NewSession(BaseModel):
     def _absolute(cls, workspace: str) -> str:
         if workspace and not Path(workspace).is_absolute():
             raise ValueError("send the whole path")
+        if whole(workspace) != workspace:
+            raise ValueError("a session keeps the path as text, and this is none")
         return workspace
 
     def request(self, key: str) -> RequestKey | None:

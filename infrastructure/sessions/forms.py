@@ -25,6 +25,7 @@ from infrastructure.sessions.approvals import (
     canonical,
     kind_of,
 )
+from infrastructure.sessions.loaded import as_json, whole
 
 _HINT = 'Send {"decisions": [{"type": "approve"}]}, one for each action; the others are edit, reject and respond.'
 _KINDS: Mapping[str, DecisionKind] = {
@@ -177,7 +178,8 @@ def _edited(given: JsonObject, tool: str) -> JsonObject:
 
 def _checked(arguments: JsonObject, hint: str) -> JsonObject:
     try:
-        return cast("JsonObject", json.loads(canonical(arguments)))
+        told = cast("JsonObject", json.loads(canonical(arguments)))
+        return cast("JsonObject", json.loads(as_json(told)))  # without half characters
     except ValueError as error:
         raise DecisionRefused(str(error), hint) from error
 
@@ -186,7 +188,7 @@ def _said(given: JsonObject) -> str:
     for name in _WORDS:
         value = given.get(name)
         if isinstance(value, str) and value.strip():
-            return value.strip()
+            return whole(value.strip())
     return ""
 
 
