@@ -25,7 +25,7 @@ from infrastructure.sessions.approvals import (
     canonical,
     kind_of,
 )
-from infrastructure.sessions.loaded import as_json, whole
+from infrastructure.sessions.loaded import MOST_DEPTH, as_json, too_deep, whole
 
 _HINT = 'Send {"decisions": [{"type": "approve"}]}, one for each action; the others are edit, reject and respond.'
 _KINDS: Mapping[str, DecisionKind] = {
@@ -177,6 +177,8 @@ def _edited(given: JsonObject, tool: str) -> JsonObject:
 
 
 def _checked(arguments: JsonObject, hint: str) -> JsonObject:
+    if too_deep(arguments):
+        raise DecisionRefused(f"the arguments are nested deeper than {MOST_DEPTH}", hint)
     try:
         told = cast("JsonObject", json.loads(canonical(arguments)))
         return cast("JsonObject", json.loads(as_json(told)))  # without half characters

@@ -142,6 +142,15 @@ async def test_half_characters_of_an_answer_are_kept_as_question_marks(
     assert (shown.status_code, shown.json()[key]) == (200, kept)
 
 
+async def test_an_edit_that_is_nested_too_deep_is_refused(writer: House) -> None:
+    asked = await asked_of(writer)
+    nested = "[" * 240 + "]" * 240
+    body = f'{{"type": "edit", "args": {{"path": "a.py", "content": {nested}}}, "nonce": "{asked["nonce"]}"}}'
+    told = await writer.client.post(f"{APPROVALS}/{asked['id']}", content=body.encode(), headers=JSON)
+    assert problem(told) == (422, "DecisionRefused")
+    assert (await writer.client.get(f"{APPROVALS}/{asked['id']}")).json()["state"] == "pending"
+
+
 async def test_another_answer_than_the_first_is_refused(writer: House) -> None:
     asked = await asked_of(writer)
     path, nonce = f"{APPROVALS}/{asked['id']}", asked["nonce"]

@@ -76,6 +76,19 @@ async def test_half_characters_break_nothing_wherever_they_are_sent(
         assert (await talker.client.get(f"{SESSIONS}{shown}")).status_code == 200, shown
 
 
+@pytest.mark.parametrize("form", ['{{"x": {0}}}', '{{"client_tools": [{{"name": "x", "parameters": {{"x": {0}}}}}]}}'])
+async def test_settings_that_are_nested_too_deep_are_refused(talker: House, form: str) -> None:
+    session = await talker.session()
+    for depth in range(240, 256):  # what reads and what writes JSON have limits of their own hereabouts
+        settings = form.format("[" * depth + "]" * depth)
+        for method, path in (("POST", SESSIONS), ("PATCH", f"{SESSIONS}/{session}")):
+            body = f'{{"settings": {settings}}}'.encode()
+            told = await talker.client.request(method, path, content=body, headers=JSON)
+            assert told.status_code == 422, (depth, method, told.text)
+    kept = await talker.client.post(SESSIONS, json={"settings": {"x": [[[[[[[[1]]]]]]]]}})
+    assert kept.json()["settings"] == {"x": [[[[[[[[1]]]]]]]]}
+
+
 async def test_sessions_are_listed_newest_first_in_pages_and_found_by_what_was_said(talker: House) -> None:
     first, second, third = [await talker.session(title=title) for title in ("one", "two", "three")]
     await talker.say(first, "Where is the needle?")
