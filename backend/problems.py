@@ -69,6 +69,7 @@ from infrastructure.sessions.errors import (
     UnknownSession,
 )
 from infrastructure.sessions.errors import KeyReused as SessionKeyReused
+from infrastructure.sessions.loaded import whole
 from infrastructure.sessions.rulebook import UnknownRule
 from infrastructure.sessions.waiting import ApprovalsClosed
 from infrastructure.storage.errors import DiskFull, StorageError
@@ -260,7 +261,7 @@ class Problems:
         try:
             await self._app(scope, receive, sending)
         except ClientDisconnect:
-            return  # nobody is there to be answered
+            return None  # nobody is there to be answered
         except Exception as error:
             if scope["type"] == "lifespan" or begun:
                 raise  # uvicorn cuts the connection, which is all that can still be said
@@ -309,7 +310,11 @@ def _told(problem: Mapping[str, Any]) -> str:
 
 def _problem(name: str, status: int, detail: str, hint: str) -> Problem:
     return Problem(
-        type=f"about:corral/{name}", title=HTTPStatus(status).phrase, status=status, detail=detail, hint=hint
+        type=f"about:corral/{name}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=whole(detail),  # it may repeat what was sent, or the name of a file
+        hint=whole(hint),
     )
 
 
@@ -318,8 +323,7 @@ def _response(problem: Problem, headers: Mapping[str, str] | None, accept: str) 
         answer = small_page(escape(problem.title), _told_to_a_person(problem, headers or {}), problem.status)
         answer.headers.update(headers or {})
         return answer
-    body = problem.model_dump_json().encode("utf-8", "replace")
-    return Response(body, problem.status, headers=headers, media_type=MEDIA_TYPE)
+    return Response(problem.model_dump_json(), problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def _told_to_a_person(problem: Problem, headers: Mapping[str, str]) -> str:

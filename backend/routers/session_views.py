@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from agents.conversation.talking import turn_of
 from backend.dependencies import SESSION_EXAMPLE
 from backend.routers.approval_views import plain
+from infrastructure.sessions.loaded import MOST_DEPTH, too_deep, whole
 from infrastructure.sessions.records import Found, SessionRecord, StoredMessage
 from infrastructure.storage.run_record import RequestKey
 from infrastructure.tools.client import ClientTool, client_tools
@@ -65,6 +66,13 @@ class SettingsBody(BaseModel):
     client_tools: tuple[ClientTool, ...] | None = None
     """The tools that the client does."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, sent: object) -> object:
+        if too_deep(sent):
+            raise ValueError(f"settings are nested {MOST_DEPTH} deep at most")
+        return sent
+
     @field_validator("client_tools")
     @classmethod
     def _usable(cls, declared: tuple[ClientTool, ...] | None) -> tuple[ClientTool, ...] | None:
@@ -99,6 +107,8 @@ class NewSession(BaseModel):
     def _absolute(cls, workspace: str) -> str:
         if workspace and not Path(workspace).is_absolute():
             raise ValueError("send the whole path")
+        if whole(workspace) != workspace:
+            raise ValueError("a session keeps the path as text, and this is none")
         return workspace
 
     def request(self, key: str) -> RequestKey | None:

@@ -28,6 +28,7 @@ from infrastructure.sessions.approvals import (
     sha_of,
 )
 from infrastructure.sessions.hitl import HITLManager
+from infrastructure.sessions.loaded import whole
 
 ALLOWED: Mapping[Gate, tuple[DecisionKind, ...]] = {
     "plan": ("approve", "reject"),
@@ -44,6 +45,7 @@ def shown_sha(asked: ApprovalAsked) -> str:
 
 def decision_of(asked: ApprovalAsked, approved: bool, reason: str) -> Decision:
     """A yes or no to a run as a decision. A yes about behaviour says with its reason which."""
+    reason = whole(reason)
     if not approved:
         return Reject(reason)
     return Respond(reason) if asked.gate == "behaviour" and reason.strip() else Approve(reason)

@@ -25,6 +25,7 @@ from infrastructure.sessions.approvals import (
     canonical,
     kind_of,
 )
+from infrastructure.sessions.loaded import MOST_DEPTH, as_json, too_deep, whole
 
 _HINT = 'Send {"decisions": [{"type": "approve"}]}, one for each action; the others are edit, reject and respond.'
 _KINDS: Mapping[str, DecisionKind] = {
@@ -176,8 +177,11 @@ def _edited(given: JsonObject, tool: str) -> JsonObject:
 
 
 def _checked(arguments: JsonObject, hint: str) -> JsonObject:
+    if too_deep(arguments):
+        raise DecisionRefused(f"the arguments are nested deeper than {MOST_DEPTH}", hint)
     try:
-        return cast("JsonObject", json.loads(canonical(arguments)))
+        told = cast("JsonObject", json.loads(canonical(arguments)))
+        return cast("JsonObject", json.loads(as_json(told)))  # without half characters
     except ValueError as error:
         raise DecisionRefused(str(error), hint) from error
 
@@ -186,7 +190,7 @@ def _said(given: JsonObject) -> str:
     for name in _WORDS:
         value = given.get(name)
         if isinstance(value, str) and value.strip():
-            return value.strip()
+            return whole(value.strip())
     return ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
@@ -19,6 +19,9 @@ from infrastructure.events.log import Stored
 from infrastructure.sessions.errors import BadCut, BadMessage, CallReused, UnknownCall
 from infrastructure.sessions.pairing import in_pairs, open_calls
 from infrastructure.sessions.records import Draft, SessionRecord, StoredMessage
+
+MOST_DEPTH = 100
+"""Of what a client sends to be kept, in lists and objects."""
 
 
 @dataclass(slots=True)
@@ -170,6 +173,22 @@ def as_json(value: Mapping[str, object] | Sequence[object]) -> str:
         TypeError, ValueError: it is none.
     """
     return whole(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain))
+
+
+def too_deep(value: object) -> bool:
+    """Whether the value is nested deeper than what is kept: what writes JSON gives up at some 250, inside an answer."""
+    level: list[object] = [value]
+    for _ in range(MOST_DEPTH):
+        level = [inner for each in level for inner in _inner(each)]
+        if not level:
+            return False
+    return True
+
+
+def _inner(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, object]", value).values()
+    return cast("Sequence[object]", value) if isinstance(value, list | tuple) else ()
 
 
 def _plain(value: object) -> object:

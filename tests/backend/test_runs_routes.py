@@ -120,6 +120,19 @@ async def test_an_answer_lets_a_waiting_run_go_on(site: Site) -> None:
     assert (again.status_code, again.json()["type"]) == (409, "about:corral/RunNotWaiting")
 
 
+@pytest.mark.parametrize("approved", ["true", "false"])
+async def test_half_characters_of_an_answers_reason_are_kept_as_question_marks(site: Site, approved: str) -> None:
+    run, approval = await waiting(site)
+    body = f'{{"approval": "{approval}", "approved": {approved}, "reason": "so \\ud83d"}}'.encode()
+    json = {"Content-Type": "application/json"}
+    (asked,) = (await site.client.get("/api/v1/approvals", params={"owner": run})).json()["approvals"]
+    assert (await site.client.post(f"/api/v1/runs/{run}/answer", content=body, headers=json)).status_code == 202
+    given = await site.until(run, "approval.given")
+    assert (given["approved"], given["reason"]) == (approved == "true", "so ?")
+    for path in (f"/api/v1/runs/{run}", f"/api/v1/runs/{run}/events", f"/api/v1/approvals/{asked['id']}"):
+        assert (await site.client.get(path)).status_code == 200
+
+
 async def test_a_run_has_no_patch_before_its_end(site: Site) -> None:
     run, _ = await waiting(site)
     answer = await site.client.get(f"/api/v1/runs/{run}/patch")

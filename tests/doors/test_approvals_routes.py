@@ -15,6 +15,7 @@ from tests.engine.world import simulator as oracle
 
 APPROVALS = "/api/v1/approvals"
 EDITED = {"name": "write_file", "args": {"path": "a.py", "content": "x = 2"}}
+JSON = {"Content-Type": "application/json"}
 ELSEWHERE = "write_file: docs/**"
 
 
@@ -102,6 +103,52 @@ async def test_an_answer_that_cannot_be_taken_decides_nothing(
     assert problem(await writer.client.post(f"{APPROVALS}/{asked['id']}", json=given)) == (status, name)
     assert (await writer.client.get(f"{APPROVALS}/{asked['id']}")).json()["state"] == "pending"
     assert (await writer.client.get("/api/v1/rules")).json() == {"rules": []}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "key", "kept"),
+    [
+        (r'{"type": "reject", "message": "no \ud83d"', 200, "decision", {"type": "reject", "message": "no ?"}),
+        (
+            r'{"decision": {"type": "respond", "message": "\udfff"}',
+            200,
+            "decision",
+            {"type": "respond", "message": "?"},
+        ),
+        (
+            r'{"decisions": [{"type": "edit", "edited_action": {"args": {"path": "a.py", "content": "\ud800"}}}]',
+            200,
+            "decision",
+            {
+                "type": "edit",
+                "edited_action": {"name": "write_file", "args": {"path": "a.py", "content": "?"}},
+            },
+        ),
+        (r'{"type": "\ud800"', 422, "decision", None),
+        (r'{"decision": "approve", "scope": "always", "patterns": ["write_file: \ud800"]', 422, "decision", None),
+        (r'{"decision": "approve", "scope": "always", "patterns": ["\ud800"]', 422, "decision", None),
+    ],
+    ids=["reject", "respond", "edit", "type", "pattern", "no pattern"],
+)
+async def test_half_characters_of_an_answer_are_kept_as_question_marks(
+    writer: House, answer: str, status: int, key: str, kept: object
+) -> None:
+    """What is no Unicode could be shown to nobody, and the approval would be unreadable for good."""
+    asked = await asked_of(writer)
+    body = f'{answer}, "nonce": "{asked["nonce"]}"}}'.encode()
+    told = await writer.client.post(f"{APPROVALS}/{asked['id']}", content=body, headers=JSON)
+    assert told.status_code == status, told.text
+    shown = await writer.client.get(f"{APPROVALS}/{asked['id']}")
+    assert (shown.status_code, shown.json()[key]) == (200, kept)
+
+
+async def test_an_edit_that_is_nested_too_deep_is_refused(writer: House) -> None:
+    asked = await asked_of(writer)
+    nested = "[" * 240 + "]" * 240
+    body = f'{{"type": "edit", "args": {{"path": "a.py", "content": {nested}}}, "nonce": "{asked["nonce"]}"}}'
+    told = await writer.client.post(f"{APPROVALS}/{asked['id']}", content=body.encode(), headers=JSON)
+    assert problem(told) == (422, "DecisionRefused")
+    assert (await writer.client.get(f"{APPROVALS}/{asked['id']}")).json()["state"] == "pending"
 
 
 async def test_another_answer_than_the_first_is_refused(writer: House) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from agents.model import Message
 from infrastructure.ids import RunId
 from tests.doors.house import OPEN_TAB, SESSIONS, House, problem
 
+JSON = {"Content-Type": "application/json"}
 NOTHING = f"{SESSIONS}/nothing"
 
 
@@ -28,6 +32,61 @@ async def test_a_session_is_begun_read_changed_and_deleted(talker: House) -> Non
     assert problem(await talker.client.get(path)) == (404, "UnknownSession")
     kinds = [stored.event.kind for stored in await talker.application.log.read(RunId(session))]
     assert kinds == ["session.created", "session.updated", "agent.switched", "session.deleted"]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+async def test_a_workspace_whose_name_is_no_text_is_refused(talker: House, accept: str) -> None:
+    """The folder may exist: names of files are bytes. A session keeps text."""
+    folder = os.fsdecode(os.fsencode(talker.workspace) + b"/\xff")
+    Path(folder).mkdir()
+    for workspace in ("/\\ud800", folder.encode("utf-8", "backslashreplace").decode(), "/nowhere/\\ud800"):
+        body = f'{{"workspace": "{workspace}"}}'.encode()
+        answer = await talker.client.post(SESSIONS, content=body, headers={**JSON, "Accept": accept})
+        assert answer.status_code == 422, answer.text
+        assert "is none" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "", r'{"title": "\ud800"}'),
+        ("POST", "", r'{"agent": "\ud800"}'),
+        ("POST", "", r'{"\ud800": 1}'),
+        ("POST", "", r'{"settings": {"\ud800": "\udfff", "more": [{"\ud800": "\ud800"}]}}'),
+        ("POST", "", r'{"settings": {"client_tools": [{"name": "x", "description": "\ud800"}]}}'),
+        ("POST", "", r'{"settings": {"client_tools": [{"name": "\ud800"}]}}'),
+        ("PATCH", "/{session}", r'{"title": "\ud800", "settings": {"\ud800": "\ud800"}}'),
+        ("PATCH", "/{session}", r'{"agent": "\ud800"}'),
+        ("POST", "/{session}/fork", r'{"title": "\ud800"}'),
+        ("PUT", "/{session}/todos", r'{"todos": ["\ud800"]}'),
+        ("POST", "/{session}/messages", r'{"text": "\ud800"}'),
+        ("POST", "/{session}/messages", r'{"text": "x", "images": ["\ud800"]}'),
+        ("POST", "/{session}/messages", r'{"text": "x", "agent": "\ud800"}'),
+        ("POST", "/{session}/tools/x/result", r'{"content": "\ud800"}'),
+    ],
+)
+async def test_half_characters_break_nothing_wherever_they_are_sent(
+    talker: House, method: str, path: str, body: str
+) -> None:
+    session = await talker.session()
+    address = f"{SESSIONS}{path.format(session=session)}"
+    answer = await talker.client.request(method, address, content=body.encode(), headers=JSON)
+    assert answer.status_code < 500, answer.text
+    for shown in ("", "?search=x", f"/{session}", f"/{session}/history", f"/{session}/todos", f"/{session}/waiting"):
+        assert (await talker.client.get(f"{SESSIONS}{shown}")).status_code == 200, shown
+
+
+@pytest.mark.parametrize("form", ['{{"x": {0}}}', '{{"client_tools": [{{"name": "x", "parameters": {{"x": {0}}}}}]}}'])
+async def test_settings_that_are_nested_too_deep_are_refused(talker: House, form: str) -> None:
+    session = await talker.session()
+    for depth in range(240, 256):  # what reads and what writes JSON have limits of their own hereabouts
+        settings = form.format("[" * depth + "]" * depth)
+        for method, path in (("POST", SESSIONS), ("PATCH", f"{SESSIONS}/{session}")):
+            body = f'{{"settings": {settings}}}'.encode()
+            told = await talker.client.request(method, path, content=body, headers=JSON)
+            assert told.status_code == 422, (depth, method, told.text)
+    kept = await talker.client.post(SESSIONS, json={"settings": {"x": [[[[[[[[1]]]]]]]]}})
+    assert kept.json()["settings"] == {"x": [[[[[[[[1]]]]]]]]}
 
 
 async def test_sessions_are_listed_newest_first_in_pages_and_found_by_what_was_said(talker: House) -> None:
