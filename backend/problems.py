@@ -261,7 +261,7 @@ class Problems:
         try:
             await self._app(scope, receive, sending)
         except ClientDisconnect:
-            return None  # nobody is there to be answered
+            return  # nobody is there to be answered
         except Exception as error:
             if scope["type"] == "lifespan" or begun:
                 raise  # uvicorn cuts the connection, which is all that can still be said

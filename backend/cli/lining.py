@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import sys
 import termios
+import time
 import tty
 from collections import deque
 from pathlib import Path
@@ -29,6 +31,10 @@ from infrastructure.storage.directory import make_private_file, write_durably
 
 MOST_KEPT = 1_000
 """Messages in the history; the file is cut to so many when it holds twice that."""
+SETTLE_SECONDS = 0.7
+"""How long a question has stood on the screen before a key answers it; it may come under a key pressed twice."""
+QUIET_SECONDS = 0.3
+"""Without a key before one answers: longer than the time from one press of a key that is held to the next."""
 _CTRL_C, _CTRL_D, _ESCAPE = "\x03", "\x04", "\x1b"
 
 
@@ -84,15 +90,20 @@ class AtTerminal(Person):
         return text
 
     async def key(self, prompt: str) -> str | None:
-        """One key. What was typed before the question was there is thrown away: it was no answer to it."""
+        """One key. What was typed before the question was there, or right after it came, was no answer to it.
+
+        So the prompt comes a little later than what is asked about, and not while a key is held.
+        """
         descriptor = sys.stdin.fileno()
         before = termios.tcgetattr(descriptor)
         tty.setcbreak(descriptor, termios.TCSAFLUSH)
         pressed = ""
         try:
-            sys.stderr.write(prompt)
-            sys.stderr.flush()
-            pressed = await _pressed(descriptor)
+            if await _settled(descriptor):
+                sys.stderr.write(prompt)
+                sys.stderr.flush()
+                await _readable(descriptor)
+                pressed = _read(descriptor)
         finally:
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
             sys.stderr.write(f"{pressed if pressed.isprintable() else ''}\n")
@@ -171,8 +182,21 @@ def _keys(*, leaving: bool) -> KeyBindings:
     return keys
 
 
-async def _pressed(descriptor: int) -> str:
-    """The next key of a terminal in cbreak mode; of an arrow or the like only that something was pressed."""
+async def _settled(descriptor: int) -> bool:
+    """Throw away what is typed until a question has stood for a while; False where the person leaves meanwhile."""
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_readable(descriptor), max(0.0, until - time.monotonic()))
+        if not select.select([descriptor], [], [], 0)[0]:
+            return True
+        if _read(descriptor) in ("", _CTRL_D):
+            return False
+        until = max(until, time.monotonic() + QUIET_SECONDS)
+
+
+async def _readable(descriptor: int) -> None:
+    """Wait until something is typed, and leave it unread."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     loop.add_reader(descriptor, lambda: None if ready.done() else ready.set_result(None))
@@ -180,5 +204,9 @@ async def _pressed(descriptor: int) -> str:
         await ready
     finally:
         loop.remove_reader(descriptor)
+
+
+def _read(descriptor: int) -> str:
+    """The key of a terminal in cbreak mode; of an arrow or the like only that something was pressed."""
     text = os.read(descriptor, 64).decode("utf-8", "replace")
     return "?" if text.startswith(_ESCAPE) else text[:1]

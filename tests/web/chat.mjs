@@ -136,7 +136,8 @@ test("calls are allowed by a key, changed, turned down, answered in words, and w
   assert.ok(await card(page).getByRole("combobox").isDisabled(), "no rule may cover it");
   await page.locator("main").focus();
   await page.keyboard.press("a"); // no answer to that
-  assert.ok(await card(page).getByRole("button", { name: "Do it all the same" }).isEnabled());
+  await card(page).getByRole("button", { name: "Reject" }).click({ trial: true }); // it stands there to be answered
+  assert.ok(await card(page).getByRole("button", { name: "Do it all the same" }).isDisabled(), "first it is read");
   await card(page).getByRole("textbox").fill("we do not push by force");
   await card(page).getByRole("button", { name: "Respond" }).click();
   await answered(page, "It was not pushed.");
@@ -157,6 +158,48 @@ test("a yes may hold for later: the rule is shown, and the next call is not aske
   await begin(page, "coder", "Write notes again");
   await answered(page, "The notes are written.");
   assert.deepEqual(await used(page), ["✓ write_file: done"]);
+  await page.close();
+});
+
+/** Answer a question the moment it is drawn, as the second click or press of somebody who answered the one before. */
+const hurry = () => {
+  let seen = document.querySelector(".asked .approval");
+  new MutationObserver(() => {
+    const now = document.querySelector(".asked .approval");
+    if (!now || now === seen) return;
+    seen = now;
+    for (const button of now.querySelectorAll("button")) if (/Approve|Do it|Reject/.test(button.textContent)) button.click();
+    for (const key of ["a", "n"]) document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  }).observe(document.querySelector(".asked"), { childList: true });
+};
+
+test("a second click or key press answers no question that came meanwhile, and one that is dangerous is read first", async () => {
+  const page = await tab(`#/sessions/${told.hurried}`);
+  let answers = 0;
+  page.on("request", (request) => (answers += request.method() === "POST" && /\/approvals\//.test(request.url())));
+  await say(page, "Write them");
+  await card(page).locator(".shown", { hasText: "one.md" }).waitFor();
+  await page.evaluate(hurry);
+  await page.locator("main").focus();
+  await card(page).getByRole("button", { name: "Approve" }).click();
+  await card(page).locator(".shown", { hasText: "Makefile" }).waitFor();
+  await card(page).getByRole("button", { name: "Reject" }).click({ trial: true });
+  assert.equal(answers, 1, "the second is open");
+  await card(page).getByRole("button", { name: "Approve" }).dispatchEvent("click", { detail: 2 });
+  assert.equal(answers, 1, "of a double click the second is none");
+  await page.keyboard.press("a");
+  await card(page).locator(".shown", { hasText: "pre-commit" }).waitFor();
+  await card(page).getByRole("button", { name: "Reject" }).click({ trial: true });
+  assert.equal(answers, 2, "the third is open");
+  await card(page).getByRole("button", { name: "Do it all the same" }).click({ force: true });
+  await card(page).getByText("Say first that you have read").waitFor();
+  await card(page).getByRole("button", { name: "Edit" }).click();
+  await card(page).getByRole("button", { name: "Back" }).click();
+  await card(page).getByLabel("I have read what it would do").check();
+  assert.equal(answers, 2);
+  await card(page).getByRole("button", { name: "Do it all the same" }).click();
+  await answered(page, "All three were asked about.");
+  assert.equal(answers, 3);
   await page.close();
 });
 

@@ -50,7 +50,22 @@ ASK = (
     LONG,
     HOSTILE,
 )
-CODER = (WRITE, "The notes are written.", MAKE, "It was not run then; I leave it.", PUSH, "It was not pushed.")
+HURRIED = (
+    called("write_file", '{"path": "one.md", "content": "One."}'),
+    called("write_file", '{"path": "Makefile", "content": "all:"}'),
+    called("write_file", '{"path": ".git/hooks/pre-commit", "content": "rm -r ~"}'),
+    "All three were asked about.",
+)
+"""Three questions, one right after another, the last of them dangerous."""
+CODER = (
+    WRITE,
+    "The notes are written.",
+    MAKE,
+    "It was not run then; I leave it.",
+    PUSH,
+    "It was not pushed.",
+    *HURRIED,
+)
 UNIVERSAL = (OPEN_TAB, "It is open.")
 TOKENS_PER_SECOND = 500.0
 
@@ -86,6 +101,15 @@ class Chat:
         await sessions.append_message(record.session, Message("assistant", "It is written."), agent="coder")
         undone = Undone("notes.md", True, "notes.md is as it was before", "c1")
         await sessions.append_message(record.session, Message("user", told(undone)), key="undo/c1")
+        return str(record.session)
+
+    async def hurried_session(self) -> str:
+        """A conversation whose next answer asks three times."""
+        sessions = self.application.sessions
+        record = await sessions.create(title="In a hurry", agent="coder", workspace=str(self.folder))
+        for number in range(CODER.index(HURRIED[0])):
+            await sessions.append_message(record.session, Message("user", f"wish {number + 1}"))
+            await sessions.append_message(record.session, Message("assistant", "Done."), agent="coder")
         return str(record.session)
 
     async def client_session(self) -> str:

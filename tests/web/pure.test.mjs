@@ -88,7 +88,8 @@ test("a hundred thousand lines are read in time that grows with their number", (
 
 test("characters that hide or turn text around are shown by their number", () => {
   assert.equal(visible("a\u202eb\u0000c\u001b[31m\td\n"), "a\\u202eb\\u0000c\\u001b[31m\td\n");
-  assert.equal(visible("naïve 日本 👩\u200d💻"), "naïve 日本 👩\u200d💻");
+  assert.equal(visible("naïve 日本 👩\u200d💻 ❤\ufe0f"), "naïve 日本 👩\u200d💻 ❤\ufe0f");
+  assert.equal(visible("a\u3164b\u2800\u{e0100}"), "a\\u3164b\\u2800\\ue0100", "letters and marks without a shape");
 });
 
 test("long text is cut, and times are said as people do", () => {

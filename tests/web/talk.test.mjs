@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { readPatch } from "../../backend/web/app/patch.js";
 import { joined } from "../../backend/web/app/sessions.js";
 import { again, fold, isUnanswered, leavesGap, newTalk, over, partsOf, put, resultsOf, shownAlone, signedLines, standing } from "../../backend/web/app/talk.js";
 
@@ -122,6 +123,22 @@ test("a text is taken apart at its fences, and one that is not closed holds the 
   assert.deepEqual(partsOf("a\n```\nb").at(-1), { code: true, name: "", text: "b" });
   assert.deepEqual(partsOf("inline ```code``` stays"), [{ code: false, name: "", text: "inline ```code``` stays" }]);
   assert.deepEqual(partsOf(""), []);
+});
+
+test("a fence is three signs or more, at most three spaces in, with no backtick behind it", () => {
+  const fenced = (line) => partsOf(`${line}\nx`).at(-1)?.code ?? false;
+  for (const line of ["```", "   ~~~", "~~~~ js", "```\tjs ", "```~~~"]) assert.ok(fenced(line), line);
+  for (const line of ["``", "    ```", "```js`", "~~~`", "x```", "\t```", "``~"]) assert.ok(!fenced(line), line);
+  assert.equal(partsOf("~~~  js  \nx\n~~~~  \ny").map((part) => part.name + part.text).join(), "jsx,y");
+});
+
+test("a text of a million characters is taken apart in one walk, whatever it is made to be", () => {
+  const many = (unit) => unit.repeat(1_000_000);
+  for (const text of [`${many("~")}\``, `\`\`\`${many(" ")}\``, `x${many(" ")}x`, `x${many("\n")}x`, `${many("\n")}x`]) {
+    assert.equal(partsOf(text).length, 1);
+  }
+  assert.equal(signedLines(`--- a\n+++ b\n@@ x${many("\n")}x`).length, 1_000_003);
+  assert.equal(readPatch(`diff --git a/${many(" b/")}\r\n--- ${many("\t")}\r`).length, 1);
 });
 
 test("the list has each conversation once, what changed last first", () => {

@@ -27,6 +27,7 @@ async def test_conversations_in_a_browser(tmp_path: Path) -> None:
             "folder": str(site.folder),
             "long": await site.long_session(LONG),
             "undone": await site.undone_session(),
+            "hurried": await site.hurried_session(),
             "client": await site.client_session(),
             "modules": str(modules),
             "chromium": chromium,

@@ -7,13 +7,16 @@ import os
 import re
 import shutil
 import subprocess
+import unicodedata
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from langgraph.graph.state import CompiledStateGraph
 
+from backend.cli.console import visible
 from backend.routers.page import page_files
+from infrastructure.danger.looks import FILLERS
 from infrastructure.events.catalogue import AnyEvent
 from infrastructure.workflow.candidate import build_candidate_graph
 from infrastructure.workflow.graph import compile_codegen_graph
@@ -63,6 +66,24 @@ def test_page_knows_every_kind_of_event_and_no_other() -> None:
     union = get_args(AnyEvent)[0]
     kinds = {kind for event in get_args(union) for kind in get_args(event.model_fields["kind"].annotation)}
     assert set(exported("words.js", "KINDS")["KINDS"]) == kinds
+
+
+@pytest.mark.slow
+def test_page_and_terminal_write_the_same_characters_as_their_numbers() -> None:
+    """Of those that this Python knows; a browser may know newer ones."""
+    source = (
+        f"import {{ visible }} from {json.dumps((WEB / 'app' / 'format.js').as_uri())};"
+        "const changed = [];"
+        "for (let at = 0; at < 0x110000; at++) {"
+        " const char = String.fromCodePoint(at), shown = visible(char);"
+        " if (shown !== char) changed.push([at, shown]);"
+        "} console.log(JSON.stringify(changed));"
+    )
+    page = dict(json.loads(node("--input-type=module", "--eval", source)))
+    terminal = {at: shown for at in range(0x110000) if (shown := visible(chr(at))) != chr(at)}
+    known = {at for at in range(0x110000) if unicodedata.category(chr(at)) != "Cn"}
+    assert {ord(each) for each in FILLERS} - {0xFE0F} <= page.keys()
+    assert {at: shown for at, shown in page.items() if at in known} == terminal
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 /**
- * A run's question to a person, and the answer. Owns the card; yes and no are one key each.
+ * A run's question to a person, and the answer. Owns the card; yes and no are one key each. It is answered once it has stood
+ * for a while: a click or a key that was on its way when it came was meant for something else.
  */
 
 import { answerApproval } from "./api.js";
 import { diffElement } from "./diff.js";
-import { fill, h } from "./dom.js";
+import { fill, h, mark } from "./dom.js";
 import { visible } from "./format.js";
+import { settling } from "./settling.js";
 import { TONES } from "./words.js";
 
 /** The card of a question, empty while there is none. */
@@ -17,8 +19,11 @@ export class ApprovalCard {
     this.approval = /** @type {import("./state.js").Approval | null} */ (null);
     this.busy = false;
     this.reason = h("input", { type: "text", name: "reason", autocomplete: "off", maxlength: "2000" });
-    this.yes = h("button", { type: "button", class: "yes", on: { click: () => this.answer(true) } }, "Approve ", h("kbd", {}, "a"));
-    this.no = h("button", { type: "button", class: "no", on: { click: () => this.answer(false) } }, "Decline ", h("kbd", {}, "n"));
+    this.yes = h("button", { type: "button", class: "yes", on: { click: (/** @type {MouseEvent} */ event) => this.press(event, true) } }, "Approve ", h("kbd", {}, "a"));
+    this.no = h("button", { type: "button", class: "no", on: { click: (/** @type {MouseEvent} */ event) => this.press(event, false) } }, "Decline ", h("kbd", {}, "n"));
+    this.answers = h("div", { class: "answers" });
+    /** @type {import("./settling.js").Settling | null} */
+    this.settles = null;
     this.element = h("section", { class: "approval", hidden: true, "aria-label": "Approval" });
   }
 
@@ -30,11 +35,24 @@ export class ApprovalCard {
     this.#ready(true);
     this.element.hidden = !approval;
     this.reason.value = "";
-    if (approval) fill(this.element, ...this.#content(approval, state));
+    if (!approval) return;
+    fill(this.element, ...this.#content(approval, state));
+    this.settles = settling(this.answers, () => this.#dim());
+    this.#dim();
   }
 
-  /** @param {boolean} approved @param {string} [said] instead of the typed reason */
-  async answer(approved, said) {
+  /**
+   * A button or a key.
+   * @param {{timeStamp: number, detail?: number}} event
+   * @param {boolean} approved
+   * @param {string} [said] instead of the typed reason
+   */
+  press(event, approved, said) {
+    if (this.settles?.takes(event, performance.now())) this.#answer(approved, said);
+  }
+
+  /** @param {boolean} approved @param {string} [said] */
+  async #answer(approved, said) {
     if (!this.approval || this.busy) return;
     this.#ready(false);
     try {
@@ -44,6 +62,16 @@ export class ApprovalCard {
       this.#ready(true);
       this.failed(error);
     }
+  }
+
+  /** Show whether the buttons do something. */
+  #dim() {
+    for (const each of this.answers.querySelectorAll("button")) mark(each, "aria-disabled", String(!this.settles?.settled));
+  }
+
+  /** The buttons of one question: it settles anew. @param {...import("./dom.js").Child} children */
+  #buttons(...children) {
+    return (this.answers = h("div", { class: "answers" }, ...children));
   }
 
   /** @param {boolean} ready */
@@ -65,13 +93,7 @@ export class ApprovalCard {
           ? "Yes keeps it with the run; nothing in your folder is touched until it is applied. No ends the run; the patch is kept all the same."
           : "Yes goes on to tests and code. No ends the run.",
       ),
-      h(
-        "div",
-        { class: "answers" },
-        this.yes,
-        this.no,
-        h("label", { class: "reason" }, h("span", {}, "Reason, if you like"), this.reason),
-      ),
+      this.#buttons(this.yes, this.no, h("label", { class: "reason" }, h("span", {}, "Reason, if you like"), this.reason)),
       patch && evidence(state),
       patch ? diffElement(approval.question) : h("pre", { class: "plan" }, visible(approval.question)),
     ];
@@ -79,12 +101,12 @@ export class ApprovalCard {
 
   /** One question with its answers, a button each. @param {import("./state.js").Approval} approval */
   #which(approval) {
-    const choose = (/** @type {string} */ text) => h("button", { type: "button", class: "yes", on: { click: () => this.answer(true, text) } }, visible(text));
-    const none = h("button", { type: "button", class: "no", on: { click: () => this.answer(false) } }, "None of these");
+    const choose = (/** @type {string} */ text) => h("button", { type: "button", class: "yes", on: { click: (/** @type {MouseEvent} */ event) => this.press(event, true, text) } }, visible(text));
+    const none = h("button", { type: "button", class: "no", on: { click: (/** @type {MouseEvent} */ event) => this.press(event, false) } }, "None of these");
     return [
       h("h2", {}, visible(approval.question)),
       h("p", { class: "dim" }, "Candidates are split, and no test tells which is right. The answer becomes a test, which is kept with the run."),
-      h("div", { class: "answers" }, ...approval.answers.map(choose), none, h("label", { class: "reason" }, h("span", {}, "What it should give instead, such as [] or: raises ValueError"), this.reason)),
+      this.#buttons(...approval.answers.map(choose), none, h("label", { class: "reason" }, h("span", {}, "What it should give instead, such as [] or: raises ValueError"), this.reason)),
     ];
   }
 }

@@ -1,13 +1,15 @@
 /**
  * What a conversation waits for: calls that a person allows, changes, turns down or answers, and calls that are a
  * program's to do. Owns the cards. What is shown is what would be done; an answer bears the question's nonce, so it is
- * never one to another question.
+ * never one to another question. Nor is a click or a key that was on its way when the question came: a card is answered
+ * once it has stood for a while, and a dangerous call is allowed by who first says that it was read.
  */
 
 import { decide, postResult, readApproval } from "./api.js";
 import { fill, h, mark, say } from "./dom.js";
 import { counted, visible } from "./format.js";
 import { CUT, cutText, jsonOf } from "./messages.js";
+import { settling } from "./settling.js";
 import { signedLines } from "./talk.js";
 
 /** @typedef {{failed: (error: unknown) => void, settled: () => void}} Told an answer was refused; one was taken */
@@ -39,7 +41,9 @@ export class Asked {
     const cards = new Map();
     for (const each of approvals) cards.set(each.nonce, this.cards.get(each.nonce) ?? new Card(each, this.told));
     for (const each of client_calls) cards.set(each.call, this.cards.get(each.call) ?? new ClientCard(this.session, each, this.told));
+    const before = this.first;
     this.cards = cards;
+    if (this.first !== before) this.first?.settles.begin(); // keys answer another one from now on
     this.element.hidden = !cards.size;
     fill(this.element, ...[...cards.values()].map((card) => card.element));
   }
@@ -59,7 +63,7 @@ class Card {
     this.dangerous = approval.danger === "dangerous";
     /** @type {string[]} */
     this.proposed = [];
-    const button = (/** @type {string} */ kind, /** @type {string} */ look, /** @type {any[]} */ ...text) => h("button", { type: "button", class: look, "data-kind": kind, on: { click: () => this.answer(kind) } }, ...text);
+    const button = (/** @type {string} */ kind, /** @type {string} */ look, /** @type {any[]} */ ...text) => h("button", { type: "button", class: look, "data-kind": kind, on: { click: (/** @type {MouseEvent} */ event) => this.press(kind, event) } }, ...text);
     const key = (/** @type {string} */ name) => h("kbd", { "aria-hidden": "true" }, name);
     this.buttons = {
       approve: button("approve", this.dangerous ? "no" : "yes", this.dangerous ? "Do it all the same" : "Approve ", !this.dangerous && key("a")),
@@ -76,7 +80,12 @@ class Card {
     this.rules = h("textarea", { rows: "2", spellcheck: "false", class: "mono" });
     this.covers = h("span", { class: "dim" });
     this.ruling = h("label", { hidden: true }, h("span", {}, "Rules, one a line"), this.rules, this.covers);
+    this.read = h("input", { type: "checkbox", on: { click: (/** @type {MouseEvent} */ event) => this.#says(event) } });
     this.wrong = h("p", { role: "alert", "data-tone": "bad", hidden: true });
+    this.answers = h("div", { class: "answers" }, ...Object.entries(this.buttons).map(([kind, each]) => approval.allowed.includes(kind) && each), this.back, approval.allowed.includes("approve") && this.lasting);
+    this.settles = settling(this.answers, () => this.#dim());
+    this.#dim();
+    this.sending = false;
     this.element = h("section", { class: "approval", "data-danger": approval.danger, "aria-label": `Approval of ${visible(approval.tool)}` }, ...this.#content());
     this.#propose();
   }
@@ -92,8 +101,9 @@ class Card {
       this.editing,
       h("label", {}, h("span", {}, can("respond") ? "Reason, or an answer in its place" : "Reason, if you like"), this.words),
       this.ruling,
+      this.dangerous && (can("approve") || can("edit")) && h("label", { class: "check" }, this.read, "I have read what it would do"),
       this.wrong,
-      h("div", { class: "answers" }, ...Object.entries(this.buttons).map(([kind, each]) => can(kind) && each), this.back, can("approve") && this.lasting),
+      this.answers,
     ];
   }
 
@@ -115,12 +125,19 @@ class Card {
     this.ruling.hidden = this.scope.value === "once" || !this.editing.hidden;
   }
 
+  /** A button or a key. @param {string} kind @param {{timeStamp: number, detail?: number}} event */
+  press(kind, event) {
+    if (this.settles.takes(event, performance.now())) this.#answer(kind);
+  }
+
   /** @param {string} kind */
-  async answer(kind) {
+  async #answer(kind) {
+    if (this.sending) return;
     if (kind === "edit" && this.editing.hidden) return this.#edit(true);
     if (kind === "approve" && !this.editing.hidden) return; // of which arguments?
     const decision = this.#decision(kind);
     if (!decision) return;
+    if (this.#unread(kind)) return this.#complain("Say first that you have read what it would do.", this.read);
     const later = kind === "approve" && this.scope.value !== "once";
     const patterns = later ? this.rules.value.split("\n").map((/** @type {string} */ each) => each.trim()).filter(Boolean) : [];
     await this.#send({ nonce: this.approval.nonce, decision, scope: later ? this.scope.value : "once", patterns });
@@ -146,9 +163,27 @@ class Card {
     mark(this.buttons.edit, "class", on ? "yes" : "");
     fill(this.buttons.edit, on ? "Do it so" : "Edit…");
     this.#scoped();
+    this.settles.begin(); // the same buttons say something else now
     if (!on) return this.buttons.edit.focus();
     this.changed.value = jsonOf(this.approval.arguments);
     this.changed.focus();
+  }
+
+  /** Whether what is dangerous would be done without having been read. @param {string} kind */
+  #unread(kind) {
+    return this.dangerous && !this.read.checked && (kind === "approve" || (kind === "edit" && !this.editing.hidden));
+  }
+
+  /** @param {MouseEvent} event */
+  #says(event) {
+    if (!this.settles.takes(event, performance.now())) event.preventDefault();
+    else this.#dim();
+  }
+
+  /** Show which buttons do something. */
+  #dim() {
+    for (const [kind, each] of Object.entries(this.buttons)) mark(each, "aria-disabled", String(!this.settles.settled || this.#unread(kind)));
+    mark(this.read, "aria-disabled", String(!this.settles.settled));
   }
 
   /** @param {string} text @param {HTMLElement} field @returns {null} */
@@ -174,6 +209,7 @@ class Card {
 
   /** @param {boolean} ready */
   #ready(ready) {
+    this.sending = !ready;
     for (const each of Object.values(this.buttons)) each.disabled = !ready;
   }
 }
@@ -186,7 +222,10 @@ class ClientCard {
     this.call = call;
     this.told = told;
     this.came = h("textarea", { rows: "2" });
-    this.buttons = [true, false].map((ok) => h("button", { type: "button", class: ok ? "yes" : "no", on: { click: () => this.answer(ok) } }, ok ? "It is done" : "It cannot be done"));
+    this.buttons = [true, false].map((ok) => h("button", { type: "button", class: ok ? "yes" : "no", on: { click: (/** @type {MouseEvent} */ event) => this.settles.takes(event, performance.now()) && this.answer(ok) } }, ok ? "It is done" : "It cannot be done"));
+    this.answers = h("div", { class: "answers" }, ...this.buttons);
+    this.settles = settling(this.answers, () => this.#dim());
+    this.#dim();
     this.element = h(
       "section",
       { class: "approval", "aria-label": `Call of ${visible(call.tool)}` },
@@ -194,8 +233,12 @@ class ClientCard {
       h("p", { class: "dim" }, "It is not this page. If the program is gone, you can say what came of it."),
       cutText(jsonOf(call.arguments)),
       h("label", {}, h("span", {}, "What came of it"), this.came),
-      h("div", { class: "answers" }, ...this.buttons),
+      this.answers,
     );
+  }
+
+  #dim() {
+    for (const each of this.buttons) mark(each, "aria-disabled", String(!this.settles.settled));
   }
 
   /** @param {boolean} ok */

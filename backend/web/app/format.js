@@ -2,8 +2,10 @@
  * Numbers, times and foreign text as people read them. Pure.
  */
 
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
-const HARMLESS = new Set(["\n", "\t", "\u200d"]);
+/** Control and format characters, and the letters and marks without a shape that `infrastructure/danger/looks.py` names. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu;
+/** The last two are parts of ordinary emoji and scripts. */
+const HARMLESS = new Set(["\n", "\t", "\u200d", "\ufe0f"]);
 
 /**
  * The text with every character that is not seen, or that turns the order of others around, written as its number.

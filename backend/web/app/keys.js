@@ -25,7 +25,7 @@ const SHEET = [
 export function listen(shell) {
   document.addEventListener("keydown", (event) => {
     if (!isMeant(event) || !areOn()) return;
-    if (pressed(shell, event.key)) event.preventDefault();
+    if (pressed(shell, event)) event.preventDefault();
   });
 }
 
@@ -55,14 +55,15 @@ export function showSheet() {
   dialog.showModal();
 }
 
-/** @param {import("./main.js").Shell} shell @param {string} key @returns {boolean} whether it was a command */
-function pressed(shell, key) {
+/** @param {import("./main.js").Shell} shell @param {KeyboardEvent} event @returns {boolean} whether it was a command */
+function pressed(shell, event) {
+  const { key } = event;
   if (key === "?") showSheet();
   else if (key === "j") shell.beside.move(1);
   else if (key === "k") shell.beside.move(-1);
   else if (key === "/") shell.beside.search.focus();
   else if (key === "c") location.hash = shell.beside === shell.list ? "#/" : "#/sessions";
-  else return shell.view?.key?.(key) ?? false;
+  else return shell.view?.key?.(key, event) ?? false;
   return true;
 }
 

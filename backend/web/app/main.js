@@ -16,7 +16,7 @@ import { SessionList } from "./sessions.js";
 import { signedOutElement } from "./signin.js";
 import { StartView } from "./start.js";
 
-/** @typedef {{element: HTMLElement, update: (place: any) => void, close: () => void, key?: (key: string) => boolean}} View */
+/** @typedef {{element: HTMLElement, update: (place: any) => void, close: () => void, key?: (key: string, event: KeyboardEvent) => boolean}} View */
 
 const VIEWS = { runs: StartView, run: RunView, sessions: BeginView, session: SessionView, batches: BatchesView, batch: BatchesView, pool: PoolView };
 /** The page that a view belongs to, where it bears another name. @type {Record<string, string>} */

@@ -34,7 +34,7 @@ export function sums(files) {
 
 /** @param {string} line @returns {FilePatch} */
 function newFile(line) {
-  const halves = /^diff --git "?a\/(.*?)"? "?b\/(.*?)"?$/.exec(line);
+  const halves = /^diff --git "?a\/(.*?)"? "?b\/(.*?)"?$/s.exec(line);
   const path = halves ? halves[2] : line.slice("diff --git ".length);
   return { path, was: path, change: "changed", binary: false, test: false, added: 0, removed: 0, hunks: [] };
 }
@@ -58,7 +58,7 @@ function takeHeader(files, at, line) {
 
 /** @param {string} line @param {string} known */
 function pathOf(line, known) {
-  const path = line.slice(4).replace(/\t.*$/, "").replace(/^"(.*)"$/, "$1");
+  const path = line.slice(4).replace(/\t.*$/s, "").replace(/^"(.*)"$/s, "$1");
   return path === "/dev/null" ? known : path.replace(/^[ab]\//, "");
 }
 

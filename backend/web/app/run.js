@@ -85,12 +85,12 @@ export class RunView {
     this.element.remove();
   }
 
-  /** The keys of this view. @param {string} key @returns {boolean} whether it was one */
-  key(key) {
+  /** The keys of this view. @param {string} key @param {KeyboardEvent} event @returns {boolean} whether it was one */
+  key(key, event) {
     const tab = Object.keys(TABS)[Number(key) - 1];
     if (tab) this.#go({ tab });
-    else if (key === "a" && this.state.approval) this.approval.answer(true);
-    else if (key === "n" && this.state.approval) this.approval.answer(false);
+    else if (key === "a" && this.state.approval) this.approval.press(event, true);
+    else if (key === "n" && this.state.approval) this.approval.press(event, false);
     else if (key === ".") this.head.askToStop();
     else if (key === "[" || key === "]") stepHunk(this.shell.main, key === "]" ? 1 : -1);
     else return false;

@@ -76,12 +76,12 @@ export class SessionView {
     this.element.remove();
   }
 
-  /** The keys of this view. @param {string} key @returns {boolean} whether it was one */
-  key(key) {
+  /** The keys of this view. @param {string} key @param {KeyboardEvent} event @returns {boolean} whether it was one */
+  key(key, event) {
     const card = this.asked.first;
     if (key === "m") this.box.text.focus();
-    else if (key === "a" && card && !card.dangerous) card.answer("approve");
-    else if (key === "n" && card) card.answer("reject");
+    else if (key === "a" && card && !card.dangerous) card.press("approve", event);
+    else if (key === "n" && card) card.press("reject", event);
     else if (key === "." && !this.stop.hidden) this.#cancel();
     else return false;
     return true;

@@ -172,13 +172,13 @@ export function partsOf(text) {
   const parts = [{ code: false, name: "", fence: "", lines: [] }];
   for (const line of text.replaceAll("\r\n", "\n").split("\n")) {
     const part = /** @type {(typeof parts)[number]} */ (parts.at(-1));
-    const [, fence, name] = /^ {0,3}(`{3,}|~{3,})\s*([^`]*)$/.exec(line) ?? [];
-    if (fence && !part.code) parts.push({ code: true, name: name.trim(), fence, lines: [] });
+    const { fence, name } = fenceOf(line);
+    if (fence && !part.code) parts.push({ code: true, name, fence, lines: [] });
     else if (fence && fence.startsWith(part.fence) && !name) parts.push({ code: false, name: "", fence: "", lines: [] });
     else part.lines.push(line);
   }
   return parts
-    .map(({ code, name, lines }) => ({ code, name, text: code ? lines.join("\n") : lines.join("\n").replace(/^\n+|\s+$/g, "") }))
+    .map(({ code, name, lines }) => ({ code, name, text: code ? lines.join("\n") : lines.join("\n").replace(/^\n+/, "").trimEnd() }))
     .filter((part) => part.code || part.text);
 }
 
@@ -189,8 +189,25 @@ export function partsOf(text) {
  */
 export function signedLines(text) {
   if (!/^--- .*\n\+\+\+ .*\n@@ /.test(text)) return [];
-  const lines = text.replace(/\n+$/, "").split("\n");
+  const lines = text.split("\n");
+  while (lines.length > 1 && !lines.at(-1)) lines.pop();
   return lines.map((line, at) => ({ sign: at < 2 ? "" : line.slice(0, 1), text: line }));
+}
+
+/**
+ * The fence that a line is, and the name behind it. By hand, so that it takes a walk along the line and no more, whatever a
+ * model wrote: a pattern that can give back what it took begins anew from each place.
+ * @param {string} line
+ * @returns {{fence: string, name: string}} empty where it is none
+ */
+function fenceOf(line) {
+  let begin = 0;
+  while (begin < 3 && line[begin] === " ") begin++;
+  const sign = line[begin];
+  let end = begin;
+  while (sign !== undefined && "`~".includes(sign) && line[end] === sign) end++;
+  const rest = line.slice(end);
+  return end - begin < 3 || rest.includes("`") ? { fence: "", name: "" } : { fence: line.slice(begin, end), name: rest.trim() };
 }
 
 /** @param {Talk} talk */
