@@ -11,7 +11,7 @@ from typing import Required
 
 from typing_extensions import TypedDict
 
-from agents.answers.edits import Rejected, apply_edits
+from agents.answers.edits import Applied, Rejected, apply_edits
 from agents.answers.paths import folded
 from agents.codegen import EditFormat
 from agents.codegen.coder import CodeAnswer
@@ -48,6 +48,8 @@ class ApplyReads(TypedDict, total=False):
     repeated: int
     edit_format: EditFormat
     malformed: Sequence[EditFormat]
+    shown: Sequence[str]
+    unseen: Sequence[str]
 
 
 class ApplyWrites(TypedDict, total=False):
@@ -62,12 +64,14 @@ class ApplyWrites(TypedDict, total=False):
     past: Sequence[PastTry]
     repeated: int
     malformed: Sequence[EditFormat]
+    unseen: Sequence[str]
 
 
 _SHOWN_RED = 5
 _LEAVE_IT = (
     "Leave this file out of your answer and solve the task in others; new text goes into a file of another name."
 )
+_EXAMPLE = "{}: a block that only a sentence or a comment names was taken for an example and left out"
 _UNCHANGED = " A repair changed nothing."
 """Added to what the tests said of the files, which stand as they were."""
 
@@ -83,14 +87,12 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
     current = await _current(step, snapshot, state.get("contents", ()), answer)
     if isinstance(current, Rejected):
         return _rejected(step, state, f"{current.path}: {current.reason}\n{current.hint}")
-    applied = await asyncio.to_thread(apply_edits, current, answer)
+    applied = await _applied(state, current, answer)
     if isinstance(applied, Rejected):
-        form = state.get("edit_format", "whole")
-        rejected = _rejected(step, state, f"{applied.path}: {applied.reason}\n{applied.hint}".strip(), form)
-        return {**rejected, "malformed": (*state.get("malformed", ()), form)}
+        return _misfit(step, state, applied)
     texts = _without_judge(step, snapshot, state["start"].baseline, applied.contents)
     texts, notes = await asyncio.to_thread(_mended, tuple(snapshot.files), current, texts)
-    for note in notes:
+    for note in (*map(_EXAMPLE.format, applied.passed_over), *notes):
         step.note(note)
     if not texts:
         return _unchanged(step, state, _as_they_were(state, judged=bool(applied.contents)))
@@ -98,6 +100,25 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
     if unusable := await asyncio.to_thread(_unusable, current, texts, last=last):
         return _rejected(step, state, unusable)
     return await _changed(step, state, snapshot, texts)
+
+
+async def _applied(state: ApplyReads, current: Mapping[str, str], answer: CodeAnswer) -> Applied | Rejected:
+    """The coder may replace what it was shown, and its own files; tests too, whose change is left out anyway."""
+    start, seen = state["start"], None
+    if "shown" in state:
+        own = {ref.path for ref in state.get("contents", ())}
+        seen = {*state["shown"], *own, *(path for path in current if _is_judged(path, start.baseline))}
+    return await asyncio.to_thread(apply_edits, current, answer, shown=seen, planned=start.plan.files)
+
+
+def _misfit(step: Step, state: ApplyReads, applied: Rejected) -> ApplyWrites:
+    """The answer does not fit; if that is because a file was not shown, its form is as good as any."""
+    form = state.get("edit_format", "whole")
+    said = f"{applied.path}: {applied.reason}\n{applied.hint}".strip()
+    if applied.unseen:
+        unseen = tuple(dict.fromkeys((*state.get("unseen", ()), *applied.unseen)))
+        return {**_rejected(step, state, said), "unseen": unseen}
+    return {**_rejected(step, state, said, form), "malformed": (*state.get("malformed", ()), form)}
 
 
 async def _changed(step: Step, state: ApplyReads, snapshot: Snapshot, texts: Mapping[str, str | None]) -> ApplyWrites:
@@ -177,11 +198,14 @@ def _without_judge(
     step: Step, snapshot: Snapshot, baseline: Baseline, contents: Mapping[str, str | None]
 ) -> dict[str, str | None]:
     """Tests that were there judge the candidate, so it may add some but not change them."""
-    given = {ref.path for ref in baseline.given} | named_by(baseline.command)
-    judged = [path for path in contents if path in snapshot.files and (path in given or belongs_to_judge(path))]
+    judged = [path for path in contents if path in snapshot.files and _is_judged(path, baseline)]
     for path in judged:
         step.note(f"{path} judges this run; the change of it was left out")
     return {path: text for path, text in contents.items() if path not in judged}
+
+
+def _is_judged(path: str, baseline: Baseline) -> bool:
+    return path in named_by(baseline.command) or belongs_to_judge(path) or path in [ref.path for ref in baseline.given]
 
 
 def _mended(
