@@ -33,9 +33,16 @@ class _OfFile:
 
 @dataclass(frozen=True, slots=True)
 class FileAnswer(_OfFile):
-    r"""A file given whole. `content` has `\\n` line ends and is empty or ends with one."""
+    r"""A file given whole.
+
+    Attributes:
+        path: The file.
+        content: With `\\n` line ends; empty or ends with one.
+        aside: Whether only a sentence or a comment names it, beside other changes: it may just show something.
+    """
 
     content: str
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +91,8 @@ def render_changes(changes: Iterable[Change]) -> str:
 
 def _rendered(change: Change) -> str:
     match change:
-        case FileAnswer(path, content):
-            return f"File: `{path}`\n{quoted(content)}"
+        case FileAnswer(path, content, aside):
+            return f"{f'In `{path}`:' if aside else f'File: `{path}`'}\n{quoted(content)}"
         case EditAnswer(path, search, replace):
             body = f"{SEARCH_MARK}\n{search}{DIVIDER}\n{replace}{REPLACE_MARK}\n"
             return f"File: `{path}`\n{quoted(body)}"

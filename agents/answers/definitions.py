@@ -7,19 +7,15 @@ positions: every line that is no part of a replaced definition stays as it is.
 from __future__ import annotations
 
 import ast
-import warnings
 from itertools import pairwise
 from textwrap import dedent
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from agents.answers.places import Misfit, Place, lead
+from agents.answers.syntax import PYTHON, Definition, assigned, defined, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_MAX_SOURCE = 256 << 10
-
 
 _WHOLE = "Give whole definitions with their decorators, nothing else; or search/replace edits, or the whole file."
 
@@ -32,10 +28,10 @@ def put_definitions(path: str, lines: Sequence[str], code: str) -> Sequence[Plac
         lines: Its lines.
         code: The definitions.
     """
-    if not path.endswith((".py", ".pyi")):
+    if not path.endswith(PYTHON):
         return Misfit("is no Python, and only Python is taken by definitions", "Give the whole file, or edits.")
     code = dedent(code)
-    tree, given = _parsed("\n".join(lines)), _parsed(code)
+    tree, given = parsed("\n".join(lines)), parsed(code)
     if isinstance(given, str):
         return Misfit(f"the given definitions cannot be read: {given}", _WHOLE)
     if isinstance(tree, str):
@@ -92,9 +88,9 @@ def _put(file: _File, given: _File) -> Sequence[Place] | Misfit:
 
 
 def _rewritten(file: _File, given: _File) -> Sequence[Place] | None:
-    """What holds every definition of the file, and more than definitions, is the file given whole."""
-    has, wants = set(_names(given.body)), set(_names(file.body))
-    return [Place(0, len(file.lines), given.lines)] if wants and wants <= has else None
+    """What holds every definition and every name of the file, and more than definitions, is the file given whole."""
+    has, wants = _all_names(given.body), _all_names(file.body)
+    return [Place(0, len(file.lines), given.lines)] if set(defined(file.body)) and wants <= has else None
 
 
 def _placed(file: _File, given: _File, node: Definition) -> list[Place] | Misfit:
@@ -114,7 +110,7 @@ def _instead(file: _File, given: _File, known: Sequence[Definition], node: Defin
     if isinstance(target, Misfit):
         return target
     if isinstance(node, ast.ClassDef) and isinstance(target, ast.ClassDef):
-        lacking = sorted(set(_names(target.body)) - set(_names(node.body)))
+        lacking = sorted(_all_names(target.body) - _all_names(node.body))
         if lacking:
             return _members(file, given, target, node, lacking)
     start, stop = file.span(target)
@@ -124,12 +120,12 @@ def _instead(file: _File, given: _File, known: Sequence[Definition], node: Defin
 def _members(
     file: _File, given: _File, target: ast.ClassDef, node: ast.ClassDef, lacking: Sequence[str]
 ) -> list[Place] | Misfit:
-    """A class that lacks some of its methods stands for those that it has."""
+    """A class that lacks some of its methods or attributes stands for the methods that it has."""
     plain = all(isinstance(each, Definition) or _is_text(each) for each in node.body)
     if not plain or ast.dump(_header(node)) != ast.dump(_header(target)):
         return Misfit(
             f"the class {node.name} lacks {', '.join(lacking[:5])}, and it is more than a frame for methods",
-            "Give the class whole, or only its head and the methods that change.",
+            "Give all that the class has, or only its head and the methods that change; what is to go needs an edit.",
         )
     replacements: list[Place] = []
     for each in node.body:
@@ -154,7 +150,7 @@ def _class_of_method(file: _File, node: Definition) -> ast.ClassDef | Misfit | N
     if isinstance(node, ast.ClassDef) or not _takes_self(node):
         return None
     classes = [each for each in file.body if isinstance(each, ast.ClassDef)]
-    having = [each for each in classes if node.name in _names(each.body)]
+    having = [each for each in classes if node.name in defined(each.body)]
     if len(having) == 1:
         return having[0]
     where = f"stands in {len(having)} classes" if having else "is in no class of the file"
@@ -234,8 +230,8 @@ def _reachable(body: Sequence[ast.stmt]) -> Iterator[Definition]:
             yield from _reachable([*node.body, *handlers, *node.orelse, *node.finalbody])
 
 
-def _names(body: Sequence[ast.stmt]) -> Iterator[str]:
-    return (node.name for node in body if isinstance(node, Definition))
+def _all_names(body: Sequence[ast.stmt]) -> set[str]:
+    return {*defined(body), *assigned(body)}
 
 
 def _takes_self(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -265,16 +261,3 @@ def _inside_texts(node: ast.stmt) -> set[int]:
         if isinstance(each, ast.JoinedStr | ast.Constant) and id(each) not in documenting:
             inside.update(range(each.lineno + 1, (each.end_lineno or each.lineno) + 1))
     return inside
-
-
-def _parsed(text: str) -> ast.Module | str:
-    if len(text) > _MAX_SOURCE:
-        return "it is too large"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(text)
-        except SyntaxError as error:
-            return f"syntax error in line {error.lineno or 1}: {error.msg}"
-        except (ValueError, RecursionError, MemoryError, SystemError) as error:
-            return str(error) or type(error).__name__

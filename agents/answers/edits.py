@@ -6,11 +6,12 @@ written here. Line ends, byte order marks and the missing end of a last line sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
+from agents.answers.asides import has_every_line_of, tells_result, without_asides
 from agents.answers.changes import Change, DeleteAnswer, EditAnswer, FileAnswer, FunctionAnswer, HunkAnswer
 from agents.answers.definitions import put_definitions
 from agents.answers.lines import Lines
@@ -21,6 +22,15 @@ from agents.answers.places import Misfit, Place, narrowed
 from agents.answers.placing import find_places
 from agents.answers.readings import hunk_readings, readings, unescaped, without_numbers
 
+_LABEL = (
+    "If the block is the file, write a line File: with its path before it and give every line of the file, or give "
+    "edits. If it only shows how something is used, leave it out."
+)
+_UNSEEN = (
+    "Its text is shown with the files now, if it is not too long. Change it by edits, or give all of it with what is "
+    "to stay; or give a new file another name."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -29,9 +39,11 @@ class Applied:
     Attributes:
         contents: New text of each file that differs from before; a new file too; None for a deleted one. Empty: the
             answer changes nothing.
+        passed_over: Paths of blocks that only showed something.
     """
 
     contents: Mapping[str, str | None]
+    passed_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,47 +55,74 @@ class Rejected:
         reason: What does not fit, in one sentence without a full stop.
         hint: What the model should look at: the nearest real lines, or what to do instead; and which of the other
             changes fit.
+        unseen: Files that were to be replaced whole by somebody who was never shown them.
     """
 
     path: str
     reason: str
     hint: str = ""
+    unseen: tuple[str, ...] = ()
 
 
-def apply_edits(files: Mapping[str, str], answers: Iterable[Change]) -> Applied | Rejected:
+def apply_edits(
+    files: Mapping[str, str],
+    answers: Iterable[Change],
+    *,
+    shown: Collection[str] | None = None,
+    planned: Collection[str] = (),
+) -> Applied | Rejected:
     """Apply changes in their order; later ones see what earlier ones did.
 
     An edit is placed where its lines stand exactly; else where they stand but for blanks at line ends; else but for
     one and the same indentation, which its new lines are given too; else but for blank lines at its two ends. Then come
     other readings of it (`readings`), dots in its middle (`elided`), and what does not matter (`loose`). At each step
-    it has to be the only place. An empty search makes a file, if there is none or an empty one.
+    it has to be the only place. An empty search makes a file, if there is none or an empty one. A file given whole
+    behind edits of it is passed over where it tells what they made.
 
     Args:
         files: Texts of the files that there are, by path; those that no change names may be left out, but then a
             change of one makes a new file.
         answers: What `read_files` returned.
+        shown: Files whose text the model has seen, so that it may replace them; None for all.
+        planned: Files that are to be changed: a block that may be one of them or only show something is refused.
     """
-    changes = tuple(answers)
+    meant = without_asides(tuple(answers), files, planned)
+    if meant.doubtful is not None:
+        return Rejected(
+            meant.doubtful, "is named in a sentence only, over a block that lacks what the file has", _LABEL
+        )
+    changes = meant.changes
     texts: dict[str, str] = dict(files)
     spellings = {folded(path): path for path in files}
     misfits: dict[int, Rejected] = {}
+    edited: set[str] = set()
     for number, change in enumerate(changes):
         path = _spelled(change.path, files, spellings)
-        result = path if isinstance(path, Rejected) else _changed(path, texts.get(path), change, texts)
+        if isinstance(path, Rejected):
+            result: str | Rejected | None = path
+        elif isinstance(change, FileAnswer) and path in edited:
+            result = _told_again(change, texts[path])
+        elif isinstance(change, FileAnswer) and shown is not None and path in files and path not in shown:
+            result = _replaced_unseen(change, path, texts.get(path))
+        else:
+            result = _changed(path, texts.get(path), change, texts)
         if isinstance(result, Rejected):
             misfits[number] = result
         elif result is None:
             texts.pop(change.path if isinstance(path, Rejected) else path, None)
         else:
             texts[str(path)] = result
+            edited |= set() if isinstance(change, FileAnswer) else {str(path)}
     if misfits:
         return _told(changes, misfits)
-    return Applied({path: texts.get(path) for path in {**files, **texts} if files.get(path) != texts.get(path)})
+    changed = {path: texts.get(path) for path in {**files, **texts} if files.get(path) != texts.get(path)}
+    return Applied(changed, meant.passed_over)
 
 
 def _told(changes: Sequence[Change], misfits: Mapping[int, Rejected]) -> Rejected:
     """Say of the first change what is wrong, and of the others whether they would have fitted."""
-    first = misfits[min(misfits)]
+    unseen = tuple(dict.fromkeys(path for each in misfits.values() for path in each.unseen))
+    first = replace(misfits[min(misfits)], unseen=unseen)
     if len(changes) == 1:
         return first
     fitting = [str(number + 1) for number in range(len(changes)) if number not in misfits]
@@ -135,6 +174,30 @@ def _made(text: str | None, path: str, content: str) -> str | Rejected:
     return content
 
 
+def _told_again(change: FileAnswer, text: str) -> str | Rejected:
+    """The text as its edits left it, where the file that follows them whole tells nothing else."""
+    if tells_result(change, text):
+        return text
+    return Rejected(
+        change.path,
+        "is given as edits and then whole, and the two differ",
+        "Give the edits only, or the whole file only.",
+    )
+
+
+def _replaced_unseen(change: FileAnswer, path: str, text: str | None) -> str | Rejected:
+    """A file that was there and was not shown was taken for a new one; it is replaced where nothing of it is lost.
+
+    That a package has its `__init__.py` is all that an empty one says.
+    """
+    before = text or ""
+    if not change.content.strip() and path.rpartition("/")[2] == "__init__.py":
+        return before
+    if has_every_line_of(before, change.content):
+        return _rewritten(text, change)
+    return Rejected(path, "is there already with other content, which was not shown to you", _UNSEEN, (path,))
+
+
 def _rewritten(text: str | None, change: FileAnswer) -> str | Rejected:
     content = change.content
     omission = omission_in(content, text or "")
@@ -144,9 +207,11 @@ def _rewritten(text: str | None, change: FileAnswer) -> str | Rejected:
         )
     if text is None:
         return content
-    if text.strip() and not content.strip() and not change.path.endswith("__init__.py"):
+    if text.strip() and not content.strip():
         return Rejected(
-            change.path, "was given empty", f"Give the whole file; to delete it write Delete: `{change.path}`"
+            change.path,
+            "was given empty",
+            f"Give the whole file, or leave it out; to delete it write Delete: `{change.path}`",
         )
     return str(Lines.of(text).rewritten(_uncluttered(content, text) if is_code_path(change.path) else content))
 

@@ -7,12 +7,11 @@ without its beginning.
 
 from __future__ import annotations
 
-import ast
-import warnings
 from typing import TYPE_CHECKING
 
 from agents.answers.edit_blocks import has_edit
 from agents.answers.fences import fence_of
+from agents.answers.syntax import PYTHON, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from agents.answers.fences import Block
 
 MARKDOWN = (".md", ".mdx", ".markdown")
-_PYTHON = frozenset({"py", "pyi"})
 _COMMENTED = frozenset(
     {
         "js",
@@ -44,7 +42,6 @@ _COMMENTED = frozenset(
     }
     | {"scala", "css", "scss"}
 )
-_MAX_SOURCE = 256 << 10
 
 
 def is_stray_end(block: Block) -> bool:
@@ -98,14 +95,5 @@ def _is_ended(path: str, lines: Sequence[str]) -> bool | None:
     if suffix in _COMMENTED:
         opened = max((number for number, line in enumerate(lines) if line.lstrip().startswith("/*")), default=-1)
         return False if opened >= 0 and not any("*/" in line for line in lines[opened:]) else None
-    if suffix not in _PYTHON or len(text) > _MAX_SOURCE:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text)
-        except SyntaxError as error:
-            return "unterminated triple-quoted" not in error.msg
-        except (ValueError, RecursionError, MemoryError, SystemError):
-            return None
-    return True
+    tree = parsed(text) if path.endswith(PYTHON) else None
+    return None if tree is None else not isinstance(tree, str) or "unterminated triple-quoted" not in tree

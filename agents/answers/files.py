@@ -21,6 +21,7 @@ from agents.answers.naming import (
     bare_path,
     deleted_path,
     is_code_path,
+    is_named_aside,
     is_transcript,
     is_unchanged,
     language_of,
@@ -29,6 +30,7 @@ from agents.answers.naming import (
     path_of,
 )
 from agents.answers.paths import folded, meant_path
+from agents.answers.syntax import PYTHON
 from agents.answers.text import clean_text, shown
 from agents.answers.unified import is_diff, read_diff
 from agents.answers.wrapped import wrapped_changes
@@ -57,6 +59,7 @@ def read_files(
 
     An edit without a path belongs to the file of the edit before it. Where a file is given twice both are
     returned: applied in order, the last one counts. A diff of a file that is given whole as well only tells it again.
+    What a block is that only a sentence or a comment names, beside other changes, is for `asides` to decide.
 
     Args:
         text: The model's text.
@@ -84,7 +87,7 @@ def read_files(
         raise UnusableAnswer(problem, NAME_HINT)
     if len(changes) > MAX_CHANGES:
         raise UnusableAnswer(f"the answer changes more than {MAX_CHANGES} places")
-    changes = _without_retold(changes)
+    changes = _without_retold(changes if len(changes) > 1 else tuple(_plain(change) for change in changes))
     _refuse_twins(changes)
     return changes
 
@@ -170,9 +173,20 @@ def _whole(block: Block, path: str, functions: bool) -> FileAnswer | FunctionAns
     content = "".join(f"{line}\n" for line in lines)
     if "\0" in content:
         raise UnusableAnswer(f"the file {shown(path)} holds a NUL character")
-    if names_functions(block) or (functions and path.endswith((".py", ".pyi"))):
+    aside = is_named_aside(block)
+    asked = functions and path.endswith(PYTHON) and not (aside and not any(map(_defines, lines)))
+    if names_functions(block) or asked:
         return FunctionAnswer(path, content)
-    return FileAnswer(path, content)
+    return FileAnswer(path, content, aside)
+
+
+def _plain(change: Change) -> Change:
+    """A sole change is what was meant, however it is named."""
+    return replace(change, aside=False) if isinstance(change, FileAnswer) else change
+
+
+def _defines(line: str) -> bool:
+    return line.lstrip().startswith(("def ", "class ", "async def "))
 
 
 def _without_wrapping(lines: Sequence[str], path: str) -> Sequence[str]:
@@ -191,7 +205,7 @@ def _without_wrapping(lines: Sequence[str], path: str) -> Sequence[str]:
 
 
 def _without_retold(changes: tuple[Change, ...]) -> tuple[Change, ...]:
-    whole = {change.path for change in changes if isinstance(change, FileAnswer)}
+    whole = {change.path for change in changes if isinstance(change, FileAnswer) and not change.aside}
     return tuple(change for change in changes if not (isinstance(change, HunkAnswer) and change.path in whole))
 
 

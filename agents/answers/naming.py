@@ -59,6 +59,13 @@ def path_of(block: Block) -> str | None:
     )
 
 
+def is_named_aside(block: Block) -> bool:
+    """Return whether a block bears the path of `path_of` in a sentence or a comment, and not as a label."""
+    path = path_of(block)
+    labelled = path_in_info(block.info) or path in [_labelled_path(line) for line in block.before]
+    return path is not None and not labelled
+
+
 def names_functions(block: Block) -> bool:
     """Return whether the line before a block says that it holds definitions of a file and not the file."""
     return any(_labelled(line, _FUNCTION_LABELS) is not None for line in block.before)
@@ -130,6 +137,16 @@ def path_in_line(line: str, language: str = "") -> str | None:
     """
     if len(line) > _MAX_LINE:
         return None
+    path = _labelled_path(line)
+    if path is None and line.rstrip().endswith((":", "：")) and language not in _TRANSCRIPTS:
+        path = _only_quoted_path(line)
+    return path
+
+
+def _labelled_path(line: str) -> str | None:
+    """The path of a line that says nothing else, or that a verb such as "Updated" leads."""
+    if len(line) > _MAX_LINE:
+        return None
     path = _labelled(line, _FUNCTION_LABELS)
     if path is not None:
         return path
@@ -141,8 +158,6 @@ def path_in_line(line: str, language: str = "") -> str | None:
     verb, mark, quoted = bare.partition("`")
     if mark and quoted.endswith("`") and verb.strip().lower() in _VERBS:
         return _only_quoted_path(bare)
-    if line.rstrip().endswith((":", "：")) and language not in _TRANSCRIPTS:
-        return _only_quoted_path(line)
     return None
 
 

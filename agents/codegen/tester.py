@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from agents.answers.asides import without_asides
 from agents.answers.changes import FileAnswer
 from agents.answers.files import read_files
 from agents.codegen.material import PLAN_TRIMS, TASK_BOUND, TASK_LAST, TASK_TRIM, pieces
@@ -61,7 +62,8 @@ def _read(text: str, question: TesterQuestion) -> tuple[FileAnswer, ...]:
     changes = read_files(text)
     if any(not isinstance(change, FileAnswer) for change in changes):
         raise UnusableAnswer("a test file was given as an edit", "Give each test file whole, under a new name.")
-    tests = {change.path: change for change in changes if isinstance(change, FileAnswer)}
+    meant = without_asides(changes, {}).changes
+    tests = {change.path: change for change in meant if isinstance(change, FileAnswer)}
     kept = tuple(change for path, change in tests.items() if is_test_path(path))
     taken = [change.path for change in kept if change.path in question.existing_tests]
     if taken:

@@ -111,7 +111,8 @@ class CandidateState(TypedDict, total=False):
     answers that changed nothing since the last one that did. `malformed` are the forms in which answers could not be
     used. `kept` is the best attempt so far, which `contents` goes back to where a repair breaks what passed. `past` are
     the attempts that failed, `repeated` how often one was like an earlier one since more tests passed than ever,
-    `stuck` what the coder is told of it.
+    `stuck` what the coder is told of it. `shown` are the files whose text the last question held, `unseen` those that
+    an answer was going to replace without: they are shown from then on.
     """
 
     start: Required[CandidateStart]
@@ -135,6 +136,8 @@ class CandidateState(TypedDict, total=False):
     diagnosis: Diagnosis | None
     edit_format: EditFormat
     malformed: Sequence[EditFormat]
+    shown: Sequence[str]
+    unseen: Sequence[str]
     spent: Annotated[str, first_said]
 
 

@@ -131,3 +131,37 @@ async def test_what_a_patch_cannot_carry_is_an_error_and_no_smaller_patch(tmp_pa
         (tree.root / "logo.png").write_bytes(b"\0")
         with pytest.raises(NotCarried, match=r"logo\.png.*binary"):
             await patch_of(scenario.scope, snapshot, tree)
+
+
+UTILS = "".join(f"def u{number}():\n    return {number}\n\n\n" for number in range(8))
+MANY = {
+    "calc.py": STUB,
+    "utils.py": UTILS,
+    "b.py": "",
+    "c.py": "",
+    "d.py": "",
+    "app/__init__.py": "from calc import add\n",
+}
+PLUS = code("def plus(a, b):\n    return a + b\n", "utils.py")
+
+
+async def test_file_that_the_coder_never_saw_is_not_replaced_but_shown(tmp_path):
+    appended = code(f"{UTILS}def plus(a, b):\n    return a + b\n", "utils.py")
+    source = scripted(coder=[code(RIGHT) + PLUS + code("", "app/__init__.py"), code(RIGHT) + appended])
+    scenario = Scenario(folder=tmp_path, source=source, files=MANY)
+    end = await scenario.run()
+    assert (end["status"], end["chosen"].attempts) == ("done", 2)
+    assert {ref.path for ref in end["files"]} == {"calc.py", "utils.py"}
+    assert "-def" not in (await scenario.patch(end)).replace("-def add", "")
+    first, second = (question.messages[1].content for question in source.asked("coder"))
+    assert ("def u7" in first, "def u7" in second) == (False, True)
+    assert "utils.py: is there already with other content" in second
+    assert [each.malformed_as for each in scenario.of(EditsRejected)] == [""], "its form was good"
+
+
+async def test_example_beside_the_change_is_left_out_and_said(tmp_path):
+    use = "You can then use it from `b.py`:\n```python\nprint(add(1, 2))\n```\n"
+    scenario = Scenario(folder=tmp_path, source=scripted(coder=[code(RIGHT) + use]), files={**MANY, "b.py": UTILS})
+    end = await scenario.run()
+    assert (end["status"], [ref.path for ref in end["files"]]) == ("done", ["calc.py"])
+    assert any(note.text.startswith("b.py: a block that only a sentence") for note in scenario.of(Noted))

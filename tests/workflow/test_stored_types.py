@@ -110,9 +110,17 @@ async def test_state_and_payload_come_back_as_themselves_at_every_step(tmp_path,
     assert wrong == []
     assert len(checkpoints) > 20
     missing = (set(CodegenState.__annotations__) | set(CandidateState.__annotations__)) - set(seen)
-    assert missing <= {"answer", "declined", "spent", "tests", "test_command", "examined", "split", "ruling"}, (
-        "keys that this run does not reach"
-    )
+    assert missing <= {
+        "answer",
+        "declined",
+        "spent",
+        "tests",
+        "test_command",
+        "examined",
+        "split",
+        "ruling",
+        "unseen",
+    }, "keys that this run does not reach"
     assert [record.getMessage() for record in said.records] == []
 
 

@@ -11,14 +11,14 @@ from typing import Required
 
 from typing_extensions import TypedDict
 
-from agents.answers.edits import Rejected, apply_edits
+from agents.answers.edits import Applied, Rejected, apply_edits
 from agents.answers.paths import folded
 from agents.codegen import EditFormat
 from agents.codegen.coder import CodeAnswer
 from infrastructure.events.catalogue import EditsApplied, EditsRejected
-from infrastructure.judge.belonging import frozen
+from infrastructure.judge.belonging import frozen, lent
 from infrastructure.judge.red import red_tests, red_text
-from infrastructure.judge.steering import named_by
+from infrastructure.judge.steering import belongs_to_judge, named_by
 from infrastructure.workflow.evidence import maybe_report
 from infrastructure.workflow.material import snapshot_of
 from infrastructure.workflow.mending import mended
@@ -49,6 +49,8 @@ class ApplyReads(TypedDict, total=False):
     repeated: int
     edit_format: EditFormat
     malformed: Sequence[EditFormat]
+    shown: Sequence[str]
+    unseen: Sequence[str]
 
 
 class ApplyWrites(TypedDict, total=False):
@@ -63,12 +65,14 @@ class ApplyWrites(TypedDict, total=False):
     past: Sequence[PastTry]
     repeated: int
     malformed: Sequence[EditFormat]
+    unseen: Sequence[str]
 
 
 _SHOWN_RED = 5
 _LEAVE_IT = (
     "Leave this file out of your answer and solve the task in others; new text goes into a file of another name."
 )
+_EXAMPLE = "{}: a block that only a sentence or a comment names was taken for an example and left out"
 _UNCHANGED = " A repair changed nothing."
 """Added to what the tests said of the files, which stand as they were."""
 
@@ -84,14 +88,12 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
     current = await _current(step, snapshot, state.get("contents", ()), answer)
     if isinstance(current, Rejected):
         return _rejected(step, state, f"{current.path}: {current.reason}\n{current.hint}")
-    applied = await asyncio.to_thread(apply_edits, current, answer)
+    applied = await _applied(state, snapshot, current, answer)
     if isinstance(applied, Rejected):
-        form = state.get("edit_format", "whole")
-        rejected = _rejected(step, state, f"{applied.path}: {applied.reason}\n{applied.hint}".strip(), form)
-        return {**rejected, "malformed": (*state.get("malformed", ()), form)}
+        return _misfit(step, state, applied)
     texts = await _without_judge(step, snapshot, state["start"].baseline, applied.contents)
     texts, notes = await asyncio.to_thread(_mended, tuple(snapshot.files), current, texts)
-    for note in notes:
+    for note in (*map(_EXAMPLE.format, applied.passed_over), *notes):
         step.note(note)
     if not texts:
         return _unchanged(step, state, _as_they_were(state, judged=bool(applied.contents)))
@@ -99,6 +101,29 @@ async def apply_node(state: ApplyReads, step: Step) -> ApplyWrites:
     if unusable := await asyncio.to_thread(_unusable, current, texts, last=last):
         return _rejected(step, state, unusable)
     return await _changed(step, state, snapshot, texts)
+
+
+async def _applied(
+    state: ApplyReads, snapshot: Snapshot, current: Mapping[str, str], answer: CodeAnswer
+) -> Applied | Rejected:
+    """The coder may replace what it was shown, and its own files; tests too, whose change is left out anyway."""
+    start, seen = state["start"], None
+    if "shown" in state:
+        own = {ref.path for ref in state.get("contents", ())}
+        judged = set(filter(belongs_to_judge, current))
+        judged -= await asyncio.to_thread(lent, snapshot) if judged else set()
+        seen = {*state["shown"], *own, *judged, *_given(start.baseline)}
+    return await asyncio.to_thread(apply_edits, current, answer, shown=seen, planned=start.plan.files)
+
+
+def _misfit(step: Step, state: ApplyReads, applied: Rejected) -> ApplyWrites:
+    """The answer does not fit; if that is because a file was not shown, its form is as good as any."""
+    form = state.get("edit_format", "whole")
+    said = f"{applied.path}: {applied.reason}\n{applied.hint}".strip()
+    if applied.unseen:
+        unseen = tuple(dict.fromkeys((*state.get("unseen", ()), *applied.unseen)))
+        return {**_rejected(step, state, said), "unseen": unseen}
+    return {**_rejected(step, state, said, form), "malformed": (*state.get("malformed", ()), form)}
 
 
 async def _changed(step: Step, state: ApplyReads, snapshot: Snapshot, texts: Mapping[str, str | None]) -> ApplyWrites:
@@ -178,11 +203,14 @@ async def _without_judge(
     step: Step, snapshot: Snapshot, baseline: Baseline, contents: Mapping[str, str | None]
 ) -> dict[str, str | None]:
     """Tests that were there judge the candidate, so it may add some but not change them."""
-    given = {ref.path for ref in baseline.given} | named_by(baseline.command)
-    judged = await asyncio.to_thread(frozen, snapshot, contents, given)
+    judged = await asyncio.to_thread(frozen, snapshot, contents, _given(baseline))
     for path in judged:
         step.note(f"{path} judges this run; the change of it was left out")
     return {path: text for path, text in contents.items() if path not in judged}
+
+
+def _given(baseline: Baseline) -> set[str]:
+    return {ref.path for ref in baseline.given} | named_by(baseline.command)
 
 
 def _mended(

@@ -34,6 +34,7 @@ class WriteReads(TypedDict, total=False):
     diagnosis: Diagnosis | None
     stuck: str
     malformed: Sequence[EditFormat]
+    unseen: Sequence[str]
 
 
 class WriteWrites(TypedDict):
@@ -44,6 +45,7 @@ class WriteWrites(TypedDict):
     rejected: str
     edit_format: EditFormat
     malformed: Sequence[EditFormat]
+    shown: Sequence[str]
 
 
 async def write_node(state: WriteReads, step: Step) -> WriteWrites:
@@ -57,6 +59,7 @@ async def write_node(state: WriteReads, step: Step) -> WriteWrites:
         "rejected": "",
         "edit_format": question.edit_format,
         "malformed": state.get("malformed", ()),
+        "shown": _shown(question),
     }
     try:
         answer = await CODER.ask(step.model("coder", f"write:{start.number}:{attempt}", start.place), question)
@@ -73,10 +76,12 @@ async def _question(state: WriteReads, step: Step) -> CoderQuestion:
     start = state["start"]
     snapshot = await snapshot_of(step.scope)
     tests = await shown_tests(step.scope, snapshot, start.baseline, step.note)
-    read = await source_files(snapshot, start.files, step.note)
+    # What an answer was going to replace unseen stands first: what stands before the plan's files is never cut.
+    unseen = tuple(state.get("unseen", ()))
+    read = await source_files(snapshot, (*unseen, *start.files), step.note)
     files = tuple(file for file in read if file not in tests or file.path in start.plan.files)
     around = await interfaces(step.scope, snapshot, [file.path for file in files])
-    planned = tuple(file for file in files if file.path in start.plan.files) or files
+    planned = tuple(file for file in files if file.path in (*start.plan.files, *unseen)) or files
     return CoderQuestion(
         task=start.task,
         plan=start.plan,
@@ -87,6 +92,12 @@ async def _question(state: WriteReads, step: Step) -> CoderQuestion:
         repair=await _repair(state, step),
         interfaces=around.text,
     )
+
+
+def _shown(question: CoderQuestion) -> tuple[str, ...]:
+    """The files whose text the question holds in its whole form; a narrow window may cut those that no plan names."""
+    previous = question.repair.previous if question.repair else ()
+    return tuple(dict.fromkeys(file.path for file in (*question.files, *question.tests, *previous)))
 
 
 async def _repair(state: WriteReads, step: Step) -> Repair | None:

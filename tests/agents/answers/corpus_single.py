@@ -319,7 +319,8 @@ SINGLE: tuple[dict[str, object], ...] = (
     no("delete/no-path", {"old.py": "x = 1\n"}, "Delete: the old function\n", "no fenced block"),
     no("delete/git-folder", {"a.py": "x = 1\n"}, "Delete: `.git/config.py`\n", "git"),
     no("delete/by-an-empty-file", {"old.py": "x = 1\n"}, "File: `old.py`\n```python\n```\n", "Delete: `old.py`"),
-    ok("delete/emptied-package-file-is-no-deletion", {"p/__init__.py": "x = 1\n"}, "File: `p/__init__.py`\n```python\n```\n", {"p/__init__.py": ""}),
+    no("delete/emptied-package-file", {"p/__init__.py": "x = 1\n"}, "File: `p/__init__.py`\n```python\n```\n", "given empty"),
+    ok("delete/package-file-without-text", {"p/__init__.py": "\n"}, "File: `p/__init__.py`\n```python\n```\n", {"p/__init__.py": ""}),
     # ---- new files
     ok("new/whole", {"a.py": "x = 1\n"}, "File: `b/c.py`\n```python\ny = 2\n```\n", {"b/c.py": "y = 2\n"}),
     ok("new/by-empty-search", {}, "File: `c.py`\n```\n<<<<<<< SEARCH\n=======\ny = 2\n>>>>>>> REPLACE\n```\n", {"c.py": "y = 2\n"}),

@@ -3,7 +3,7 @@
 # ruff: noqa: E501  (a case reads best as one line)
 from __future__ import annotations
 
-from tests.agents.answers.corpus_single import no, ok
+from tests.agents.answers.corpus_single import edit, no, ok
 
 PROMPT = {"prompt.txt": "Answer in a fence.\n\nAlways stop after it.\nNever explain.\n"}
 CODE = {"calc.py": "def add(a, b):\n    return a - b\n"}
@@ -11,6 +11,16 @@ ADD = "def add(a, b):\n    return a + b\n"
 FILE = f"File: `calc.py`\n```python\n{ADD}```\n"
 ADDED: dict[str, str | None] = {"calc.py": ADD}
 DOCSTRING = f'def add(a, b):\n    """Adds.\n\n```python\nadd(1, 2)\n```\n    """\n    return a + b\n{ADD}'
+MAIN = "import app\n\n\ndef main():\n    app.run()\n"
+PAIR = {
+    "calc.py": f"def add(a, b):\n    return a - b\n\n\n{MAIN[12:]}",
+    "main.py": MAIN,
+    "README.md": "# Calc\n\nIt adds.\n",
+}
+PAIRED: dict[str, str | None] = {"calc.py": str(PAIR["calc.py"]).replace("a - b", "a + b")}
+EDITED = edit("calc.py", "    return a - b\n", "    return a + b\n")
+GIVEN = f"File: `calc.py`\n```python\n{PAIRED['calc.py']}```\n"
+USE = "```python\nfrom calc import add\nprint(add(1, 2))\n```\n"
 SCRIPT = {"a.js": "const x = 1;\n"}
 
 WHOLE: tuple[dict[str, object], ...] = (
@@ -31,4 +41,26 @@ WHOLE: tuple[dict[str, object], ...] = (
     ok("ends/python-ends-where-it-can-be-read", CODE, f"{FILE}This adds.\n```\n", ADDED),
     ok("ends/one-end-too-many", SCRIPT, "File: `a.js`\n```js\nconst x = 2;\n```\n```\n", {"a.js": "const x = 2;\n"}),
     ok("ends/output-behind-a-file", SCRIPT, "File: `a.js`\n```js\n/* x */\nconst x = 2;\n```\nIt prints:\n```\n2\n```\n", {"a.js": "const x = 2;\n".join(["/* x */\n", ""])}),
+    # ---- what only shows something
+    ok("asides/excerpt-behind-an-edit", PAIR, f"{EDITED}Now `calc.py` contains:\n```python\n{ADD}```\n", PAIRED),
+    ok("asides/excerpt-behind-a-diff", PAIR, f"```diff\n--- a/calc.py\n+++ b/calc.py\n@@ -2 +2 @@\n-    return a - b\n+    return a + b\n```\nNow `calc.py` contains:\n```python\n{ADD}```\n", PAIRED),
+    ok("asides/whole-file-named-in-a-sentence-before-its-diff", PAIR, f"The new `calc.py`:\n```python\n{PAIRED['calc.py']}```\nThe change:\n```diff\n--- a/calc.py\n+++ b/calc.py\n@@ -2 +2 @@\n-    return a - b\n+    return a + b\n```\n", PAIRED),
+    ok("asides/excerpt-before-an-edit", PAIR, f"The fault is in `calc.py`:\n```python\n    return a - b  # wrong\n```\n{EDITED}", PAIRED),
+    ok("asides/key-line-behind-the-file", PAIR, f"{GIVEN}The key line in `calc.py`:\n```python\n    return a + b\n```\n", PAIRED),
+    ok("asides/use-in-a-sentence", PAIR, f"{GIVEN}You can then use it from `main.py`:\n{USE}", PAIRED),
+    ok("asides/use-behind-an-edit", PAIR, f"{EDITED}You can then use it from `main.py`:\n{USE}", PAIRED),
+    ok("asides/use-in-a-comment", PAIR, f"{GIVEN}Example:\n{USE.replace('from', '# main.py' + chr(10) + 'from', 1)}", PAIRED),
+    ok("asides/use-where-nothing-has-a-label", PAIR, f"Here is the new `calc.py`:\n```python\n{PAIRED['calc.py']}```\nYou can use it from `main.py`:\n{USE}", PAIRED),
+    ok("asides/use-behind-a-function", PAIR, f"Function: `calc.py`\n```python\n{ADD}```\nYou can use it from `main.py`:\n{USE}", PAIRED, functions=True),
+    ok("asides/text-for-a-readme", PAIR, f"{GIVEN}In `README.md` you could write:\n```\nUse add.\n```\n", PAIRED),
+    ok("asides/second-file-in-a-sentence", PAIR, f"{GIVEN}And `main.py`:\n```python\nimport calc\n{MAIN}```\n", {**PAIRED, "main.py": f"import calc\n{MAIN}"}),
+    ok("asides/second-file-in-a-comment", PAIR, f"{GIVEN}```python\n# main.py\nimport calc\n{MAIN}```\n", {**PAIRED, "main.py": f"# main.py\nimport calc\n{MAIN}"}),
+    ok("asides/new-file-in-a-sentence", PAIR, f"{GIVEN}A test in `test_calc.py`:\n```python\nx = 1\n```\n", {**PAIRED, "test_calc.py": "x = 1\n"}),
+    ok("asides/sole-block-in-a-sentence", PAIR, f"Here is the new `calc.py`:\n```python\n{ADD}```\n", {"calc.py": ADD}),
+    ok("asides/file-behind-its-edits", PAIR, f"{EDITED}File: `calc.py`\n```python\n{PAIRED['calc.py']}```\n", PAIRED),
+    no("asides/other-file-behind-its-edits", PAIR, f"{EDITED}File: `calc.py`\n```python\n{ADD}\n\ndef main():\n    pass\n```\n", "the two differ"),
+    # ---- classes that lack attributes
+    ok("lacking/attributes-of-a-class", {"c.py": "class C:\n    X = 1\n    Y: int = 2\n\n    def f(self):\n        return 1\n"}, "Function: `c.py`\n```python\nclass C:\n    def f(self):\n        return 2\n```\n", {"c.py": "class C:\n    X = 1\n    Y: int = 2\n\n    def f(self):\n        return 2\n"}),
+    no("lacking/one-of-two-attributes", {"c.py": "class C:\n    X = 1\n    Y = 2\n"}, "Function: `c.py`\n```python\nclass C:\n    X = 3\n```\n", "lacks Y"),
+    no("lacking/constant-of-a-module", {"c.py": "RATE = 2\n\n\ndef f():\n    return RATE\n"}, "Function: `c.py`\n```python\nLIMIT = 3\n\n\ndef f():\n    return LIMIT\n```\n", "more than definitions"),
 )  # fmt: skip

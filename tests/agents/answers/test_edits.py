@@ -191,3 +191,44 @@ def test_occurrences_may_overlap():
 
 def test_nothing_is_near_in_an_empty_file():
     assert nearest_lines(["abc"], []) == ()
+
+
+def test_block_in_a_sentence_that_may_be_a_planned_file_is_refused_with_what_to_write():
+    files = {"a.py": "def f():\n    return 1\n", "main.py": "import a\n\n\ndef main():\n    a.f()\n"}
+    changes = [FileAnswer("a.py", "def f():\n    return 2\n"), FileAnswer("main.py", "print(a.f())\n", aside=True)]
+    result = apply_edits(files, changes, planned=("a.py", "main.py"))
+    assert isinstance(result, Rejected)
+    assert (result.path, "write a line File:" in result.hint, "leave it out" in result.hint) == ("main.py", True, True)
+    shown = apply_edits(files, changes, planned=("a.py",))
+    assert isinstance(shown, Applied)
+    assert (list(shown.contents), shown.passed_over) == (["a.py"], ("main.py",))
+
+
+@pytest.mark.parametrize(
+    ("before", "content"),
+    [("x = 1\n", "y = 2\n"), ("x = 1\ny = 2\n", "x = 1\n"), ("from a import f\n", "__all__ = []\n")],
+)
+def test_file_that_was_not_shown_is_not_replaced(before: str, content: str):
+    result = apply_edits({"p/__init__.py": before}, [FileAnswer("p/__init__.py", content)], shown=("a.py",))
+    assert isinstance(result, Rejected)
+    assert result.unseen == ("p/__init__.py",)
+    assert "another name" in result.hint
+
+
+def test_file_that_was_not_shown_may_be_changed_where_nothing_is_lost():
+    files = {"a.py": "x = 1\n", "p/__init__.py": "from a import x\n", "empty.py": ""}
+    changes = [
+        FileAnswer("a.py", "x = 1\ny = 2\n"), FileAnswer("p/__init__.py", ""), FileAnswer("empty.py", "z = 1\n"),
+        FileAnswer("new.py", "n = 1\n"), FileAnswer("new.py", "n = 2\n"),
+    ]  # fmt: skip
+    result = apply_edits(files, changes, shown=())
+    assert result == Applied({"a.py": "x = 1\ny = 2\n", "empty.py": "z = 1\n", "new.py": "n = 2\n"})
+
+
+def test_every_file_that_was_not_shown_is_told():
+    files = {"a.py": "x = 1\n", "b.py": "y = 1\n"}
+    changes = [FileAnswer("a.py", "z = 1\n"), FileAnswer("b.py", "z = 2\n")]
+    assert rejected(files, FileAnswer("a.py", "")).unseen == ()
+    result = apply_edits(files, changes, shown=())
+    assert isinstance(result, Rejected)
+    assert result.unseen == ("a.py", "b.py")
