@@ -6,6 +6,8 @@ may be the tests' own; what the stream says and how the command ended must agree
 """
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +18,7 @@ from infrastructure.judge.reports import TestOutcome
 _KEPT_CHARACTERS = 4000
 _RUNNING = re.compile(r"^running \d+ tests?$")
 _RUST_TEST = re.compile(r"^test (?P<name>\S(?:.*\S)?) \.\.\. (?P<end>ok|FAILED|ignored)\b")
+_RUST_LINE = re.compile(r" \(line (\d+)\)")
 _RUST_SECTION = re.compile(r"^---- (?P<name>.+) stdout ----$")
 _RUST_RESULT = re.compile(r"^test result: (?P<end>ok|FAILED)\. (?P<passed>\d+) passed; (?P<failed>\d+) failed;")
 _RUST_ENDS = {"ok": TestOutcome.PASSED, "FAILED": TestOutcome.FAILED, "ignored": TestOutcome.SKIPPED}
@@ -77,14 +80,31 @@ def read_cargo(stdout: str) -> tuple[Outcomes, str]:
             section = "" if line == "failures:" else section
             said[section] = f"{said.get(section, '')}{line}\n"[-_KEPT_CHARACTERS:]
     passed = failed = open_groups = 0
+    names = _without_lines([test["name"] for line in lines if (test := _RUST_TEST.match(line)) is not None])
     for line in lines:
         if _RUNNING.match(line):
             passed, failed, open_groups = 0, 0, open_groups + 1
         elif (test := _RUST_TEST.match(line)) is not None:
             passed, failed = passed + (test["end"] == "ok"), failed + (test["end"] == "FAILED")
-            found.add(f"cargo::{test['name']}", _RUST_ENDS[test["end"]], said.get(test["name"], ""))
+            found.add(f"cargo::{names[test['name']]}", _RUST_ENDS[test["end"]], said.get(test["name"], ""))
         elif (result := _RUST_RESULT.match(line)) is not None:
             open_groups -= 1
             if (int(result["passed"]), int(result["failed"])) != (passed, failed):
                 doubt = f"cargo counts {result['passed']} passed and {result['failed']} failed, its lines do not"
     return found, doubt or ("a group of tests has no result" if open_groups else "")
+
+
+def _without_lines(names: Sequence[str]) -> dict[str, str]:
+    """Names of doctests without the line they stand in, which changes with every line above; numbered where equal."""
+    numbered: dict[str, str] = {}
+    times = Counter[str]()
+    for name in sorted(dict.fromkeys(names), key=_line_of):
+        short = _RUST_LINE.sub("", name)
+        times[short] += 1
+        numbered[name] = short if times[short] == 1 else f"{short} #{times[short]}"
+    return numbered
+
+
+def _line_of(name: str) -> int:
+    line = _RUST_LINE.search(name)
+    return 0 if line is None else int(line[1])

@@ -12,6 +12,7 @@ from infrastructure.judge.discovery import TestPlan, dump_plan, judge_files
 from infrastructure.judge.discovery import load_plan as read_plan
 from infrastructure.judge.reports import TestReport, dump_report, failing_text
 from infrastructure.judge.reports import load_report as read_report
+from infrastructure.judge.steering import is_test_by_name, is_test_file, named_by
 from infrastructure.storage.blobs import Blobs
 from infrastructure.workflow.material import Note, Reading
 from infrastructure.workflow.scope import RunScope
@@ -81,14 +82,36 @@ async def contents_of(scope: RunScope, files: Sequence[FileRef]) -> dict[str, by
 
 
 async def shown_tests(scope: RunScope, snapshot: Snapshot, baseline: Baseline, note: Note) -> tuple[SourceFile, ...]:
-    """The judge's test files that were red on the snapshot, as the coder may see them; `note` hears of others."""
+    """The judge's test files that were red on the snapshot, as the coder may see them; `note` hears of others.
+
+    Where what is red names no file (`cargo::adds`, a command), or the run came to no end, any test may be meant, and
+    what the command names; never what is no text, nor what only lies beside tests. What is known to be red comes first.
+    """
     if not baseline.plan or not baseline.report:
         return ()
     report = await load_report(scope.blobs, baseline.report)
-    red_files = {test.partition("::")[0] for test in report.red}
+    contents = await judge_contents(scope, snapshot, baseline)
+    red = {test.partition("::")[0] for test in report.red} & contents.keys()
+    tests = {path for path in contents if is_test_by_name(path) or is_test_file(path) or _is_rust_test(path)}
+    named = named_by(baseline.command) & contents.keys()
+    any_of_them = bool(report.crashed) or (bool(report.red) and not red)
+    meant = red | tests | named if any_of_them else red
     shown: list[SourceFile] = []
     room = Reading(note)
-    for path, content in sorted((await judge_contents(scope, snapshot, baseline)).items()):
-        if (path in red_files or report.crashed) and room.takes(path, len(content)):
-            shown.append(SourceFile(path, content.decode("utf-8", "replace")))
+    for path in sorted(meant, key=lambda path: (path not in red, path not in named, path)):
+        text = _text_of(contents[path])
+        if text is not None and room.takes(path, len(contents[path])):
+            shown.append(SourceFile(path, text))
     return tuple(shown)
+
+
+def _is_rust_test(path: str) -> bool:
+    return path.endswith(".rs") and path.startswith("tests/")
+
+
+def _text_of(content: bytes) -> str | None:
+    """What can be read; None for what is no text."""
+    try:
+        return None if b"\0" in content else content.decode()
+    except UnicodeDecodeError:
+        return None

@@ -31,6 +31,21 @@ from infrastructure.workspace.mapping.cache import MemoryTags
 from infrastructure.workspace.mapping.mapper import Mapper
 
 
+class Once:
+    """Something that is made once in a run, by whoever needs it first; the others wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._made: bytes | None = None
+
+    async def of(self, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """What was made, or what is made now. One that is cancelled while it makes it leaves that to the next."""
+        async with self._lock:
+            if self._made is None:
+                self._made = await make()
+            return self._made
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunScope:
     """The dependencies of one run.
@@ -55,6 +70,7 @@ class RunScope:
         mapper: Draws maps of the repository.
         map_tokens: How long one may be; 0 for none.
         measured: What the coder's model was seen to write, as it was known when the run began.
+        second_baseline: The judge's tests on the untouched snapshot once more, for all candidates.
     """
 
     run: str
@@ -76,6 +92,7 @@ class RunScope:
     mapper: Mapper = field(default_factory=lambda: Mapper(MemoryTags()))
     map_tokens: int = 0
     measured: Measured = NOTHING_KNOWN
+    second_baseline: Once = field(default_factory=Once)
 
     async def enter(self, node: str, round_number: int, candidate: int | None) -> str | None:
         """Told of each step before it begins; the budget that is spent, for which most steps are left out."""

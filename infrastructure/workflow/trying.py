@@ -87,7 +87,33 @@ async def try_tests(step: Step, run: TestRun) -> TestReport:
     Raises:
         TestCommandNotStarted, SandboxFault, UnsafeCommand: as `run_tests`; nothing is recorded then.
     """
-    scope = step.scope
+    answer = await _asked(step.scope, run, lambda: _report(step.scope, run))
+    report = load_report(answer.content)
+    step.emit(tests_ran(report, run.attempt, run.suite, answer.sandbox))
+    return report
+
+
+async def try_untouched_again(step: Step, run: TestRun) -> TestReport:
+    """Run tests on the untouched snapshot once more, or take what another candidate's step was told of it.
+
+    It is recorded with each step that asks, so that a replay does not hang on who was the first.
+
+    Raises:
+        TestCommandNotStarted, SandboxFault, UnsafeCommand: as `run_tests`; nothing is recorded then.
+    """
+    again = step.scope.second_baseline
+    answer = await _asked(step.scope, run, lambda: again.of(lambda: _report(step.scope, run)))
+    return load_report(answer.content)
+
+
+async def _report(scope: RunScope, run: TestRun) -> bytes:
+    report = await run_tests(
+        scope.sandbox, run.tree, run.plan, run.files, without=run.without, before=run.before, limits=scope.limits
+    )
+    return dump_report(report)
+
+
+async def _asked(scope: RunScope, run: TestRun, make: Callable[[], Awaitable[bytes]]) -> ToolAnswer:
     request: JsonObject = {
         "plan": json.loads(dump_plan(run.plan)),
         "tree": tree_sha(run.snapshot),
@@ -97,17 +123,7 @@ async def try_tests(step: Step, run: TestRun) -> TestReport:
         "limits": asdict(scope.limits),
         "sandbox": str(scope.sandbox.level),
     }
-
-    async def make() -> bytes:
-        report = await run_tests(
-            scope.sandbox, run.tree, run.plan, run.files, without=run.without, before=run.before, limits=scope.limits
-        )
-        return dump_report(report)
-
-    answer = await recorded(scope, run.step, run.name, request, make, sandbox=str(scope.sandbox.level))
-    report = load_report(answer.content)
-    step.emit(tests_ran(report, run.attempt, run.suite, answer.sandbox))
-    return report
+    return await recorded(scope, run.step, run.name, request, make, sandbox=str(scope.sandbox.level))
 
 
 async def find_plan(

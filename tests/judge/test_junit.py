@@ -193,6 +193,33 @@ def test_lines_of_cargo_are_read_with_what_red_tests_say() -> None:
     assert doubt == ""
 
 
+DOCTESTS = """\
+running 3 tests
+test src/lib.rs - neg (line {1}) ... ok
+test src/lib.rs - neg (line {0}) - compile fail ... ok
+test src/lib.rs - neg (line {0}) ... FAILED
+
+failures:
+
+---- src/lib.rs - neg (line {0}) stdout ----
+left: 1
+
+failures:
+    src/lib.rs - neg (line {0})
+
+test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out
+"""
+
+
+@pytest.mark.parametrize("lines", [(7, 12), (99, 104)])
+def test_doctests_of_rust_are_named_without_their_lines(lines: tuple[int, int]) -> None:
+    found, doubt = read_cargo(DOCTESTS.format(*lines))
+    name = "cargo::src/lib.rs - neg"
+    assert found.outcomes == {name: FAILED, f"{name} - compile fail": PASSED, f"{name} #2": PASSED}
+    assert found.failures == {name: "left: 1"}
+    assert not doubt
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from infrastructure.events.catalogue import Noted
 from infrastructure.events.catalogue import TestsRan as Ran
-from tests.workflow.scenario import RIGHT, STUB, WRONG, Scenario, code, intent, scripted
+from tests.workflow.scenario import RIGHT, STUB, WRONG, Checked, Scenario, code, intent, scripted
 
 HEAD = "import unittest\nfrom calc import {names}\n\n\nclass T(unittest.TestCase):\n"
 TEST_ADD = HEAD.format(names="add") + "    def test_add(self):\n        self.assertEqual(add(1, 2), 3)\n"
@@ -196,6 +198,50 @@ async def test_known_bug_that_is_mended_is_no_failure_and_a_person_takes_the_mar
     _, end = await run(tmp_path, sandbox, {"calc.py": WRONG, "test_calc.py": test}, rounds=1, repairs=0)
     assert end["status"] == "unverified"
     assert end["reason"].endswith("failed as expected and passes now; take the mark away that says that it fails.")
+
+
+NAMED_BY_ADDRESS = """\
+import pytest
+from calc import add
+class P: pass
+@pytest.mark.parametrize("p", [P(), P()], ids=repr)
+def test_p(p): pass
+def test_add(): assert add(1, 2) == 3
+"""
+
+
+async def test_names_that_are_others_each_time_are_not_broken(tmp_path, sandbox):
+    scenario, end = await run(tmp_path, sandbox, {"calc.py": WRONG, "test_calc.py": NAMED_BY_ADDRESS}, candidates=2)
+    assert (end["status"], end["reason"]) == ("done", "test_calc.py::test_add was red and passes now.")
+    assert [event.attempt for event in scenario.of(Ran)].count(0) == 1
+
+
+class ByItself(Checked):
+    """A sandbox whose command ends once in one way and then in another, whatever the code is."""
+
+    def __init__(self, first: int, then: int) -> None:
+        super().__init__()
+        self.first, self.then = first, then
+
+    async def run(self, command):
+        ended = await super().run(command)
+        return replace(ended, exit_code=self.first if self.runs == 1 else self.then)
+
+
+async def test_test_that_turns_green_by_itself_proves_nothing(tmp_path):
+    sandbox = ByItself(1, 0)
+    scenario = Scenario(folder=tmp_path, source=scripted(coder=lambda _: code(STUB + "# same\n")), sandbox=sandbox)
+    end = await scenario.run(rounds=1, repairs=0)
+    assert (end["status"], sandbox.runs) == ("unverified", 3)
+    assert any("ended otherwise in a second run" in event.text for event in scenario.of(Noted))
+
+
+async def test_test_that_is_broken_by_itself_fails_no_patch_and_is_looked_at_once(tmp_path):
+    sandbox = ByItself(0, 1)
+    scenario = Scenario(folder=tmp_path, source=scripted(), sandbox=sandbox)
+    end = await scenario.run(rounds=1, repairs=0, candidates=3)
+    assert end["status"] == "unverified"
+    assert sandbox.runs == 1 + 3 + 1, "the snapshot, each candidate, and the snapshot once more for all of them"
 
 
 # ----------------------------------------------------------------------------------- files beside the code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Required
 
@@ -13,6 +13,7 @@ from agents.codegen.tester import is_test_path
 from infrastructure.events.catalogue import EditsRejected
 from infrastructure.judge.discovery import TestPlan
 from infrastructure.judge.reports import TestReport
+from infrastructure.judge.steadiness import Steady, steady
 from infrastructure.judge.verdict import Verdict, doubted, judge, left_to_comparing, newly_altered
 from infrastructure.workflow.anchors import UNDONE, Passing, broken_text, keep_anchors, load_anchors
 from infrastructure.workflow.doubts import altered_text, lent_text, newly_named_in, own_tests
@@ -28,7 +29,7 @@ from infrastructure.workflow.stated import deciding, known_shares
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.stuck import FAILED_AGAIN, failure_mark, failure_told, has_progressed, with_failure
 from infrastructure.workflow.trial import candidate_tree
-from infrastructure.workflow.trying import TestRun, find_written_plan, try_tests
+from infrastructure.workflow.trying import TestRun, find_written_plan, try_tests, try_untouched_again, untouched
 from infrastructure.workflow.values import Attempt, CandidateStart, FileRef, JudgeKind, PastTry
 from infrastructure.workspace.manifest import Snapshot
 from infrastructure.workspace.trees import Tree
@@ -171,21 +172,15 @@ def _said_of(attempt: Attempt) -> RunTestsWrites:
 
 async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree) -> _Tried:
     start, blobs = state["start"], step.scope.blobs
-    baseline = await maybe_report(blobs, start.baseline.report)
+    known = Steady(await maybe_report(blobs, start.baseline.report))
     after = await _run_judge(state, step, snapshot, tree)
-    decide = partial(
-        judge,
-        baseline,
-        after,
-        patch_empty=not state.get("patch"),
-        judge=start.baseline.judge,
-        task_kind=start.kind,
-        named=bool(start.baseline.given),
-    )
+    if _decide(state, known, after).by_change:
+        known = await _steady(state, step, snapshot, known)
+    decide = partial(_decide, state, known, after)
     verdict = decide()
     if verdict.status == "done":
-        altered = altered_text(newly_altered(baseline, after))
-        return _Tried(doubted(verdict, altered or await _doubt(state, step, snapshot, tree)), after)
+        altered = altered_text(newly_altered(known.baseline, after))
+        return _Tried(doubted(verdict, altered or await _doubt(state, step, snapshot, tree, known)), after)
     if verdict.broken or not state.get("patch"):
         return _Tried(verdict, after)
     if start.kind == "tests":
@@ -202,19 +197,53 @@ async def _try(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree)
     return _Tried(verdict, after, written)
 
 
-async def _doubt(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree) -> str:
+def _decide(
+    state: RunTestsReads,
+    known: Steady,
+    after: TestReport | None,
+    *,
+    written_baseline: TestReport | None = None,
+    written_after: TestReport | None = None,
+) -> Verdict:
+    start = state["start"]
+    return judge(
+        known.baseline,
+        known.seen(after),
+        patch_empty=not state.get("patch"),
+        judge="found" if known.tells_nothing else start.baseline.judge,
+        written_baseline=written_baseline,
+        written_after=written_after,
+        task_kind=start.kind,
+        named=bool(start.baseline.given),
+    )
+
+
+async def _steady(state: RunTestsReads, step: Step, snapshot: Snapshot, known: Steady) -> Steady:
+    """What two runs on the untouched snapshot agree on: a change of the others may be no change of the patch's."""
+    baseline = state["start"].baseline
+    if known.baseline is None:
+        return known
+    plan = await load_plan(step.scope.blobs, baseline.plan)
+    files = await judge_contents(step.scope, snapshot, baseline)
+    run = replace(untouched(_place(state), "judge", snapshot, plan, files), name="second")
+    found = steady(known.baseline, await try_untouched_again(step, run))
+    if found.unsteady:
+        first, *others = found.unsteady
+        more = f" and {len(others)} more" if others else ""
+        step.note(f"{first}{more} ended otherwise in a second run on the untouched code, so that decides nothing")
+    return found
+
+
+async def _doubt(state: RunTestsReads, step: Step, snapshot: Snapshot, tree: Tree, known: Steady) -> str:
     """Why a `done` may be none; empty where nothing speaks against it."""
     contents = state.get("contents", ())
     if said := await newly_named_in(step.scope, snapshot, contents) or await lent_text(snapshot, contents):
         return said
-    start = state["start"]
     own = own_tests(snapshot, contents)
     if not own:
         return ""
     step.note("the judge's tests run once more, without the patch's own test files")
-    baseline = await maybe_report(step.scope.blobs, start.baseline.report)
-    after = await _run_judge(state, step, snapshot, tree, without=own)
-    again = judge(baseline, after, patch_empty=False, judge=start.baseline.judge, named=bool(start.baseline.given))
+    again = _decide(state, known, await _run_judge(state, step, snapshot, tree, without=own))
     return "" if again.status == "done" else f"that is so only where {' and '.join(own)} of the patch is there too"
 
 
