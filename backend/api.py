@@ -34,6 +34,7 @@ from backend.routers import (
     signin,
     talking,
 )
+from backend.security.cookies import Cookies
 from backend.security.guard import PUBLIC_PATHS, Guard, GuardMiddleware
 from backend.security.headers import SecurityHeaders
 from backend.security.token import open_keys
@@ -64,7 +65,8 @@ def create_app(
             application.figures.gauges.add(names.SSE_CLIENTS, lambda: doorway.stopping.streams)
             app.state.page = await asyncio.to_thread(page.page_files)
             keys = await asyncio.to_thread(open_keys, application.directory.token)
-            doorway.guard.open_with(keys, application.epoch)
+            cookies = await asyncio.to_thread(Cookies.open, keys, application.directory.cookies)
+            doorway.guard.open_with(cookies, application.epoch)
             yield
 
     app = FastAPI(

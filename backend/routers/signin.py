@@ -83,10 +83,10 @@ async def sign_in_with_password(door: Door, request: Request) -> Response:
     return _signed_in(door)
 
 
-@router.post("/signout", status_code=303, responses=answers(415))
+@router.post("/signout", status_code=303, responses=answers(415, 503, 507))
 async def sign_out(door: Door) -> Response:
-    """Take the browser's cookie back."""
-    return RedirectResponse("/signin", 303, {"Set-Cookie": door.guard.farewell_header()})
+    """Take the browser's cookie back, and those of all others."""
+    return RedirectResponse("/signin", 303, {"Set-Cookie": await door.guard.sign_out()})
 
 
 async def _given(request: Request) -> str:

@@ -13,10 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.security.addresses import comes_from_elsewhere, is_own_host, is_own_origin
 from backend.security.codes import Codes
+from backend.security.cookies import COOKIE_SECONDS, Cookies
 from backend.security.errors import BodyTooLarge, ForeignHost, ForeignOrigin, NotJson, NoToken, NotOpenYet
 from backend.security.pages import SIGN_IN_FILES
 from backend.security.passwords import Password
-from backend.security.token import COOKIE_SECONDS, Keys
+from backend.security.token import Keys
 
 PUBLIC_PATHS = frozenset({"/health/live", "/health/ready", "/signin"}) | SIGN_IN_FILES
 """Open without a token. Everything else wants it, a path that does not exist included."""
@@ -50,10 +51,13 @@ class Guard:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._keys: Keys | None = None
         self._codes: Codes | None = None
+        self._cookies: Cookies | None = None
+        self._held_by = "" if self.password is None else self.password.digest
+        """What cookies hold by beside the keys."""
 
-    def open_with(self, keys: Keys, epoch: str) -> None:
-        """Let in who has a key; codes are good that were made for this epoch."""
-        self._keys, self._codes = keys, Codes(keys, epoch)
+    def open_with(self, cookies: Cookies, epoch: str) -> None:
+        """Let in who has a key or a cookie; codes are good that were made for this epoch."""
+        self._keys, self._cookies, self._codes = cookies.keys, cookies, Codes(cookies.keys, epoch)
 
     def spend(self, code: str) -> bool:
         """Whether a one-time code lets its bearer in; never where there is a password, and never twice."""
@@ -61,10 +65,19 @@ class Guard:
 
     def cookie_header(self) -> str:
         """The `Set-Cookie` of a browser that has signed in."""
-        return self._cookie(self._opened().cookie(), COOKIE_SECONDS)
+        if self._cookies is None:
+            raise NotOpenYet
+        return self._cookie(self._cookies.make(self._held_by), COOKIE_SECONDS)
 
-    def farewell_header(self) -> str:
-        """The `Set-Cookie` of one that leaves."""
+    async def sign_out(self) -> str:
+        """End every cookie; the `Set-Cookie` of the browser that leaves.
+
+        Raises:
+            StorageError: it is not written down, so that a restart may let them in again.
+        """
+        if self._cookies is None:
+            raise NotOpenYet
+        await self._cookies.end_all()
         return self._cookie("", 0)
 
     def check(self, method: str, path: str, headers: Mapping[str, str], protocols: Sequence[str] = ()) -> None:
@@ -92,7 +105,8 @@ class Guard:
             return scheme.lower() == "bearer" and keys.is_token(token.strip())
         if offered := [each for each in protocols if each.startswith(TOKEN_PROTOCOL)]:
             return len(offered) == 1 and keys.is_token(offered[0].removeprefix(TOKEN_PROTOCOL))
-        return any(map(keys.is_cookie, islice(_cookies_of(headers.get("cookie", ""), self.cookie_name), MOST_COOKIES)))
+        sent = islice(_cookies_of(headers.get("cookie", ""), self.cookie_name), MOST_COOKIES)
+        return self._cookies is not None and any(self._cookies.knows(each, self._held_by) for each in sent)
 
     def _opened(self) -> Keys:
         if self._keys is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import time
 from collections import deque
@@ -21,6 +22,8 @@ class Password:
 
     def __init__(self, secret: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._secret = secret.encode()
+        self.digest = hashlib.sha256(self._secret).hexdigest()
+        """Tells it from others."""
         self._clock = clock
         self._wrong: deque[float] = deque(maxlen=ATTEMPTS)
 

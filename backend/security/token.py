@@ -1,8 +1,6 @@
-"""The token of a data directory, and the cookie made from it.
+"""The token of a data directory, and what is signed with it.
 
-Owns its file (0600, made once, so a restart changes nothing) and constant-time comparison. The cookie is not the token:
-a browser sends cookies to every port of a host, so another local server may come to see it; it can only browse here,
-and ends by itself.
+Owns its file (0600, made once, so a restart changes nothing) and constant-time comparison.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ import fcntl
 import hashlib
 import hmac
 import os
-import re
 import secrets
 import time
 from collections.abc import Callable
@@ -22,9 +19,6 @@ from infrastructure.storage.directory import make_private_file
 from infrastructure.storage.errors import from_system
 
 TOKEN_BYTES = 32
-COOKIE_SECONDS = 30 * 24 * 3600
-_COOKIE = re.compile(r"[0-9]{1,15}\.[0-9a-f]{64}")
-"""The second that it is good until, and the mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +36,6 @@ class Keys:
     def is_token(self, text: str) -> bool:
         """Whether the text is the token."""
         return hmac.compare_digest(text.encode(), self.token.encode())
-
-    def cookie(self) -> str:
-        """A browser's key, good for 30 days."""
-        until = str(int(self.now()) + COOKIE_SECONDS)
-        return f"{until}.{self.sign('cookie', until)}"
-
-    def is_cookie(self, text: str) -> bool:
-        """Whether the text is such a key and still good."""
-        if not _COOKIE.fullmatch(text):
-            return False
-        until, _, mark = text.partition(".")
-        return hmac.compare_digest(mark, self.sign("cookie", until)) and int(until) > self.now()
 
     def sign(self, use: str, text: str) -> str:
         """A mark that only who has the token can make; one for each use."""

@@ -48,6 +48,11 @@ class DataDirectory:
         return self.root / "token"
 
     @property
+    def cookies(self) -> Path:
+        """What the cookies of browsers hold by beside it."""
+        return self.root / "cookies"
+
+    @property
     def chat_history(self) -> Path:
         """What was typed in `corral chat`, a line each."""
         return self.root / "chat.history"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
 import httpx
 import pytest
 from starlette.types import Message, Receive, Send
 
+from backend.api import create_app
 from backend.routers import signin
 from backend.security.codes import mint
+from backend.security.cookies import Cookies
 from backend.security.guard import FORM_BYTES, Guard
 from backend.security.pages import SIGN_IN_FILES
 from backend.security.token import Keys
@@ -25,6 +28,11 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded", "Origin": BASE}
 
 def code_of(site: Site) -> str:
     return mint(Keys(site.token), site.application.epoch)
+
+
+def cookie_of(site: Site) -> str:
+    """What a browser sends that has signed in."""
+    return site.guard.cookie_header().partition(";")[0]
 
 
 @pytest.fixture
@@ -59,23 +67,22 @@ async def test_a_code_is_taken_once_only(site: Site) -> None:
 
 async def test_a_cookie_outlives_the_engine_and_a_code_does_not(site: Site) -> None:
     code = code_of(site)
-    keys = Keys(site.token)
-    site.guard.open_with(keys, "the next engine")
-    async with site.stranger({"Cookie": f"corral_8765={keys.cookie()}"}) as browser:
+    cookie = cookie_of(site)
+    cookies = await asyncio.to_thread(Cookies.open, Keys(site.token), site.application.directory.cookies)
+    site.guard.open_with(cookies, "the next engine")
+    async with site.stranger({"Cookie": cookie}) as browser:
         assert (await browser.get("/api/v1/pool")).status_code == 200
         assert (await browser.get("/signin", params={"code": code})).status_code == 401
 
 
 async def test_a_wrong_token_is_not_mended_by_a_cookie(site: Site) -> None:
-    keys = Keys(site.token)
-    headers = {"Cookie": f"corral_8765={keys.cookie()}", "Authorization": "Bearer nonsense"}
+    headers = {"Cookie": cookie_of(site), "Authorization": "Bearer nonsense"}
     async with site.stranger(headers) as browser:
         assert (await browser.get("/api/v1/pool")).status_code == 401
 
 
 async def test_a_cookie_of_another_port_is_not_looked_at(site: Site) -> None:
-    keys = Keys(site.token)
-    async with site.stranger({"Cookie": f"corral_9999={keys.cookie()}"}) as browser:
+    async with site.stranger({"Cookie": cookie_of(site).replace("8765", "9999")}) as browser:
         assert (await browser.get("/api/v1/pool")).status_code == 401
 
 
@@ -85,6 +92,37 @@ async def test_signing_out_takes_the_cookie_back(site: Site) -> None:
         answer = await browser.post("/signout")
         assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
         assert (await browser.get("/api/v1/pool")).status_code == 401
+
+
+async def test_signing_out_ends_every_cookie_also_where_it_was_kept(site: Site) -> None:
+    cookies = [cookie_of(site), cookie_of(site)]
+    async with site.stranger({"Cookie": cookies[0]}) as browser:
+        assert (await browser.post("/signout")).status_code == 303
+    for cookie in cookies:
+        async with site.stranger({"Cookie": cookie}) as browser:
+            assert (await browser.get("/api/v1/pool")).status_code == 401
+    async with site.stranger({"Cookie": cookie_of(site)}) as browser:
+        assert (await browser.get("/api/v1/pool")).status_code == 200
+
+
+async def test_who_is_not_signed_in_signs_nobody_out(site: Site) -> None:
+    cookie = cookie_of(site)
+    async with site.stranger() as stranger:
+        assert (await stranger.post("/signout")).status_code == 401
+    async with site.stranger({"Cookie": cookie}) as browser:
+        assert (await browser.get("/api/v1/pool")).status_code == 200
+
+
+async def test_another_password_ends_the_cookies_that_the_one_before_gave(guarded: Site) -> None:
+    for password, status in (("correct horse", 200), ("another horse", 401), (None, 401)):
+        guard = Guard(port=8765, password=password)
+        kept = guarded.application.directory.cookies
+        guard.open_with(await asyncio.to_thread(Cookies.open, Keys(guarded.token), kept), "the next engine")
+        app = create_app(lambda: nullcontext(guarded.application), guard=guard)
+        app.state.application = guarded.application
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=BASE, headers={"Cookie": cookie_of(guarded)}) as it:
+            assert (await it.get("/api/v1/pool")).status_code == status, password
 
 
 async def test_who_opens_the_page_without_a_cookie_is_sent_to_the_sign_in(site: Site) -> None:

@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from backend.routers.commands import SessionCommands
+from backend.security.cookies import Cookies
 from backend.security.token import open_keys
 from backend.server import open_door
 from backend.sockets import SessionSocket
@@ -58,7 +59,8 @@ async def test_a_token_may_come_as_a_protocol_or_a_cookie(talker: House) -> None
         assert json.loads(await socket.recv())["event"]["kind"] == "session.created"
     port = talker.door.address.rpartition(":")[2]
     keys = await asyncio.to_thread(open_keys, talker.application.directory.token)
-    cookie = {"Cookie": f"corral_{port}={keys.cookie()}"}
+    cookies = await asyncio.to_thread(Cookies.open, keys, talker.application.directory.cookies)
+    cookie = {"Cookie": f"corral_{port}={cookies.make('')}"}
     async with connect(
         talker.address(session), proxy=None, additional_headers=cookie, origin=talker.door.address
     ) as socket:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from backend.security.addresses import comes_from_elsewhere, is_loopback_host, is_own_host, is_own_origin
 from backend.security.codes import CODE_SECONDS, Codes, mint
+from backend.security.cookies import COOKIE_SECONDS, Cookies
 from backend.security.errors import ForeignHost, NoToken, NotOpenYet, TooManyAttempts, WrongPassword
 from backend.security.guard import Guard
 from backend.security.passwords import ATTEMPTS, WITHIN_SECONDS, Password
-from backend.security.token import COOKIE_SECONDS, Keys, open_keys
+from backend.security.token import Keys, open_keys
 from infrastructure.storage.errors import StorageError
 
 
@@ -52,29 +55,72 @@ def test_a_token_that_cannot_be_read_is_a_storage_error(tmp_path: Path) -> None:
         open_keys(tmp_path / "token")
 
 
-def test_a_cookie_is_not_the_token_and_ends_by_itself() -> None:
+def cookies_of(place: Path, clock: Callable[[], float] = time.time) -> Cookies:
+    return Cookies.open(Keys("t" * 43, clock), place / "cookies")
+
+
+def test_a_cookie_is_not_the_token_and_ends_by_itself(tmp_path: Path) -> None:
     clock = Clock()
-    keys = Keys("t" * 43, clock)
-    cookie = keys.cookie()
-    assert keys.token not in cookie
-    assert keys.is_cookie(cookie)
-    assert not keys.is_token(cookie)
+    cookies = cookies_of(tmp_path, clock)
+    cookie = cookies.make("")
+    assert cookies.keys.token not in cookie
+    assert cookies.secret not in cookie
+    assert cookies.knows(cookie, "")
+    assert not cookies.keys.is_token(cookie)
     clock.time += COOKIE_SECONDS
-    assert not keys.is_cookie(cookie)
+    assert not cookies.knows(cookie, "")
 
 
-@pytest.mark.parametrize(
-    "cookie",
-    ["", ".", "9999999999", "9999999999.", "x.y", "ä.ö", "9999999999." + "0" * 64, "9" * 9999 + "." + "0" * 64],
-)
-def test_what_is_no_cookie_is_none(cookie: str) -> None:
-    assert not Keys("t" * 43).is_cookie(cookie)
+NO_COOKIES = ["", ".", "9999999999", "9999999999.", "x.y", "ä.ö", "9999999999." + "0" * 64, "9" * 9999 + "." + "0" * 64]
 
 
-def test_a_cookies_end_cannot_be_moved() -> None:
-    keys = Keys("t" * 43, Clock())
-    until, _, mark = keys.cookie().partition(".")
-    assert not keys.is_cookie(f"{int(until) + 1}.{mark}")
+@pytest.mark.parametrize("cookie", NO_COOKIES, ids=[each[:20] for each in NO_COOKIES])
+def test_what_is_no_cookie_is_none(tmp_path: Path, cookie: str) -> None:
+    assert not cookies_of(tmp_path).knows(cookie, "")
+
+
+def test_a_cookies_end_cannot_be_moved(tmp_path: Path) -> None:
+    cookies = cookies_of(tmp_path, Clock())
+    until, _, mark = cookies.make("").partition(".")
+    assert not cookies.knows(f"{int(until) + 1}.{mark}", "")
+
+
+def test_a_cookie_outlives_a_restart_but_no_other_password_token_or_secret(tmp_path: Path) -> None:
+    cookie = cookies_of(tmp_path).make("one")
+    assert cookies_of(tmp_path).knows(cookie, "one")
+    assert not cookies_of(tmp_path).knows(cookie, "other")
+    assert not cookies_of(tmp_path).knows(cookie, "")
+    assert not Cookies.open(Keys("u" * 43), tmp_path / "cookies").knows(cookie, "one")
+    (tmp_path / "cookies").unlink()
+    assert not cookies_of(tmp_path).knows(cookie, "one")
+
+
+def test_ending_all_cookies_holds_at_once_and_after_a_restart(tmp_path: Path) -> None:
+    cookies = cookies_of(tmp_path)
+    before = cookies.make("")
+    asyncio.run(cookies.end_all())
+    after = cookies.make("")
+    for each in (cookies, cookies_of(tmp_path)):
+        assert (each.knows(before, ""), each.knows(after, "")) == (False, True)
+
+
+def test_the_cookies_secret_is_its_owners_alone_and_made_anew_where_it_is_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "cookies").write_bytes(b"\xff")
+    cookie = cookies_of(tmp_path).make("")
+    assert (tmp_path / "cookies").stat().st_mode & 0o777 == 0o600
+    assert cookies_of(tmp_path).knows(cookie, "")
+
+
+def test_cookies_that_cannot_be_kept_are_a_storage_error(tmp_path: Path) -> None:
+    cookies = cookies_of(tmp_path)
+    cookie = cookies.make("")
+    (tmp_path / "cookies").unlink()
+    (tmp_path / "cookies").mkdir()
+    with pytest.raises(StorageError):
+        asyncio.run(cookies.end_all())
+    assert not cookies.knows(cookie, "")
+    with pytest.raises(StorageError):
+        cookies_of(tmp_path)
 
 
 def test_a_code_is_good_once() -> None:
@@ -220,18 +266,19 @@ OTHERS = [
 
 @pytest.mark.parametrize("other", OTHERS, ids=[each[:20] for each in OTHERS])
 @pytest.mark.parametrize("form", ["{other}; {ours}", "{ours}; {other}", "{other};{ours};{other}"])
-def test_other_programs_cookies_lock_nobody_out(other: str, form: str) -> None:
-    guard, keys = Guard(port=1), Keys("t" * 43)
-    guard.open_with(keys, "epoch")
-    ours = f"corral_1={keys.cookie()}"
+def test_other_programs_cookies_lock_nobody_out(tmp_path: Path, other: str, form: str) -> None:
+    guard = Guard(port=1)
+    guard.open_with(cookies_of(tmp_path), "epoch")
+    ours = guard.cookie_header().partition(";")[0]
     guard.check("GET", "/", {"host": "localhost", "cookie": form.format(other=other, ours=ours)})
     with pytest.raises(NoToken):
         guard.check("GET", "/", {"host": "localhost", "cookie": form.format(other=other, ours=f"x{ours}")})
 
 
-def test_of_very_many_cookies_of_our_name_few_are_looked_at() -> None:
-    guard, keys = Guard(port=1), Keys("t" * 43)
-    guard.open_with(keys, "epoch")
+def test_of_very_many_cookies_of_our_name_few_are_looked_at(tmp_path: Path) -> None:
+    guard = Guard(port=1)
+    guard.open_with(cookies_of(tmp_path), "epoch")
+    ours = guard.cookie_header().partition(";")[0]
     cookies = ["corral_1=9999999999." + "0" * 64] * 5_000
     with pytest.raises(NoToken):
-        guard.check("GET", "/", {"host": "localhost", "cookie": "; ".join([*cookies, f"corral_1={keys.cookie()}"])})
+        guard.check("GET", "/", {"host": "localhost", "cookie": "; ".join([*cookies, ours])})
