@@ -120,10 +120,9 @@ async def change_session(
 
 
 @router.delete("/{session}", status_code=status.HTTP_204_NO_CONTENT, responses=answers(404, 422, 503))
-async def delete_session(sessions: SessionManagerDep, conversations: ConversationsDep, record: Session) -> None:
-    """Take a session away, with its messages. A turn that is open ends first."""
-    await conversations.forget(record.session)
-    await sessions.delete(record.session)
+async def delete_session(conversations: ConversationsDep, record: Session) -> None:
+    """Take a session away, with its messages, its open turn and what that asks: all of it, or nothing."""
+    await conversations.delete(record.session)
 
 
 @router.post(

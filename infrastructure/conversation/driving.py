@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -169,6 +170,31 @@ class Driver:
         except Exception:  # that of an event of before, which is told once, or this one's own: both are tried again
             _logger.warning("session %s: not all events of its turn were kept", session, exc_info=True)
             return await self._parts.log.append_with(RunId(session), 0, ending)
+
+    async def cut_off(self, live: LiveTurn) -> None:
+        """Stop what drives a turn, and write nothing of that: it can be gone on with as after a crash."""
+        if live.task is not None:
+            live.task.cancel()
+            await asyncio.wait([live.task])
+        await self._landed(live)
+
+    async def delete(self, session: str) -> None:
+        """Take a session away with its turns, calls and questions, and tell that its turn ended: all of it or nothing.
+
+        Nothing drives a turn of it meanwhile.
+        """
+        parts = self._parts
+        record = await parts.turns.open_of(session)
+        forgetting, withdrawal = parts.turns.forgetting(session), parts.approvals.withdrawal(session)
+
+        def along(connection: sqlite3.Connection) -> None:
+            forgetting(connection)
+            withdrawal.work(connection)
+
+        before = () if record is None else (TurnEnded(turn=record.turn, outcome="cancelled"),)
+        await parts.sessions.delete(session, before, along)
+        withdrawal.tell()
+        await self.forget(session)
 
     async def forget(self, session: str) -> None:
         """Drop a session's checkpoints."""

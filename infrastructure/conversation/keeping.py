@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal
 
 from agents.conversation.ports import History
 from agents.model import Message, ToolCall
 from infrastructure.conversation.ports import SessionFacts, Sessions
+from infrastructure.events.catalogue import AnyEvent
 from infrastructure.sessions.contexts import AsyncAgentContextManager
 from infrastructure.sessions.manager import AsyncSessionManager
 from infrastructure.storage.connection import Work
@@ -59,6 +61,10 @@ class KeptSessions(Sessions):
     async def switch_agent(self, session_id: str, agent: str, *, reason: str, by: Literal["agent", "person"]) -> None:
         """Have another agent speak."""
         await self._contexts.switch_agent(session_id, agent, reason=reason, by=by)
+
+    async def delete(self, session_id: str, before: Sequence[AnyEvent], along: Work[None]) -> None:
+        """Remove a session."""
+        await self._sessions.delete(session_id, before=before, along=along)
 
     async def write_todos(self, session: str, todos: tuple[str, ...]) -> None:
         """Replace the list of things to do."""

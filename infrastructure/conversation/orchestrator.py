@@ -33,6 +33,7 @@ from infrastructure.running.steering import Steering
 
 T = TypeVar("T")
 
+DELETED = "the session was deleted"
 HEARD = ("approval.decided", "session.deleted")
 """The kinds of events that `hear` wants to be told of."""
 
@@ -181,10 +182,18 @@ class MultiAgentOrchestrator:
 
         return await self._alone(session_id, alone)
 
+    async def delete(self, session_id: str) -> None:
+        """Take a session away; its open turn ends with it, and what comes meanwhile finds no session.
+
+        Raises:
+            Whatever the session's store raises: then it is as it was, and its turn goes on.
+        """
+        await self._alone(session_id, lambda: self._delete(session_id))
+
     async def forget(self, session_id: str) -> None:
-        """End the turn of a session that is deleted, and drop what is kept of its turns."""
+        """End the turn of a session that was deleted elsewhere, and drop what is kept of its turns."""
         with suppress(NothingToStop):
-            await self.cancel(session_id, "the session was deleted")
+            await self.cancel(session_id, DELETED)
         await self._parts.turns.forget(session_id)
         await self._driver.forget(session_id)
 
@@ -329,6 +338,22 @@ class MultiAgentOrchestrator:
             await self._driver.conclude(stopped)
         else:
             await self._driver.end(stopped, "cancelled", reason)
+        self._live.pop(session, None)
+
+    async def _delete(self, session: str) -> None:
+        live = self._live.get(session)
+        running = live is not None and live.running
+        if live is not None:
+            await self._driver.cut_off(live)
+        try:
+            await self._driver.delete(session)
+        except Exception:
+            if running and (record := await self._parts.turns.open_of(session)) is not None and not self._draining:
+                await self._driver.forget(session)
+                self._launch(record).feed.tell(StreamChunk(kind="restarted", agent=record.agent))
+            raise
+        if live is not None:
+            conclude(live, replace(live.record, status="cancelled", reason=DELETED))
         self._live.pop(session, None)
 
     async def _end(self, record: CallRecord, outcome: ToolOutcome) -> None:

@@ -12,7 +12,7 @@ from typing import assert_never
 from agents.model import ToolCall
 from infrastructure.conversation.describing import described
 from infrastructure.conversation.errors import ApprovalRefused
-from infrastructure.conversation.ports import Approvals, Asked, Decided, ToolPlace, ToolSheet, Verdict
+from infrastructure.conversation.ports import Approvals, Asked, Decided, ToolPlace, ToolSheet, Verdict, Withdrawal
 from infrastructure.danger.judging import classify
 from infrastructure.danger.levels import Danger
 from infrastructure.sessions.approvals import (
@@ -90,6 +90,10 @@ class AskedPeople(Approvals):
     async def withdraw(self, session: str) -> None:
         """Take back what the session asked."""
         await self._manager.withdraw(session)
+
+    def withdrawal(self, session: str) -> Withdrawal:
+        """Take it back in somebody else's transaction."""
+        return Withdrawal(*self._manager.withdrawal(session))
 
 
 def _action(call: ToolCall, verdict: Verdict) -> ActionRequest:

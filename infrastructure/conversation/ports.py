@@ -71,6 +71,13 @@ class Sessions(SessionPort, Protocol):
         """Have another agent speak from here on, told as an event; to the one that speaks it is no switch."""
         ...
 
+    async def delete(self, session_id: str, before: Sequence[AnyEvent], along: Work[None]) -> None:
+        """Remove a session; it takes no message from then on. Raises as `held`.
+
+        One transaction with `along` and with `before`, events that are told before the word that it is gone.
+        """
+        ...
+
 
 class TurnLog(EventLog, Recorder, Protocol):
     """The event log, as far as turns use it."""
@@ -201,6 +208,14 @@ class Asked:
     held: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """The work that takes back what a session asked, and what lets those go who wait for it, once that is on disk."""
+
+    work: Work[None]
+    tell: Callable[[], None]
+
+
 class Approvals(Protocol):
     """Asks people. Everything asked and answered outlives the process. Failures are the store's own errors."""
 
@@ -234,6 +249,10 @@ class Approvals(Protocol):
 
     async def withdraw(self, session: str) -> None:
         """Nobody waits for what the session asked any more."""
+        ...
+
+    def withdrawal(self, session: str) -> Withdrawal:
+        """As `withdraw`, in a transaction of the caller's, who tells when it is on disk."""
         ...
 
 

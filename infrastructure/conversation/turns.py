@@ -164,12 +164,16 @@ class TurnStore:
 
     async def forget(self, session: str) -> None:
         """Delete the turns and calls of a session that is gone."""
+        await self._database.write(self.forgetting(session))
+
+    def forgetting(self, session: str) -> Work[None]:
+        """The work of `forget`, for the transaction in which the session goes."""
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM turns WHERE session = ?", (session,))
             connection.execute("DELETE FROM tool_calls WHERE session = ?", (session,))
 
-        await self._database.write(work)
+        return work
 
     async def _select(self, where: str, *values: str) -> tuple[TurnRecord, ...]:
         sql = f"SELECT {_COLUMNS} FROM turns WHERE {where}"

@@ -203,17 +203,28 @@ class HITLManager:
 
     async def withdraw(self, owner: str) -> tuple[Approval, ...]:
         """Take back what an owner asks, since it no longer waits."""
+        gone: list[Approval] = []
+        work, tell = self.withdrawal(owner, gone)
+        await self._database.write(work)
+        tell()
+        return tuple(gone)
 
-        def work(connection: sqlite3.Connection) -> tuple[Approval, ...]:
-            gone = tuple(moves.withdrawn(each, self._now()) for each in table.pending(connection, owner))
-            for approval in gone:
+    def withdrawal(
+        self, owner: str, gone: list[Approval] | None = None
+    ) -> tuple[Callable[[sqlite3.Connection], None], Callable[[], None]]:
+        """The work of `withdraw`, for somebody else's transaction, and what tells who waits once that is on disk."""
+        found: list[Approval] = [] if gone is None else gone
+
+        def work(connection: sqlite3.Connection) -> None:
+            found[:] = [moves.withdrawn(each, self._now()) for each in table.pending(connection, owner)]
+            for approval in found:
                 table.keep(connection, approval)
-            return gone
 
-        gone = await self._database.write(work)
-        for approval in gone:
-            self._waiters.tell(approval)
-        return gone
+        def tell() -> None:
+            for approval in found:
+                self._waiters.tell(approval)
+
+        return work, tell
 
     # ------------------------------------------------------------------------------------------------ looking
     async def pending(self, owner: str | None = None) -> tuple[Approval, ...]:

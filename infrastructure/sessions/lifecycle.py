@@ -7,6 +7,7 @@ every mode of persistence; only messages wait.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import TypeAlias, TypeVar
 
 from agents.model import JsonObject, JsonValue
 from infrastructure.events.catalogue import AnyEvent, SessionCreated, SessionDeleted, SessionUpdated
+from infrastructure.events.log import Kept, Stored
 from infrastructure.ids import RunId, SessionId, new_id
 from infrastructure.sessions import store
 from infrastructure.sessions.cache import SessionCache, checked_id
@@ -25,6 +27,7 @@ from infrastructure.sessions.loaded import LoadedSession, as_json
 from infrastructure.sessions.persistence import Persistence
 from infrastructure.sessions.ports import SessionLog
 from infrastructure.sessions.records import SessionRecord
+from infrastructure.storage.connection import Work
 from infrastructure.storage.database import Database
 from infrastructure.storage.run_record import UNNAMED, RequestKey
 from infrastructure.storage.times import Now
@@ -99,7 +102,9 @@ class Lifecycle:
             )
             return session.record
 
-    async def delete(self, session_id: str, mode: Persistence) -> None:
+    async def delete(
+        self, session_id: str, mode: Persistence, before: Sequence[AnyEvent] = (), along: Work[None] | None = None
+    ) -> None:
         """Remove a session; from here on it takes no message."""
         async with self._cache.held(session_id) as session:
             if session.leaving:
@@ -108,7 +113,10 @@ class Lifecycle:
             session.leaving = True
             try:
                 await mode.flush(name)
-                await self._keep(name, SessionDeleted(), store.removed(name))
+                await self._log.keep(
+                    [(RunId(name), event) for event in (*before, SessionDeleted())],
+                    _together(store.removed(name), along),
+                )
             except BaseException:
                 session.leaving = False
                 raise
@@ -136,7 +144,16 @@ class Lifecycle:
         return record
 
     async def _keep(self, session: SessionId, event: AnyEvent, work: store.Change) -> None:
-        await self._log.keep([(RunId(session), event)], lambda connection, stored: work(connection))
+        await self._log.keep([(RunId(session), event)], _together(work))
+
+
+def _together(work: store.Change, along: Work[None] | None = None) -> Kept:
+    def both(connection: sqlite3.Connection, stored: Sequence[Stored]) -> None:
+        work(connection)
+        if along is not None:
+            along(connection)
+
+    return both
 
 
 def new_record(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from agents.conversation.ports import History
 from agents.model import JsonObject, JsonValue, Message, ToolCall
 from infrastructure.config.settings import SessionSettings
+from infrastructure.events.catalogue import AnyEvent
 from infrastructure.ids import SessionId
 from infrastructure.sessions import searching, store
 from infrastructure.sessions.cache import SessionCache
@@ -290,13 +291,17 @@ class AsyncSessionManager:
         self._opened()
         await to_the_end(self._life.change(session_id, ["todos"], listing_todos(todos)))
 
-    async def delete(self, session_id: str) -> None:
+    async def delete(
+        self, session_id: str, *, before: Sequence[AnyEvent] = (), along: Work[None] | None = None
+    ) -> None:
         """Remove a session with its messages and switches. Its events stay: they hold no text.
+
+        `before` are told before the word that it is gone, and `along` is done, in the same transaction.
 
         Raises:
             UnknownSession: there is none.
         """
-        await to_the_end(self._life.delete(session_id, self._opened()))
+        await to_the_end(self._life.delete(session_id, self._opened(), before, along))
 
     async def fork(self, session_id: str, upto: int | None = None, *, title: str | None = None) -> SessionRecord:
         """Begin a session with the first messages of another one: up to a number, or all.

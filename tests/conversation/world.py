@@ -33,6 +33,7 @@ from infrastructure.conversation.ports import (
     ToolPlace,
     ToolSheet,
     Verdict,
+    Withdrawal,
 )
 from infrastructure.conversation.scope import TurnLimits
 from infrastructure.conversation.streaming import LLMStreamService
@@ -106,6 +107,12 @@ class MemorySessions:
             event = AgentSwitched(previous=self.speaks, agent=agent, reason=reason, by=by)
             await self.log.append(session_id, 0, event)
             self.speaks = agent
+
+    async def delete(self, session_id: str, before: Sequence[AnyEvent], along: Work[None]) -> None:
+        del self.messages[session_id]
+        await self.database.write(along)
+        for event in before:
+            await self.log.append(session_id, 0, event)
 
     def get_history(self, session_id: str) -> History:
         return History(messages=tuple(self.messages[session_id]), first=1)
@@ -232,6 +239,10 @@ class MemoryApprovals:
 
     async def withdraw(self, session: str) -> None:
         self.withdrawn += [each for each in self.asked if each not in self.decided]
+
+    def withdrawal(self, session: str) -> Withdrawal:
+        gone = [each for each in self.asked if each not in self.decided]
+        return Withdrawal(lambda _: None, lambda: self.withdrawn.extend(gone))
 
 
 def read_calls(text: str, tools: Sequence[Tool], heard: Sequence[str]) -> Recovered:
