@@ -49,6 +49,8 @@ NEVER_LEAVE = {
     "AnswerStopped": "becomes an answer that a role asks for again",
     "UnusableReport": "becomes a report that says so",
     "NoSuchHunk": "becomes a Refused",
+    "NotCarried": "becomes why the coder's answer is refused",
+    "SlotTaken": "has the call asked anew, or becomes a Preempted",
     "UnreadablePatch": "becomes a Refused",
     "ParseTooLong": "leaves a file out of the map",
     "BudgetExhausted": "ends a run with the best so far, as a value",

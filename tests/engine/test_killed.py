@@ -182,6 +182,7 @@ async def waiting(settings, run: RunId) -> None:
                 return
 
 
+@pytest.mark.usefixtures("executed")
 @pytest.mark.parametrize("text", [TASK, QUESTION])
 async def test_nothing_but_the_server_is_ever_connected_to(tmp_path, monkeypatch, text):
     """Whatever the environment says of tracing: the task's text stays on this machine."""

@@ -146,7 +146,8 @@ async def test_a_hanging_model_is_used_again_when_it_answers_a_probe():
         assert breaker(pool.snapshot()) is BreakerState.CLOSED
 
 
-async def test_a_model_that_answers_a_probe_beside_a_silent_stream_is_left_alone():
+async def test_a_model_that_answers_a_probe_beside_a_silent_stream_is_left_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(silence, "FLOOR_SECONDS", 1.0)  # a probe has half of it, and the machine may be busy
     server = paced(slots=2, **FAST)
     async with pool_over(server, slots=2) as pool:
         await measured(pool, server)
