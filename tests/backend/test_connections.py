@@ -187,17 +187,21 @@ async def test_what_is_being_answered_is_waited_for(site: Site) -> None:
         ):
             lines = answer.aiter_lines()
             await anext(lines)
-            await asyncio.sleep(5 * AT_ONCE)  # the patience with who says nothing is over
+            await (await served.wire()).end()  # the patience with who came later and said nothing is over
             assert "event: pool" in [await anext(lines) for _ in range(3)]
 
 
 async def test_a_websocket_is_waited_for_and_counts_as_a_connection(site: Site) -> None:
     session = (await site.client.post("/api/v1/sessions", json={})).json()["session"]
     headers = {"Authorization": f"Bearer {site.token}"}
-    async with serving(site, Limits(1, AT_ONCE)) as served:
+    async with serving(site, Limits(2, AT_ONCE)) as served:
         address = f"{served.core.address.replace('http', 'ws')}/api/v1/sessions/{session}/ws"
-        async with connect(address, additional_headers=headers, proxy=None) as socket:
-            await asyncio.sleep(5 * AT_ONCE)
+        async with (
+            connect(address, additional_headers=headers, proxy=None) as socket,
+            AsyncExitStack() as later,
+        ):
+            await (await served.wire()).end()  # the patience with who came later and said nothing is over
+            await later.enter_async_context(connect(address, additional_headers=headers, proxy=None))
             await socket.send("no command")
             while json.loads(await socket.recv())["type"] != "refused":
                 pass
