@@ -260,7 +260,7 @@ def _plan_runner(snapshot: Snapshot, parsed: Parsed, runner: Runner, python: Pat
 def _pytest_options(
     snapshot: Snapshot, interpreter: Interpreter, tests: Mapping[str, bytes], asked: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
-    options = ("-p", "no:cacheprovider", "--tb=short", "--color=no", "--continue-on-collection-errors")
+    options = ("--tb=short", "--color=no", "--continue-on-collection-errors")
     if not interpreter.own:
         return (*options, "--no-cov") if _measures_coverage(snapshot, interpreter, asked) else options
     # Corral's environment is not the project's: its plugins would act on tests that never asked for them, and the
