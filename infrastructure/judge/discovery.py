@@ -17,7 +17,7 @@ from infrastructure.judge.belonging import is_unittest, lent, wants_pytest
 from infrastructure.judge.commands import Parsed, parse_command, program_paths
 from infrastructure.judge.interpreters import Interpreter, corrals_own, find_interpreter, known_interpreter
 from infrastructure.judge.programs import is_path, locate
-from infrastructure.judge.runners import Runner, customary, known_runner, scripts_in
+from infrastructure.judge.runners import Runner, customary, known_runner, scripts_in, tools_named
 from infrastructure.judge.steering import belongs_to_judge, is_manifest, is_test_file, named_by, names_pytest
 from infrastructure.sandbox.interpreters import interpreter_paths
 from infrastructure.workspace import DEPENDENCY_FOLDERS, Snapshot
@@ -224,12 +224,14 @@ def _plan_command(snapshot: Snapshot, command: str, parsed: Parsed) -> TestPlan:
             framework, arguments = "command", (located.word, *parsed.inner[1:])
     interpreter = interpreter or _interpreter(snapshot, framework)
     options = _pytest_options(snapshot, interpreter, {}, parsed.arguments) if framework == "pytest" else ()
-    read = _readable(snapshot, interpreter)
+    read, tools = _readable(snapshot, interpreter), tuple[Runner, ...]()
     if framework == "command":
         runner = known_runner(arguments, snapshot)
         if runner is not None:
             return _plan_runner(snapshot, parsed, runner, interpreter.python)
-        read = tuple(dict.fromkeys((*read, *program_paths(arguments))))
+        tools = tools_named(arguments, snapshot)
+        paths = [path for tool in tools for path in (*program_paths((tool.program,)), *tool.read)]
+        read = tuple(dict.fromkeys((*read, *program_paths(arguments), *paths)))
     return TestPlan(
         framework=framework,
         argv=parsed.argv,
@@ -238,6 +240,8 @@ def _plan_command(snapshot: Snapshot, command: str, parsed: Parsed) -> TestPlan:
         interpreter=interpreter.python,
         read=read,
         links=_dependencies(snapshot),
+        env=tuple(each for tool in tools for each in tool.env),
+        places=tuple(each for tool in tools for each in tool.places),
         note=interpreter.note,
     )
 
