@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from infrastructure.judge.belonging import is_unittest, lent, wants_pytest
 from infrastructure.judge.commands import Parsed, parse_command, program_paths
+from infrastructure.judge.harness import SOURCES
 from infrastructure.judge.interpreters import Interpreter, corrals_own, find_interpreter, known_interpreter
 from infrastructure.judge.programs import is_path, locate
 from infrastructure.judge.runners import Runner, customary, known_runner, scripts_in, tools_named
@@ -211,6 +212,7 @@ def _plan_python(
         interpreter=interpreter.python,
         read=_readable(snapshot, interpreter),
         links=_dependencies(snapshot),
+        env=_installed_from_here(snapshot, interpreter),
         note=interpreter.note,
     )
 
@@ -240,7 +242,7 @@ def _plan_command(snapshot: Snapshot, command: str, parsed: Parsed) -> TestPlan:
         interpreter=interpreter.python,
         read=read,
         links=_dependencies(snapshot),
-        env=tuple(each for tool in tools for each in tool.env),
+        env=(*_installed_from_here(snapshot, interpreter), *(each for tool in tools for each in tool.env)),
         places=tuple(each for tool in tools for each in tool.places),
         note=interpreter.note,
     )
@@ -279,6 +281,19 @@ def _all_of_them(framework: Framework, arguments: tuple[str, ...]) -> tuple[str,
         return arguments
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return (*arguments[:end], "--maxfail=0", *arguments[end:])
+
+
+def _installed_from_here(snapshot: Snapshot, interpreter: Interpreter) -> tuple[tuple[str, str], ...]:
+    """The project's folders from which its environment imports (an editable install): the tests' copy has its own."""
+    found: dict[str, None] = {}
+    repo = os.path.realpath(snapshot.repo)
+    prefix = interpreter.python.parent.parent
+    for file in () if interpreter.own else sorted(prefix.glob("lib/python3*/site-packages/*.pth")):
+        for line in file.read_text("utf-8", "replace").splitlines():
+            inside = os.path.relpath(os.path.realpath(line.strip()), repo) if line.startswith("/") else ""
+            if inside and not inside.startswith("..") and (snapshot.root / inside).is_dir():
+                found[inside] = None
+    return ((SOURCES, os.pathsep.join(found)),) if found else ()
 
 
 def _measures_coverage(snapshot: Snapshot, interpreter: Interpreter, asked: tuple[str, ...]) -> bool:
