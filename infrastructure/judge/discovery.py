@@ -15,9 +15,10 @@ from pydantic import TypeAdapter
 
 from infrastructure.judge.belonging import is_unittest, lent, wants_pytest
 from infrastructure.judge.commands import Parsed, parse_command, program_paths
+from infrastructure.judge.harness import SOURCES
 from infrastructure.judge.interpreters import Interpreter, corrals_own, find_interpreter, known_interpreter
 from infrastructure.judge.programs import is_path, locate
-from infrastructure.judge.runners import Runner, customary, known_runner, scripts_in
+from infrastructure.judge.runners import Runner, customary, known_runner, scripts_in, tools_named
 from infrastructure.judge.steering import belongs_to_judge, is_manifest, is_test_file, named_by, names_pytest
 from infrastructure.sandbox.interpreters import interpreter_paths
 from infrastructure.workspace import DEPENDENCY_FOLDERS, Snapshot
@@ -211,6 +212,7 @@ def _plan_python(
         interpreter=interpreter.python,
         read=_readable(snapshot, interpreter),
         links=_dependencies(snapshot),
+        env=_installed_from_here(snapshot, interpreter),
         note=interpreter.note,
     )
 
@@ -224,12 +226,14 @@ def _plan_command(snapshot: Snapshot, command: str, parsed: Parsed) -> TestPlan:
             framework, arguments = "command", (located.word, *parsed.inner[1:])
     interpreter = interpreter or _interpreter(snapshot, framework)
     options = _pytest_options(snapshot, interpreter, {}, parsed.arguments) if framework == "pytest" else ()
-    read = _readable(snapshot, interpreter)
+    read, tools = _readable(snapshot, interpreter), tuple[Runner, ...]()
     if framework == "command":
         runner = known_runner(arguments, snapshot)
         if runner is not None:
             return _plan_runner(snapshot, parsed, runner, interpreter.python)
-        read = tuple(dict.fromkeys((*read, *program_paths(arguments))))
+        tools = tools_named(arguments, snapshot)
+        paths = [path for tool in tools for path in (*program_paths((tool.program,)), *tool.read)]
+        read = tuple(dict.fromkeys((*read, *program_paths(arguments), *paths)))
     return TestPlan(
         framework=framework,
         argv=parsed.argv,
@@ -238,6 +242,8 @@ def _plan_command(snapshot: Snapshot, command: str, parsed: Parsed) -> TestPlan:
         interpreter=interpreter.python,
         read=read,
         links=_dependencies(snapshot),
+        env=(*_installed_from_here(snapshot, interpreter), *(each for tool in tools for each in tool.env)),
+        places=tuple(each for tool in tools for each in tool.places),
         note=interpreter.note,
     )
 
@@ -260,7 +266,7 @@ def _plan_runner(snapshot: Snapshot, parsed: Parsed, runner: Runner, python: Pat
 def _pytest_options(
     snapshot: Snapshot, interpreter: Interpreter, tests: Mapping[str, bytes], asked: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
-    options = ("-p", "no:cacheprovider", "--tb=short", "--color=no", "--continue-on-collection-errors")
+    options = ("--tb=short", "--color=no", "--continue-on-collection-errors")
     if not interpreter.own:
         return (*options, "--no-cov") if _measures_coverage(snapshot, interpreter, asked) else options
     # Corral's environment is not the project's: its plugins would act on tests that never asked for them, and the
@@ -275,6 +281,19 @@ def _all_of_them(framework: Framework, arguments: tuple[str, ...]) -> tuple[str,
         return arguments
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return (*arguments[:end], "--maxfail=0", *arguments[end:])
+
+
+def _installed_from_here(snapshot: Snapshot, interpreter: Interpreter) -> tuple[tuple[str, str], ...]:
+    """The project's folders from which its environment imports (an editable install): the tests' copy has its own."""
+    found: dict[str, None] = {}
+    repo = os.path.realpath(snapshot.repo)
+    prefix = interpreter.python.parent.parent
+    for file in () if interpreter.own else sorted(prefix.glob("lib/python3*/site-packages/*.pth")):
+        for line in file.read_text("utf-8", "replace").splitlines():
+            inside = os.path.relpath(os.path.realpath(line.strip()), repo) if line.startswith("/") else ""
+            if inside and not inside.startswith("..") and (snapshot.root / inside).is_dir():
+                found[inside] = None
+    return ((SOURCES, os.pathsep.join(found)),) if found else ()
 
 
 def _measures_coverage(snapshot: Snapshot, interpreter: Interpreter, asked: tuple[str, ...]) -> bool:

@@ -35,6 +35,7 @@ FIXTURE = re.compile(r"^(setUpClass|tearDownClass|setUpModule|tearDownModule) \(
 SEVERITY = ("passed", "skipped", "xfailed", "xpassed", "failed", "error")
 UNEXPECTED = ("[XPASS(strict)]", "Unexpected success")  # as pytest says that a test passed against its mark
 NOTHING_RAN = 5
+SOURCES = "CORRAL_SOURCES"  # folders of the tree from which the project's environment imports
 NOT_STARTED = 127  # as a shell says that there is no such program
 
 
@@ -286,7 +287,8 @@ def main() -> None:
     root = Path.cwd()
     report = Report(path, key, root)
     # Only now the project's own folders, as `python -m` and an installed project would have them.
-    places = [str(place) for place in (root, root / "src") if place.is_dir()]
+    sources = [root / each for each in os.environ.pop(SOURCES, "").split(os.pathsep) if each]
+    places = list(dict.fromkeys(str(place) for place in (root, root / "src", *sources) if place.is_dir()))
     sys.path[:0] = places
     os.environ["PYTHONPATH"] = os.pathsep.join(places)
     sys.argv = [framework, *arguments]

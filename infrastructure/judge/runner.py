@@ -130,7 +130,9 @@ def _command(plan: TestPlan, place: Place, limits: Limits) -> Command:
         root = place.root
         # -I: no module of the tree is found before the harness has imported its own.
         argv = (str(plan.interpreter), "-I", "-B", str(root / "harness.py"), str(root / "report"), str(root / "key"))
-        options = (f"--rootdir={place.work}",) if plan.framework == "pytest" else ()
+        # The cache is thrown away with the copy; without the plugin a project's own `--ff` would be an unknown option.
+        options = (f"--rootdir={place.work}", "-o", f"cache_dir={root / 'pytest-cache'}")
+        options = options if plan.framework == "pytest" else ()
         argv = (*argv, plan.framework, *options, *plan.arguments)
         if "--override-ini=addopts=" in plan.arguments:
             env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"

@@ -23,6 +23,7 @@ ROOT = "{place}"
 """In a variable: the throw-away folder of this run."""
 
 _SHELL_SIGNS = re.compile(r"[|&;<>`$*?~\n]")
+_WORD = re.compile(r"[\w.-]+")
 _PACKAGERS = frozenset({"npm", "yarn", "pnpm"})
 _NO_TESTS = "no test specified"
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
@@ -92,6 +93,16 @@ def known_runner(words: tuple[str, ...], snapshot: Snapshot) -> Runner | None:
     if name == "cargo" and words[1:2] in {("test",), ("t",)}:
         return _cargo(words)
     return _node_tool(program, tuple(rest), snapshot)
+
+
+def tools_named(words: tuple[str, ...], snapshot: Snapshot) -> tuple[Runner, ...]:
+    """What a shell's command or a Makefile may start further on, where that is not the system's: as it would be run."""
+    text = " ".join(words)
+    if PurePosixPath(words[0]).name == "make":
+        text += "".join(_content(snapshot, name).decode("utf-8", "replace") for name in _MAKEFILES)
+    said = set(_WORD.findall(text))
+    found = [_cargo(("cargo", "test"))] if "cargo" in said else []
+    return (*found, *((_go(("go", "test"), "go"),) if "go" in said else ()))
 
 
 # ------------------------------------------------------------------------------------------------ node

@@ -89,6 +89,15 @@ async def test_the_projects_own_environment_is_used_and_shown_read_only(take, tm
     assert "--override-ini=addopts=" not in plan.arguments
 
 
+async def test_folder_from_which_the_environment_imports_is_the_copys_own(take, tmp_path: Path) -> None:
+    environment = make_environment(tmp_path / "project" / ".venv", "pytest")
+    lines = ("import os", "/nowhere", f"{tmp_path}/project/python", f"{tmp_path}", f"{environment}/lib", "# end")
+    (environment / "lib" / "python3.11" / "site-packages" / "x.pth").write_text("\n".join(lines))
+    plan = await plan_tests(await take({"test_a.py": PYTEST, "python/calc.py": "", ".gitignore": ".venv\n"}))
+    assert plan is not None
+    assert plan.env == (("CORRAL_SOURCES", "python"),)
+
+
 async def test_a_project_environment_without_pytest_is_passed_over_for_tests_that_need_it(take, tmp_path: Path) -> None:
     make_environment(tmp_path / "project" / ".venv")
     plan = await plan_tests(await take({"test_a.py": PYTEST}))

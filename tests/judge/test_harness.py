@@ -181,3 +181,11 @@ def test_files_that_pytest_cannot_collect_are_reported(tmp_path: Path) -> None:
 def test_a_report_that_its_reader_has_not_made_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         harness.Report(str(tmp_path / "report"), "k", tmp_path)
+
+
+def test_folder_from_which_the_environment_imports_is_looked_in_too(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORRAL_SOURCES", "python")
+    test = TESTS.replace("import unittest", "import unittest\nimport lies_in_python")
+    record, _ = run({"python/lies_in_python.py": "", "test_it.py": test})
+    assert record.outcomes["test_it.py::Case::test_passes"] is PASSED
+    assert "CORRAL_SOURCES" not in os.environ

@@ -422,3 +422,10 @@ async def test_cancelling_removes_the_throw_away_copy(take, sandbox, tmp_path: P
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [path.name for path in (tmp_path / "trees").iterdir()] == ["tree"]
+
+
+@pytest.mark.parametrize("option", ["--ff", "--lf", "--nf"])
+async def test_options_of_pytests_cache_are_known_and_nothing_is_remembered(run, option: str) -> None:
+    report = await run({"app.py": APP, "test_app.py": PYTEST}, command=f"pytest {option}")
+    assert report.green, report.crashed
+    assert len(report.passed) == 2

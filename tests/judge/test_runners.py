@@ -251,3 +251,17 @@ async def test_target_of_a_makefile_is_found_and_is_the_judges_own(run) -> None:
 async def test_command_may_say_where_its_report_goes(run, written: str) -> None:
     report = await run({"x.xml": written}, command="cp x.xml {report}")
     assert dict(report.outcomes) == {"a::b": PASSED}
+
+
+CRATE = {
+    "Cargo.toml": '[package]\nname = "x"\nversion = "0.1.0"\nedition = "2021"\n',
+    "src/lib.rs": "#[test]\nfn adds() {\n    assert_eq!(1 + 2, 3);\n}\n",
+    "Makefile": "test:\n\tcargo test --offline\n",
+}
+
+
+@needs("cargo")
+@pytest.mark.parametrize("command", ["make test", "cd . && cargo test --offline"])
+async def test_cargo_is_found_where_the_makefile_or_a_shell_starts_it(run, command: str) -> None:
+    report = await run(CRATE, command=command, limits=PATIENT)
+    assert report.green, report.output
