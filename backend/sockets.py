@@ -140,6 +140,7 @@ class SessionSocket:
         """Do commands, one after the other, until the client goes."""
         while (message := await self._socket.receive())["type"] != "websocket.disconnect":
             await self._send(to_json(await self._answer(message)))
+            await asyncio.sleep(0)  # where frames come without end none of this waits, and nobody else has a turn
 
     async def _answer(self, message: Mapping[str, Any]) -> dict[str, JsonValue]:
         try:

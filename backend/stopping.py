@@ -88,24 +88,34 @@ class Stopping:
         Raises:
             TooManyStreams: there is no room for it.
         """
-        self.check_room()
+        if self.streams >= STREAMS:
+            raise TooManyStreams(f"{self.streams} event streams are open")
         self.streams += 1
         self._quiet.clear()
 
-    def check_room(self) -> None:
-        """Whether one more would find room, for who would begin something with it.
-
-        Raises:
-            TooManyStreams: it would not.
-        """
-        if self.streams >= STREAMS:
-            raise TooManyStreams(f"{self.streams} event streams are open")
+    def stream_place(self) -> StreamPlace:
+        """As `stream_opened`, for who begins something first: by then it must not turn out that there is no room."""
+        return StreamPlace(self)
 
     def stream_closed(self) -> None:
         """One less."""
         self.streams -= 1
         if self.streams == 0:
             self._quiet.set()
+
+
+class StreamPlace:
+    """The place of one stream, taken when this is made. Raises as `Stopping.stream_opened`."""
+
+    def __init__(self, stopping: Stopping) -> None:
+        stopping.stream_opened()
+        self._stopping: Stopping | None = stopping
+
+    def leave(self) -> None:
+        """Give it back. Idempotent."""
+        stopping, self._stopping = self._stopping, None
+        if stopping is not None:
+            stopping.stream_closed()
 
 
 class RefuseNewWork:

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from backend.stopping import Stopping
+from backend.stopping import Stopping, StreamPlace
 from infrastructure.engine import TaskOrchestrator
 from infrastructure.events.catalogue import SessionDeleted
 from infrastructure.events.log import PAGE, EventLog, Stored
@@ -226,23 +226,24 @@ class EventStreamResponse(Response):
 
     media_type = EVENT_STREAM
 
-    def __init__(self, frames: AsyncGenerator[bytes], stopping: Stopping) -> None:
+    def __init__(self, frames: AsyncGenerator[bytes], stopping: Stopping, place: StreamPlace | None = None) -> None:
         """An answer.
 
         Args:
             frames: The stream's bytes.
             stopping: Counts it.
+            place: That it has already, and leaves when it ends.
 
         Raises:
             TooManyStreams: when it is sent, and there is no room for it.
         """
         super().__init__(media_type=EVENT_STREAM, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._frames, self._stopping = frames, stopping
+        self._frames, self._stopping, self._place = frames, stopping, place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        self._stopping.stream_opened()
+        place = self._place or self._stopping.stream_place()
         try:
             sending = asyncio.ensure_future(self._send(send))
             gone = asyncio.ensure_future(_gone(receive))
@@ -255,7 +256,7 @@ class EventStreamResponse(Response):
             if not sending.cancelled():
                 sending.result()
         finally:
-            self._stopping.stream_closed()
+            place.leave()
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -74,14 +74,18 @@ async def send_message(
     if EVENT_STREAM not in accept:
         turn = await conversations.begin(record.session, said)
         return Response(TurnView(turn=turn).model_dump_json(), status.HTTP_202_ACCEPTED, media_type="application/json")
-    door.stopping.check_room()
-    _, chunks = await conversations.begin_watched(record.session, said, ends_when_waiting=ends_when_waiting)
+    place = door.stopping.stream_place()  # a message that is taken is not refused for want of room
+    try:
+        _, chunks = await conversations.begin_watched(record.session, said, ends_when_waiting=ends_when_waiting)
+    except BaseException:
+        place.leave()
+        raise
 
     async def waiting() -> bytes:
         view = waiting_view(await approvals.pending(record.session), await conversations.waiting(record.session))
         return view.model_dump_json().encode("utf-8", "replace")
 
-    return EventStreamResponse(ChunkStream(chunks, door.stopping, waiting).frames(), door.stopping)
+    return EventStreamResponse(ChunkStream(chunks, door.stopping, waiting).frames(), door.stopping, place)
 
 
 @router.get(

@@ -153,11 +153,14 @@ def _path_matches(pattern: str, path: str) -> bool:
 
 
 def _segments_match(wanted: Sequence[str], given: Sequence[str]) -> bool:
-    if not wanted:
-        return not given
-    if wanted[0] == "**":
-        return any(_segments_match(wanted[1:], given[index:]) for index in range(len(given) + 1))
-    return bool(given) and fnmatchcase(given[0], wanted[0]) and _segments_match(wanted[1:], given[1:])
+    """Goes by the ends that the parts so far can have had: as many as there are segments, with however many `**`."""
+    reached = {0}
+    for part in wanted:
+        if part == "**":
+            reached = set(range(min(reached), len(given) + 1)) if reached else reached
+        else:
+            reached = {at + 1 for at in reached if at < len(given) and fnmatchcase(given[at], part)}
+    return len(given) in reached
 
 
 def _arguments_match(pattern: str, arguments: JsonObject) -> bool:

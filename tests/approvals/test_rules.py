@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import product
 
 import pytest
 
@@ -126,3 +127,28 @@ def test_what_is_no_pattern_is_refused_with_what_to_write(shown):
     with pytest.raises(DecisionRefused) as refused:
         read_pattern(shown)
     assert refused.value.hint
+
+
+def _by_hand(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    """What a pattern covers, as it is said: `**` is any number of segments, `*` is one."""
+    if not pattern:
+        return not path
+    first, *rest = pattern
+    if first == "**":
+        return any(_by_hand(tuple(rest), path[at:]) for at in range(len(path) + 1))
+    return bool(path) and first in ("*", path[0]) and _by_hand(tuple(rest), path[1:])
+
+
+def test_every_short_pattern_covers_just_the_paths_that_it_says(workspace):
+    paths = [path for many in (1, 2, 3) for path in product("ab", repeat=many)]
+    for pattern in (each for many in (1, 2, 3) for each in product(("**", "*", "a", "b"), repeat=many)):
+        for path in paths:
+            files = {"path": "/".join(path), "content": ""}
+            assert covered(workspace, "write_file", files, f"write_file: {'/'.join(pattern)}") == _by_hand(
+                pattern, path
+            )
+
+
+def test_pattern_of_many_stars_is_tried_in_a_walk_and_not_in_every_way(workspace):
+    pattern = "/".join(["**", "a"] * 30 + ["b"])
+    assert not covered(workspace, "write_file", {"path": "/".join(["a"] * 60), "content": ""}, f"write_file: {pattern}")

@@ -214,6 +214,35 @@ async def test_a_client_that_takes_nothing_is_cut_off_and_can_come_back(talker: 
     assert line.events()[0]["seq"] == taken + 1
 
 
+class Flood(Client):
+    """A client whose frames are always there already; it goes when `enough` is set, or after very many."""
+
+    def __init__(self) -> None:
+        super().__init__(room=1_000_000)
+        self.enough = False
+        self.said = 0
+        self.heard = asyncio.Event()
+
+    async def receive(self) -> MutableMapping[str, object]:
+        if not self.took:
+            return {"type": "websocket.connect"}
+        self.said += 1
+        self.heard.set()
+        if self.enough or self.said > 5_000:
+            return {"type": "websocket.disconnect", "code": 1000}
+        return {"type": "websocket.receive", "text": "x"}
+
+
+async def test_who_sends_without_end_leaves_others_their_turn(talker: House) -> None:
+    session = await talker.session()
+    client = Flood()
+    serving = asyncio.create_task(socket_of(talker, session, client, Stopping(), patience=60).serve())
+    await client.heard.wait()
+    client.enough = True  # somebody else's turn has come
+    await serving
+    assert client.said < 100
+
+
 async def test_there_is_room_for_so_many_only(talker: House) -> None:
     session = await talker.session()
     client, stopping = Client(room=9), Stopping()

@@ -168,3 +168,25 @@ async def test_events_go_on_behind_the_last_one_and_end_with_the_session(talker:
     assert [frame.id for frame in frames[:-1]] == list(range(3, 3 + len(frames) - 1))
     assert [frame.event for frame in frames[-2:]] == ["session.deleted", "end"]
     assert {frame.json["run"] for frame in frames[:-1]} == {session}
+
+
+async def test_message_that_is_refused_for_want_of_room_was_not_taken_and_one_that_is_taken_finds_it(
+    talker: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.stopping.STREAMS", 2)
+    sessions = [await talker.session(agent="ask") for _ in range(6)]
+    posts = [
+        talker.client.post(f"{SESSIONS}/{session}/messages", json={"text": "Hi"}, headers=STREAM)
+        for session in sessions
+    ]
+    answers = await asyncio.gather(*posts)
+    taken = [bool(await talker.history(session)) for session in sessions]
+    assert [answer.status_code for answer in answers] == [200 if each else 429 for each in taken]
+    assert any(taken)
+
+
+async def test_message_that_begins_nothing_gives_its_room_back(talker: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.stopping.STREAMS", 1)
+    path = f"{SESSIONS}/{await talker.session(agent='ask')}/messages"
+    for text, status in ((" ", 422), (" ", 422), ("Hi", 200)):
+        assert (await talker.client.post(path, json={"text": text}, headers=STREAM)).status_code == status
