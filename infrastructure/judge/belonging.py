@@ -27,6 +27,7 @@ _FOR_PYTEST = re.compile(
     re.MULTILINE,
 )
 _WITH_A_BASE = re.compile(rb"^class Test\w*\(\s*(?!object\b)\w", re.MULTILINE)
+_FOR_UNITTEST = re.compile(rb"^\s*(?:import .*\bunittest\b(?!\.mock)|from unittest import (?!mock\b))", re.MULTILINE)
 _MOST_BYTES = 1 << 20
 
 
@@ -38,8 +39,8 @@ def wants_pytest(content: bytes) -> bool:
 
 
 def is_unittest(content: bytes) -> bool:
-    """Whether a file has tests that unittest runs."""
-    return b"unittest" in content and (b"TestCase" in content or b"load_tests" in content)
+    """Whether a file is one of unittest's: who only mocks with it is not."""
+    return b"unittest" in content and (b"TestCase" in content or _FOR_UNITTEST.search(content) is not None)
 
 
 def lent(snapshot: Snapshot) -> frozenset[str]:

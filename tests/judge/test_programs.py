@@ -51,7 +51,7 @@ async def test_environment_in_the_project_is_the_one_that_is_named(
     plan = await planned(take, f"{word.format(repo=repo)} -q")
 
     assert (plan.framework, plan.interpreter) == ("pytest", repo / python)
-    assert plan.arguments[-1] == "-q"
+    assert plan.arguments[-2] == "-q"
     assert environment in plan.read
     assert plan.note == "", "nothing was put in its place"
 
