@@ -70,7 +70,7 @@ async def test_candidate_that_makes_the_undone_repair_twice_more_ends_with_its_b
 
 async def test_way_back_to_the_edit_before_is_told_and_not_tried(tmp_path):
     scenario, end = await run(tmp_path, WRONG, TIMES, WRONG, RIGHT, sandbox=Showing())
-    assert (end["status"], end["chosen"].attempts, scenario.sandbox.runs) == ("done", 4, 4)
+    assert (end["status"], end["chosen"].attempts, scenario.sandbox.runs) == ("done", 4, 5)
     assert "it is the patch of attempt 1 again, which failed with check-calc" in told(scenario, 4)
     assert "return a * b" in told(scenario, 4), "it is shown the files as the last try left them"
 
