@@ -156,7 +156,7 @@ async def test_canaries_leave_the_report_of_an_honest_project_as_it_is(run, test
     report = await run({"test_it.py": tests})
     assert report.green, report.failures
     assert (report.unfailing, report.altered) == ((), ())
-    assert not report.output.count("canar")
+    assert "canar" not in report.output.replace("test_canaries_leave", "")  # a folder of pytest's, named after this
 
 
 async def test_first_failure_that_ends_a_run_is_no_canarys(run) -> None:
