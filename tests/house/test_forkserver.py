@@ -34,7 +34,11 @@ def test_command_is_forked_and_a_child_of_whoever_starts_it(tmp_path: Path):
 def test_command_of_a_test_that_wants_it_so_is_executed():
     command = (*COMMAND[:2], "tests.house.waiting")
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT) as process:
-        assert "\0".join(command).encode() in Path("/proc", str(process.pid), "cmdline").read_bytes()
+        words = Path("/proc", str(process.pid), "cmdline")
+        while not (said := words.read_bytes()):  # there is none for a moment, while it is executed
+            assert process.poll() is None
+            os.sched_yield()
+        assert "\0".join(command).encode() in said
 
 
 @pytest.mark.slow

@@ -66,7 +66,11 @@ const hold = (text) => fetch(`${told.model}/hold?${encodeURIComponent(text)}`);
 const release = (text) => fetch(`${told.model}/release?${encodeURIComponent(text)}`);
 
 const status = (page) => page.locator(".chip.status");
-const isAsked = (page, what) => page.locator(".approval h2", { hasText: what }).waitFor();
+/** The question is there, and has stood for long enough to be answered. */
+const isAsked = async (page, what) => {
+  await page.locator(".approval h2", { hasText: what }).waitFor();
+  await page.locator('.approval .answers button[aria-disabled="false"]').first().waitFor();
+};
 const isStatus = (page, word) => page.locator(".chip.status", { hasText: new RegExp(`^${word}$`) }).waitFor();
 /** Which steps are drawn, with their state and number of visits. */
 const steps = (page) => page.locator(".graph.wide .step").evaluateAll((all) => all.map((step) => step.getAttribute("aria-label")));
