@@ -91,8 +91,8 @@ def has_all_of(path: str, before: str, content: str) -> bool:
     old, new = (_names(text) if path.endswith(PYTHON) else set[str]() for text in (before, content))
     if old:
         return old <= new
-    lines = [line.strip() for line in before.split("\n") if line.strip()]
-    return sum(line in _lines(content) for line in lines) >= _ENOUGH * len(lines)
+    lines, known = [line.strip() for line in before.split("\n") if line.strip()], _lines(content)
+    return sum(line in known for line in lines) >= _ENOUGH * len(lines)
 
 
 def has_every_line_of(before: str, content: str) -> bool:
