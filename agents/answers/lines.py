@@ -66,8 +66,8 @@ class Lines:
         """Return other content in the manner of this text: its byte order mark, its line ends."""
         if not self.texts:
             return Lines.of(content)
-        new = Lines.of(content)
-        ends = tuple(self.newline if end else "" for end in new.ends)
+        new, newline = Lines.of(content), self.newline
+        ends = tuple(newline if end else "" for end in new.ends)
         return Lines(self.bom, new.texts, ends)
 
 
