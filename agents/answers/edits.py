@@ -112,7 +112,8 @@ def apply_edits(
             texts.pop(change.path if isinstance(path, Rejected) else path, None)
         else:
             texts[str(path)] = result
-            edited |= set() if isinstance(change, FileAnswer) else {str(path)}
+            if not isinstance(change, FileAnswer):
+                edited.add(str(path))
     if misfits:
         return _told(changes, misfits)
     changed = {path: texts.get(path) for path in {**files, **texts} if files.get(path) != texts.get(path)}

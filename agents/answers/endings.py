@@ -19,29 +19,8 @@ if TYPE_CHECKING:
     from agents.answers.fences import Block
 
 MARKDOWN = (".md", ".mdx", ".markdown")
-_COMMENTED = frozenset(
-    {
-        "js",
-        "jsx",
-        "mjs",
-        "cjs",
-        "ts",
-        "tsx",
-        "java",
-        "kt",
-        "go",
-        "rs",
-        "c",
-        "h",
-        "cc",
-        "cpp",
-        "hpp",
-        "cs",
-        "php",
-        "swift",
-    }
-    | {"scala", "css", "scss"}
-)
+_COMMENTED = frozenset("js jsx mjs cjs ts tsx java kt go rs c h cc cpp hpp cs php swift scala css scss".split())
+"""Suffixes of languages whose comments stand between `/*` and `*/`."""
 
 
 def is_stray_end(block: Block) -> bool:
