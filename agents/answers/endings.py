@@ -7,6 +7,7 @@ without its beginning.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from agents.answers.edit_blocks import has_edit
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from agents.answers.fences import Block
 
 MARKDOWN = (".md", ".mdx", ".markdown")
-_COMMENTED = frozenset("js jsx mjs cjs ts tsx java kt go rs c h cc cpp hpp cs php swift scala css scss".split())
+_COMMENTED = re.compile(r"[cm]?jsx?|tsx?|java|kt|go|rs|cc?|h|[ch]pp|cs|php|swift|scala|s?css")
 """Suffixes of languages whose comments stand between `/*` and `*/`."""
 
 
@@ -71,7 +72,7 @@ def _is_ended(path: str, lines: Sequence[str]) -> bool | None:
     """Whether code ends outside of texts and comments, where alone a file with a fence in it goes on; None: unknown."""
     text = "\n".join(lines)
     suffix = path.rpartition(".")[2].lower()
-    if suffix in _COMMENTED:
+    if _COMMENTED.fullmatch(suffix):
         opened = max((number for number, line in enumerate(lines) if line.lstrip().startswith("/*")), default=-1)
         return False if opened >= 0 and not any("*/" in line for line in lines[opened:]) else None
     tree = parsed(text) if path.endswith(PYTHON) else None
