@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from infrastructure.judge.belonging import is_unittest, lent, wants_pytest
 from infrastructure.judge.commands import Parsed, parse_command, program_paths
+from infrastructure.judge.editable import installed_from
 from infrastructure.judge.harness import SOURCES
 from infrastructure.judge.interpreters import Interpreter, corrals_own, find_interpreter, known_interpreter
 from infrastructure.judge.programs import is_path, locate
@@ -284,15 +285,9 @@ def _all_of_them(framework: Framework, arguments: tuple[str, ...]) -> tuple[str,
 
 
 def _installed_from_here(snapshot: Snapshot, interpreter: Interpreter) -> tuple[tuple[str, str], ...]:
-    """The project's folders from which its environment imports (an editable install): the tests' copy has its own."""
-    found: dict[str, None] = {}
-    repo = os.path.realpath(snapshot.repo)
-    prefix = interpreter.python.parent.parent
-    for file in () if interpreter.own else sorted(prefix.glob("lib/python3*/site-packages/*.pth")):
-        for line in file.read_text("utf-8", "replace").splitlines():
-            inside = os.path.relpath(os.path.realpath(line.strip()), repo) if line.startswith("/") else ""
-            if inside and not inside.startswith("..") and (snapshot.root / inside).is_dir():
-                found[inside] = None
+    """The project's folders from which its environment imports, where the tests' copy has them too."""
+    folders = () if interpreter.own else installed_from(snapshot.repo, interpreter.python.parent.parent)
+    found = [folder for folder in folders if (snapshot.root / folder).is_dir()]
     return ((SOURCES, os.pathsep.join(found)),) if found else ()
 
 

@@ -98,6 +98,26 @@ async def test_folder_from_which_the_environment_imports_is_the_copys_own(take, 
     assert plan.env == (("CORRAL_SOURCES", "python"),)
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "folders"),
+    [
+        ("__editable___calc_1_0_finder.py", "MAPPING: dict[str, str] = {{'calc': '{at}/python/calc'}}\n", "python"),
+        ("__editable___calc_1_0_finder.py", "MAPPING = {{'a.calc': '{at}/python/a/calc', 'x': '/x'}}\n", "python"),
+        ("_editable_impl_calc.py", "F.map_module('calc', '{at}/python/calc/__init__.py')\n", "python"),
+        ("_editable_impl_calc.py", "F.map_module('one', '{at}/python/one.py')\n", "python"),
+        ("__editable___calc_1_0_finder.py", "MAPPING = {{'other': '{at}/python/calc'}}\n", None),  # renamed
+        ("__editable___calc_1_0_finder.py", "MAPPING = {{'calc': '{at}/calc'}}\n", None),  # the root is there anyway
+    ],
+)
+async def test_folder_that_an_import_hook_maps_is_the_copys_own(take, tmp_path: Path, file, text, folders) -> None:
+    environment = make_environment(tmp_path / "project" / ".venv", "pytest")
+    site = environment / "lib" / "python3.11" / "site-packages"
+    (site / file).write_text(text.format(at=tmp_path / "project"))
+    plan = await plan_tests(await take({"test_a.py": PYTEST, "python/calc.py": "", ".gitignore": ".venv\n"}))
+    assert plan is not None
+    assert plan.env == (() if folders is None else (("CORRAL_SOURCES", folders),))
+
+
 async def test_a_project_environment_without_pytest_is_passed_over_for_tests_that_need_it(take, tmp_path: Path) -> None:
     make_environment(tmp_path / "project" / ".venv")
     plan = await plan_tests(await take({"test_a.py": PYTEST}))
