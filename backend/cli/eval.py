@@ -193,13 +193,7 @@ class _Work:
             if seat.application is None
             else seat.application.open_sandbox
         )
-        wanted = self._settings.sandbox
-        limits = Limits(
-            wall_seconds=wanted.seconds,
-            cpu_seconds=int(wanted.seconds) + 1,
-            processes=wanted.processes,
-            memory_bytes=wanted.memory_bytes,
-        )
+        limits = Limits.of(self._settings.sandbox)
         async with open_judge(await opener(), limits, BlobStore(seat.directory.blobs)) as judge:
             yield judge
 

@@ -86,6 +86,7 @@ HOLDS: Final[Mapping[str, Holds]] = MappingProxyType(
         "sandbox.level": Holds.RUNS,
         "sandbox.read": Holds.RUNS,
         "sandbox.seconds": Holds.RUNS,
+        "sandbox.test_seconds": Holds.RUNS,
         "sandbox.memory_bytes": Holds.RUNS,
         "sandbox.processes": Holds.RUNS,
         "sandbox.at_once": Holds.RUNS,

@@ -207,6 +207,8 @@ class SandboxSettings(Frozen):
     """Further folders that tests may read."""
     seconds: PositiveSeconds = 60
     """For one execution of the tests; then everything it started is killed."""
+    test_seconds: PositiveSeconds = 10
+    """Of processor time for one test of pytest or unittest; then it has failed where it was, and the next one runs."""
     memory_bytes: Bytes = Field(default=2 << 30, ge=1 << 26)
     """For all processes of one execution together."""
     processes: Annotated[int, Unit("processes")] = Field(default=64, ge=1)

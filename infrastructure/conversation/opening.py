@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agents.conversation.router import AgentRouter
-from infrastructure.config.settings import SandboxSettings, Settings
+from infrastructure.config.settings import Settings
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.conversation.calls import CallStore
 from infrastructure.conversation.custom_agents import AgentFiles, agents_folder, read_agents, told
@@ -81,7 +81,7 @@ async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGe
         todos=sessions,
         journal=on.journal,
         sandbox=on.open_sandbox,
-        limits=limits_of(settings.sandbox),
+        limits=Limits.of(settings.sandbox),
     )
 
     def announce(session: str, event: AnyEvent) -> None:
@@ -110,13 +110,3 @@ async def open_conversations(on: Foundation, *, recover: bool = True) -> AsyncGe
         yield conversations
     finally:
         await conversations.drain()
-
-
-def limits_of(settings: SandboxSettings) -> Limits:
-    """What one execution in the sandbox may use."""
-    return Limits(
-        wall_seconds=settings.seconds,
-        cpu_seconds=int(settings.seconds) + 1,
-        processes=settings.processes,
-        memory_bytes=settings.memory_bytes,
-    )

@@ -19,7 +19,7 @@ import unittest
 from contextlib import suppress
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
     from infrastructure.judge.canaries import Canary
+    from infrastructure.judge.patience import Patience
 
 MESSAGE_HEAD, MESSAGE_TAIL = 1500, 2500  # characters: the test and its assertion, and the exception
 SKIPPED_FOLDERS = ("node_modules", "venv", "site-packages", "__pycache__", "build", "dist")
@@ -36,6 +37,7 @@ SEVERITY = ("passed", "skipped", "xfailed", "xpassed", "failed", "error")
 UNEXPECTED = ("[XPASS(strict)]", "Unexpected success")  # as pytest says that a test passed against its mark
 NOTHING_RAN = 5
 SOURCES = "CORRAL_SOURCES"  # folders of the tree from which the project's environment imports
+TEST_SECONDS = "CORRAL_TEST_SECONDS"  # of processor time for one test
 NOT_STARTED = 127  # as a shell says that there is no such program
 
 
@@ -69,6 +71,14 @@ class Report:
         if len(message) > MESSAGE_HEAD + MESSAGE_TAIL:
             message = f"{message[:MESSAGE_HEAD]}\n…\n{message[-MESSAGE_TAIL:]}"
         self.line(test=test, outcome=outcome, message=message, mark=mark or self._draw(8))
+
+
+class Guards(NamedTuple):
+    """What watches over the tests: those that must fail, with a mark for each, and who ends those without an end."""
+
+    canaries: types.ModuleType
+    marks: "list[str]"
+    patience: "Patience"
 
 
 class PytestPlugin:
@@ -110,9 +120,9 @@ class UnittestResult(unittest.TestResult):
     What is red is told to unittest's own lists as well, from which `wasSuccessful` decides.
     """
 
-    def __init__(self, report: Report, root: Path) -> None:
+    def __init__(self, report: Report, root: Path, patience: "Patience") -> None:
         super().__init__()
-        self._report, self._root = report, root
+        self._report, self._root, self._patience = report, root, patience
         self._outcome, self._message = "passed", ""
         self._running = False
         self.canaries: dict[int, Canary] = {}
@@ -123,9 +133,11 @@ class UnittestResult(unittest.TestResult):
         super().startTest(test)
         self._outcome, self._message, self._running = "passed", "", True
         self._report.start(self._name(test))
+        self._patience.begin()
 
     def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
         """A test has ended."""
+        self._patience.end()
         super().stopTest(test)
         self._running = False
         canary = self.canaries.get(id(test))
@@ -190,12 +202,13 @@ class UnittestResult(unittest.TestResult):
 
 
 def text_of(error: "BaseException | None") -> str:
-    """A traceback without the frames of unittest."""
+    """A traceback without the frames of unittest and of this folder."""
     if error is None:
         return ""
     trace = traceback.TracebackException.from_exception(error)
-    own = os.sep + "unittest" + os.sep
-    trace.stack = traceback.StackSummary.from_list([frame for frame in trace.stack if own not in frame.filename])
+    own, here = os.sep + "unittest" + os.sep, Path(__file__).parent
+    frames = [each for each in trace.stack if own not in each.filename and Path(each.filename).parent != here]
+    trace.stack = traceback.StackSummary.from_list(frames)
     return "".join(trace.format())
 
 
@@ -242,16 +255,14 @@ def test_files(start: Path, pattern: str) -> "list[Path]":
     return found
 
 
-def run_unittest(
-    report: Report, root: Path, arguments: "list[str]", canaries: types.ModuleType, marks: "list[str]"
-) -> int:
+def run_unittest(report: Report, root: Path, arguments: "list[str]", guards: "Guards") -> int:
     """Run the named tests, or all that are found; the exit status is unittest's own opinion."""
     parser = argparse.ArgumentParser(prog="python -m unittest")
     parser.add_argument("-s", "--start-directory", default=".")
     parser.add_argument("-p", "--pattern", default="test*.py")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args(arguments)
-    result = UnittestResult(report, root)
+    result = UnittestResult(report, root, guards.patience)
     successful = result.wasSuccessful  # the function as it is before the project's code is loaded
     loader, suite = unittest.TestLoader(), unittest.TestSuite()
     names = options.names or [str(each) for each in test_files(root / options.start_directory, options.pattern)]
@@ -268,7 +279,7 @@ def run_unittest(
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a test file raises is its outcome
             broken += 1
             report.end(inside(path, root), "error", text_of(error))
-    result.canaries, result.marks = canaries.add_to_suite(suite), marks
+    result.canaries, result.marks = guards.canaries.add_to_suite(suite), guards.marks
     suite.run(result)
     if not report.count:
         return NOTHING_RAN
@@ -284,6 +295,7 @@ def main() -> None:
     run = run_pytest() if framework == "pytest" else run_unittest
     canaries = beside("canaries")
     held = canaries.Framework()
+    patience = beside("patience").Patience(float(os.environ.pop(TEST_SECONDS)))
     root = Path.cwd()
     report = Report(path, key, root)
     # Only now the project's own folders, as `python -m` and an installed project would have them.
@@ -293,7 +305,7 @@ def main() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(places)
     sys.argv = [framework, *arguments]
     report.line(begin=framework)
-    status = run(report, root, arguments, canaries, marks)
+    status = run(report, root, arguments, Guards(canaries, marks, patience))
     for name in held.altered():
         report.line(altered=name)
     report.line(finish=status, tests=report.count)
@@ -303,7 +315,7 @@ def main() -> None:
     leave(0 if status == 0 else 1)  # a thread that a test left running must not keep the judge waiting
 
 
-def run_pytest() -> "Callable[[Report, Path, list[str], types.ModuleType, list[str]], int]":
+def run_pytest() -> "Callable[[Report, Path, list[str], Guards], int]":
     """Pytest's own entry, imported before the project can put another in its place."""
     try:
         import pytest  # noqa: PLC0415 - a project tested with unittest has none
@@ -311,15 +323,16 @@ def run_pytest() -> "Callable[[Report, Path, list[str], types.ModuleType, list[s
         print(f"{sys.executable}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the sandbox reads it
         os._exit(NOT_STARTED)
 
-    def run(report: Report, _root: Path, arguments: "list[str]", canaries: types.ModuleType, marks: "list[str]") -> int:
+    def run(report: Report, _root: Path, arguments: "list[str]", guards: Guards) -> int:
         def told(test: str, outcome: str, message: str) -> None:
-            if marks:
-                report.end(test, outcome, message, marks.pop())
+            if guards.marks:
+                report.end(test, outcome, message, guards.marks.pop())
 
-        among = canaries.PytestCanaries(told)
-        kind = canaries.PytestCanaries
-        kind.pytest_runtest_protocol = pytest.hookimpl(hookwrapper=True, tryfirst=True)(kind.pytest_runtest_protocol)
-        return int(pytest.main(arguments, plugins=[PytestPlugin(report), among]))
+        wrapper = pytest.hookimpl(hookwrapper=True, tryfirst=True)
+        among, endless = guards.canaries.PytestCanaries, type(guards.patience)
+        among.pytest_runtest_protocol = wrapper(among.pytest_runtest_protocol)
+        endless.pytest_runtest_call = wrapper(endless.pytest_runtest_call)
+        return int(pytest.main(arguments, plugins=[PytestPlugin(report), among(told), guards.patience]))
 
     return run
 

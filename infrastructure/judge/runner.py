@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from infrastructure.judge.discovery import HARNESSED, TestPlan
+from infrastructure.judge.harness import TEST_SECONDS
 from infrastructure.judge.outcomes import report_of
 from infrastructure.judge.overlay import put_judge_files
 from infrastructure.judge.places import Place
@@ -25,7 +26,7 @@ from infrastructure.workspace.threads import Stopping, in_thread
 from infrastructure.workspace.trees import walk
 
 _LIMITS = Limits()
-_SCRIPTS = ("harness.py", "canaries.py")
+_SCRIPTS = ("harness.py", "canaries.py", "patience.py")
 
 
 async def run_tests(
@@ -134,6 +135,7 @@ def _command(plan: TestPlan, place: Place, limits: Limits) -> Command:
         options = (f"--rootdir={place.work}", "-o", f"cache_dir={root / 'pytest-cache'}")
         options = options if plan.framework == "pytest" else ()
         argv = (*argv, plan.framework, *options, *plan.arguments)
+        env[TEST_SECONDS] = f"{limits.test_seconds:g}"
         if "--override-ini=addopts=" in plan.arguments:
             env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     return Command(argv=argv, tree=place.root, read=plan.read, env=env, cwd=PurePosixPath("work"), limits=limits)

@@ -4,13 +4,18 @@ Owns the values that pass between the workflow and a sandbox, and the two ways a
 a non-zero exit and a killed process are values (`Execution`), never errors.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from infrastructure.processes import Stop
+
+if TYPE_CHECKING:
+    from infrastructure.config.settings import SandboxSettings
 
 
 class Level(StrEnum):
@@ -31,6 +36,7 @@ class Limits:
     Attributes:
         wall_seconds: Until everything it started is killed.
         cpu_seconds: CPU time of any one process.
+        test_seconds: CPU time of any one test. The sandbox knows nothing of tests: the judge's harness sees to it.
         processes: Processes and threads alive at once.
         memory_bytes: Memory of all its processes together.
         file_bytes: Size of any one file it writes.
@@ -42,6 +48,7 @@ class Limits:
 
     wall_seconds: float = 60.0
     cpu_seconds: int = 60
+    test_seconds: float = 10.0
     processes: int = 64
     memory_bytes: int = 2 << 30
     file_bytes: int = 64 << 20
@@ -49,6 +56,17 @@ class Limits:
     tree_bytes: int = 1 << 30
     open_files: int = 256
     output_bytes: int = 1 << 20
+
+    @classmethod
+    def of(cls, settings: SandboxSettings) -> Self:
+        """What the settings say."""
+        return cls(
+            wall_seconds=settings.seconds,
+            cpu_seconds=int(settings.seconds) + 1,
+            test_seconds=settings.test_seconds,
+            processes=settings.processes,
+            memory_bytes=settings.memory_bytes,
+        )
 
 
 def _no_variables() -> dict[str, str]:

@@ -122,12 +122,7 @@ class RunScope:
     @property
     def limits(self) -> Limits:
         """What a test run may use."""
-        return Limits(
-            wall_seconds=self.sandbox_settings.seconds,
-            cpu_seconds=int(self.sandbox_settings.seconds) + 1,
-            processes=self.sandbox_settings.processes,
-            memory_bytes=self.sandbox_settings.memory_bytes,
-        )
+        return Limits.of(self.sandbox_settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(work)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.setenv("CORRAL_TEST_SECONDS", "0.05")
+    handler = signal.getsignal(signal.SIGVTALRM)
     known = set(sys.modules)
 
     def ran(files: dict[str, str], *arguments: str, framework: str = "unittest") -> tuple[Record, int]:
@@ -40,6 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return read_records(report.read_bytes(), "secret", MARKS), exits[0]
 
     yield ran
+    signal.signal(signal.SIGVTALRM, handler)
     for name in set(sys.modules) - known:
         del sys.modules[name]
 
@@ -189,3 +193,26 @@ def test_folder_from_which_the_environment_imports_is_looked_in_too(run, monkeyp
     record, _ = run({"python/lies_in_python.py": "", "test_it.py": test})
     assert record.outcomes["test_it.py::Case::test_passes"] is PASSED
     assert "CORRAL_SOURCES" not in os.environ
+
+
+ENDLESS = """\
+import unittest
+
+class Case(unittest.TestCase):
+    def test_a(self):
+        while True:
+            try:
+                sum(range(100))
+            except Exception:
+                pass
+    def test_b(self):
+        pass
+"""
+
+
+def test_a_test_without_an_end_is_failed_where_it_is_and_the_next_one_runs(run) -> None:
+    record, status = run({"test_a.py": ENDLESS})
+    assert record.outcomes == {"test_a.py::Case::test_a": ERROR, "test_a.py::Case::test_b": PASSED}
+    assert "still running after 0.05 s of processor time" in record.failures["test_a.py::Case::test_a"]
+    assert "sum(range(100))" in record.failures["test_a.py::Case::test_a"]
+    assert (record.finish, status) == (1, 1)

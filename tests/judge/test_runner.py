@@ -311,6 +311,34 @@ async def test_a_test_that_hangs_is_named_and_the_rest_is_kept(run, tests: str) 
     assert any(name.endswith("test_zero") for name in report.red)
 
 
+@pytest.mark.parametrize("tests", [UNITTEST, PYTEST], ids=["unittest", "pytest"])
+async def test_a_test_that_loops_without_end_is_red_with_its_line_and_the_others_run(run, tests: str) -> None:
+    looping = "def add(a, b):\n    while a:\n        b += 1\n    return a + b\n"
+    report = await run({"app.py": looping, "test_app.py": tests}, limits=Limits(test_seconds=0.2))
+    assert report.crashed is None
+    assert not report.unfailing
+    outcomes = {name.rpartition("test_")[2]: outcome for name, outcome in report.outcomes.items()}
+    assert outcomes["zero"] is PASSED
+    assert outcomes["sum"] in (FAILED, ERROR)
+    [said] = report.failures.values()
+    assert "still running after 0.2 s of processor time" in said
+    assert "in add" in said
+    assert "patience" not in said
+
+
+async def test_an_asyncio_test_that_loops_is_ended_too(run) -> None:
+    test = (
+        "import unittest\n"
+        "class T(unittest.IsolatedAsyncioTestCase):\n"
+        "    async def test_it(self):\n"
+        "        while True: pass\n"
+        "    async def test_next(self): pass\n"
+    )
+    report = await run({"test_app.py": test}, limits=Limits(test_seconds=0.2))
+    assert report.crashed is None
+    assert sorted(report.outcomes.values()) == [ERROR, PASSED]
+
+
 async def test_a_thread_or_child_left_running_does_not_keep_the_judge_waiting(run) -> None:
     test = (
         "import os, threading, time, unittest\n"
