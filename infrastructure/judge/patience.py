@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LEAST = 1.0  # seconds: each test that is ended halves what the next one has, down to this
 AGAIN = 5.0  # seconds of processor time until code that has caught it is told once more
 
 
@@ -25,11 +26,12 @@ class Patience:
     """With one test at a time.
 
     Args:
-        seconds: Of processor time, and of the clock too: several threads use up the former faster.
+        seconds: Of processor time, and of the clock too: several threads use up the former faster. Where one test has
+            come to no end others will not either, and the run shall.
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds, self._began = seconds, 0.0
+        self._seconds, self._least, self._began = seconds, min(seconds, LEAST), 0.0
         # Held from here on: the project's code may put others in their place.
         self._set, self._now, self._virtual = signal.setitimer, time.monotonic, signal.ITIMER_VIRTUAL
         signal.signal(signal.SIGVTALRM, self._over)
@@ -51,5 +53,7 @@ class Patience:
 
     def _over(self, *_: object) -> None:
         __tracebackhide__ = True
-        if self._now() - self._began >= self._seconds:
-            raise StillRunning(f"still running after {self._seconds:g} s of processor time (sandbox.test_seconds)")
+        had = self._seconds
+        if self._now() - self._began >= had:
+            self._seconds = max(had / 2, self._least)
+            raise StillRunning(f"still running after {had:g} s of processor time (sandbox.test_seconds)")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from infrastructure.judge import TestOutcome, harness
+from infrastructure.judge.patience import Patience, StillRunning
 from infrastructure.judge.reading import Record, read_records
 
 PASSED, FAILED, ERROR, SKIPPED, XFAILED, XPASSED = TestOutcome
@@ -24,7 +25,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(work)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("PYTHONPATH", "")
-    monkeypatch.setenv("CORRAL_TEST_SECONDS", "0.05")
+    monkeypatch.setenv("CORRAL_TEST_SECONDS", "0.1")
     handler = signal.getsignal(signal.SIGVTALRM)
     known = set(sys.modules)
 
@@ -213,6 +214,27 @@ class Case(unittest.TestCase):
 def test_a_test_without_an_end_is_failed_where_it_is_and_the_next_one_runs(run) -> None:
     record, status = run({"test_a.py": ENDLESS})
     assert record.outcomes == {"test_a.py::Case::test_a": ERROR, "test_a.py::Case::test_b": PASSED}
-    assert "still running after 0.05 s of processor time" in record.failures["test_a.py::Case::test_a"]
+    assert "still running after 0.1 s of processor time" in record.failures["test_a.py::Case::test_a"]
     assert "sum(range(100))" in record.failures["test_a.py::Case::test_a"]
     assert (record.finish, status) == (1, 1)
+
+
+def test_each_test_that_has_no_end_leaves_the_next_one_half_and_none_less_than_a_second() -> None:
+    handler = signal.getsignal(signal.SIGVTALRM)
+    now = [0.0]
+    try:
+        patience = Patience(3.0)
+        patience._now = lambda: now[0]
+        had = []
+        for _ in range(4):
+            patience.begin()
+            now[0] += 2.9
+            patience._over() if patience._seconds > 2.9 else None  # not yet: other threads have used up the time
+            now[0] += 0.1
+            with pytest.raises(StillRunning) as said:
+                patience._over()
+            patience.end()
+            had.append(str(said.value).split(" of")[0])
+    finally:
+        signal.signal(signal.SIGVTALRM, handler)
+    assert had == [f"still running after {each} s" for each in ("3", "1.5", "1", "1")]
