@@ -17,10 +17,12 @@ from agents.answers.definitions import put_definitions
 from agents.answers.lines import Lines
 from agents.answers.naming import is_code_path
 from agents.answers.omissions import omission_in
+from agents.answers.partial import part_of
 from agents.answers.paths import folded
 from agents.answers.places import Misfit, Place, narrowed
 from agents.answers.placing import find_places
 from agents.answers.readings import hunk_readings, readings, unescaped, without_numbers
+from agents.answers.syntax import PYTHON
 
 _LABEL = (
     "If the block is the file, write a line File: with its path before it and give every line of the file, or give "
@@ -30,6 +32,7 @@ _UNSEEN = (
     "Its text is shown with the files now, if it is not too long. Change it by edits, or give all of it with what is "
     "to stay; or give a new file another name."
 )
+_PART = "Give every line of the file, or give edits; what is to go is taken away by edits."
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,18 @@ def _rewritten(text: str | None, change: FileAnswer) -> str | Rejected:
             "was given empty",
             f"Give the whole file, or leave it out; to delete it write Delete: `{change.path}`",
         )
-    return str(Lines.of(text).rewritten(_uncluttered(content, text) if is_code_path(change.path) else content))
+    content = _uncluttered(content, text) if is_code_path(change.path) else content
+    part = part_of(text, content) if change.path.endswith(PYTHON) else None
+    if part is None:
+        return str(Lines.of(text).rewritten(content))
+    if part.needed and part.definitions:
+        return _redefined(text, FunctionAnswer(change.path, content))
+    needs = f", and uses {_listed(part.needed)}" if part.needed else ""
+    return Rejected(change.path, f"is not whole: it leaves out {_listed(part.lost)}{needs}", _PART)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _uncluttered(content: str, before: str) -> str:

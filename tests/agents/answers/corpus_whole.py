@@ -21,6 +21,8 @@ PAIRED: dict[str, str | None] = {"calc.py": str(PAIR["calc.py"]).replace("a - b"
 EDITED = edit("calc.py", "    return a - b\n", "    return a + b\n")
 GIVEN = f"File: `calc.py`\n```python\n{PAIRED['calc.py']}```\n"
 USE = "```python\nfrom calc import add\nprint(add(1, 2))\n```\n"
+AREA = "def area(x):\n    return edge(x) * 2 * RATE\n"
+PARTS = {"m.py": f"RATE = 4\n\n\ndef half(x):\n    return x // 2\n\n\ndef edge(x):\n    return x + 1\n\n\n{AREA}"}
 SCRIPT = {"a.js": "const x = 1;\n"}
 
 WHOLE: tuple[dict[str, object], ...] = (
@@ -59,6 +61,15 @@ WHOLE: tuple[dict[str, object], ...] = (
     ok("asides/sole-block-in-a-sentence", PAIR, f"Here is the new `calc.py`:\n```python\n{ADD}```\n", {"calc.py": ADD}),
     ok("asides/file-behind-its-edits", PAIR, f"{EDITED}File: `calc.py`\n```python\n{PAIRED['calc.py']}```\n", PAIRED),
     no("asides/other-file-behind-its-edits", PAIR, f"{EDITED}File: `calc.py`\n```python\n{ADD}\n\ndef main():\n    pass\n```\n", "the two differ"),
+    # ---- a part of a file under the file's label
+    ok("part/one-function-that-needs-another", PARTS, f"File: `m.py`\n```python\n{AREA.replace('* 2', '* 3')}```\n", {"m.py": PARTS["m.py"].replace("* 2", "* 3")}),
+    ok("part/one-function-and-an-import", PARTS, f"File: `m.py`\n```python\nimport math\n\n\n{AREA.replace('* 2', '* math.pi')}```\n", {"m.py": "import math\n" + PARTS["m.py"].replace("* 2", "* math.pi")}),
+    no("part/a-call-that-needs-what-is-gone", PARTS, "File: `m.py`\n```python\nprint(area(2))\n```\n", "leaves out RATE, area, edge, half, and uses area"),
+    no("part/one-of-four-that-needs-none", PARTS, "File: `m.py`\n```python\ndef half(x):\n    return x / 2\n```\n", "leaves out RATE, area, edge"),
+    ok("part/two-of-four-are-the-file", PARTS, "File: `m.py`\n```python\ndef half(x):\n    return x / 2\n\n\ndef edge(x):\n    return x\n```\n", {"m.py": "def half(x):\n    return x / 2\n\n\ndef edge(x):\n    return x\n"}),
+    ok("part/written-anew-under-other-names", PARTS, "File: `m.py`\n```python\nclass Shape:\n    def area(self):\n        return 1\n```\n", {"m.py": "class Shape:\n    def area(self):\n        return 1\n"}),
+    ok("part/moved-to-another-module", PARTS, "File: `m.py`\n```python\nfrom n import RATE, edge, half\n\n\ndef area(x):\n    return edge(x) * RATE + half(x)\n```\n", {"m.py": "from n import RATE, edge, half\n\n\ndef area(x):\n    return edge(x) * RATE + half(x)\n"}),
+    ok("part/a-name-of-its-own", PARTS, "File: `m.py`\n```python\ndef area(edge):\n    RATE = 3\n    return edge * RATE\n\n\ndef half(x):\n    return x / 2\n```\n", {"m.py": "def area(edge):\n    RATE = 3\n    return edge * RATE\n\n\ndef half(x):\n    return x / 2\n"}),
     # ---- classes that lack attributes
     ok("lacking/attributes-of-a-class", {"c.py": "class C:\n    X = 1\n    Y: int = 2\n\n    def f(self):\n        return 1\n"}, "Function: `c.py`\n```python\nclass C:\n    def f(self):\n        return 2\n```\n", {"c.py": "class C:\n    X = 1\n    Y: int = 2\n\n    def f(self):\n        return 2\n"}),
     no("lacking/one-of-two-attributes", {"c.py": "class C:\n    X = 1\n    Y = 2\n"}, "Function: `c.py`\n```python\nclass C:\n    X = 3\n```\n", "lacks Y"),
