@@ -1,7 +1,7 @@
 """A Python file that is given as if whole and is a part of it: the commonest slip after "rest of the code unchanged".
 
-Owns when that is so. A file that needs what it leaves out cannot be meant as it stands. One that keeps the lesser part of
-what was defined, and brings nothing new, may be meant so: nobody can tell.
+Owns when that is so. A file that needs what it leaves out cannot be meant as it stands. One that keeps the lesser part
+of what was defined, and brings nothing new, may be meant so: nobody can tell.
 """
 
 from __future__ import annotations
