@@ -12,16 +12,13 @@ from typing import Any, Literal, TypeAlias, cast
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
-from langchain_core.output_parsers import (
-    JsonOutputKeyToolsParser,
-    JsonOutputParser,
-    PydanticOutputParser,
-    PydanticToolsParser,
-)
+from langchain_core.output_parsers import JsonOutputKeyToolsParser, PydanticToolsParser
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
+
+from infrastructure.chat_model.reading import TextReader
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 Schema: TypeAlias = dict[str, Any] | type[Any]
@@ -64,9 +61,7 @@ def _traced(schema: Schema | None, method: Method) -> dict[str, Any]:
 
 
 def _text_reader(schema: Schema | None) -> Runnable[Any, Any]:
-    if _is_model(schema):
-        return PydanticOutputParser[Any](pydantic_object=cast("type[BaseModel]", schema))
-    return JsonOutputParser()
+    return TextReader(pydantic_object=cast("type[BaseModel]", schema) if _is_model(schema) else None)
 
 
 def _call_reader(schema: Schema, name: str) -> Runnable[Any, Any]:
