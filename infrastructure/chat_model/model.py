@@ -6,6 +6,7 @@ Owns the fields, and the four ways of asking: whole or in pieces, awaited or blo
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, ensure_config
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from typing_extensions import override
 
 from agents.model import Think, Tool
@@ -64,6 +65,8 @@ class ChatOllamaPool(BaseChatModel):
     """Whether, or how hard, the model thinks first; None leaves it to the server."""
     streaming: bool = False
     """Whether `invoke` takes the answer in pieces, too, for callbacks that want tokens."""
+    _process: int = PrivateAttr(default_factory=os.getpid)
+    """In which `loop` runs."""
 
     @model_validator(mode="before")
     @classmethod
@@ -266,7 +269,7 @@ class ChatOllamaPool(BaseChatModel):
             return shared.get()
         if self.loop is None:
             raise RuntimeError("a pool lives in an event loop: give loop=, too, or use the asynchronous methods")
-        return BorrowedLoop(self.pool, self.loop)
+        return BorrowedLoop(self.pool, self.loop, process=self._process)
 
 
 def _named_options(given: Mapping[str, object]) -> tuple[str, ...]:
