@@ -10,7 +10,8 @@ import os
 import queue
 import threading
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from infrastructure.pool.errors import OtherProcess, PoolClosed
 from infrastructure.pool.forked import leave_alone, let_go_of_sockets, tell_when_forked
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+
+_processes: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
 
 
 class WouldBlock(RuntimeError):
@@ -77,14 +80,18 @@ def iterate(there: Elsewhere[R], items: Callable[[R], AsyncGenerator[T, None]]) 
         work.cancel()
 
 
+def remember_process(loop: asyncio.AbstractEventLoop) -> int:
+    """The number of the process in which this was first asked of that loop: a fork has a copy that nothing runs."""
+    return _processes.setdefault(loop, os.getpid())
+
+
 class BorrowedLoop(Generic[R]):
     """A resource in a loop that somebody else runs and closes."""
 
-    def __init__(self, resource: R, loop: asyncio.AbstractEventLoop, *, process: int = 0) -> None:
-        """That loop, which runs in the process of this number, or in the one that runs this."""
+    def __init__(self, resource: R, loop: asyncio.AbstractEventLoop) -> None:
         self._resource = resource
         self._loop = loop
-        self._process = process or os.getpid()
+        self._process = remember_process(loop)
 
     def submit(self, work: Callable[[R], Coroutine[object, object, T]]) -> Future[T]:
         """Start the work in that loop.
@@ -154,6 +161,10 @@ class LoopThread(Generic[R]):
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
+
+    def __getstate__(self) -> NoReturn:
+        """Raise TypeError: it can be neither pickled nor copied."""
+        raise TypeError("a thread and its connections are of this process: make a LocalLLM where it is used")
 
     def begin_anew(self) -> None:
         """In a forked process: nothing is begun yet. The thread was not copied, and its work is the other's."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from contextlib import aclosing
 
 import pytest
@@ -296,6 +298,18 @@ async def test_the_pool_is_no_part_of_what_is_shown_or_stored():
     async with asking() as model:
         assert "pool" not in model.model_dump()
         assert "OllamaConnectionPool" not in repr(model)
+
+
+async def test_a_model_with_a_pool_is_copied_over_the_same_pool_and_says_why_it_is_not_pickled():
+    async with asking() as model:
+        for same in (copy.deepcopy(model), model.model_copy(deep=True), copy.deepcopy(model.bind(seed=1)).bound):
+            assert (same.pool, same.loop) == (model.pool, model.loop)
+            assert same.options is not model.options
+            assert (await same.ainvoke("hi")).text == "one two three four five"
+        with pytest.raises(TypeError, match="given a pool cannot be pickled"):
+            pickle.dumps(model)
+    alone = ChatOllamaPool(model="m", temperature=0)
+    assert pickle.loads(pickle.dumps(alone)) == alone
 
 
 def test_tokens_are_counted_without_fetching_a_tokenizer():

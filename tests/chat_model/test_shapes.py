@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
-from pydantic import RootModel
+from pydantic import BaseModel, Field, RootModel, TypeAdapter
 
 from agents.errors import UnusableAnswer
 from infrastructure.chat_model import ChatOllamaPool
@@ -112,5 +112,65 @@ async def test_openais_response_format_is_understood():
     async with asking() as model:
         assert Pair.model_validate_json((await model.ainvoke("hi", response_format=schema)).text)
         assert isinstance(json.loads((await model.ainvoke("hi", response_format={"type": "json_object"})).text), dict)
+        assert (await model.ainvoke("hi", response_format={"type": "text"})).text == "one two three four five"
         with pytest.raises(ValueError, match="json_schema"):
             await model.ainvoke("hi", response_format={"type": "grammar"})
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    tricks: list[int]
+
+
+class Tree(BaseModel):
+    value: int
+    children: list[Tree] = Field(default_factory=list)
+
+
+EITHER = TypeAdapter(Cat | Dog)
+TREE = TypeAdapter(Tree)
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        (EITHER.json_schema(), EITHER),
+        ({"title": "Pet", **EITHER.json_schema()}, EITHER),
+        ({"title": "Tree", **TREE.json_schema()}, TREE),
+        (TREE.json_schema(), TREE),
+        ({"title": "Size", "enum": ["small", "large"]}, TypeAdapter(Literal["small", "large"])),
+        ({"const": 3}, TypeAdapter(Literal[3])),
+        ({"title": "Both", "allOf": [TypeAdapter(Cat).json_schema()]}, TypeAdapter(Cat)),
+    ],
+)
+async def test_a_json_schema_of_any_form_is_the_grammar(schema: dict[str, Any], kind: TypeAdapter[Any]):
+    async with asking(CLERK) as model:
+        shaped = model.with_structured_output(schema)
+        assert shaped.first.kwargs["format"] == schema
+        kind.validate_python(await shaped.ainvoke("one of these"))
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [({"title": "Pet", **EITHER.json_schema()}, EITHER), ({"title": "Tree", **TREE.json_schema()}, TREE)],
+)
+async def test_a_json_schema_without_properties_is_that_of_a_tools_arguments(
+    schema: dict[str, Any], kind: TypeAdapter[Any]
+):
+    async with asking(CLERK) as model:
+        kind.validate_python(await model.with_structured_output(schema, method="function_calling").ainvoke("one"))
+        called = await model.bind_tools([schema], tool_choice="any").ainvoke("one")
+        kind.validate_python(called.tool_calls[0]["args"])
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+async def test_a_function_of_openais_is_understood_in_each_of_its_shapes(method: str):
+    function = {"name": "pair", "description": "A pair.", "parameters": Pair.model_json_schema()}
+    async with asking(CLERK) as model:
+        for shape in (function, {"type": "function", "function": function}, {"type": "function", **function}):
+            Pair.model_validate(await model.with_structured_output(shape, method=method).ainvoke("a pair"))
