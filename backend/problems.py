@@ -20,6 +20,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agents.conversation.router import NoSuchAgent
@@ -55,7 +56,7 @@ from infrastructure.conversation.errors import (
 )
 from infrastructure.conversation.errors import KeyReused as MessageKeyReused
 from infrastructure.events.log import UnreadableEvent
-from infrastructure.pool.errors import PoolSaturated
+from infrastructure.pool.errors import ModelNowhere, PoolSaturated
 from infrastructure.running.errors import RunIsOver, RunNotWaiting, TaskRefused
 from infrastructure.sessions.approvals import ApprovalError, DecisionRefused, UnknownApproval
 from infrastructure.sessions.errors import (
@@ -80,6 +81,8 @@ from infrastructure.workflow.lanes import NoModel
 from infrastructure.workspace.errors import NotADirectory
 
 MEDIA_TYPE = "application/problem+json"
+
+_METHODS, _TAKEN = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), Match.FULL
 
 _logger = logging.getLogger(__name__)
 
@@ -121,6 +124,7 @@ STATUSES: Mapping[type[Exception], int] = {
     NotADirectory: 422,
     CloudModelRefused: 422,
     NoModel: 503,
+    ModelNowhere: 422,
     # the conversation
     NoSuchAgent: 422,
     EmptyMessage: 422,
@@ -208,6 +212,8 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def status_of(error: BaseException) -> int | None:
     """The status of the nearest class that has one."""
+    if isinstance(error, ModelNowhere) and error.unreachable:
+        return 503  # a server that could not be asked may have it
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), None)
 
 
@@ -222,7 +228,8 @@ def problem_of(error: BaseException) -> Problem:
 
 def invalid(problems: Sequence[Mapping[str, Any]]) -> Problem:
     """What pydantic found wrong with a request, without the values."""
-    return _problem("InvalidRequest", 422, "; ".join(map(_told, problems)), "See /openapi.json.")
+    told = dict.fromkeys(map(_told, problems))  # a body that two parts of a route read is told of twice
+    return _problem("InvalidRequest", 422, "; ".join(told), "See /openapi.json.")
 
 
 def answer_to(error: BaseException, accept: str = "") -> Response:
@@ -299,7 +306,14 @@ async def _http(request: Request, error: Exception) -> Response:
         return _response(problem, None, accept)
     phrase = HTTPStatus(refused.status_code).phrase
     name = {404: "NoPage", 405: "MethodNotAllowed"}.get(refused.status_code, phrase.title().replace(" ", ""))
-    return _response(_problem(name, refused.status_code, str(refused.detail) or phrase, ""), refused.headers, accept)
+    headers = {"Allow": ", ".join(_methods(request))} if refused.status_code == 405 else refused.headers
+    return _response(_problem(name, refused.status_code, str(refused.detail) or phrase, ""), headers, accept)
+
+
+def _methods(request: Request) -> list[str]:
+    """All that the address takes; the framework knows those of the first route that it looked at."""
+    routes, asked = request.app.router.routes, request.scope
+    return [each for each in _METHODS if any(route.matches({**asked, "method": each})[0] is _TAKEN for route in routes)]
 
 
 def _told(problem: Mapping[str, Any]) -> str:

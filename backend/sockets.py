@@ -9,6 +9,7 @@ from its first chunk.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing, suppress
@@ -26,6 +27,7 @@ from backend.stopping import ShuttingDown, Stopping
 from backend.streams import Followed, event_json
 from infrastructure.events.causes import correlated, is_correlation
 from infrastructure.ids import new_id
+from infrastructure.sessions.loaded import whole
 
 PATIENCE_SECONDS = 20.0
 """For one message to be taken."""
@@ -144,8 +146,8 @@ class SessionSocket:
 
     async def _answer(self, message: Mapping[str, Any]) -> dict[str, JsonValue]:
         try:
-            given = cast("JsonValue", orjson.loads(message.get("text") or ""))
-        except ValueError:
+            given = _read(message.get("text") or "")
+        except (ValueError, RecursionError):
             return _refused("", invalid([{"msg": "a message is one JSON object, sent as text"}]))
         told = given.get("id", "") if isinstance(given, dict) else ""
         name = told if isinstance(told, str) else ""
@@ -160,6 +162,31 @@ class SessionSocket:
             if status_of(error) is None:
                 _logger.exception("a command over a WebSocket failed")
             return _refused(name, problem_of(error))
+
+
+def _read(text: str) -> JsonValue:
+    """What a client sent.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON, or is nested too deep.
+    """
+    try:
+        return orjson.loads(text)
+    except ValueError:  # also half a surrogate pair, and a number without end, which a request's body may have
+        return _whole(json.loads(text))
+
+
+def _whole(value: JsonValue) -> JsonValue:
+    """The value with half characters replaced."""
+    match value:
+        case str():
+            return whole(value)
+        case list():
+            return [_whole(each) for each in value]
+        case dict():
+            return {whole(name): _whole(each) for name, each in value.items()}
+        case _:
+            return value
 
 
 def _refused(name: str, problem: Problem) -> dict[str, JsonValue]:

@@ -183,12 +183,13 @@ class AsyncLocalLLM:
         """
         messages = (Message("user", prompt),) if isinstance(prompt, str) else read_messages(prompt)
         question = _question(messages, (), schema_of(kind), None, options)
-        text = (await self.answer(question)).text
+        first = await self.answer(question)
         try:
-            return read_structured(text, kind)
+            return read_structured(first.text, kind, cut=first.finish == "length")
         except UnusableAnswer as problem:
-            again = replace(question, messages=asked_again(messages, text, problem))
-        return read_structured((await self.answer(again)).text, kind)
+            again = replace(question, messages=asked_again(messages, first.text, problem))
+        second = await self.answer(again)
+        return read_structured(second.text, kind, cut=second.finish == "length")
 
     def _generation(
         self, pool: OllamaConnectionPool, prompt: str, options: Options, *, whole: bool | None = None

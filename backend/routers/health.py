@@ -22,12 +22,14 @@ class Well(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+@router.head("/live", response_model=Well, responses=answers())
 @router.get("/live", response_model=Well, responses=answers())
 async def live() -> object:
     """Whether the process lives."""
     return Well()
 
 
+@router.head("/ready", response_model=Well, responses=answers(503))
 @router.get("/ready", response_model=Well, responses=answers(503))
 async def ready(door: Door) -> object:
     """Whether it takes work: not while it shuts down. A missing Ollama is no reason: it may come."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
@@ -71,6 +73,8 @@ class SettingsBody(BaseModel):
     def _bounded(cls, sent: object) -> object:
         if too_deep(sent):
             raise ValueError(f"settings are nested {MOST_DEPTH} deep at most")
+        if not _is_finite(sent):
+            raise ValueError("a number in settings is too large to be kept, or none")  # written as null, it takes away
         return sent
 
     @field_validator("client_tools")
@@ -100,7 +104,7 @@ class NewSession(BaseModel):
     """The folder that tools work in, whole; empty where there is none."""
     agent: str = ""
     """Who answers the first message; empty: the orchestrator."""
-    settings: SettingsBody = SettingsBody()
+    settings: SettingsBody = Field(default_factory=SettingsBody)
 
     @field_validator("workspace")
     @classmethod
@@ -266,6 +270,15 @@ def history_page(messages: Sequence[StoredMessage], agent: str, limit: int) -> H
         current_agent=agent,
         next=messages[-1].number if more else None,
     )
+
+
+def _is_finite(value: object) -> bool:
+    """Whether every number in it is one that JSON has."""
+    if isinstance(value, dict):
+        return all(map(_is_finite, cast("dict[str, object]", value).values()))
+    if isinstance(value, list):
+        return all(map(_is_finite, cast("list[object]", value)))
+    return not isinstance(value, float) or isfinite(value)
 
 
 def _message(stored: StoredMessage) -> MessageView:

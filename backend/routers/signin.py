@@ -60,7 +60,7 @@ async def sign_in(
     accept: Annotated[str, Header()] = "",
 ) -> Response:
     """Sign in with a one-time address, or see how to."""
-    if accept == "application/json":
+    if "application/json" in accept.lower():  # no browser that opens an address says so
         return JSONResponse(WayIn(by="code" if door.guard.password is None else "password").model_dump())
     if code is not None and door.guard.spend(code):
         return _signed_in(door)

@@ -160,8 +160,12 @@ def _check_body(method: str, path: str, headers: Mapping[str, str]) -> None:
     empty = length == "0" and "transfer-encoding" not in headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     wanted = "application/x-www-form-urlencoded" if path in FORM_PATHS else "application/json"
-    if method not in _BODILESS and not empty and kind != wanted:
+    if method in _BODILESS or empty:
+        return
+    if kind != wanted:
         raise NotJson("" if wanted == "application/json" else f"This route takes {wanted}.")
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise NotJson("The body is encoded, which no route takes.", "Send it as it is, without `Content-Encoding`.")
 
 
 def _cookies_of(header: str, name: str) -> Iterator[str]:

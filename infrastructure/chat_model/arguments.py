@@ -92,20 +92,23 @@ def merged_options(*given: Mapping[str, object]) -> dict[str, OptionValue]:
     return merged
 
 
-def format_of(response_format: object) -> Format:
-    """OpenAI's `response_format` as Ollama's `format`.
+def format_of(response_format: object) -> Format | None:
+    """OpenAI's `response_format` as Ollama's `format`; None for text.
 
     Raises:
-        ValueError: it is neither of type json_object nor of type json_schema with a schema.
+        ValueError: it is neither of type text or json_object nor of type json_schema with a schema.
     """
     kind = object_of(response_format)
+    if kind.get("type") == "text":
+        return None
     if kind.get("type") == "json_object":
         return "json"
     schema = object_of(kind.get("json_schema")).get("schema")
     if kind.get("type") == "json_schema" and isinstance(schema, Mapping):
         return schema
     raise ValueError(
-        'response_format is {"type": "json_object"} or {"type": "json_schema", "json_schema": {"schema": …}}'
+        'response_format is {"type": "text"}, {"type": "json_object"} or '
+        '{"type": "json_schema", "json_schema": {"schema": …}}'
     )
 
 

@@ -6,7 +6,7 @@ Owns the fields, and the four ways of asking: whole or in pieces, awaited or blo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -15,8 +15,6 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, ensure_config
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import override
 
@@ -26,15 +24,13 @@ from infrastructure.chat_model.arguments import OPTIONS, OptionValue, format_of,
 from infrastructure.chat_model.asking import Asked, pieces, whole
 from infrastructure.chat_model.choosing import ToolChoice, check_choice, offered
 from infrastructure.chat_model.conversation import conversation
-from infrastructure.chat_model.structured import Method, structured
+from infrastructure.chat_model.structured import Method, ToolDefinition, as_tool, structured
 from infrastructure.chat_model.thread import shared
 from infrastructure.connection_pool import Call, OllamaConnectionPool, get_ollama_pool
-from infrastructure.pool.loop_thread import BorrowedLoop, Elsewhere, iterate
+from infrastructure.pool.loop_thread import BorrowedLoop, Elsewhere, iterate, remember_process
 from infrastructure.pool.messages import read_tools
 from infrastructure.transport.messages import Format
 from infrastructure.transport.window import estimate_tokens
-
-ToolDefinition = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 _UNSAID = ("stream", "strict", "ls_structured_output_format")
 """Of a call: streaming is decided before, a grammar is always strict, and the last is for traces."""
@@ -76,7 +72,28 @@ class ChatOllamaPool(BaseChatModel):
             raise ValueError("loop says where pool lives: give the pool, too")
         if self.pool is not None and self.loop is None:
             self.loop = asyncio._get_running_loop()
+        if self.loop is not None:
+            remember_process(self.loop)
         return self
+
+    @override
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> ChatOllamaPool:
+        """A copy over the same pool."""
+        return super().__deepcopy__({**(memo or {}), id(self.pool): self.pool, id(self.loop): self.loop})
+
+    @override
+    def __getstate__(self) -> dict[Any, Any]:
+        """What is pickled.
+
+        Raises:
+            TypeError: the model was given a pool.
+        """
+        if self.pool is not None:
+            raise TypeError(
+                "a chat model that was given a pool cannot be pickled: its connections are of this process. Make it "
+                "where it is used, or give it no pool: it then uses the one of the process that it comes to"
+            )
+        return super().__getstate__()
 
     # ---------------------------------------------------------------------------------------- asking
     @override
@@ -154,7 +171,7 @@ class ChatOllamaPool(BaseChatModel):
         Raises:
             ValueError: the choice is none of these, or names no tool.
         """
-        described = [convert_to_openai_tool(tool) for tool in tools]
+        described = [as_tool(tool) for tool in tools]
         choice = check_choice(tool_choice, (tool.name for tool in read_tools(described)))
         return self.bind(tools=described, tool_choice=choice, **kwargs)
 
@@ -171,7 +188,7 @@ class ChatOllamaPool(BaseChatModel):
         """The same model with answers of one shape.
 
         Args:
-            schema: a pydantic type, a TypedDict, a JSON schema, or a function in OpenAI's shape.
+            schema: a pydantic type, a TypedDict, a JSON schema, or a function or tool in OpenAI's shape.
             method: "json_schema" and "function_calling" are enforced by a grammar on the server; "json_mode" gives
                 any JSON object, of which the prompt has to say the shape.
             include_raw: a dict of `raw`, `parsed` and `parsing_error` instead of the value alone.
@@ -274,7 +291,7 @@ def _named_options(given: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def _tools(tools: Sequence[ToolDefinition]) -> tuple[Tool, ...]:
-    return read_tools(convert_to_openai_tool(tool) for tool in tools)
+    return read_tools(as_tool(tool) for tool in tools)
 
 
 def _format(given: Mapping[str, Any]) -> Format | None:

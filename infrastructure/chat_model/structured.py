@@ -6,26 +6,28 @@ Owns the three methods of LangChain's `with_structured_output`. What cannot be r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, Literal, TypeAlias, cast
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
-from langchain_core.output_parsers import (
-    JsonOutputKeyToolsParser,
-    JsonOutputParser,
-    PydanticOutputParser,
-    PydanticToolsParser,
-)
+from langchain_core.output_parsers import JsonOutputKeyToolsParser, PydanticToolsParser
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
+from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
+from infrastructure.chat_model.reading import TextReader
+
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 Schema: TypeAlias = dict[str, Any] | type[Any]
 Answer: TypeAlias = dict[str, Any] | BaseModel
+ToolDefinition: TypeAlias = dict[str, Any] | type | Callable[..., Any] | BaseTool
+
+_SCHEMA = frozenset(("properties", "type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"))
+"""One of these says what a value is; the other words of JSON Schema say more of it."""
 
 
 def structured(
@@ -41,19 +43,47 @@ def structured(
         asking = model.bind(format=_json_schema(schema), **_traced(schema, method), **kwargs)
         return _read(asking, _text_reader(schema), include_raw=include_raw)
     if method == "function_calling":
-        name = convert_to_openai_tool(schema)["function"]["name"]
-        asking = model.bind_tools([schema], tool_choice=name, **_traced(schema, method), **kwargs)
+        tool = as_tool(schema)
+        name = tool["function"]["name"]
+        asking = model.bind_tools([tool], tool_choice=name, **_traced(schema, method), **kwargs)
         return _read(asking, _call_reader(schema, name), include_raw=include_raw)
     raise ValueError(f"method is 'json_schema', 'function_calling' or 'json_mode', not {method!r}")
 
 
+def as_tool(tool: ToolDefinition) -> dict[str, Any]:
+    """A tool in OpenAI's shape. LangChain's own conversion keeps only the name of a JSON schema without `properties`.
+
+    Raises:
+        ValueError: it is nothing that a tool can be made of.
+    """
+    if not isinstance(tool, dict):
+        return convert_to_openai_tool(tool)
+    given = cast("dict[str, Any]", tool)
+    if given.get("type") == "function":
+        return given if "function" in given else {"type": "function", "function": _without(given, "type")}
+    if not _is_json_schema(given) or "title" not in given:
+        return convert_to_openai_tool(given)
+    said = {"description": given["description"]} if "description" in given else {}
+    parameters = _without(given, "title", "description")
+    return {"type": "function", "function": {"name": given["title"], **said, "parameters": parameters}}
+
+
 def _json_schema(schema: Schema) -> dict[str, Any]:
     """The grammar. A dict that is a JSON schema already is taken as it is."""
-    if isinstance(schema, Mapping) and "parameters" not in schema and ("properties" in schema or "type" in schema):
-        return dict(schema)
     if isinstance(schema, type) and issubclass(schema, BaseModel):
         return schema.model_json_schema()
+    if isinstance(schema, dict):
+        return dict(schema) if _is_json_schema(schema) else convert_to_json_schema(as_tool(schema))
     return convert_to_json_schema(schema)
+
+
+def _is_json_schema(given: dict[str, Any]) -> bool:
+    """Whether it is one, and not a function in the shape of OpenAI or another service."""
+    return given.get("type") != "function" and "parameters" not in given and not _SCHEMA.isdisjoint(given)
+
+
+def _without(given: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in names}
 
 
 def _traced(schema: Schema | None, method: Method) -> dict[str, Any]:
@@ -64,9 +94,7 @@ def _traced(schema: Schema | None, method: Method) -> dict[str, Any]:
 
 
 def _text_reader(schema: Schema | None) -> Runnable[Any, Any]:
-    if _is_model(schema):
-        return PydanticOutputParser[Any](pydantic_object=cast("type[BaseModel]", schema))
-    return JsonOutputParser()
+    return TextReader(pydantic_object=cast("type[BaseModel]", schema) if _is_model(schema) else None)
 
 
 def _call_reader(schema: Schema, name: str) -> Runnable[Any, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 
 from infrastructure.connection_pool import OllamaConnectionPool, new_ollama_pool
+from infrastructure.pool.forked import tell_when_forked
 from infrastructure.pool.loop_thread import LoopThread
 
 
@@ -17,6 +18,7 @@ class SharedThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: LoopThread[OllamaConnectionPool] | None = None
+        tell_when_forked(self)
 
     def get(self) -> LoopThread[OllamaConnectionPool]:
         """The one of the process."""
@@ -30,6 +32,10 @@ class SharedThread:
             thread, self._thread = self._thread, None
         if thread is not None:
             thread.close()
+
+    def begin_anew(self) -> None:
+        """In a forked process: the thread there is begins anew by itself."""
+        self._lock = threading.Lock()
 
 
 shared = SharedThread()

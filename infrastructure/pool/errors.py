@@ -103,6 +103,21 @@ class PoolClosed(PoolError):
     default_hint = "open a new one"
 
 
+class OtherLoop(PoolError):
+    """The pool of this process lives in another event loop."""
+
+    default_hint = (
+        "a pool belongs to one loop: give this one its own (pool=OllamaConnectionPool([…])), or use LocalLLM from any "
+        "thread; where the other loop has ended without being closed, close_ollama_pool() first"
+    )
+
+
+class OtherProcess(PoolError):
+    """The pool lives in the process that this one was forked from."""
+
+    default_hint = "make the pool, and what asks it, in this process"
+
+
 def _how_to_start(servers: Mapping[str, str]) -> str:
     if not servers:
         return "name one in the settings, or set OLLAMA_HOST"

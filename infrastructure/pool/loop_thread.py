@@ -6,12 +6,15 @@ Owns the thread, the loop, and the closing of what lives in it; or borrows a loo
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import threading
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
-from infrastructure.pool.errors import PoolClosed
+from infrastructure.pool.errors import OtherProcess, PoolClosed
+from infrastructure.pool.forked import leave_alone, let_go_of_sockets, tell_when_forked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+
+_processes: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
 
 
 class WouldBlock(RuntimeError):
@@ -75,15 +80,27 @@ def iterate(there: Elsewhere[R], items: Callable[[R], AsyncGenerator[T, None]]) 
         work.cancel()
 
 
+def remember_process(loop: asyncio.AbstractEventLoop) -> int:
+    """The number of the process in which this was first asked of that loop: a fork has a copy that nothing runs."""
+    return _processes.setdefault(loop, os.getpid())
+
+
 class BorrowedLoop(Generic[R]):
     """A resource in a loop that somebody else runs and closes."""
 
     def __init__(self, resource: R, loop: asyncio.AbstractEventLoop) -> None:
         self._resource = resource
         self._loop = loop
+        self._process = remember_process(loop)
 
     def submit(self, work: Callable[[R], Coroutine[object, object, T]]) -> Future[T]:
-        """Start the work in that loop."""
+        """Start the work in that loop.
+
+        Raises:
+            OtherProcess: this process was forked from the one in which it runs.
+        """
+        if os.getpid() != self._process:
+            raise OtherProcess  # nothing runs that loop here
         return asyncio.run_coroutine_threadsafe(work(self._resource), self._loop)
 
     def wait(self, future: Future[T]) -> T:
@@ -99,7 +116,7 @@ class BorrowedLoop(Generic[R]):
 
 
 class LoopThread(Generic[R]):
-    """A resource in a loop and a thread of its own; both begin with the first work."""
+    """A resource in a loop and a thread of its own; both begin with the first work, in a forked process anew."""
 
     def __init__(self, make: Callable[[], R], end: Callable[[R], Coroutine[object, object, None]]) -> None:
         self._make = make
@@ -108,6 +125,7 @@ class LoopThread(Generic[R]):
         self._begun: tuple[asyncio.AbstractEventLoop, threading.Thread, R] | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         self._closed = False
+        tell_when_forked(self)
 
     def submit(self, work: Callable[[R], Coroutine[object, object, T]]) -> Future[T]:
         """Start the work in the loop.
@@ -144,11 +162,24 @@ class LoopThread(Generic[R]):
             thread.join()
             loop.close()
 
+    def __getstate__(self) -> NoReturn:
+        """Raise TypeError: it can be neither pickled nor copied."""
+        raise TypeError("a thread and its connections are of this process: make a LocalLLM where it is used")
+
+    def begin_anew(self) -> None:
+        """In a forked process: nothing is begun yet. The thread was not copied, and its work is the other's."""
+        begun, tasks = self._begun, self._tasks
+        self._begun, self._tasks, self._lock = None, set(), threading.Lock()
+        if begun is not None:
+            leave_alone(begun, tasks)
+            let_go_of_sockets(begun[0])
+
     def _begin(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread, R]:
+        resource = self._make()  # first: it may fail, and a thread would be left
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="corral-llm", daemon=True)
         thread.start()
-        return loop, thread, self._make()
+        return loop, thread, resource
 
     async def _known(self, work: Coroutine[object, object, T]) -> T:
         task = asyncio.current_task()

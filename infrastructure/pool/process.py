@@ -1,17 +1,21 @@
 """The one thing of a kind that a process has.
 
-Owns that it is made once, when it is first asked for, from the settings given before; and that a new one may be made
-when it is closed.
+Owns that it is made once, when it is first asked for, from the settings given before; and when a new one is made: when
+it is closed, when the loop is closed that it lived in, and in a process that was forked.
 """
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from infrastructure.config.settings import Settings
+from infrastructure.pool.errors import OtherLoop
+from infrastructure.pool.forked import leave_alone, tell_when_forked
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
 
@@ -19,11 +23,13 @@ T = TypeVar("T")
 class ProcessWide(Generic[T]):
     """Made on first use by `make`, ended by `end`. Belongs to one event loop."""
 
-    def __init__(self, make: Callable[[Settings], T], end: Callable[[T], Awaitable[None]]) -> None:
+    def __init__(self, make: Callable[[Settings], T], end: Callable[[T], Coroutine[object, object, None]]) -> None:
         self._make = make
         self._end = end
         self._settings: Settings | None = None
-        self._made: T | None = None
+        self._made: tuple[T, asyncio.AbstractEventLoop] | None = None
+        self._lock = threading.Lock()
+        tell_when_forked(self)
 
     def configure(self, settings: Settings | None) -> None:
         """Say with which settings it is made; None for those that nobody changed.
@@ -40,13 +46,34 @@ class ProcessWide(Generic[T]):
         return self._make(self._settings or Settings())
 
     def get(self) -> T:
-        """The one of the process."""
-        if self._made is None:
-            self._made = self.new()
-        return self._made
+        """The one of the process, for the loop that runs here.
+
+        Raises:
+            OtherLoop: it is in use in another one, which is not closed.
+        """
+        loop = asyncio.get_running_loop()
+        with self._lock:  # each thread may have a loop
+            if self._made is None or self._made[1].is_closed():
+                self._made = self.new(), loop
+            made, home = self._made
+        if home is not loop:
+            raise OtherLoop
+        return made
 
     async def aclose(self) -> None:
-        """End it, if there is one."""
-        made, self._made = self._made, None
-        if made is not None:
-            await self._end(made)
+        """End it, if there is one: in its own loop, whichever asks for it. One whose loop runs no more is let go."""
+        with self._lock:
+            made, self._made = self._made, None
+        if made is None:
+            return
+        one, home = made
+        if home is asyncio.get_running_loop():
+            await self._end(one)
+        elif home.is_running():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._end(one), home))
+
+    def begin_anew(self) -> None:
+        """In a forked process: there is none yet."""
+        leave_alone(self._made)
+        self._made = None
+        self._lock = threading.Lock()

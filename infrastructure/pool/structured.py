@@ -26,14 +26,17 @@ def schema_of(kind: type[BaseModel]) -> JsonObject:
     return cast("JsonObject", kind.model_json_schema())
 
 
-def read_structured(text: str, kind: type[T]) -> T:
+def read_structured(text: str, kind: type[T], *, cut: bool = False) -> T:
     """The value that the text holds; a fence around it is allowed, since not every server enforces the schema.
 
     Raises:
-        UnusableAnswer: it is no JSON of that type; the reason says where.
+        UnusableAnswer: it is no JSON of that type, and the reason says where; or it was `cut` short within a number.
     """
+    body = _unfenced(text)
+    if cut and body[-1:].isdigit():  # anything else that can be read has its end
+        raise UnusableAnswer("it was cut short, and the number may have gone on", "Answer with less text.")
     try:
-        return kind.model_validate_json(_unfenced(text))
+        return kind.model_validate_json(body)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)[:_PROBLEMS_TOLD]
         told = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'the answer'}: {each['msg']}" for each in problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -87,6 +88,26 @@ async def test_what_is_no_task_is_refused_as_422(site: Site, body: bytes) -> Non
     assert await site.application.runs.counts() == {}
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [("/api/v1/runs", JSON, b'{"task": "x"}'), ("/api/v1/sessions", JSON, b"{}"), ("/signin", FORM, b"password=x")],
+)
+async def test_an_encoded_body_is_refused_as_what_it_is(
+    site: Site, path: str, kind: dict[str, str], body: bytes
+) -> None:
+    headers = {**kind, "Content-Encoding": "gzip"}
+    answer = await site.client.post(path, content=gzip.compress(body), headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (415, "about:corral/NotJson")
+    assert "Content-Encoding" in answer.json()["hint"]
+    as_it_is = await site.client.post(path, content=body, headers={**kind, "Content-Encoding": "identity"})
+    assert as_it_is.status_code != 415
+
+
+async def test_a_problem_is_told_once_however_many_parts_of_a_route_read_it(site: Site) -> None:
+    told = (await site.client.post("/api/v1/runs", json={"task": 5, "candidates": 99})).json()["detail"].split("; ")
+    assert len(told) == len(set(told)) > 1
+
+
 async def test_a_refusal_does_not_repeat_what_was_sent(site: Site) -> None:
     answer = await site.client.post("/api/v1/runs", json={"task": 5, "repo": "/", "secret": "hunter2"})
     assert answer.status_code == 422
@@ -122,6 +143,25 @@ async def test_a_preflight_is_granted_nothing(site: Site) -> None:
     answer = await site.client.options("/api/v1/runs", headers=asked)
     assert answer.status_code == 403
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/v1/runs", "GET, POST"),
+        ("/api/v1/sessions/x", "GET, PATCH, DELETE"),
+        ("/api/v1/sessions/x/todos", "GET, PUT"),
+        ("/api/v1/approvals/x", "GET, POST"),
+        ("/signin", "GET, POST"),
+        ("/health/live", "GET, HEAD"),
+    ],
+)
+async def test_a_method_that_an_address_does_not_take_is_answered_with_all_that_it_takes(
+    site: Site, path: str, allowed: str
+) -> None:
+    answer = await site.client.request("OPTIONS", path)
+    assert (answer.status_code, answer.json()["type"]) == (405, "about:corral/MethodNotAllowed")
+    assert answer.headers["allow"] == allowed
 
 
 async def test_a_path_that_does_not_exist_is_a_problem_too(site: Site) -> None:
@@ -185,8 +225,11 @@ async def test_metrics_tell_of_pool_runs_and_streams(site: Site) -> None:
 async def test_health_needs_nothing_and_readiness_ends_with_the_shutdown(site: Site) -> None:
     async with site.stranger() as stranger:
         assert (await stranger.get("/health/ready")).status_code == 200
+        assert (await stranger.head("/health/ready")).status_code == 200
         site.stopping.begin()
         assert (await stranger.get("/health/live")).status_code == 200
+        assert (await stranger.head("/health/live")).status_code == 200
+        assert (await stranger.head("/health/ready")).status_code == 503
         answer = await stranger.get("/health/ready")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from infrastructure.config.settings import ServerSettings
 from infrastructure.ids import RunId
 from infrastructure.tasks import TaskSpec
-from tests.backend.site import Site
+from tests.backend.site import Site, site_over
+from tests.engine.world import repository, settings_of, simulator
 
 
 async def waiting(site: Site) -> tuple[RunId, str]:
@@ -66,6 +69,7 @@ async def test_a_run_over_http_is_a_guests_whatever_the_caller_says(site: Site) 
         ({"test_command": "'"}, 422, "TaskRefused"),
         ({"tests": ["test.py"]}, 422, "TaskRefused"),
         ({"model": "big:cloud"}, 422, "CloudModelRefused"),
+        ({"model": "nowhere"}, 422, "ModelNowhere"),
         ({"candidates": 99}, 422, "InvalidRequest"),
     ],
 )
@@ -77,6 +81,17 @@ async def test_a_task_that_cannot_be_taken_says_why(
     assert answer.json()["detail"]
     assert answer.json()["hint"]
     assert await site.application.runs.list() == ()
+
+
+async def test_a_model_that_a_server_which_cannot_be_asked_may_have_is_worth_another_try(tmp_path: Path) -> None:
+    async with simulator(tmp_path) as server:
+        settings = settings_of(tmp_path, [server])
+        settings = settings.model_copy(
+            update={"servers": (*settings.servers, ServerSettings(url="http://127.0.0.1:1"))}
+        )
+        async with site_over(settings, repository(tmp_path / "repo")) as site:
+            answer = await site.client.post("/api/v1/runs", json=site.task(model="nowhere"))
+    assert (answer.status_code, answer.json()["type"]) == (503, "about:corral/ModelNowhere")
 
 
 async def test_the_same_key_and_task_give_the_same_run(site: Site) -> None:

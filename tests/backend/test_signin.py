@@ -239,9 +239,12 @@ async def test_what_a_refusal_repeats_cannot_become_markup(site: Site) -> None:
 
 async def test_a_program_asks_how_a_browser_gets_in(site: Site, guarded: Site) -> None:
     for each, by in ((site, "code"), (guarded, "password")):
-        async with each.stranger({"Accept": "application/json"}) as program:
-            answer = await program.get("/signin")
-            assert (answer.status_code, answer.json()) == (200, {"by": by})
+        for accept in ("application/json", "application/json, text/plain, */*", "Application/JSON;q=0.9, */*;q=0.1"):
+            async with each.stranger({"Accept": accept}) as program:
+                answer = await program.get("/signin")
+                assert (answer.status_code, answer.json()) == (200, {"by": by})
+        async with each.stranger({"Accept": "*/*"}) as other:
+            assert (await other.get("/signin")).headers["content-type"] == "text/html; charset=utf-8"
 
 
 @pytest.mark.parametrize("sized", [True, False])

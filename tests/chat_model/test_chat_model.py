@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from typing import Any
+import copy
+import pickle
+from contextlib import aclosing
 
 import pytest
-from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import AIMessage, AIMessageChunk, FunctionMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, FunctionMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
-from pydantic import BaseModel, ValidationError
-from typing_extensions import TypedDict
+from pydantic import ValidationError
 
 from agents.errors import UnusableAnswer
 from infrastructure.chat_model import ChatOllamaPool
@@ -21,10 +18,11 @@ from infrastructure.connection_pool import Call
 from infrastructure.pool.errors import DeadlinePassed
 from infrastructure.pool.loop_thread import WouldBlock
 from infrastructure.pool.messages import BadMessage
-from infrastructure.simulator import FaultKind, ModelSpec, Simulator
+from infrastructure.simulator import FaultKind, ModelSpec
 from infrastructure.transport.errors import ModelNotFound, StreamBroken
 from tests.chat_model.clerk import CLERK, Clerk
-from tests.pool.servers import MODELS, faulty, paced, pool_over, simulator
+from tests.chat_model.models import asking, summed
+from tests.pool.servers import faulty, paced, simulator
 
 THINKING = ModelSpec(name="deep", text="<think>hmm well</think>so", template="thinking")
 TWO_CALLS = ModelSpec(
@@ -32,18 +30,6 @@ TWO_CALLS = ModelSpec(
     text='Both.<tool_call>{"name": "add", "arguments": {"a": 1, "b": 2}}</tool_call>\n'
     '<tool_call>{"name": "shout", "arguments": {"text": "é"}}</tool_call>',
 )
-
-
-class Pair(BaseModel):
-    left: int
-    right: str
-
-
-class PairDict(TypedDict):
-    """A pair."""
-
-    left: int
-    right: str
 
 
 @tool
@@ -56,20 +42,6 @@ def add(a: int, b: int) -> int:
 def shout(text: str) -> str:
     """Shouts."""
     return text.upper()
-
-
-@asynccontextmanager
-async def asking(*specs: ModelSpec, server: Simulator | None = None, **fields: Any) -> AsyncIterator[ChatOllamaPool]:
-    """The first of these models, over a pool of the test's own loop."""
-    async with pool_over(server or simulator(specs or MODELS)) as pool:
-        yield ChatOllamaPool(**{"model": specs[0].name if specs else "words", "pool": pool, **fields})
-
-
-def summed(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole = whole + chunk
-    return whole
 
 
 # -------------------------------------------------------------------------------------------- answers
@@ -202,39 +174,6 @@ class Listening(Clerk):
         return super().answer(question)
 
 
-# -------------------------------------------------------------------------------------------- shapes
-@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-async def test_structured_answers_are_values_of_each_kind_of_schema(method: str):
-    async with asking(CLERK) as model:
-        assert isinstance(await model.with_structured_output(Pair, method=method).ainvoke("a pair"), Pair)
-        for schema in (PairDict, Pair.model_json_schema()):
-            pair = await model.with_structured_output(schema, method=method).ainvoke("a pair")
-            assert isinstance(pair, dict)
-            assert isinstance(pair["left"], int)
-        raw = await model.with_structured_output(Pair, method=method, include_raw=True).ainvoke("a pair")
-        assert isinstance(raw["raw"], AIMessage)
-        assert isinstance(raw["parsed"], Pair)
-        assert raw["parsing_error"] is None
-
-
-async def test_what_cannot_be_read_is_langchains_error_and_is_kept_with_the_raw_answer():
-    async with asking() as model:  # "json" asks for any object, which is no Pair
-        with pytest.raises(OutputParserException):
-            await model.with_structured_output(Pair, method="json_mode").ainvoke("a pair")
-        kept = await model.with_structured_output(Pair, method="json_mode", include_raw=True).ainvoke("a pair")
-        assert kept["parsed"] is None
-        assert isinstance(kept["parsing_error"], OutputParserException)
-
-
-async def test_openais_response_format_is_understood():
-    schema = {"type": "json_schema", "json_schema": {"name": "pair", "schema": Pair.model_json_schema()}}
-    async with asking() as model:
-        assert Pair.model_validate_json((await model.ainvoke("hi", response_format=schema)).text)
-        assert isinstance(json.loads((await model.ainvoke("hi", response_format={"type": "json_object"})).text), dict)
-        with pytest.raises(ValueError, match="json_schema"):
-            await model.ainvoke("hi", response_format={"type": "grammar"})
-
-
 # -------------------------------------------------------------------------------------------- failures
 async def test_errors_are_the_pools_own():
     async with asking(model="nowhere") as model:
@@ -359,6 +298,18 @@ async def test_the_pool_is_no_part_of_what_is_shown_or_stored():
     async with asking() as model:
         assert "pool" not in model.model_dump()
         assert "OllamaConnectionPool" not in repr(model)
+
+
+async def test_a_model_with_a_pool_is_copied_over_the_same_pool_and_says_why_it_is_not_pickled():
+    async with asking() as model:
+        for same in (copy.deepcopy(model), model.model_copy(deep=True), copy.deepcopy(model.bind(seed=1)).bound):
+            assert (same.pool, same.loop) == (model.pool, model.loop)
+            assert same.options is not model.options
+            assert (await same.ainvoke("hi")).text == "one two three four five"
+        with pytest.raises(TypeError, match="given a pool cannot be pickled"):
+            pickle.dumps(model)
+    alone = ChatOllamaPool(model="m", temperature=0)
+    assert pickle.loads(pickle.dumps(alone)) == alone
 
 
 def test_tokens_are_counted_without_fetching_a_tokenizer():

@@ -89,6 +89,18 @@ async def test_settings_that_are_nested_too_deep_are_refused(talker: House, form
     assert kept.json()["settings"] == {"x": [[[[[[[[1]]]]]]]]}
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+@pytest.mark.parametrize("form", ["{0}", '{{"x": [{0}]}}'])
+async def test_a_number_without_end_is_refused_and_takes_no_setting_away(talker: House, number: str, form: str) -> None:
+    session = await talker.session(settings={"zoom": 1.5})
+    settings = f'{{"settings": {{"zoom": {form.format(number)}}}}}'.encode()
+    for method, path in (("PATCH", f"{SESSIONS}/{session}"), ("POST", SESSIONS)):
+        answer = await talker.client.request(method, path, content=settings, headers=JSON)
+        assert problem(answer) == (422, "InvalidRequest")
+        assert "number" in answer.text
+    assert (await talker.client.get(f"{SESSIONS}/{session}")).json()["settings"] == {"zoom": 1.5}
+
+
 async def test_sessions_are_listed_newest_first_in_pages_and_found_by_what_was_said(talker: House) -> None:
     first, second, third = [await talker.session(title=title) for title in ("one", "two", "three")]
     await talker.say(first, "Where is the needle?")

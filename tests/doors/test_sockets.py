@@ -133,6 +133,28 @@ async def test_a_command_that_cannot_be_done_is_refused_and_the_line_stays(
         assert (await line.say({"type": "message", "text": "Hi"}))["type"] == "accepted"
 
 
+async def test_half_characters_of_a_command_are_kept_as_question_marks(talker: House) -> None:
+    session = await talker.session()
+    async with talker.line(session) as line:
+        told = await line.say({"type": "message", "text": "so \ud83d", "id": "mine", "key": "k \udfff"})
+        assert (told["type"], told["id"]) == ("accepted", "mine")
+        await line.chunk("done")
+        assert [each["content"] for each in await talker.history(session)][0] == "so ?"
+        for command, name in (
+            ({"type": "message", "text": "x", "agent": "\ud800"}, "NoSuchAgent"),
+            ({"type": "decide", "approval": "\ud800", "nonce": "\ud800", "decision": "approve"}, "UnknownApproval"),
+            ({"type": "tool_result", "call": "\ud800", "content": "\ud800"}, "UnknownCall"),
+            ({"type": "\ud800", "\ud800": ["\ud800"]}, "InvalidRequest"),
+            ({"type": "message", "text": float("inf")}, "InvalidRequest"),
+        ):
+            told = await line.say({**command, "id": "\ud83d"})
+            assert (told["id"], told["problem"]["type"]) == ("?", f"about:corral/{name}"), told
+        await line.socket.send('{"type": "\\ud800", "deep": ' + "[" * 100_000)
+        while (told := await line.next())["type"] != "refused":
+            pass
+        assert "one JSON object" in told["problem"]["detail"]
+
+
 async def test_an_approval_of_another_session_is_not_answered_here(writer: House) -> None:
     session, other = await writer.session(agent="coder"), await writer.session()
     frames = await writer.say(session, "Write it")

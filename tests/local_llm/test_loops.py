@@ -1,0 +1,93 @@
+"""The pool of the process, where loops come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from infrastructure.config.settings import ServerSettings, Settings
+from infrastructure.connection_pool import close_ollama_pool, configure_ollama_pool, get_ollama_pool
+from infrastructure.local_llm import AsyncLocalLLM
+from infrastructure.pool.errors import OtherLoop, PoolClosed
+from tests.chat_model.clerk import clerk
+from tests.pool.servers import MODELS
+
+SAID = "one two three four five"
+LLM = AsyncLocalLLM("words")
+
+
+@pytest.fixture(autouse=True)
+def _served() -> Iterator[None]:
+    with clerk(MODELS) as server:
+        configure_ollama_pool(Settings(servers=(ServerSettings(url=server.url),)))
+        yield
+        asyncio.run(close_ollama_pool())
+        configure_ollama_pool(None)
+
+
+@pytest.fixture
+def other_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # which is what Python says of such a loop's connections
+def test_each_loop_that_is_closed_leaves_its_pool_behind():
+    async def last() -> str:
+        answer = await LLM.generate("hi")
+        await close_ollama_pool()
+        return answer
+
+    assert [asyncio.run(LLM.generate("hi")) for _ in range(3)] == [SAID] * 3
+    asyncio.run(close_ollama_pool())
+    assert asyncio.run(last()) == SAID
+    gc.collect()
+
+
+def test_a_second_loop_beside_the_first_is_refused_until_the_pool_is_closed_which_either_may_do(
+    other_loop: asyncio.AbstractEventLoop,
+):
+    def there(work):
+        return asyncio.run_coroutine_threadsafe(work, other_loop).result()
+
+    async def here_too() -> str:
+        with pytest.raises(OtherLoop) as caught:
+            await LLM.generate("hi")
+        assert "close_ollama_pool()" in caught.value.hint
+        await close_ollama_pool()
+        answer = await LLM.generate("hi")
+        await close_ollama_pool()
+        return answer
+
+    assert there(LLM.generate("hi")) == SAID
+    pool = there(get_ollama_pool())
+    assert asyncio.run(here_too()) == SAID
+    with pytest.raises(PoolClosed):
+        there(pool.generate(model="words", prompt="hi"))
+    assert there(LLM.generate("hi")) == SAID
+    there(close_ollama_pool())
+
+
+def test_the_pool_of_a_loop_that_stopped_without_being_closed_can_be_closed():
+    stopped = asyncio.new_event_loop()
+    pool = stopped.run_until_complete(get_ollama_pool())  # which has connected to nobody yet
+
+    async def elsewhere() -> bool:
+        with pytest.raises(OtherLoop):
+            await LLM.generate("hi")
+        await close_ollama_pool()
+        other = await get_ollama_pool()
+        await close_ollama_pool()
+        return other is not pool
+
+    assert asyncio.run(elsewhere())
+    stopped.close()
