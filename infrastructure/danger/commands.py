@@ -192,7 +192,7 @@ _Special = Callable[[Sequence[str], SimpleCommand, Surroundings], Judgement]
 _SPECIAL: Mapping[str, _Special] = {
     "find": _find,
     **dict.fromkeys(("sed", "gsed"), lambda words, command, around: judge_sed(words, around)),
-    "git": lambda words, command, around: judge_git(words),
+    "git": lambda words, command, around: judge_git(words, around),
     "date": lambda words, command, around: judge_date(words),
     **dict.fromkeys(("cd", "pushd"), lambda words, command, around: judge_cd(words, around)),
     **dict.fromkeys(("tar", "bsdtar", "gtar"), lambda words, command, around: judge_tar(words, around)),
