@@ -112,6 +112,7 @@ class ToolPlace:
         writes_only: Globs of the only files that may be written; None for any.
         agents: Who a turn may be handed over to.
         held: The level of the sandbox for whose sake nobody was asked about the call: it is done there or not at all.
+        unasked: Whether neither a person nor a rule has said yes to the call, since it was judged to be safe.
     """
 
     session: str
@@ -121,6 +122,7 @@ class ToolPlace:
     writes_only: tuple[str, ...] | None = None
     agents: tuple[str, ...] = ()
     held: str = ""
+    unasked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,7 @@ class SessionTools(Toolbox):
             sandbox=self._sandbox,
             limits=self._limits,
             held=place.held,
+            unasked=place.unasked,
         )
         return _outcome(await self._registry(place.session).run(call.name, call.arguments, where))
 

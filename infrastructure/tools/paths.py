@@ -8,10 +8,13 @@ whoever opens it (`workspace.beneath`).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from infrastructure.danger.places import may_hold_secrets
 from infrastructure.tools.arguments import nearest
 from infrastructure.tools.globs import matches_any
+from infrastructure.tools.texts import counted, plain
 from infrastructure.tools.tool import ToolError, ToolPlace
 from infrastructure.workspace.beneath import directory, parts_of
 from infrastructure.workspace.choosing import choose_by_git, choose_by_walk
@@ -21,6 +24,7 @@ from infrastructure.workspace.threads import in_thread
 from infrastructure.workspace.trees import check_path
 
 MOST_FILES = 20_000
+_FEW = 5
 
 
 def workspace_of(place: ToolPlace) -> Path:
@@ -89,6 +93,30 @@ async def files_of(workspace: Path) -> tuple[str, ...]:
     else:
         chosen = await in_thread(lambda _: choose_by_walk(workspace, MOST_FILES))
     return await in_thread(lambda _: _there(workspace, chosen.paths))
+
+
+def without_secrets(paths: Sequence[str], below: str) -> tuple[list[str], list[str]]:
+    """The files that may be shown unasked, and those that may hold secrets.
+
+    `below` is the file or folder that the call names: where that one may hold secrets it was asked about, and all of
+    it is shown.
+    """
+    if may_hold_secrets(below):
+        return list(paths), []
+    secret = [path for path in paths if may_hold_secrets(path)]
+    kept = set(secret)
+    return [path for path in paths if path not in kept], secret
+
+
+def told_of_secrets(secret: Sequence[str]) -> list[str]:
+    """What is said of files that were passed over; nothing where none was."""
+    if not secret:
+        return []
+    few = ", ".join(plain(path) for path in secret[:_FEW])
+    more = f" and {counted(len(secret) - _FEW, 'file')} more" if len(secret) > _FEW else ""
+    return [
+        f"[passed over, since they may hold secrets: {few}{more}. To see one give it as path: a person is asked then]"
+    ]
 
 
 async def is_folder(place: ToolPlace, path: str) -> bool:

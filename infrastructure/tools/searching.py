@@ -23,7 +23,7 @@ from agents.model import JsonObject
 from infrastructure.processes import run_process
 from infrastructure.tools.arguments import Arguments
 from infrastructure.tools.globs import matches
-from infrastructure.tools.paths import files_of, folder_path, workspace_of
+from infrastructure.tools.paths import files_of, folder_path, told_of_secrets, without_secrets, workspace_of
 from infrastructure.tools.texts import counted, plain
 from infrastructure.tools.tool import ToolError, ToolPlace, ToolResult
 from infrastructure.workspace.beneath import open_file
@@ -65,6 +65,7 @@ class _Searched:
     contents: dict[str, bytes] = field(default_factory=dict[str, bytes])
     bytes: int = 0
     left_out: int = 0
+    secret: Sequence[str] = ()
 
 
 async def search(arguments: JsonObject, place: ToolPlace) -> ToolResult:
@@ -77,9 +78,11 @@ async def search(arguments: JsonObject, place: ToolPlace) -> ToolResult:
         if (not below or path == below or path.startswith(f"{below}/"))
         and (not wanted.glob or matches(path, wanted.glob))
     ]
-    if not paths:
+    paths, secret = without_secrets(paths, below)
+    if not paths and not secret:
         raise ToolError("PathMissing", "there are no files to look through: leave path and glob out, or use list_files")
     searched = await in_thread(lambda stopping: _read(workspace, paths, stopping))
+    searched.secret = secret
     if wanted.regex:
         hits = await _by_regex(wanted, searched)
     else:
@@ -171,6 +174,7 @@ def _told(wanted: Search, hits: Sequence[_Hit], searched: _Searched) -> str:
         lines.append(f"[… more than {MOST_HITS} lines match: name a folder, a glob or a longer pattern]")
     if searched.left_out:
         lines.append(f"[{counted(searched.left_out, 'file')} not looked through: name a folder or a glob]")
+    lines += told_of_secrets(searched.secret)
     return "\n".join(lines)
 
 
