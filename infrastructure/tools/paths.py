@@ -13,14 +13,14 @@ from pathlib import Path
 
 from infrastructure.danger.places import may_hold_secrets
 from infrastructure.tools.arguments import nearest
-from infrastructure.tools.globs import matches_any
+from infrastructure.tools.globs import matches, matches_any
 from infrastructure.tools.texts import counted, plain
 from infrastructure.tools.tool import ToolError, ToolPlace
 from infrastructure.workspace.beneath import directory, parts_of
 from infrastructure.workspace.choosing import choose_by_git, choose_by_walk
 from infrastructure.workspace.errors import NotADirectory, WorkspaceError
 from infrastructure.workspace.git import find_repository
-from infrastructure.workspace.threads import in_thread
+from infrastructure.workspace.threads import Stopping, in_thread
 from infrastructure.workspace.trees import check_path
 
 MOST_FILES = 20_000
@@ -95,6 +95,20 @@ async def files_of(workspace: Path) -> tuple[str, ...]:
     return await in_thread(lambda _: _there(workspace, chosen.paths))
 
 
+async def chosen_by(paths: Sequence[str], glob: str) -> list[str]:
+    """Those of the paths that a glob is of; an empty one is of all. In a thread, for a glob may take 0.4 ms a path."""
+
+    def found(stopping: Stopping) -> list[str]:
+        kept: list[str] = []
+        for path in paths:
+            stopping.check()
+            if matches(path, glob):
+                kept.append(path)
+        return kept
+
+    return await in_thread(found) if glob else list(paths)
+
+
 def without_secrets(paths: Sequence[str], below: str) -> tuple[list[str], list[str]]:
     """The files that may be shown unasked, and those that may hold secrets.
 
@@ -138,7 +152,7 @@ async def missing(place: ToolPlace, path: str) -> ToolError:
     known = await files_of(workspace_of(place))
     name = path.rpartition("/")[2]
     same = [each for each in known if each.rpartition("/")[2] == name][:3]
-    hint = f" Did you mean {' or '.join(same)}?" if same else nearest(path, known)
+    hint = f" Did you mean {' or '.join(same)}?" if same else await in_thread(lambda _: nearest(path, known))
     return ToolError("PathMissing", f"there is no file {path!r}.{hint or ' list_files shows what there is.'}")
 
 
