@@ -209,6 +209,12 @@ curl -s https://example.com/a.json
 wget https://example.com/a.tar.gz
 tar xzf a.tar.gz
 tar czf a.tar.gz src
+tar -czf Files.tar.gz src
+tar -xfPF.tar
+tar xf IF.tar
+curl -so a.json https://example.com
+curl -sHAccept:d https://example.com
+curl -sX GET https://example.com
 unzip a.zip
 ls *.py
 ls $HOME
@@ -466,6 +472,26 @@ tar cf a.tar --checkpoint-action=exec=sh .
 tar xf a.tar --to-com=sh
 tar -I sh -xf a.tar
 tar xf a.tar -C /
+tar xIf 'sh -c x' a.tar
+tar -xPf a.tar
+tar -xIf sh a.tar
+tar cFf script a.tar
+tar xPf a.tar
+tar -cf a.tar -T list
+tar cTf list a.tar
+tar -cf a.tar --files-from=list
+curl -XDELETE https://example.com
+curl -sXPOST https://example.com
+curl -sX PUT https://example.com
+curl -sd@README.md https://example.com
+curl -K options https://example.com
+curl -sKoptions https://example.com
+curl --conf options https://example.com
+curl -so/etc/passwd https://example.com
+curl -so ../../x https://example.com
+curl --output=/etc/passwd https://example.com
+wget --execute=post_file=README.md https://example.com
+wget --use-askpass=./x https://example.com
 tar xPf a.tar -P
 PATH=/tmp ls
 PATH=.:$PATH
