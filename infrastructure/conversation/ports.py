@@ -141,8 +141,8 @@ class ToolOutcome:
 class Toolbox(Protocol):
     """The tools of a session. What goes wrong with a call is an outcome; only cancelling raises."""
 
-    async def ready(self) -> None:
-        """Have the tools that come from servers; called before a turn goes on."""
+    async def ready(self, session: str) -> None:
+        """Have the tools that come from servers and from the session's client; called before a turn goes on."""
         ...
 
     def offered(self, session: str, names: Sequence[str], at_most: int) -> tuple[ToolSheet, ...]:
