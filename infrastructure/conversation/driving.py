@@ -113,7 +113,7 @@ class Driver:
         """Drive the turn; whether it is over, else it rests. A turn's errors are its ending."""
         try:
             async with self._parts.sessions.held(live.record.session):
-                await self._parts.tools.ready()
+                await self._parts.tools.ready(live.record.session)
                 over = await self._run(live, self._graph, self.router)
         except Exception as error:  # the boundary of a turn: whatever it is becomes its ending
             _logger.info("turn %s failed", live.record.turn, exc_info=error)  # where it came from, for who asks for it

@@ -112,6 +112,7 @@ class ToolPlace:
         writes_only: Globs of the only files that may be written; None for any.
         agents: Who a turn may be handed over to.
         held: The level of the sandbox for whose sake nobody was asked about the call: it is done there or not at all.
+        unasked: Whether neither a person nor a rule has said yes to the call, since it was judged to be safe.
     """
 
     session: str
@@ -121,6 +122,7 @@ class ToolPlace:
     writes_only: tuple[str, ...] | None = None
     agents: tuple[str, ...] = ()
     held: str = ""
+    unasked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,8 @@ class ToolOutcome:
 class Toolbox(Protocol):
     """The tools of a session. What goes wrong with a call is an outcome; only cancelling raises."""
 
-    async def ready(self) -> None:
-        """Have the tools that come from servers; called before a turn goes on."""
+    async def ready(self, session: str) -> None:
+        """Have the tools that come from servers and from the session's client; called before a turn goes on."""
         ...
 
     def offered(self, session: str, names: Sequence[str], at_most: int) -> tuple[ToolSheet, ...]:

@@ -6,6 +6,7 @@ process, and a session without them has none.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -78,12 +79,15 @@ class SessionTools(Toolbox):
         self._sandbox, self._limits = sandbox, limits
         self._declared: dict[str, tuple[RegisteredTool, ...]] = {}
 
-    async def ready(self) -> None:
-        """Have the tools of servers, but for names that are taken."""
+    async def ready(self, session: str) -> None:
+        """Have the tools of servers, but for names that are taken, and read the client's in a thread: it takes long."""
         found = {tool.spec.name.casefold(): tool for tool in await self._outside()}
         taken = {name.casefold() for name in self._base.names}
         more = [tool for name, tool in found.items() if name not in taken]
         self._own = self._base.with_tools(more) if more else self._base
+        text = self._text(session)
+        if text and text not in self._declared:
+            self._keep(text, await asyncio.to_thread(_read, session, text, self._own))
 
     def offered(self, session: str, names: Sequence[str], at_most: int) -> tuple[ToolSheet, ...]:
         """The tools of these names and patterns.
@@ -128,20 +132,27 @@ class SessionTools(Toolbox):
             sandbox=self._sandbox,
             limits=self._limits,
             held=place.held,
+            unasked=place.unasked,
         )
         return _outcome(await self._registry(place.session).run(call.name, call.arguments, where))
 
     def _registry(self, session: str) -> ToolRegistry:
-        own = self._own
-        declared = self._sessions.get(session).settings.get(CLIENT_TOOLS)
-        if not declared:
+        own, text = self._own, self._text(session)
+        if not text:
             return own
-        text = json.dumps(declared)
-        if text not in self._declared:
-            while len(self._declared) >= _MOST_KEPT:
-                self._declared.pop(next(iter(self._declared)))
-            self._declared[text] = _read(session, text, own)
+        if text not in self._declared:  # the client has changed it since the turn went on
+            self._keep(text, _read(session, text, own))
         return own.with_tools(tool for tool in self._declared[text] if tool.spec.name not in own)
+
+    def _text(self, session: str) -> str:
+        """What the session's client declares; empty where that is nothing."""
+        declared = self._sessions.get(session).settings.get(CLIENT_TOOLS)
+        return json.dumps(declared) if declared else ""
+
+    def _keep(self, text: str, tools: tuple[RegisteredTool, ...]) -> None:
+        while len(self._declared) >= _MOST_KEPT:
+            self._declared.pop(next(iter(self._declared)))
+        self._declared[text] = tools
 
 
 def _read(session: str, text: str, own: ToolRegistry) -> tuple[RegisteredTool, ...]:

@@ -54,10 +54,16 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Allowed:
-    """A call as it may be done now; `held` names the only sandbox that it may be done in, where there is one."""
+    """A call as it may be done now.
+
+    Attributes:
+        held: The only sandbox that it may be done in, where there is one.
+        unasked: Whether it is done for nobody's yes, since it was judged to be safe.
+    """
 
     call: ToolCall
     held: str = ""
+    unasked: bool = False
 
 
 _Fate: TypeAlias = "ToolOutcome | Waiting | _Allowed"
@@ -117,7 +123,7 @@ class Using:
         if verdict.kind == "refuse":
             return ToolOutcome(verdict.why, ok=False, error_class="Refused")
         if verdict.kind == "run":
-            return _Allowed(checked)
+            return _Allowed(checked, unasked=True)
         if self._scope.unattended:
             asked = await self._scope.approvals.unasked(checked, self._place, verdict)
             if asked is None:
@@ -199,7 +205,8 @@ class Using:
         sheet = self._sheet(call.name)
         if sheet is not None and sheet.effects:
             await self._scope.calls.move(record, CallState.STARTED, arguments=call.arguments)
-        return await self._scope.tools.run(call, replace(self._place, call=record.call, held=allowed.held))
+        place = replace(self._place, call=record.call, held=allowed.held, unasked=allowed.unasked)
+        return await self._scope.tools.run(call, place)
 
     async def _hand_over(self, arguments: JsonObject) -> ToolOutcome:
         wanted = Handover(str(arguments.get("agent", "")), str(arguments.get("reason", "")))

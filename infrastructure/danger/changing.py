@@ -7,7 +7,7 @@ machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from infrastructure.danger import programs
 from infrastructure.danger.around import Surroundings, read_all, write_one
@@ -16,9 +16,17 @@ from infrastructure.danger.levels import SAFE, Judgement, asks, dangerous, worst
 _TAR_RUNS = tuple(
     programs.words_of(
         "--to-command --checkpoint-action --use-compress-program --rsh-command --rmt-command --info-script"
-        " --new-volume-script -I -F --unlink-first -P --absolute-names --recursive-unlink --remove-files"
+        " --new-volume-script --unlink-first --absolute-names --recursive-unlink --remove-files --files-from"
     )
 )
+_TAR_LETTERS = frozenset("IFPT")
+"""Short options that run a program, take absolute names, or read further options from a file."""
+_TAR_VALUES = "bCfgHKLNTVX"
+_CURL_VALUES = "AbcCdDeEFhHKmoPQrtTuUwxXyYz"
+_CURL_SENDS = frozenset("dFTQ")
+_OUTPUTS = frozenset({"-o", "-O", "-P", "--output", "--output-dir", "--output-document", "--directory-prefix"})
+_READS_OPTIONS = ("--config", "--execute", "--use-askpass")
+_METHODS = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 _SENDS = re.compile(
     r"-[A-Za-z]*[dFT]$|-[dFT].|--(data|form|upload|json|post|body|method|request=(POST|PUT|DELETE|PATCH)|mail)"
 )
@@ -67,11 +75,22 @@ def _chmod(words: Sequence[str], operands: Sequence[str], around: Surroundings) 
 
 def judge_tar(words: Sequence[str], around: Surroundings) -> Judgement:
     """`tar`, which writes what its archive says."""
-    for word in words:
-        if any(word.startswith(option) for option in _TAR_RUNS) or _shortens(word, _TAR_RUNS):
+    for index, word in enumerate(words):
+        old = index == 0 and not word.startswith("-")  # `tar xf`: what the letters take are the words after them
+        letters = word if old else "".join(_clustered(word, _TAR_VALUES))
+        if not _TAR_LETTERS.isdisjoint(letters) or _shortens(word, _TAR_RUNS):
             return dangerous(f"tar {word.split('=')[0]} runs programs or leaves the workspace")
     paths = [word.split("=", 1)[-1] for word in words if not word.startswith("-") or "=" in word]
     return worst(asks("tar writes files"), *(_outside(word, around) for word in paths))
+
+
+def _clustered(word: str, values: str) -> Iterator[str]:
+    """The short options in a word: its letters, up to the first that takes what comes behind it for its value."""
+    if word.startswith("-") and not word.startswith("--"):
+        for letter in word[1:]:
+            yield letter
+            if letter in values:
+                return
 
 
 def _shortens(word: str, options: Sequence[str]) -> bool:
@@ -85,13 +104,30 @@ def _outside(word: str, around: Surroundings) -> Judgement:
     return found if "outside" in found.why or "settings" in found.why else SAFE
 
 
-def judge_fetcher(words: Sequence[str], around: Surroundings) -> Judgement:
+def judge_fetcher(base: str, words: Sequence[str], around: Surroundings) -> Judgement:
     """A program of `programs.FETCHERS`: what it sends, and what it writes."""
-    sends = any(_SENDS.match(word) for word in words) or bool({"POST", "PUT", "DELETE", "PATCH"} & set(words))
+    given = list(_curl_options(words)) if base == "curl" else []
+    if any(_shortens(word, _READS_OPTIONS) for word in words) or any(letter == "K" for letter, _ in given):
+        return dangerous(f"{base} takes further options from a file, or runs a program")
+    sends = any(_SENDS.match(word) for word in words) or bool(_METHODS & set(words))
+    sends = sends or any(letter in _CURL_SENDS or (letter == "X" and value in _METHODS) for letter, value in given)
     if sends or any("@" in word and "://" not in word for word in words):
         return dangerous("sends data to another machine")
-    outputs = [words[index + 1] for index, word in enumerate(words[:-1]) if word in {"-o", "-O", "-P", "--output"}]
+    outputs = [words[index + 1] for index, word in enumerate(words[:-1]) if word in _OUTPUTS]
+    outputs += [word.split("=", 1)[1] for word in words if "=" in word and word.split("=")[0] in _OUTPUTS]
+    outputs += [value for letter, value in given if letter == "o"]
     return worst(asks("fetches from another machine"), *(_outside(word, around) for word in outputs))
+
+
+def _curl_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The short options of curl with their values, wherever those stand."""
+    for index, word in enumerate(words):
+        letters = list(_clustered(word, _CURL_VALUES))
+        for letter in letters[:-1]:
+            yield letter, ""
+        if letters:
+            behind = word[len(letters) + 1 :]
+            yield letters[-1], behind or "".join(words[index + 1 : index + 2])
 
 
 def judge_installer(base: str, words: Sequence[str]) -> Judgement:

@@ -103,6 +103,10 @@ def _evaluator(words: Sequence[str], command: SimpleCommand, around: Surrounding
     return asks(f"{base} runs words as commands").raised(around.judge_text(text, around.depth + 1))
 
 
+def _fetcher(words: Sequence[str], command: SimpleCommand, around: Surroundings) -> Judgement:
+    return judge_fetcher(program_of(command.words[0].text)[0], words, around)
+
+
 def _shell(base: str, words: Sequence[str], command: SimpleCommand, around: Surroundings) -> Judgement:
     """A shell: what it is told to run is judged, what it would read from elsewhere cannot be."""
     if base not in programs.SHELLS:
@@ -192,11 +196,11 @@ _Special = Callable[[Sequence[str], SimpleCommand, Surroundings], Judgement]
 _SPECIAL: Mapping[str, _Special] = {
     "find": _find,
     **dict.fromkeys(("sed", "gsed"), lambda words, command, around: judge_sed(words, around)),
-    "git": lambda words, command, around: judge_git(words),
+    "git": lambda words, command, around: judge_git(words, around),
     "date": lambda words, command, around: judge_date(words),
     **dict.fromkeys(("cd", "pushd"), lambda words, command, around: judge_cd(words, around)),
     **dict.fromkeys(("tar", "bsdtar", "gtar"), lambda words, command, around: judge_tar(words, around)),
     "env": _env,
-    **dict.fromkeys(programs.FETCHERS, lambda words, command, around: judge_fetcher(words, around)),
+    **dict.fromkeys(programs.FETCHERS, _fetcher),
     **dict.fromkeys(programs.EVALUATORS, _evaluator),
 }

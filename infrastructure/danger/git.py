@@ -1,6 +1,7 @@
-"""What a git command does to the repository, and beyond it. Pure.
+"""What a git command does to the repository, and beyond it. Blocking, as paths are followed.
 
-Owns the table of subcommands. A global option that can run a program, or leads to another repository, counts whatever
+Owns the table of subcommands. An operand may be a file, wherever it lies: where there is no repository, `git diff`
+compares any two. A global option that can run a program, or leads to another repository, counts whatever
 the subcommand is.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from infrastructure.danger.around import Surroundings, read_all
 from infrastructure.danger.levels import SAFE, Judgement, asks, dangerous
 from infrastructure.danger.programs import words_of
 
@@ -79,7 +81,7 @@ _RUNNING_SETTINGS = words_of(
 """Parts of the names of settings that can make git run a program."""
 
 
-def judge_git(words: Sequence[str]) -> Judgement:
+def judge_git(words: Sequence[str], around: Surroundings) -> Judgement:
     """Judge `git` with these words after its name."""
     rest = list(words)
     so_far = SAFE
@@ -91,7 +93,7 @@ def judge_git(words: Sequence[str]) -> Judgement:
     if not rest:
         return so_far
     name, arguments = rest[0], rest[1:]
-    return so_far.raised(_subcommand(name, arguments))
+    return so_far.raised(_subcommand(name, arguments, around))
 
 
 def _global(option: str, rest: Sequence[str]) -> Judgement:
@@ -105,13 +107,13 @@ def _global(option: str, rest: Sequence[str]) -> Judgement:
     return asks("works on another repository than the workspace's")
 
 
-def _subcommand(name: str, arguments: Sequence[str]) -> Judgement:
+def _subcommand(name: str, arguments: Sequence[str], around: Surroundings) -> Judgement:
     if name == "clean" and any(_is(word, "-n", "--dry-run") for word in arguments):
         return asks("looks what git clean would delete")
     if name in _RUINS:
         return dangerous(f"git {name} {_RUINS[name]}")
     if name in _READS:
-        return _reads(name, arguments)
+        return _reads(name, arguments).raised(read_all(_named(arguments), around))
     if name in _LISTS and _only_lists(name, arguments):
         return SAFE
     if name == "config":
@@ -136,13 +138,26 @@ def _reads(name: str, arguments: Sequence[str]) -> Judgement:
     return SAFE
 
 
+def _named(arguments: Sequence[str]) -> list[str]:
+    """What the operands may name: files, and files of a commit, which stand behind its name and a colon."""
+    ended = arguments.index("--") if "--" in arguments else len(arguments)
+    operands = [word for index, word in enumerate(arguments) if index > ended or not word.startswith("-")]
+    operands += [word.split("=", 1)[1] for word in arguments[:ended] if word.startswith("--") and "=" in word]
+    return [part for word in operands for part in dict.fromkeys((word, word.rpartition(":")[2]))]
+
+
 def _only_lists(name: str, arguments: Sequence[str]) -> bool:
     if not arguments:
         return name in {"branch", "tag", "remote"}
     known = _LISTS[name]
     if name in {"branch", "remote"}:
         return all(word.split("=")[0] in known for word in arguments)
-    return arguments[0].split("=")[0] in known and len(arguments) <= 2
+    further = arguments[1:]
+    return (
+        arguments[0].split("=")[0] in known
+        and len(further) <= 1
+        and not any(word.startswith("-") and word not in known for word in further)
+    )
 
 
 def _config(arguments: Sequence[str]) -> Judgement:

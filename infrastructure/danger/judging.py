@@ -19,9 +19,9 @@ from infrastructure.danger.levels import SAFE, Danger, Judgement, asks, worst
 from infrastructure.danger.places import Workspace, reading, writing
 from infrastructure.danger.shell import Redirect, Script, SimpleCommand, read_script
 
-HARMLESS_TOOLS = frozenset({"echo", "calculator", "switch_mode", "git_diff"})
-"""They touch nothing, or only tell what has changed in the workspace."""
-READING_TOOLS = frozenset({"read_file", "list_files", "search"})
+HARMLESS_TOOLS = frozenset({"echo", "calculator", "switch_mode"})
+"""They touch nothing."""
+READING_TOOLS = frozenset({"read_file", "list_files", "search", "git_diff"})
 WRITING_TOOLS = frozenset({"write_file", "apply_edit"})
 COMMAND_TOOLS = frozenset({"run_command", "run_tests"})
 KNOWN_TOOLS = HARMLESS_TOOLS | READING_TOOLS | WRITING_TOOLS | COMMAND_TOOLS

@@ -15,6 +15,9 @@ from infrastructure.danger.levels import SAFE, Judgement, asks, worst
 _SED_PRINTS = re.compile(r"(\d+|\$)?(,(\d+|\$))?p")
 _SED_REPLACES = re.compile(r"s([/|#,@])(?:(?!\1)[^\\\n]|\\[^\n])*\1(?:(?!\1)[^\\\n]|\\[^\n])*\1[gip0-9]*")
 
+_SED_OPTIONS = re.compile(r"-[nErsz]+|--quiet|--silent")
+_SED_GIVES = re.compile(r"(?:-[nErsz]*e|--expression=)((?s:.*))")
+
 
 def judge_reader(base: str, words: Sequence[str], around: Surroundings) -> Judgement:
     """A program of `programs.READERS`, with these words."""
@@ -34,26 +37,42 @@ def judge_reader(base: str, words: Sequence[str], around: Surroundings) -> Judge
             operands += [value] if value else []
         elif not (letters | frozenset(",:;.+=|")).issuperset(word[1:]) or word[1] not in letters:
             so_far = so_far.raised(asks(f"{base} {word} is not known to be harmless"))
+    if base == "strings" and any(word.startswith("@") for word in operands):
+        so_far = so_far.raised(asks("strings takes further words from a file"))
     if known.most is not None and len(operands) > known.most:
         so_far = so_far.raised(asks(f"{base} writes its second file"))
     return so_far.raised(read_all(operands, around)) if known.paths else so_far
 
 
 def judge_sed(words: Sequence[str], around: Surroundings) -> Judgement:
-    """`sed`, which reads where its script only prints or replaces."""
-    options = [word for word in words if word.startswith("-")]
-    operands = [word for word in words if not word.startswith("-")]
-    in_place = any(word.startswith(("--in-place", "--i")) or re.match(r"-[nErsuz]*i", word) for word in options)
+    """`sed`, which reads where each of its scripts only prints or replaces.
+
+    Its first operand is a script only where no option gives one; then it is a file, wherever it stands.
+    """
+    scripts: list[str] = []
+    operands: list[str] = []
+    known, in_place = True, False
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            operands += rest
+            break
+        if not word.startswith("-") or word == "-":
+            operands.append(word)
+            continue
+        in_place = in_place or bool(word.startswith(("--in-place", "--i")) or re.match(r"-[nErsuz]*i", word))
+        given = _SED_GIVES.fullmatch(word)
+        if given is not None:
+            scripts.append(given[1] or (rest.pop(0) if rest else ""))
+        elif not _SED_OPTIONS.fullmatch(word):
+            known = False
+    files = operands if scripts else operands[1:]
     if in_place:
-        return worst(asks("sed changes files"), *(write_one(word, around) for word in operands[1:]))
-    if (
-        set(options) <= {"-n", "-E", "-r", "--quiet", "--silent", "-nE", "-ne", "-e"}
-        and options.count("-e") <= 1
-        and operands
-    ):
-        script = operands[0]
-        if _SED_PRINTS.fullmatch(script) or _SED_REPLACES.fullmatch(script):
-            return read_all(operands[1:], around)
+        return worst(asks("sed changes files"), *(write_one(word, around) for word in files))
+    scripts = scripts or operands[:1]
+    if known and scripts and all(_SED_PRINTS.fullmatch(each) or _SED_REPLACES.fullmatch(each) for each in scripts):
+        return read_all(files, around)
     return asks("sed can write files and run programs")
 
 

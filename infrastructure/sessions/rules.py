@@ -19,7 +19,7 @@ from agents.model import JsonObject
 from infrastructure.danger.judging import COMMAND_TOOLS, KNOWN_TOOLS, WRITING_TOOLS, Part
 from infrastructure.danger.levels import Danger
 from infrastructure.danger.looks import hidden, mistakable
-from infrastructure.danger.programs import INTERPRETERS, SHELLS, WRAPPERS, WRITERS, words_of
+from infrastructure.danger.programs import EVALUATORS, INTERPRETERS, SHELLS, WRAPPERS, WRITERS, words_of
 from infrastructure.sessions.approvals import DecisionRefused, Scope, canonical
 
 MOST_CHARACTERS = 500
@@ -206,4 +206,4 @@ def _kept(words: Sequence[str]) -> int:
         return 3 if tuple(words[1:2]) == ("-m",) else 2 if plain else 0
     if name in _WITH_SUBCOMMANDS:
         return 2 if plain else 0
-    return 0 if name in SHELLS | WRAPPERS | WRITERS else 1
+    return 0 if name in SHELLS | WRAPPERS | WRITERS | EVALUATORS else 1

@@ -189,6 +189,8 @@ MIGRATIONS: tuple[Migration, ...] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    # How many of a written file's folders were there before: those stay when it is taken back.
+    ("ALTER TABLE writes ADD COLUMN folders INTEGER",),
 )
 
 

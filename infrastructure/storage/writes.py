@@ -31,6 +31,7 @@ class WriteReceipt:
         path: The file, below it.
         before: SHA-256 of the content before; empty where there was no file.
         after: The same of what was written.
+        folders: How many of the path's folders were there before, from the top; None where it is not known.
         state: `intended` until it is known to be on disk; `undone` when it was taken back, or never happened.
     """
 
@@ -41,10 +42,12 @@ class WriteReceipt:
     path: str
     before: str
     after: str
+    folders: int | None = None
     state: WriteState = "intended"
 
 
-_COLUMNS = "session, call, number, workspace, path, before_sha, after_sha, state"
+_Row: TypeAlias = tuple[str, str, int, str, str, str, str, "int | None", WriteState]
+_COLUMNS = "session, call, number, workspace, path, before_sha, after_sha, folders, state"
 
 
 class WriteReader:
@@ -90,7 +93,15 @@ class WriteStore(WriteReader):
         self._database, self._now = database, now
 
     async def intend(
-        self, *, session: str, call: str, workspace: str, path: str, before: str, after: str
+        self,
+        *,
+        session: str,
+        call: str,
+        workspace: str,
+        path: str,
+        before: str,
+        after: str,
+        folders: int | None = None,
     ) -> WriteReceipt:
         """Note a write that is about to happen; the receipt of this call that is there already is kept and returned."""
         at = to_text(self._now())
@@ -101,11 +112,10 @@ class WriteStore(WriteReader):
                 return known
             sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM writes WHERE session = ?"
             row: tuple[int] = connection.execute(sql, (session,)).fetchone()
-            values = (session, call, row[0], workspace, path, before, after, "intended")
-            connection.execute(f"INSERT INTO writes ({_COLUMNS}, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*values, at))
-            return WriteReceipt(
-                session=session, call=call, number=row[0], workspace=workspace, path=path, before=before, after=after
-            )
+            new: _Row = (session, call, row[0], workspace, path, before, after, folders, "intended")
+            places = ", ".join("?" * (len(new) + 1))
+            connection.execute(f"INSERT INTO writes ({_COLUMNS}, at) VALUES ({places})", (*new, at))
+            return _receipt(new)
 
         return await self._database.write(work)
 
@@ -137,15 +147,13 @@ class WriteStore(WriteReader):
 
 def _find(connection: sqlite3.Connection, session: str, call: str) -> WriteReceipt | None:
     sql = f"SELECT {_COLUMNS} FROM writes WHERE session = ? AND call = ?"
-    row: tuple[str, str, int, str, str, str, str, WriteState] | None = connection.execute(
-        sql, (session, call)
-    ).fetchone()
+    row: _Row | None = connection.execute(sql, (session, call)).fetchone()
     return None if row is None else _receipt(row)
 
 
-def _receipt(row: tuple[str, str, int, str, str, str, str, WriteState]) -> WriteReceipt:
-    session, call, number, workspace, path, before, after, state = row
+def _receipt(row: _Row) -> WriteReceipt:
+    session, call, number, workspace, path, before, after, folders, state = row
     return WriteReceipt(
         session=session, call=call, number=number, workspace=workspace, path=path, before=before, after=after,
-        state=state,
+        folders=folders, state=state,
     )  # fmt: skip

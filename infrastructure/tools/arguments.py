@@ -146,12 +146,14 @@ def _parsed(text: str) -> JsonValue:
     if len(text) > MOST_CHARACTERS:
         raise BadArguments(f"the arguments have {len(text):,} characters, more than {MOST_CHARACTERS:,}")
     try:
-        return cast("JsonValue", json.loads(text, strict=False, parse_int=_bounded, parse_constant=_refuse))
+        value = cast("JsonValue", json.loads(text, strict=False, parse_int=_bounded, parse_constant=_refuse))
     except RecursionError as error:
         raise BadArguments(f"the JSON is nested deeper than {MOST_DEPTH}") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise BadArguments(f"the arguments are no JSON: {error.msg} at {where}") from error
+    _refuse_depth(value)
+    return value
 
 
 def _bounded(digits: str) -> int:

@@ -6,6 +6,7 @@ done here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -15,6 +16,8 @@ from infrastructure.tools.texts import bounded, plain
 from infrastructure.tools.tool import RegisteredTool, Risk, ToolResult, ToolSpec
 
 MOST_TOOLS = 64
+MOST_SCHEMAS = 128_000
+"""Characters of the schemas of all tools of a client."""
 
 
 class ClientTool(BaseModel):
@@ -44,6 +47,7 @@ def client_tools(declared: Sequence[ClientTool], taken: Iterable[str] = ()) -> t
         raise BadTool(f"{len(declared)} tools are more than {MOST_TOOLS}")
     names = {name.casefold() for name in taken}
     made: list[RegisteredTool] = []
+    size = 0
     for tool in declared:
         name = tool_name(tool.name)
         if name.casefold() in names:
@@ -55,6 +59,9 @@ def client_tools(declared: Sequence[ClientTool], taken: Iterable[str] = ()) -> t
             schema = checked_schema(tool.parameters)
         except BadTool as error:
             raise BadTool(f"the tool {name!r}: {error}") from error
+        size += len(json.dumps(schema))
+        if size > MOST_SCHEMAS:
+            raise BadTool(f"the schemas of all tools have more than {MOST_SCHEMAS:,} characters")
         spec = ToolSpec(
             name=name, description=short(tool.description) or name, parameters=schema, risk=tool.risk, where="client"
         )

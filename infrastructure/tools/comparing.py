@@ -17,7 +17,7 @@ from pydantic import Field
 from agents.model import JsonObject
 from infrastructure.processes import scratch
 from infrastructure.tools.arguments import Arguments
-from infrastructure.tools.paths import folder_path, workspace_of
+from infrastructure.tools.paths import folder_path, told_of_secrets, without_secrets, workspace_of
 from infrastructure.tools.texts import bounded, counted, plain
 from infrastructure.tools.tool import ToolError, ToolPlace, ToolResult
 from infrastructure.workspace import FileState, Patch, Snapshot, Tree, make_patch, sha_of
@@ -72,13 +72,33 @@ async def git_diff(arguments: JsonObject, place: ToolPlace) -> ToolResult:
         if not below or path == below or path.startswith(f"{below}/")
     ]
     sides = await in_thread(lambda stopping: _compare(repository.folder, paths, committed, stopping))
+    secret = _take_secrets(sides, below)
     patch = await _patch(repository, sides, place)
     lines = [f"{each.kind} {plain(each.path)} (+{each.added} -{each.removed})" for each in patch.files]
     lines += [f"differs, not shown: {plain(path)}" for path in sides.named[:MOST_FILES]]
     lines += [f"differs, not shown ({each.reason}): {plain(each.path)}" for each in patch.left_out]
+    passed_over = told_of_secrets(secret)
     if not lines:
-        return ToolResult("nothing differs from the last commit")
-    return ToolResult("\n".join((counted(len(lines), "file"), *lines, "", plain(bounded(patch.text)))).rstrip())
+        return ToolResult(
+            "\n".join(
+                (
+                    "nothing else differs from the last commit" if secret else "nothing differs from the last commit",
+                    *passed_over,
+                )
+            )
+        )
+    told = (counted(len(lines), "file"), *lines, *passed_over, "", plain(bounded(patch.text)))
+    return ToolResult("\n".join(told).rstrip())
+
+
+def _take_secrets(sides: _Sides, below: str) -> list[str]:
+    """Leave out the files that may hold secrets; those of them that differ."""
+    _, secret = without_secrets((*sides.differing, *sides.named), below)
+    for path in secret:
+        sides.differing.pop(path, None)
+        sides.now.pop(path, None)
+    sides.named = [path for path in sides.named if path not in secret]
+    return secret
 
 
 async def _commit_files(repository: Repository, commit: str | None) -> Mapping[str, _Committed]:

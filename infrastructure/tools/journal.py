@@ -16,7 +16,7 @@ from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.writes import WriteReceipt, WriteStore
 from infrastructure.tools.paths import workspace_of
 from infrastructure.tools.tool import ToolPlace
-from infrastructure.workspace.beneath import read_file, sha_of
+from infrastructure.workspace.beneath import directory, parts_of, read_file, sha_of
 from infrastructure.workspace.errors import PathMissing, PathRefused, WorkspaceError
 from infrastructure.workspace.replacing import Replacement, replace_all
 from infrastructure.workspace.threads import in_thread
@@ -74,6 +74,7 @@ class WriteJournal:
             path=path,
             before="" if before is None else sha_of(before),
             after=sha_of(after),
+            folders=await in_thread(lambda _: _folders_there(workspace, path)),
         )
         if (receipt.path, receipt.before, receipt.after) != (path, _sha_or_none(before), sha_of(after)):
             return "this call was done before, and the file was changed since: read it again"
@@ -207,4 +208,18 @@ def _restore(receipt: WriteReceipt, before: bytes | None) -> None:
         if found != receipt.after:
             raise _Changed
 
-    replace_all(workspace, [Replacement(receipt.path, before)], confirm=must_be_after)
+    # Where it is not known which folders are the user's own, all are taken for that.
+    stay = receipt.path.count("/") if receipt.folders is None else receipt.folders
+    replace_all(workspace, [Replacement(receipt.path, before, folders=stay)], confirm=must_be_after)
+
+
+def _folders_there(workspace: Path, path: str) -> int:
+    """How many of a path's folders there are, from the top."""
+    *folders, _ = parts_of(path)
+    for length in range(1, len(folders) + 1):
+        try:
+            with directory(workspace, folders[:length]):
+                pass
+        except WorkspaceError:
+            return length - 1
+    return len(folders)

@@ -28,7 +28,7 @@ def main() -> None:
             for number, line in enumerate(text.split("\n"), 1):
                 if len(found) < question["most"] and pattern.search(line.rstrip("\r")):
                     found.append((path, number, line[: question["characters"]]))
-    sys.stdout.write(json.dumps({"found": found, "problem": problem}))
+    sys.stdout.buffer.write(json.dumps({"found": found, "problem": problem}, ensure_ascii=False).encode("utf-8"))
 
 
 if __name__ == "__main__":

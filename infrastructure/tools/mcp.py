@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType, TracebackType
 from typing import Protocol, Self, cast
@@ -22,6 +22,7 @@ from agents.model import JsonObject
 from infrastructure.config.settings import McpServerSettings
 from infrastructure.tools.client import outside_result
 from infrastructure.tools.schemas import BadTool, by_schema, checked_schema, short, tool_name
+from infrastructure.tools.texts import plain
 from infrastructure.tools.tool import RegisteredTool, ToolPlace, ToolResult, ToolSpec
 
 MOST_TOOLS = 100
@@ -96,7 +97,8 @@ class McpServers:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._servers = {
-            name: _Server(name, each, connect or _connect_by_library, clock) for name, each in servers.items()
+            name: _Server(name, each, connect or _connect_by_library, clock, self._opened)
+            for name, each in servers.items()
         }
         self._group: asyncio.TaskGroup | None = None
 
@@ -131,7 +133,7 @@ class McpServers:
         """
         group = self._opened()
         await asyncio.gather(*(server.up(group) for server in self._servers.values()))
-        return tuple(tool for server in self._servers.values() for tool in server.registered(self._opened))
+        return tuple(tool for server in self._servers.values() for tool in server.tools)
 
     def _opened(self) -> asyncio.TaskGroup:
         if self._group is None:
@@ -142,12 +144,20 @@ class McpServers:
 class _Server:
     """One server and its task."""
 
-    def __init__(self, name: str, settings: McpServerSettings, connect: Connect, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: McpServerSettings,
+        connect: Connect,
+        clock: Callable[[], float],
+        group: Callable[[], asyncio.TaskGroup],
+    ) -> None:
         self.state = ServerState.IDLE
         self.problem = ""
-        self._name, self._settings, self._connect, self._clock = name, settings, connect, clock
+        self.tools: tuple[RegisteredTool, ...] = ()
+        """As a registry has them: those that it listed when it was started last."""
+        self._name, self._settings, self._connect, self._clock, self._group = name, settings, connect, clock, group
         self._session: McpSession | None = None
-        self._listed: tuple[ListedTool, ...] = ()
         self._failures = 0
         self._not_before = 0.0
         self._leave = asyncio.Event()
@@ -167,28 +177,31 @@ class _Server:
             await self._settled.wait()
         return self._session
 
-    def registered(self, group: Callable[[], asyncio.TaskGroup]) -> tuple[RegisteredTool, ...]:
-        """Its tools as a registry has them."""
+    def _registered(self, listed: Sequence[ListedTool]) -> tuple[tuple[RegisteredTool, ...], str]:
+        """The tools as a registry has them, and what people should know of those that are left out. Blocking."""
         made: dict[str, RegisteredTool] = {}
         left_out: list[str] = []
-        for listed in self._listed:
+        for each in listed[:MOST_TOOLS]:
             try:
-                tool = self._tool(listed, group)
-            except BadTool as error:
-                left_out.append(f"{listed.name[:64]!r}: {error}")
-                continue
-            if len(made) < MOST_TOOLS and tool.spec.name.casefold() not in made:
-                made[tool.spec.name.casefold()] = tool
-        if left_out and self.state is ServerState.UP:
-            self.problem = f"{len(left_out)} of its tools are not taken, the first {left_out[0]}"[:_REASON]
-        return tuple(made.values())
+                tool = self._tool(each)
+            except Exception as error:  # noqa: BLE001 - a stranger's, which takes no other tool with it
+                known = isinstance(error, BadTool)
+                left_out.append(f"{each.name[:64]!r}: {error if known else type(error).__name__}")
+            else:
+                made.setdefault(tool.spec.name.casefold(), tool)
+        left_out += [f"{each.name[:64]!r}: it has more than {MOST_TOOLS}" for each in listed[MOST_TOOLS:]]
+        if not left_out:
+            return tuple(made.values()), ""
+        return tuple(made.values()), f"{len(left_out)} of its tools are not taken, the first {plain(left_out[0])}"[
+            :_REASON
+        ]
 
-    def _tool(self, listed: ListedTool, group: Callable[[], asyncio.TaskGroup]) -> RegisteredTool:
+    def _tool(self, listed: ListedTool) -> RegisteredTool:
         name, schema = tool_name(f"{self._name}__{listed.name}"), checked_schema(listed.schema)
 
         async def do(arguments: JsonObject, place: ToolPlace) -> ToolResult:
             del place
-            return await self._call(listed.name, arguments, group())
+            return await self._call(listed.name, arguments, self._group())
 
         spec = ToolSpec(
             name=name, description=short(listed.description) or name, parameters=schema, risk="talks", where="mcp"
@@ -196,12 +209,12 @@ class _Server:
         return RegisteredTool(spec=spec, read=by_schema(schema), do=do)
 
     async def _call(self, tool: str, arguments: JsonObject, group: asyncio.TaskGroup) -> ToolResult:
-        who = f"the server {self._name}"
+        who, named = f"the server {self._name}", f"{self._name}__{tool}"
         session = await self.up(group)
         if session is None:
             wait = max(0.0, self._not_before - self._clock())
             again = f" It is tried again in {wait:.0f} s." if wait != float("inf") else ""
-            return ToolResult(f"{who} is away: {self.problem}.{again}", ok=False, error_class="ServerAway")
+            return _away(f"{who} is away.{again}", outside_result(who, named, self.problem, ok=False))
         limit = self._settings.call_seconds
         try:
             async with asyncio.timeout(limit):
@@ -211,18 +224,19 @@ class _Server:
             return ToolResult(said, ok=False, error_class="TimedOut")
         except McpGone as error:
             self._fail(str(error))
-            said = f"{who} has gone ({self.problem}); whether it did the call is not known"
-            return ToolResult(said, ok=False, error_class="ServerAway")
+            said = f"{who} has gone; whether it did the call is not known"
+            return _away(said, outside_result(who, named, self.problem, ok=False))
         self._failures = 0
-        return outside_result(who, f"{self._name}__{tool}", text, ok=ok)
+        return outside_result(who, named, text, ok=ok)
 
     async def _kept(self, leave: asyncio.Event, settled: asyncio.Event) -> None:
         """Start it, have it until it is let go of, end it. In one task, as the library wants it."""
         try:
             async with asyncio.timeout(self._settings.start_seconds) as limit, self._connect(self._settings) as session:
-                self._listed = tuple(await session.list_tools())
+                listed = tuple(await session.list_tools())
+                tools, problem = await asyncio.to_thread(self._registered, listed)
                 limit.reschedule(None)
-                self._session, self.state, self.problem = session, ServerState.UP, ""
+                self._session, self.state, self.tools, self.problem = session, ServerState.UP, tools, problem
                 settled.set()
                 await leave.wait()
         except TimeoutError:
@@ -243,10 +257,15 @@ class _Server:
         self._leave.set()
         if self.state is ServerState.AWAY:
             return
-        self._session, self.state, self.problem = None, ServerState.AWAY, reason[:_REASON]
+        self._session, self.state, self.problem = None, ServerState.AWAY, plain(reason)[:_REASON]
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures)
         self._failures += 1
         self._not_before = max(self._not_before, self._clock() + pause)
+
+
+def _away(said: str, why: ToolResult) -> ToolResult:
+    """The result of a call to a server that is away; why it is may be in words of the server's own."""
+    return replace(why, text=f"{said}\n{why.text}", error_class="ServerAway")
 
 
 @asynccontextmanager

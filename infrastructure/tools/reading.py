@@ -15,8 +15,7 @@ from pydantic import Field
 
 from agents.model import JsonObject
 from infrastructure.tools.arguments import Arguments
-from infrastructure.tools.globs import matches
-from infrastructure.tools.paths import file_path, files_of, folder_path, is_folder, missing, workspace_of
+from infrastructure.tools.paths import chosen_by, file_path, files_of, folder_path, is_folder, missing, workspace_of
 from infrastructure.tools.texts import RESULT_CHARACTERS, counted, plain
 from infrastructure.tools.tool import ToolError, ToolPlace, ToolResult
 from infrastructure.workspace.beneath import open_file
@@ -82,7 +81,7 @@ async def list_files(arguments: JsonObject, place: ToolPlace) -> ToolResult:
     below = [path for path in known if not folder or path.startswith(f"{folder}/")]
     if folder and not below:
         raise await _no_folder(place, folder, known)
-    found = [path for path in below if not wanted.glob or matches(path, wanted.glob)]
+    found = await chosen_by(below, wanted.glob)
     if not found:
         return ToolResult(
             f"of {counted(len(below), 'file')} none matches {wanted.glob!r}" if wanted.glob else "no files"

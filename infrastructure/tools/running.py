@@ -33,6 +33,15 @@ _FAILURE_CHARACTERS = 8_000
 _MOST_CHANGES = 30
 _FEW = 5
 _SHELLS = (Path("/usr/bin/bash"), Path("/bin/bash"), Path("/bin/sh"))
+_STILL_GIT = {
+    "GIT_CONFIG_COUNT": "3",
+    "GIT_CONFIG_KEY_0": "safe.bareRepository",  # a repository among the files of the workspace is none
+    "GIT_CONFIG_VALUE_0": "explicit",
+    "GIT_CONFIG_KEY_1": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_1": "false",
+    "GIT_CONFIG_KEY_2": "core.hooksPath",
+    "GIT_CONFIG_VALUE_2": "/dev/null",
+}
 _SIGNS = {"added": "A", "modified": "M", "deleted": "D", "mode": "M"}
 
 
@@ -65,7 +74,7 @@ async def run_command(arguments: JsonObject, place: ToolPlace) -> ToolResult:
     """Run a shell command."""
     wanted = RunCommand.model_validate(arguments)
     cwd = folder_path(place, wanted.cwd)
-    async with _copied(place) as copy:
+    async with _copied(place, whole=not (place.held or place.unasked)) as copy:
         tree = copy.snapshot.root
         if cwd and not await in_thread(lambda _: (tree / cwd).is_dir()):
             raise ToolError("PathMissing", f"there is no folder {cwd!r} in the copy of the workspace")
@@ -80,7 +89,7 @@ async def run_command(arguments: JsonObject, place: ToolPlace) -> ToolResult:
 async def run_workspace_tests(arguments: JsonObject, place: ToolPlace) -> ToolResult:
     """Run tests: the workspace's own, or by a command."""
     wanted = RunTests.model_validate(arguments)
-    async with _copied(place) as copy:
+    async with _copied(place, whole=not (place.held or (place.unasked and wanted.command))) as copy:
         try:
             plan = await plan_tests(copy.snapshot, test_command=wanted.command)
         except ValueError as error:
@@ -113,8 +122,8 @@ async def run_workspace_tests(arguments: JsonObject, place: ToolPlace) -> ToolRe
 
 
 @asynccontextmanager
-async def _copied(place: ToolPlace) -> AsyncGenerator[_Place]:
-    """A copy of the workspace for the time of the block.
+async def _copied(place: ToolPlace, *, whole: bool) -> AsyncGenerator[_Place]:
+    """A copy of the workspace for the time of the block; one that is not whole lacks files that may hold secrets.
 
     Raises:
         ToolError: Nothing is run in this session, or nobody was asked for the sake of another sandbox than there is.
@@ -129,10 +138,8 @@ async def _copied(place: ToolPlace) -> AsyncGenerator[_Place]:
     async with scratch("tools", place.scratch) as folder:
         real = await in_thread(lambda _: folder.resolve())
         snapshot = await take_snapshot(workspace, real / "copy")
-        if place.held:
-            yield await in_thread(lambda _: _without_secrets(_Place(snapshot, real, sandbox)))
-        else:
-            yield _Place(snapshot, real, sandbox)
+        copy = _Place(snapshot, real, sandbox)
+        yield copy if whole else await in_thread(lambda _: _without_secrets(copy))
 
 
 def _without_secrets(copy: _Place) -> _Place:
@@ -163,12 +170,20 @@ def _linked(tree: Path, plan: TestPlan) -> frozenset[str]:
 
 def _command(line: str, tree: Path, cwd: str, plan: TestPlan, place: ToolPlace) -> Command:
     shell = next(each for each in _SHELLS if each.exists() or each == _SHELLS[-1])
-    programs = (path for path in programs_in(line) if not (place.held and of_the_home(path)))
+    programs = [path for path in programs_in(line) if not (place.held and of_the_home(path))]
     read = tuple(dict.fromkeys((*plan.read, *programs)))
-    folders = [str(plan.interpreter.parent), *(f"{path}/bin" for path in read), "/usr/local/bin", "/usr/bin", "/bin"]
-    env = {"PATH": ":".join(dict.fromkeys(folders)), "CI": "1"}
-    if (plan.interpreter.parent.parent / "pyvenv.cfg").is_file():
-        env["VIRTUAL_ENV"] = str(plan.interpreter.parent.parent)
+    env = {"CI": "1"}
+    if place.unasked:
+        # `ls` was judged, so it has to be the system's, and no file of the workspace may have git run a program.
+        real = workspace_of(place).resolve()
+        others = [path for path in programs if not path.resolve().is_relative_to(real)]
+        folders = ["/usr/bin", "/bin", "/usr/local/bin", *map(_bin, others)]
+        env |= {**_STILL_GIT, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
+    else:
+        folders = [str(plan.interpreter.parent), *map(_bin, read), "/usr/local/bin", "/usr/bin", "/bin"]
+        if (plan.interpreter.parent.parent / "pyvenv.cfg").is_file():
+            env["VIRTUAL_ENV"] = str(plan.interpreter.parent.parent)
+    env["PATH"] = ":".join(dict.fromkeys(folders))
     return Command(
         argv=(str(shell), "-c", line),
         tree=tree,
@@ -177,6 +192,11 @@ def _command(line: str, tree: Path, cwd: str, plan: TestPlan, place: ToolPlace) 
         cwd=PurePosixPath(cwd) if cwd else None,
         limits=place.limits,
     )
+
+
+def _bin(path: Path) -> str:
+    """Where an installation has its programs; of some only that folder is shown."""
+    return str(path if path.name == "bin" else path / "bin")
 
 
 def _told(execution: Execution, changes: Sequence[Change], copy: _Place) -> ToolResult:

@@ -1,24 +1,20 @@
 """Tools whose arguments a stranger describes: clients and MCP servers send a JSON schema.
 
-Owns which schemas are taken, and checking arguments by one. A schema is data: nothing it refers to is fetched, and none
-of its words can make a check run for ever (`pattern` and `uniqueItems` are passed over: whoever does the call checks
-those).
+Owns which schemas are taken, and what a model is told of arguments that do not fit one. A schema is data: nothing that
+it refers to is fetched, and a check by it ends (`validating`).
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, cast
-
-from jsonschema import validators
-from jsonschema.exceptions import SchemaError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from typing import cast
 
 from agents.model import JsonObject, JsonValue
 from infrastructure.tools.arguments import BadArguments, as_object
+from infrastructure.tools.validating import Checker, TooMuch, schema_problem
 
 MOST_SCHEMA = 16_000
 """Characters of a schema: it stands in the prompt."""
@@ -29,34 +25,12 @@ MOST_DESCRIPTION = 500
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _SHOWN = 120
 _UNBOUNDED = ("patternProperties",)
+_MOST_KEPT = 512
+_LESS = "Send less, or do without this tool."
 
 
 class BadTool(ValueError):
     """A tool that cannot be taken; the message says what is wrong with it."""
-
-
-class _Problem(Protocol):
-    """What jsonschema finds wrong."""
-
-    @property
-    def message(self) -> str: ...
-    @property
-    def json_path(self) -> str: ...
-
-
-class _Validator(Protocol):
-    """A kind of schema, and a checker by one of that kind; the library has no types of its own."""
-
-    @classmethod
-    def check_schema(cls, schema: object) -> None: ...
-    def __call__(self, schema: object, *, registry: object) -> _Validator: ...
-    def iter_errors(self, instance: object) -> Iterator[_Problem]: ...
-
-
-class _Validators(Protocol):
-    Draft202012Validator: _Validator
-
-    def extend(self, validator: _Validator, validators: Mapping[str, object]) -> _Validator: ...
 
 
 def tool_name(name: str) -> str:
@@ -82,31 +56,28 @@ def checked_schema(schema: JsonObject) -> JsonObject:
     plain.setdefault("properties", {})
     if plain["type"] != "object":
         raise BadTool(f"the schema is of {plain['type']!r}; the arguments of a tool are an object")
-    for name, value in _words(plain):
-        if name in _UNBOUNDED:
-            raise BadTool(f"the schema uses {name}, which is not taken here")
-        if name in ("$ref", "$dynamicRef") and not str(value).startswith("#"):
-            raise BadTool(f"the schema refers to {str(value)[:_SHOWN]!r}, and nothing is fetched")
-    try:
-        _KIND.check_schema(plain)
-    except SchemaError as error:
-        raise BadTool(f"the schema is no JSON schema: {error.message[:_SHOWN]}") from error
-    except RecursionError as error:
-        raise BadTool("the schema is nested too deeply") from error
+    for name, value in _words({name: value for name, value in plain.items() if name != "$id"}):
+        _must_be_taken(name, value)
+    problem = _problem_of(json.dumps(plain))
+    if problem:
+        raise BadTool(problem)
     return plain
 
 
 def by_schema(schema: JsonObject) -> Callable[[JsonObject], JsonObject]:
     """Reads arguments by a schema that `checked_schema` took."""
-    validator = _KIND(schema, registry=_NOTHING)
+    checker = Checker(schema)
 
     def read(arguments: JsonObject) -> JsonObject:
         mended = as_object(arguments, schema)
         try:
             size = len(json.dumps(mended, ensure_ascii=False))
-            problem = next(validator.iter_errors(mended), None) if size <= MOST_ARGUMENTS else None
-        except (RecursionError, Unresolvable, TypeError) as error:
-            raise BadArguments("the arguments cannot be checked by the tool's schema") from error
+            problem = checker.problem(mended) if size <= MOST_ARGUMENTS else None
+        except TooMuch as error:
+            raise BadArguments(f"these arguments take too long to check by the tool's schema. {_LESS}") from error
+        except Exception as error:  # the library raises what it meets, and the schema is a stranger's
+            said = f"the tool's schema is bad ({type(error).__name__}), so these arguments cannot be checked. {_LESS}"
+            raise BadArguments(said) from error
         if size > MOST_ARGUMENTS:
             raise BadArguments(f"the arguments have {size:,} characters, more than {MOST_ARGUMENTS:,}")
         if problem is not None:
@@ -121,6 +92,32 @@ def short(description: str) -> str:
     """A description with no more than the prompt has room for, on one line."""
     text = " ".join(description.split())
     return text if len(text) <= MOST_DESCRIPTION else f"{text[:MOST_DESCRIPTION]}…"
+
+
+@functools.lru_cache(_MOST_KEPT)
+def _problem_of(schema: str) -> str:
+    """What is wrong with a schema, as text; empty where nothing is. Kept, since it is asked again with each session."""
+    try:
+        problem = schema_problem(json.loads(schema))
+    except TooMuch:
+        return "the schema describes too much: it takes too long to check"
+    except Exception as error:  # noqa: BLE001 - the library raises what it meets, and the schema is a stranger's
+        return f"the schema cannot be read ({type(error).__name__})"
+    return "" if problem is None else f"the schema is no JSON schema: {problem.message[:_SHOWN]}"
+
+
+def _must_be_taken(name: str, value: object) -> None:
+    """That by a word of a schema a check stays within the schema, and need not look it all through for a name."""
+    if name in _UNBOUNDED:
+        raise BadTool(f"the schema uses {name}, which is not taken here")
+    if not isinstance(value, str):
+        return
+    if name in ("$ref", "$dynamicRef") and not value.startswith("#"):
+        raise BadTool(f"the schema refers to {value[:_SHOWN]!r}, and nothing is fetched")
+    if name in ("$ref", "$dynamicRef") and value.strip("#") and not value.startswith("#/"):
+        raise BadTool(f"the schema refers to {value[:_SHOWN]!r}: give the path, such as #/$defs/name")
+    if name == "$id":
+        raise BadTool("the schema has another inside with an $id of its own, which is not taken here")
 
 
 def _must_be_bounded(schema: JsonObject) -> None:
@@ -152,13 +149,3 @@ def _words(value: object) -> Iterator[tuple[str, object]]:
     elif isinstance(value, list | tuple):
         for each in cast("Sequence[object]", value):
             yield from _words(each)
-
-
-def _passed_over(validator: object, value: object, instance: object, schema: object) -> Sequence[_Problem]:
-    del validator, value, instance, schema
-    return ()
-
-
-_TYPED = cast("_Validators", validators)
-_KIND = _TYPED.extend(_TYPED.Draft202012Validator, {"pattern": _passed_over, "uniqueItems": _passed_over})
-_NOTHING: Registry[object] = Registry()  # from which nothing is had, so nothing is fetched

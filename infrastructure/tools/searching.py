@@ -22,8 +22,7 @@ from pydantic import Field
 from agents.model import JsonObject
 from infrastructure.processes import run_process
 from infrastructure.tools.arguments import Arguments
-from infrastructure.tools.globs import matches
-from infrastructure.tools.paths import files_of, folder_path, workspace_of
+from infrastructure.tools.paths import chosen_by, files_of, folder_path, told_of_secrets, without_secrets, workspace_of
 from infrastructure.tools.texts import counted, plain
 from infrastructure.tools.tool import ToolError, ToolPlace, ToolResult
 from infrastructure.workspace.beneath import open_file
@@ -38,6 +37,8 @@ FILE_BYTES = 1 << 20
 SECONDS = 5.0
 """For a regular expression, over all files."""
 _LINE_CHARACTERS = 200
+_ANSWER_BYTES = 4 << 20
+"""Of the process that tries an expression: a hit is its path (4 KiB, each byte escaped by six) and 800 characters."""
 _BINARY_PROBE = 8_000
 
 
@@ -65,21 +66,20 @@ class _Searched:
     contents: dict[str, bytes] = field(default_factory=dict[str, bytes])
     bytes: int = 0
     left_out: int = 0
+    secret: Sequence[str] = ()
 
 
 async def search(arguments: JsonObject, place: ToolPlace) -> ToolResult:
     """Find lines."""
     wanted = Search.model_validate(arguments)
     workspace, below = workspace_of(place), folder_path(place, wanted.path)
-    paths = [
-        path
-        for path in await files_of(workspace)
-        if (not below or path == below or path.startswith(f"{below}/"))
-        and (not wanted.glob or matches(path, wanted.glob))
-    ]
-    if not paths:
+    inside = [path for path in await files_of(workspace) if not below or path == below or path.startswith(f"{below}/")]
+    paths = await chosen_by(inside, wanted.glob)
+    paths, secret = without_secrets(paths, below)
+    if not paths and not secret:
         raise ToolError("PathMissing", "there are no files to look through: leave path and glob out, or use list_files")
     searched = await in_thread(lambda stopping: _read(workspace, paths, stopping))
+    searched.secret = secret
     if wanted.regex:
         hits = await _by_regex(wanted, searched)
     else:
@@ -144,7 +144,7 @@ async def _by_regex(wanted: Search, searched: _Searched) -> list[_Hit]:
         env={"LC_ALL": "C.UTF-8"},
         stdin=b"".join((header, *searched.contents.values())),
         timeout=SECONDS,
-        output_limit=1 << 20,
+        output_limit=_ANSWER_BYTES,
     )
     if done.stopped is not None:
         raise ToolError(
@@ -152,7 +152,7 @@ async def _by_regex(wanted: Search, searched: _Searched) -> list[_Hit]:
             f"the regular expression was not done after {SECONDS:g} s: nested repetition such as (a+)+ can take for"
             " ever. Use a simpler one, literal text, or a glob that names fewer files",
         )
-    if done.exit_code != 0:
+    if done.exit_code != 0 or done.truncated:
         raise ToolError("SearchFailed", "the regular expression could not be tried: use literal text")
     answer = cast("dict[str, object]", json.loads(done.stdout))
     if answer["problem"]:
@@ -171,6 +171,7 @@ def _told(wanted: Search, hits: Sequence[_Hit], searched: _Searched) -> str:
         lines.append(f"[… more than {MOST_HITS} lines match: name a folder, a glob or a longer pattern]")
     if searched.left_out:
         lines.append(f"[{counted(searched.left_out, 'file')} not looked through: name a folder or a glob]")
+    lines += told_of_secrets(searched.secret)
     return "\n".join(lines)
 
 

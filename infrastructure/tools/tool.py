@@ -145,6 +145,8 @@ class ToolPlace:
         scratch: Folder for throw-away copies; the system's temporary directory when None.
         held: The level of the sandbox for whose sake nobody was asked: the call runs there, without files that may hold
             secrets, or not at all. Empty where somebody was asked, or nobody need be.
+        unasked: Whether neither a person nor a rule has said yes to this call, since it was judged to be safe. So it
+            has no files that may hold secrets either, and is done by the system's programs.
     """
 
     session: str
@@ -158,6 +160,7 @@ class ToolPlace:
     limits: Limits = _LIMITS
     scratch: Path | None = None
     held: str = ""
+    unasked: bool = False
 
 
 class ToolError(Exception):

@@ -27,11 +27,15 @@ _OWNED = re.compile(rf"{re.escape(TEMPORARY)}(\d+)-[0-9a-f]+")
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A file's new content; None deletes it. A file that was there keeps its mode; a new one gets `mode`."""
+    """A file's new content; None deletes it. A file that was there keeps its mode; a new one gets `mode`.
+
+    With a file that is deleted go its folders that are left empty, but for the first `folders` of them.
+    """
 
     path: str
     content: bytes | None
     mode: int = REGULAR
+    folders: int = 0
 
 
 @dataclass(slots=True)
@@ -44,6 +48,8 @@ class _Step:
     kept: str | None = None
     """Name of the second link to the old content."""
     deletes: bool = False
+    stay: int = 0
+    """How many of its folders stay, empty or not."""
     done: bool = False
 
 
@@ -95,7 +101,7 @@ def _prepare(work: _Work, each: Replacement) -> None:
                     return
         except PathMissing:
             return  # nothing to delete
-        step.deletes = True
+        step.deletes, step.stay = True, each.folders
         work.steps.append(step)
         return
     _make_folders(work, step.folders)
@@ -201,7 +207,7 @@ def _tidy(work: _Work) -> None:
             _drop(parent, step.kept)  # a name left behind is swept up by the next change in that folder
     for step in work.steps:
         if step.deletes:
-            for length in range(len(step.folders), 0, -1):
+            for length in range(len(step.folders), step.stay, -1):
                 if not _remove_folder(work.root, step.folders[:length]):  # git leaves no empty folder either
                     break
 

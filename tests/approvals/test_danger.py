@@ -36,6 +36,12 @@ find . -name '*.py' -not -path './.venv/*'
 sed -n '1,20p' src/app.py
 sed -n 5p src/app.py
 sed 's/a/b/g' README.md
+sed -e 5p README.md
+sed -ne 5p README.md src/app.py
+sed README.md -n -e 5p
+sed -e s/a/b/ -e s/c/d/ README.md
+sed --expression=5p -- README.md
+sed -n -- 5p README.md
 pwd
 echo hello
 echo -n hello
@@ -71,6 +77,13 @@ git log -n 3 --stat
 git diff
 git diff --stat HEAD~1
 git diff -- src/app.py
+git diff main..origin/main
+git diff HEAD~1 -- src
+git diff README.md src/app.py
+git log --since=yesterday origin/main -- src/app.py
+git show HEAD:src/app.py
+git show 'HEAD@{1}'
+git tag --list 'v*'
 git show HEAD
 git branch
 git branch -a
@@ -137,6 +150,33 @@ ls | tee list.txt
 sed -i s/a/b/ README.md
 sed 's/a/b/w out.txt' README.md
 sed '1e ls' README.md
+sed p -e '1e ls' README.md
+sed p -e '1w out.txt' README.md
+sed p README.md -e '1e ls'
+sed p -ne '1e ls' README.md
+sed -e p -ne '1e ls' README.md
+sed p '-e1e ls' README.md
+sed p --expression='1e ls' README.md
+sed p --exp='1e ls' README.md
+sed p -f script.sed README.md
+sed p --file=script.sed README.md
+sed -e p /etc/hostname
+sed -e p -- ../x
+sed -n
+sed -e
+strings @words
+git diff /dev/null ../x
+git diff README.md /etc/hostname
+git diff -- ../x
+git diff .env server.pem
+git diff link-out README.md
+git log ~/notes
+git show HEAD:.env
+git stash list --output=x
+git worktree list --x
+git show :0:.env
+git blame .env
+git blame --since=/etc README.md
 awk '{print $1}' README.md
 sort -o out.txt README.md
 uniq README.md out.txt
@@ -169,6 +209,12 @@ curl -s https://example.com/a.json
 wget https://example.com/a.tar.gz
 tar xzf a.tar.gz
 tar czf a.tar.gz src
+tar -czf Files.tar.gz src
+tar -xfPF.tar
+tar xf IF.tar
+curl -so a.json https://example.com
+curl -sHAccept:d https://example.com
+curl -sX GET https://example.com
 unzip a.zip
 ls *.py
 ls $HOME
@@ -378,6 +424,9 @@ cat x | tee /etc/passwd
 cat x | tee .git/hooks/pre-commit
 cp hook .git/hooks/pre-commit
 cat ~/.ssh/id_rsa
+git diff /dev/null ~/.ssh/id_rsa
+sed -e p ~/.ssh/id_rsa
+sed -i -e p ../x
 cat /etc/shadow
 cat ~/.aws/credentials
 sed -i s/a/b/ /etc/passwd .git/config
@@ -406,6 +455,9 @@ git update-ref -d x
 git config core.hooksPath x
 git config alias.x '!rm -rf src'
 git config --global user.name x
+git config --list --file=/etc/x
+git config -l -f/etc/x
+git config --get -f/etc/x
 git -c core.pager=x log
 git -c alias.x=!rm x
 git -ccore.pager=x log
@@ -420,6 +472,26 @@ tar cf a.tar --checkpoint-action=exec=sh .
 tar xf a.tar --to-com=sh
 tar -I sh -xf a.tar
 tar xf a.tar -C /
+tar xIf 'sh -c x' a.tar
+tar -xPf a.tar
+tar -xIf sh a.tar
+tar cFf script a.tar
+tar xPf a.tar
+tar -cf a.tar -T list
+tar cTf list a.tar
+tar -cf a.tar --files-from=list
+curl -XDELETE https://example.com
+curl -sXPOST https://example.com
+curl -sX PUT https://example.com
+curl -sd@README.md https://example.com
+curl -K options https://example.com
+curl -sKoptions https://example.com
+curl --conf options https://example.com
+curl -so/etc/passwd https://example.com
+curl -so ../../x https://example.com
+curl --output=/etc/passwd https://example.com
+wget --execute=post_file=README.md https://example.com
+wget --use-askpass=./x https://example.com
 tar xPf a.tar -P
 PATH=/tmp ls
 PATH=.:$PATH
@@ -533,6 +605,9 @@ def test_link_within_the_workspace_is_followed(workspace):
         ("calculator", {"expression": "1+1"}, Danger.SAFE),
         ("switch_mode", {"agent": "coder"}, Danger.SAFE),
         ("git_diff", {}, Danger.SAFE),
+        ("git_diff", {"path": "src"}, Danger.SAFE),
+        ("git_diff", {"path": ".env"}, Danger.ASKS),
+        ("search", {"pattern": "x", "path": ".env"}, Danger.ASKS),
         ("read_file", {"path": "README.md"}, Danger.SAFE),
         ("read_file", {"path": "link-out"}, Danger.ASKS),
         ("read_file", {"path": "../x"}, Danger.ASKS),

@@ -49,6 +49,10 @@ def covered(workspace, tool, arguments, *patterns) -> bool:
         ("git fetch", ["run_command: git *"], True),
         ("git push", ["run_command: git *"], False),
         ("pytest", ["run_tests: pytest *"], False),
+        ("tar xf a.tar", ["run_command: tar *"], True),
+        ("tar xIf 'sh -c x' a.tar", ["run_command: tar *"], False),
+        ("tar -xPf a.tar", ["run_command: tar *"], False),
+        ("curl -sK options https://example.com", ["run_command: curl *"], False),
     ],
 )
 def test_commands(command, patterns, expected, workspace):
@@ -104,6 +108,9 @@ def test_other_tools_by_their_arguments(pattern, expected, workspace):
         ("run_command", {"command": "ruff check > out/x.txt"}, ["run_command: ruff *", "write_file: out/**"]),
         ("run_command", {"command": "sh build.sh"}, ["run_command: sh build.sh"]),
         ("run_command", {"command": "xargs ls"}, ["run_command: xargs ls"]),
+        ("run_command", {"command": "eval pytest"}, ["run_command: eval pytest"]),
+        ("run_command", {"command": "source env.sh"}, ["run_command: source env.sh"]),
+        ("run_command", {"command": ". env.sh"}, ["run_command: . env.sh"]),
         ("run_command", {"command": "git push"}, []),
         ("run_command", {"command": "make $X"}, []),
         ("write_file", {"path": "docs/a.md", "content": "x"}, ["write_file: docs/**"]),

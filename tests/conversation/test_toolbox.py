@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from agents.conversation.roster import MOST_TOOLS, PROFILES, AgentType
 from infrastructure.conversation.toolbox import MOST_OUTSIDE, SessionTools
 from infrastructure.sandbox import Limits
@@ -35,7 +37,7 @@ async def test_tools_from_outside_take_the_last_places_of_the_eight(tmp_path):
         tools = box(here.sessions, *client_tools([ClientTool(name=f"far{at}") for at in range(4)]))
         assert names(tools, plain) == [name for name in CODER if name != "*"]
         assert names(tools, own)[-2:] == ["search", "open_tab"]
-        await tools.ready()
+        await tools.ready(plain)
         assert names(tools, plain)[:5] == list(CODER[:5])
         assert names(tools, plain)[5:] == ["far0", "far1", "far2"][:MOST_OUTSIDE]
         assert len(names(tools, own)) == MOST_TOOLS
@@ -45,10 +47,27 @@ async def test_tools_from_outside_take_the_last_places_of_the_eight(tmp_path):
 async def test_declaration_that_cannot_be_used_leaves_the_others(tmp_path):
     async with simulator() as server, stack(tmp_path, server.url) as here:
         tools = box(here.sessions, *client_tools([ClientTool(name="Read_File")], ()))
-        await tools.ready()
         for bad in ([{"name": "read_file"}], [{"colour": "red"}], "nonsense"):
             record = await here.sessions.create(settings={"client_tools": bad})
+            await tools.ready(record.session)
             assert names(tools, record.session) == [name for name in CODER if name != "*"]
+
+
+async def test_tools_of_a_client_are_read_in_a_thread_before_a_turn_goes_on(tmp_path, monkeypatch):
+    threads = []
+
+    def counted(*given):
+        threads.append(threading.get_ident())
+        return client_tools(*given)
+
+    monkeypatch.setattr("infrastructure.conversation.toolbox.client_tools", counted)
+    async with simulator() as server, stack(tmp_path, server.url) as here:
+        session, tools = await here.session(None, [OPEN_TAB]), box(here.sessions)
+        await tools.ready(session)
+        await tools.ready(session)
+        assert "open_tab" in names(tools, session)
+        assert len(threads) == 1
+        assert threads[0] != threading.get_ident()
 
 
 async def test_write_is_done_again_after_a_crash_and_a_program_is_not(tmp_path):

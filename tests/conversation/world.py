@@ -162,7 +162,7 @@ class MemoryTools:
         self.places: list[ToolPlace] = []
         self.readied = 0
 
-    async def ready(self) -> None:
+    async def ready(self, session: str) -> None:
         self.readied += 1
 
     def offered(self, session: str, names: Sequence[str], at_most: int) -> tuple[ToolSheet, ...]:

@@ -14,6 +14,9 @@ OPEN = {
 }
 
 
+NOTHING: dict[str, object] = {}
+
+
 def deep(levels: int) -> dict[str, object]:
     return {"properties": {"a": deep(levels - 1)}} if levels else {}
 
@@ -50,6 +53,58 @@ def test_a_pattern_of_a_schema_cannot_hold_everything_up():
     assert isinstance(view.check("open_file", {"file": "a" * 5_000 + "!"}), Checked)
 
 
+def doubling(levels: int) -> dict[str, object]:
+    """Each definition asks for the next one twice: 2 to the power of `levels` checks."""
+    twice = {f"d{each}": {"allOf": [{"$ref": f"#/$defs/d{each + 1}"}] * 2} for each in range(levels)}
+    return {"properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": {**twice, f"d{levels}": NOTHING}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        (doubling(15), 1),
+        ({**doubling(15), "unevaluatedProperties": False}, NOTHING),
+        ({"properties": {"a": {"anyOf": [{"required": [str(each)]} for each in range(300)]}}}, {"k" * 150_000: 1}),
+        ({"properties": {"a": {"items": {"allOf": [NOTHING] * 200}}}}, [0] * 1_000),
+        ({"properties": {"a": {"items": {"enum": list(range(2_000))}}}}, [1_999] * 2_000),
+    ],
+)
+def test_a_schema_whose_check_would_take_too_long_refuses_the_call(schema: dict[str, object], value: object):
+    view = with_client_tools(local_tools(), [ClientTool(name="x", parameters=schema)])  # pyright: ignore[reportArgumentType]
+    found = view.check("x", {"a": value})
+    assert isinstance(found, Refused)
+    assert "too long to check" in found.text
+
+
+@pytest.mark.parametrize("version", ["http://json-schema.org/draft-07/schema#", "urn:none"])
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize(("word", "value"), [({"pattern": "^(a+)+$"}, "!"), ({"uniqueItems": True}, [1, 1])])
+def test_a_version_that_a_schema_names_brings_back_no_word_that_is_passed_over(
+    version: str, inside: bool, word: dict[str, object], value: object
+):
+    if inside:
+        schema: dict[str, object] = {"properties": {"a": {"$schema": version, **word}}}
+    else:
+        schema = {"$schema": version, "properties": {"a": word, "b": {"$ref": "#"}}}
+    view = with_client_tools(local_tools(), [ClientTool(name="x", parameters=schema)])  # pyright: ignore[reportArgumentType]
+    for arguments in ({"a": value}, {"b": {"a": value}}):
+        assert isinstance(view.check("x", arguments), Checked)
+
+
+@pytest.mark.parametrize("pattern", ["(", "a{99999999999999999999}", "(" * 5_000, "(?<=a+)b"])
+def test_a_pattern_of_a_schema_is_not_even_compiled(pattern: str):
+    view = with_client_tools(
+        local_tools(), [ClientTool(name="x", parameters={"properties": {"a": {"pattern": pattern}}})]
+    )
+    assert isinstance(view.check("x", {"a": "b"}), Checked)
+
+
+def test_many_numbers_are_not_too_much_to_check():
+    schema: dict[str, object] = {"properties": {"a": {"type": "array", "items": {"type": "number"}}}}
+    view = with_client_tools(local_tools(), [ClientTool(name="x", parameters=schema)])  # pyright: ignore[reportArgumentType]
+    assert isinstance(view.check("x", {"a": list(range(8_000))}), Checked)
+
+
 @pytest.mark.parametrize(
     ("tool", "said"),
     [
@@ -64,6 +119,9 @@ def test_a_pattern_of_a_schema_cannot_hold_everything_up():
         ({"name": "x", "parameters": {"properties": {"a": {"type": "wrong"}}}}, "no JSON schema"),
         ({"name": "x", "parameters": {"properties": {"a": {"$ref": "file:///etc/passwd"}}}}, "nothing is fetched"),
         ({"name": "x", "parameters": {"$dynamicRef": "https://example.org"}}, "nothing is fetched"),
+        ({"name": "x", "parameters": {"properties": {"a": {"$ref": "#name"}}}}, "give the path"),
+        ({"name": "x", "parameters": {"properties": {"a": {"$id": "//["}}}}, "an \\$id of its own"),
+        ({"name": "x", "parameters": {"allOf": [NOTHING] * 3_900}}, "too long to check"),
         ({"name": "x", "parameters": {"patternProperties": {"(a+)+$": {}}}}, "not taken here"),
         ({"name": "x", "parameters": {"description": "y" * 20_000}}, "more than 16,000"),
         ({"name": "x", "parameters": deep(30)}, "nested deeper"),
@@ -79,6 +137,39 @@ def test_two_tools_of_a_client_never_bear_one_name_and_there_are_not_too_many():
         client_tools([ClientTool(name="a"), ClientTool(name="A")])
     with pytest.raises(BadTool, match="more than 64"):
         client_tools([ClientTool(name=f"t{number}") for number in range(65)])
+
+
+def test_the_schemas_of_all_tools_of_a_client_are_bounded_together():
+    wordy: dict[str, object] = {"description": "y" * 15_000}
+    with pytest.raises(BadTool, match="all tools have more than 128,000"):
+        client_tools([ClientTool(name=f"t{each}", parameters=wordy) for each in range(9)])  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        pytest.param({"properties": {"a": {"multipleOf": 0.1}}}, 10**400, id="too large to divide"),
+        ({"x": [1], "properties": {"a": {"$ref": "#/x"}}}, 1),
+        ({"x": 5, "properties": {"a": {"$ref": "#/x"}}}, 1),
+        ({"x": {"type": "frob"}, "properties": {"a": {"$ref": "#/x"}}}, 1),
+        ({"allOf": [NOTHING], "properties": {"a": {"$ref": "#/allOf/zz"}}}, 1),
+        ({"properties": {"a": {"$ref": "#/%ff"}}}, 1),
+    ],
+)
+def test_a_schema_that_turns_out_to_be_none_is_told_to_the_model(schema: dict[str, object], value: object):
+    view = with_client_tools(local_tools(), [ClientTool(name="x", parameters=schema)])  # pyright: ignore[reportArgumentType]
+    found = view.check("x", {"a": value})
+    assert isinstance(found, Refused)
+    assert "the tool's schema is bad" in found.text
+
+
+@pytest.mark.parametrize("word", [{}, {"items": {"type": "array"}}])
+def test_a_value_that_came_as_text_is_no_deeper_than_any_other(word: dict[str, object]):
+    schema: dict[str, object] = {"properties": {"a": {"type": "array", **word}}}
+    view = with_client_tools(local_tools(), [ClientTool(name="x", parameters=schema)])  # pyright: ignore[reportArgumentType]
+    found = view.check("x", {"a": "[" * 600 + "]" * 600})
+    assert isinstance(found, Refused)
+    assert "nested deeper" in found.text
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from infrastructure.tools import searching
+from infrastructure.tools import paths, reading, searching
 from infrastructure.tools.globs import matches
 from infrastructure.tools.reading import MOST_BYTES
 from infrastructure.tools.texts import RESULT_CHARACTERS
@@ -130,6 +131,44 @@ async def test_many_lines_that_match_are_bounded(bench: Bench):
         text = (await bench.run("search", pattern="hit", regex=regex)).text
         assert "more than 100 lines match" in text or "left out" in text
         assert len(text) < RESULT_CHARACTERS + 200
+
+
+@pytest.mark.parametrize("character", ["x", "\N{GRINNING FACE}", "\x01", '"'])
+async def test_lines_of_any_characters_in_a_long_path_are_found_by_an_expression(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, character: str
+):
+    monkeypatch.setattr(searching, "SECONDS", 60.0)  # however loaded this machine is
+    path = "/".join(letter * 250 for letter in "defg")
+    bench.file(path, (character * 900 + "\n") * 120)
+    result = await bench.run("search", pattern=".", regex=True)
+    assert result.ok
+    assert result.text.startswith(f"{path}:1: ")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "work"),
+    [
+        ("search", {"pattern": "x", "glob": "*.py"}, "matches"),
+        ("list_files", {"glob": "*.py"}, "matches"),
+        ("read_file", {"path": "b.py"}, "nearest"),
+    ],
+)
+async def test_what_grows_with_the_workspace_is_not_done_on_the_loop(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tool: str, arguments: dict[str, object], work: str
+):
+    threads: list[int] = []
+    real = getattr(paths, work)
+
+    def counted(*given: object) -> object:
+        threads.append(threading.get_ident())
+        return real(*given)
+
+    for module in (paths, reading, searching):
+        monkeypatch.setattr(module, work, counted, raising=False)
+    bench.file("a.py", "x\n")
+    assert "a.py" in (await bench.run(tool, **arguments)).text
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_an_expression_that_would_take_for_ever_is_stopped(bench: Bench, monkeypatch: pytest.MonkeyPatch):

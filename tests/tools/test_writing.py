@@ -125,6 +125,25 @@ async def test_the_last_write_is_taken_back_and_then_the_one_before(bench: Bench
     assert not (await bench.journal.undo("another")).ok
 
 
+async def test_an_undo_removes_the_folders_that_the_write_made_and_none_that_was_there(bench: Bench):
+    (bench.workspace / "var" / "log").mkdir(parents=True)
+    assert (await bench.run("write_file", path="var/log/new/er/a.txt", content="x\n")).ok
+    assert (await bench.run("write_file", path="other/a.txt", content="x\n")).ok
+    assert (await bench.journal.undo("s1")).ok
+    assert (await bench.journal.undo("s1")).ok
+    assert sorted(str(each.relative_to(bench.workspace)) for each in bench.workspace.rglob("*")) == ["var", "var/log"]
+
+
+async def test_an_undo_of_a_write_of_an_older_version_removes_no_folder(bench: Bench):
+    place = bench.place("old")
+    await bench.writes.intend(
+        session="s1", call="old", workspace=str(bench.workspace), path="a/b.txt", before="", after=sha_of(b"x\n")
+    )
+    assert await bench.journal.write(place, "a/b.txt", None, b"x\n") == ""
+    assert (await bench.journal.undo("s1")).ok
+    assert [each.name for each in bench.workspace.rglob("*")] == ["a"]
+
+
 async def test_a_named_undo_keeps_to_its_write_also_where_that_was_changed_since(bench: Bench):
     for name in ("a.py", "b.py"):
         await bench.run("write_file", path=name, content="x = 1\n")
