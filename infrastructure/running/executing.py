@@ -17,7 +17,7 @@ from infrastructure.config.manager import SettingsSource
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunStarted
 from infrastructure.events.causes import Cause, correlation, led_here
-from infrastructure.events.log import EventLog, UnreadableEvent
+from infrastructure.events.log import UnreadableEvent
 from infrastructure.ids import RunId
 from infrastructure.pool.errors import NoServerAvailable
 from infrastructure.running.admission import is_simulated
@@ -26,7 +26,7 @@ from infrastructure.running.forking import forked
 from infrastructure.running.gates import RunGates
 from infrastructure.running.learning import NOTHING, Known, known_of, learn
 from infrastructure.running.live import LiveRun, StopKind
-from infrastructure.running.outcomes import Outcome, Outcomes, failed
+from infrastructure.running.outcomes import Outcome, Outcomes, RunLog, failed
 from infrastructure.running.reading import read_recording
 from infrastructure.running.recording import Recording
 from infrastructure.running.results import Ending
@@ -62,7 +62,7 @@ class EngineParts:
     pool: OllamaConnectionPool
     open_sandbox: Callable[[], Awaitable[Sandbox]]
     graph: CodegenGraph
-    log: EventLog
+    log: RunLog
     runs: RunStore
     calls: CallStore
     blobs: Blobs
