@@ -193,7 +193,7 @@ class RunStore(RunReader):
         return work
 
     async def begin(self, run: RunId, owner: str) -> int:
-        """Take a run up, first or again, and return the number of this execution, from 1.
+        """Take a run up, first or again; its number of executions, this one too. What it came to before is void.
 
         A run that is RUNNING may be begun again: its owner was killed, since only the holder begins runs.
 
@@ -211,6 +211,9 @@ class RunStore(RunReader):
                 "state": RunState.RUNNING,
                 "owner": owner,
                 "reason": "",
+                "status": "",
+                "judge": "",
+                "result_json": "",
                 "execution": found.execution + 1,
                 "started": to_optional(found.started) or now,
             }

@@ -200,6 +200,8 @@ async def test_question_of_a_run_that_was_killed_while_it_went_on_is_no_longer_a
         async with open_application(ours.settings) as app:
             assert (await app.runs.get(run)).state is RunState.INTERRUPTED
             assert await app.approvals.pending() == ()
+            result = await app.engine.result(run)
+            assert (result.status, result.exit_code, result.reason) == ("cancelled", 130, PROCESS_ENDED)
 
 
 # ------------------------------------------------------------------------------------ decisions
