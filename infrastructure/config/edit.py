@@ -5,9 +5,11 @@ Owns the file's mode too: one that holds a secret is its owner's alone.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
-from collections.abc import Callable, MutableMapping, MutableSequence
+from collections.abc import Callable, Generator, MutableMapping, MutableSequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -97,15 +99,35 @@ def _as_typed(name: str, error: UnknownName) -> str:
 
 
 def _changed(file: Path, name: str, place: Place, change: Callable[[str], str]) -> Written:
+    target = file.resolve()
     try:
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
-        after = change(before)
-        settings = _validated(after, place, file)
-        narrowed = _replace(file.resolve(), after, private=holds_secret(settings))
+        if not target.parent.exists():
+            _validated(change(""), place, file)  # what is wrong makes no folder
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target.parent):
+            before = target.read_text(encoding="utf-8") if target.exists() else ""
+            after = change(before)
+            settings = _validated(after, place, file)
+            narrowed = _replace(target, after, private=holds_secret(settings))
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(Problem(f"file {file}", name, f"the file cannot be changed ({said})")) from None
     return Written(value_at(settings, place), narrowed)
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """One change at a time, of all processes: the folder is locked, as the file itself is replaced.
+
+    Some file systems of a network lock no folders; there the last of two changes at once holds.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _validated(text: str, place: Place, file: Path) -> Settings:
@@ -183,7 +205,6 @@ def _replace(file: Path, text: str, *, private: bool) -> bool:
     Returns:
         Whether the mode was narrowed.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
     before = file.stat().st_mode & 0o777 if file.exists() else OWNERS_ALONE
     mode = before & OWNERS_ALONE if private else before
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from infrastructure.events.bells import Bells
-from infrastructure.events.catalogue import AnyEvent
+from infrastructure.events.catalogue import AnyEvent, Event
 from infrastructure.events.causes import Place, cause
 from infrastructure.events.table import (
     PAGE,
@@ -44,6 +44,7 @@ __all__ = [
     "OnCommit",
     "SqliteEventLog",
     "Stored",
+    "Told",
     "UnreadableEvent",
     "as_stored",
     "follow_file",
@@ -57,6 +58,8 @@ POLL_SECONDS = 0.1
 _E = TypeVar("_E", bound=BaseException)
 Kept = Callable[[sqlite3.Connection, tuple[Stored, ...]], None]
 """What is stored together with events."""
+Told = AnyEvent | Sequence[AnyEvent] | None
+"""The events that a work gives."""
 OnCommit = Callable[[Stored, float], None]
 """Told of an event that is on disk, and of the seconds it took from handing it over. Must neither block nor raise."""
 _T = TypeVar("_T")
@@ -154,16 +157,17 @@ class SqliteEventLog:
         self._observers.append(observer)
 
     async def append_with(
-        self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[_T, AnyEvent | None]]
+        self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[_T, Told]]
     ) -> _T:
-        """Do a work and keep the event it gives, in one transaction: neither is there without the other."""
+        """Do a work and keep the events it gives, in one transaction: neither is there without the others."""
         if (lost := self._lost.pop(run, None)) is not None:
             raise lost
         at, began, led, place = self._now(), self._clock(), cause(), Place(run)
 
         def both(connection: sqlite3.Connection) -> tuple[_T, tuple[Stored, ...]]:
-            value, event = work(connection)
-            return value, () if event is None else (insertion(place, at, execution, event, led)(connection),)
+            value, told = work(connection)
+            events = (told,) if isinstance(told, Event) else told or ()
+            return value, tuple(insertion(place, at, execution, event, led)(connection) for event in events)
 
         future = self._database.submit(both)
         future.add_done_callback(lambda done: self._settled((place,), began, done, lambda: done.result()[1]))

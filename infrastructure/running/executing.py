@@ -11,22 +11,23 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from langgraph.types import Command
 from pydantic import ValidationError
 
 from infrastructure.config.manager import SettingsSource
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunStarted
 from infrastructure.events.causes import Cause, correlation, led_here
-from infrastructure.events.log import EventLog, UnreadableEvent
+from infrastructure.events.log import UnreadableEvent
 from infrastructure.ids import RunId
 from infrastructure.pool.errors import NoServerAvailable
 from infrastructure.running.admission import is_simulated
-from infrastructure.running.driving import GraphInput, drive, has_begun
+from infrastructure.running.driving import GraphInput, drive, has_begun, waits_for
 from infrastructure.running.forking import forked
 from infrastructure.running.gates import RunGates
 from infrastructure.running.learning import NOTHING, Known, known_of, learn
 from infrastructure.running.live import LiveRun, StopKind
-from infrastructure.running.outcomes import Outcome, Outcomes, failed
+from infrastructure.running.outcomes import Outcome, Outcomes, RunLog, failed
 from infrastructure.running.reading import read_recording
 from infrastructure.running.recording import Recording
 from infrastructure.running.results import Ending
@@ -62,7 +63,7 @@ class EngineParts:
     pool: OllamaConnectionPool
     open_sandbox: Callable[[], Awaitable[Sandbox]]
     graph: CodegenGraph
-    log: EventLog
+    log: RunLog
     runs: RunStore
     calls: CallStore
     blobs: Blobs
@@ -151,7 +152,15 @@ class Executor:
             setup = setup_of(live.run, live.spec, live.settings, known)
             await parts.recordings.keep_setup(live.run, setup.model_dump_json())
             given = setup.given(live.run)
+        elif given is None:
+            given = await self._answered(live.run)
         return await drive(parts.graph, given, scope, parts.log, live.run, live.execution)
+
+    async def _answered(self, run: RunId) -> GraphInput:
+        """What a person said to what the run waits with, where its execution ended before it came to that."""
+        asked = await waits_for(self._parts.graph, run)
+        answer = None if asked is None else await self.outcomes.gates.given(run, asked)
+        return None if answer is None else Command(resume=answer)
 
     async def _known(self, live: LiveRun, lanes: RoleLanes) -> Known:
         """What is known of the coder's model: what was when the run began, or is now where it has not begun."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from agents.model import Completion, Question
 from infrastructure.events.catalogue import ApprovalGiven
+from infrastructure.running.ordering import Order
 from infrastructure.running.recorder import StoredRecorder, StoredTools, completion_of
 from infrastructure.running.recording import Recording
 from infrastructure.storage.calls import RecordedCall
@@ -53,15 +54,25 @@ def prefix_of(recording: Recording, step: str) -> Prefix:
         UnknownStep: the run has no such step.
     """
     steps = steps_of(recording.calls, recording.tools)
-    began = next((each.began for each in steps if each.step == step), None)
-    if began is None:
+    if all(each.step != step for each in steps):
         raise UnknownStep(recording.run, step, tuple(each.step for each in steps))
-    given = [each.event for each in recording.events if isinstance(each.event, ApprovalGiven) and each.at <= began]
+    order = Order(recording.events)
+    began = order.began(step)
+
+    def before(seq: int | None) -> bool:
+        return began is None or (seq is not None and seq < began)
+
+    calls = [each for each in recording.calls if each.step != step and before(order.answered(each.step, each.ordinal))]
+    tools = [each for each in recording.tools if each.step != step and before(order.ended(each.step))]
     return Prefix(
-        calls={(each.step, each.ordinal): each for each in recording.calls if each.ended <= began},
-        tools={(each.step, each.name): each for each in recording.tools if each.ended <= began},
+        calls={(each.step, each.ordinal): each for each in calls},
+        tools={(each.step, each.name): each for each in tools},
         contents=recording.contents,
-        decided={event.approval: (event.approved, event.reason) for event in given},
+        decided={
+            stored.event.approval: (stored.event.approved, stored.event.reason)
+            for stored in recording.events
+            if isinstance(stored.event, ApprovalGiven) and before(stored.seq)
+        },
     )
 
 

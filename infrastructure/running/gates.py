@@ -27,6 +27,7 @@ from infrastructure.sessions.approvals import (
     StaleApproval,
     sha_of,
 )
+from infrastructure.sessions.expiring import Work
 from infrastructure.sessions.hitl import HITLManager
 from infrastructure.sessions.loaded import whole
 
@@ -100,6 +101,18 @@ class RunGates:
             run, asked.approval, asked, sha=shown_sha(asked), execution=execution, allowed=ALLOWED[asked.gate]
         )
 
+    def asking(self, run: RunId, asked: ApprovalAsked) -> Work:
+        """The work of `ask`, for the transaction that lets the run wait."""
+        allowed = ALLOWED[asked.gate]
+        return self.approvals.asking_gate(run, asked.approval, asked, sha=shown_sha(asked), allowed=allowed)
+
+    async def given(self, run: RunId, asked: ApprovalAsked) -> GateGiven | None:
+        """The answer that a person gave to exactly this question, where it was used and the run did not come to it."""
+        row = await self.approvals.find(run, asked.approval)
+        if row is None or row.state is not ApprovalState.USED or row.decision is None or row.sha != shown_sha(asked):
+            return None
+        return _given(row.decision)
+
     async def answer(self, run: RunId, asked: ApprovalAsked, answer: GateAnswer, execution: int) -> GateGiven:
         """Decide and use the approval of what the run waits with; what the graph goes on with.
 
@@ -119,10 +132,9 @@ class RunGates:
             await self.approvals.settle(row, decision, by=answer.by, sha=shown_sha(asked), execution=execution)
         except StaleApproval as error:
             raise RunNotWaiting(run, asked.approval) from error
-        approved, reason = answer_of(decision)
-        return {"approved": approved, "reason": reason}
+        return _given(decision)
 
-    async def withdraw(self, run: RunId) -> None:
-        """The run no longer waits: it rests or has ended."""
-        if await self.approvals.pending(run):
-            await self.approvals.withdraw(run)
+
+def _given(decision: Decision) -> GateGiven:
+    approved, reason = answer_of(decision)
+    return {"approved": approved, "reason": reason}

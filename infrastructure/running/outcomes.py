@@ -1,16 +1,19 @@
 """How an execution ends, on disk: finished, resting, or waiting for a person.
 
-Owns the order in which result, table and log are written, so that who sees the last event can read the result and who
-sees a question can answer it; and what is told when the disk has no room for it.
+Owns that table, approvals and log are written in one transaction: who sees the last event can read the result, who sees
+a question can answer it, and no kill leaves a run without its last word. And what is told when the disk has no room.
 """
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from infrastructure.events.catalogue import ApprovalAsked, RunCreated, RunFinished, RunInterrupted
-from infrastructure.events.log import EventLog, UnreadableEvent
+from infrastructure.events.catalogue import AnyEvent, ApprovalAsked, RunCreated, RunInterrupted
+from infrastructure.events.log import EventLog, Told, UnreadableEvent
 from infrastructure.ids import RunId
 from infrastructure.running.driving import values_of
 from infrastructure.running.errors import error_info, exit_code_of
@@ -18,13 +21,20 @@ from infrastructure.running.gates import RunGates
 from infrastructure.running.left import INTERRUPTED_EXIT
 from infrastructure.running.results import Ending, finished_event, result_of
 from infrastructure.running.scopes import ScopeMaker
+from infrastructure.sessions.ports import Recorder
+from infrastructure.storage.connection import Work
 from infrastructure.storage.errors import StorageError
-from infrastructure.storage.runs import RunChanges, RunState, RunStore
+from infrastructure.storage.runs import RunChanges, RunRecord, RunState, RunStore
 from infrastructure.tasks import RunResult
 from infrastructure.workflow.graph import CodegenGraph
 
+_T = TypeVar("_T")
 FIRST_EVENTS = 2
 """Among which a run's creation is told: only that it was left behind can have been told before."""
+
+
+class RunLog(EventLog, Recorder, Protocol):
+    """The event log, as far as the engine uses it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,21 +55,17 @@ class Outcomes:
 
     graph: CodegenGraph
     runs: RunStore
-    log: EventLog
+    log: RunLog
     scopes: ScopeMaker
     gates: RunGates
 
     async def finish(self, run: RunId, ending: Ending, execution: int) -> Outcome:
-        """End a run for good: the table, then the last event."""
+        """End a run for good."""
         result = await self.result(run, ending)
+        move = self.runs.finishing(run, result.status, result.judge, result.model_dump_json())
         try:
-            await self.gates.withdraw(run)
-            await self.runs.finish(run, result.status, result.judge, result.model_dump_json())
-            await self._tell(run, execution, finished_event(result))
+            await self._put_down(run, execution, move, finished_event(result))
         except StorageError as error:
-            await self._take_losses(run)
-            if await self._is_finished(run):
-                return Outcome(result=result, logged=False)
             return Outcome(result=_not_kept(result, error), kept=False, logged=False)
         return Outcome(result=result)
 
@@ -67,27 +73,38 @@ class Outcomes:
         """Leave a run where it can go on. Where that cannot be written the next engine finds it out and says so."""
         result = await self.result(run, resting(reason))
         try:
-            await self.gates.withdraw(run)
-            await self.runs.set_state(run, RunState.INTERRUPTED, reason=reason, status="", result_json="")
-            await self._tell(run, execution, RunInterrupted(reason=reason))
+            await self.leave(run, reason, execution)
         except StorageError:
-            await self._take_losses(run)
             return Outcome(result=result, logged=False)
         return Outcome(result=result)
 
+    async def leave(self, run: RunId, reason: str, execution: int) -> RunRecord:
+        """Write down that a run rests.
+
+        Raises:
+            StorageError: that could not be kept.
+        """
+        move = self.runs.moving(run, RunState.INTERRUPTED, reason=reason, status="", judge="", result_json="")
+        return await self._put_down(run, execution, move, RunInterrupted(reason=reason))
+
     async def ask(self, run: RunId, asked: ApprovalAsked, execution: int, *, no_input: bool) -> Outcome:
-        """Let a run wait for a person, or end for want of one: the table first, then the question."""
+        """Let a run wait for a person, or end for want of one."""
         reason = f"waits for an answer to {asked.approval}"
         result = None
         if no_input:
             result = await self.result(run, Ending(status="needs_input", reason=reason))
+        put = self.gates.asking(run, asked)
+        move = self.runs.moving(run, RunState.WAITING, **_wanting(reason, result))
+
+        def work(connection: sqlite3.Connection) -> tuple[None, tuple[AnyEvent, ...]]:
+            _, question = put(connection)
+            move(connection)
+            told = (question, None if result is None else RunInterrupted(reason=reason))
+            return None, tuple(event for event in told if event is not None)
+
         try:
-            await self.runs.set_state(run, RunState.WAITING, **_wanting(reason, result))
-            await self.gates.ask(run, asked, execution)
-            if result is not None:
-                await self.log.append(run, execution, RunInterrupted(reason=reason))
+            await self._keep(run, execution, work)
         except StorageError as error:
-            await self._take_losses(run)
             return Outcome(result=_not_kept(await self.result(run, Ending(reason=reason)), error), logged=False)
         return Outcome(result=result)
 
@@ -112,23 +129,23 @@ class Outcomes:
         first = await self.log.read(run, limit=FIRST_EVENTS)
         return next((stored.event for stored in first if isinstance(stored.event, RunCreated)), None)
 
-    async def _take_losses(self, run: RunId) -> None:
-        """Nobody else need be told of events that were lost: that the run could not be kept is in its outcome."""
+    async def _put_down(self, run: RunId, execution: int, move: Work[RunRecord], last: AnyEvent) -> RunRecord:
+        """Move a run that waits for nobody any more, and tell of it."""
+        withdraw, tell = self.gates.approvals.withdrawal(run)
+
+        def work(connection: sqlite3.Connection) -> tuple[RunRecord, AnyEvent]:
+            withdraw(connection)
+            return move(connection), last
+
+        moved = await self._keep(run, execution, work)
+        tell()
+        return moved
+
+    async def _keep(self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[_T, Told]]) -> _T:
+        """Do a work of the log. Nobody else need be told of events lost before, and they are no reason to lose this."""
         with suppress(StorageError):
             await self.log.flush(run)
-
-    async def _is_finished(self, run: RunId) -> bool:
-        try:
-            return (await self.runs.get(run)).state is RunState.FINISHED
-        except StorageError:
-            return False
-
-    async def _tell(self, run: RunId, execution: int, event: RunFinished | RunInterrupted) -> None:
-        """Append the last event. An event lost before is told of first, once, which is no reason to lose this one."""
-        try:
-            await self.log.append(run, execution, event)
-        except StorageError:
-            await self.log.append(run, execution, event)
+        return await self.log.append_with(run, execution, work)
 
 
 def resting(reason: str) -> Ending:

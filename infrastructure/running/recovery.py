@@ -10,13 +10,15 @@ import logging
 
 from pydantic import ValidationError
 
-from infrastructure.events.catalogue import RunInterrupted
+from infrastructure.events.catalogue import RunFinished, RunInterrupted
 from infrastructure.ids import RunId
-from infrastructure.running.errors import TaskRefused
+from infrastructure.running.driving import waits_for
+from infrastructure.running.errors import ENVIRONMENT_EXIT, TaskRefused
 from infrastructure.running.left import PROCESS_ENDED, in_hand, passes_on
 from infrastructure.running.outcomes import Outcomes, failed
+from infrastructure.running.results import finished_event
 from infrastructure.storage.runs import RunRecord, RunState
-from infrastructure.tasks import TaskSpec
+from infrastructure.tasks import EXIT_CODES, RunResult, TaskSpec
 
 _logger = logging.getLogger(__name__)
 
@@ -24,12 +26,16 @@ _logger = logging.getLogger(__name__)
 async def recover(outcomes: Outcomes) -> tuple[tuple[RunId, TaskSpec], ...]:
     """Say of runs that a killed process left that they can go on. A run whose task cannot be read ends as an error.
 
+    What an older Corral left half written is completed: a last event, a question that was to be put.
+
     Returns:
         Those that go on at once: guests'. Others wait for their users.
 
     Raises:
         StorageError: the table or the log cannot be read or written.
     """
+    for record in await outcomes.runs.untold():
+        await outcomes.log.append(record.run, record.execution, _last_event(record))
     going_on: list[tuple[RunId, TaskSpec]] = []
     for record in await outcomes.runs.unfinished():
         try:
@@ -38,9 +44,11 @@ async def recover(outcomes: Outcomes) -> tuple[tuple[RunId, TaskSpec], ...]:
             _logger.warning("%s", error)
             await outcomes.finish(record.run, failed(error), record.execution)
             continue
-        left = await _left_behind(outcomes, record) if in_hand(record) else record
+        left = await outcomes.leave(record.run, PROCESS_ENDED, record.execution) if in_hand(record) else record
         if passes_on(left):
             going_on.append((record.run, task))
+        elif left.state is RunState.WAITING:
+            await _see_asked(outcomes, left)
     return tuple(going_on)
 
 
@@ -59,10 +67,27 @@ def task_of(record: RunRecord) -> TaskSpec:
         ) from error
 
 
-async def _left_behind(outcomes: Outcomes, record: RunRecord) -> RunRecord:
-    moved = await outcomes.runs.set_state(record.run, RunState.INTERRUPTED, reason=PROCESS_ENDED)
-    await outcomes.log.append(record.run, record.execution, RunInterrupted(reason=PROCESS_ENDED))
-    return moved
+async def _see_asked(outcomes: Outcomes, record: RunRecord) -> None:
+    """See that a run which waits is asked about. An answer that came to nothing lets it rest: it goes on with that."""
+    run, gates = record.run, outcomes.gates
+    if await gates.approvals.pending(run):
+        return
+    asked = await waits_for(outcomes.graph, run)
+    if asked is None or await gates.given(run, asked) is not None:
+        await outcomes.leave(run, PROCESS_ENDED, record.execution)
+    else:
+        await gates.ask(run, asked, record.execution)
+
+
+def _last_event(record: RunRecord) -> RunFinished | RunInterrupted:
+    """What was to be told of a run when its row was written."""
+    if record.state is not RunState.FINISHED:
+        return RunInterrupted(reason=record.reason)
+    try:
+        return finished_event(RunResult.model_validate_json(record.result_json))
+    except ValidationError:  # a newer Corral may have written it
+        code = next((code for status, code in EXIT_CODES.items() if status == record.status), ENVIRONMENT_EXIT)
+        return RunFinished(status=record.status, judge=record.judge, exit_code=code)
 
 
 def _told(error: ValidationError) -> str:

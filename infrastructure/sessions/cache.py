@@ -104,6 +104,11 @@ class SessionCache:
         """Have it no more in memory; the store is asked next time."""
         self._loaded.pop(session, None)
 
+    def forsake(self, void: LoadedSession) -> None:
+        """What this one has in memory is void. One that was read from the store since is not, and stays."""
+        if self._loaded.get(void.record.session) is void:
+            self.forget(void.record.session)
+
     def remove(self, session: SessionId) -> None:
         """It is deleted."""
         self._ids.discard(session)

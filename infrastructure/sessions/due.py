@@ -15,6 +15,9 @@ from infrastructure.storage.times import Now
 RETRY_SECONDS = 5.0
 """How long it rests after storage has failed."""
 
+LONGEST_SECONDS = 60.0
+"""How long it rests at most: the loop's clock stands still while the machine sleeps, and the wall clock does not."""
+
 Pause: TypeAlias = Callable[[float], Awaitable[None]]
 """Sleeps that many seconds."""
 
@@ -57,7 +60,7 @@ class DueWatch:
             if due is None:
                 await self._changed.wait()
             else:
-                await self._rest(max(0.0, (due - self._now()).total_seconds()))
+                await self._rest(min(max(0.0, (due - self._now()).total_seconds()), LONGEST_SECONDS))
 
     async def _rest(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()

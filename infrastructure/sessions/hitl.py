@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +18,7 @@ from infrastructure.danger.levels import worst
 from infrastructure.events.catalogue import AnyEvent, ApprovalAsked
 from infrastructure.ids import ApprovalId, RunId
 from infrastructure.sessions import approval_table as table
-from infrastructure.sessions import asking, moves
+from infrastructure.sessions import asking, gating, moves
 from infrastructure.sessions.approvals import (
     ALL_DECISIONS,
     ActionRequest,
@@ -31,7 +30,6 @@ from infrastructure.sessions.approvals import (
     DecisionKind,
     Gate,
     Scope,
-    StaleApproval,
     action_sha,
 )
 from infrastructure.sessions.due import DueWatch, Pause
@@ -188,18 +186,13 @@ class HITLManager:
         allowed: Iterable[DecisionKind],
     ) -> Approval:
         """Put a question of a run, told by `asked`. Asking again asks anew: only the last answer counts."""
-        action = ActionRequest(tool=asked.gate, arguments={"answers": asked.answers}, description=asked.question)
-        fresh = replace(
-            asking.fresh(owner, key, asked.gate, action, allowed=tuple(allowed), asked=self._now()), sha=sha
-        )
+        return await self._write(owner, execution, self.asking_gate(owner, key, asked, sha=sha, allowed=allowed))
 
-        def work(connection: sqlite3.Connection) -> tuple[Approval, AnyEvent | None]:
-            known = table.keyed(connection, owner, key)
-            approval = fresh if known is None else moves.asked_anew(known, fresh)
-            table.keep(connection, approval)
-            return approval, asked.model_copy(update={"id": approval.id})
-
-        return await self._write(owner, execution, work)
+    def asking_gate(
+        self, owner: str, key: str, asked: ApprovalAsked, *, sha: str, allowed: Iterable[DecisionKind]
+    ) -> Work:
+        """The work of `ask_gate`, for somebody else's transaction."""
+        return gating.put(owner, key, asked, sha=sha, allowed=allowed, now=self._now)
 
     async def withdraw(self, owner: str) -> tuple[Approval, ...]:
         """Take back what an owner asks, since it no longer waits."""
@@ -327,17 +320,7 @@ class HITLManager:
             StaleApproval: it was asked anew since, or `sha` is not that of what was shown.
             AlreadyDecided, DecisionRefused: as `decide`.
         """
-
-        def work(connection: sqlite3.Connection) -> tuple[Approval, AnyEvent | None]:
-            known = table.find(connection, approval.id)
-            now = self._now()
-            if known.state is not ApprovalState.PENDING or sha != known.sha:
-                raise StaleApproval(f"approval {known.key} of {known.owner} is not what was shown")
-            told = moves.decided(known, decision, now, by=by, nonce=approval.nonce, scope="once", patterns=())
-            told = moves.used(told, sha, now) if told.granted else replace(told, state=ApprovalState.USED, used=now)
-            table.keep(connection, told)
-            return told, asking.told_answer(told)
-
+        work = gating.settled(approval, decision, by=by, sha=sha, now=self._now)
         return await self._write(approval.owner, execution, work)
 
     async def expire_due(self) -> tuple[Approval, ...]:

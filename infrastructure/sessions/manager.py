@@ -62,7 +62,7 @@ class AsyncSessionManager:
 
     async def __aenter__(self) -> Self:
         await self._cache.open()
-        self._mode = opened(self._log, self._settings, self._clock, self._cache.forget)
+        self._mode = opened(self._log, self._settings, self._clock, self._cache.forsake)
         return self
 
     async def __aexit__(

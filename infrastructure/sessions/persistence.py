@@ -79,7 +79,7 @@ class Persistence(Protocol):
 class Strict:
     """Acknowledged is on disk. Appends that come together share a commit."""
 
-    def __init__(self, log: SessionLog, lost: Callable[[SessionId], None]) -> None:
+    def __init__(self, log: SessionLog, lost: Callable[[LoadedSession], None]) -> None:
         self._log, self._lost = log, lost
         self._on_their_way: dict[asyncio.Future[tuple[Stored, ...]], SessionId] = {}
 
@@ -115,7 +115,7 @@ class Strict:
         session.waiting.pop(stored.number, None)
         del self._on_their_way[future]
         if future.cancelled() or future.exception() is not None:
-            self._lost(session.record.session)
+            self._lost(session)
         else:
             session.acknowledge(stored)
 
@@ -242,7 +242,7 @@ class Delayed:
 
 
 def opened(
-    log: SessionLog, settings: SessionSettings, clock: Clock, lost: Callable[[SessionId], None]
+    log: SessionLog, settings: SessionSettings, clock: Clock, lost: Callable[[LoadedSession], None]
 ) -> Strict | Delayed:
     """The mode that the settings name."""
     return Strict(log, lost) if settings.persistence == "strict" else Delayed(log, settings, clock)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 from infrastructure.events.catalogue import AnyEvent
-from infrastructure.events.log import Kept, Stored
+from infrastructure.events.log import Kept, Stored, Told
 from infrastructure.ids import RunId
 
 T = TypeVar("T")
@@ -58,8 +58,6 @@ class LoopClock:
 class Recorder(Protocol):
     """The event log, as far as approvals use it."""
 
-    async def append_with(
-        self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[T, AnyEvent | None]]
-    ) -> T:
-        """Do a work and keep the event it gives, in one transaction; its value, once both are on disk."""
+    async def append_with(self, run: RunId, execution: int, work: Callable[[sqlite3.Connection], tuple[T, Told]]) -> T:
+        """Do a work and keep the events it gives, in one transaction; its value, once all is on disk."""
         ...

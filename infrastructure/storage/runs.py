@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
+    from infrastructure.storage.connection import Work
     from infrastructure.storage.database import Database, Readable
 
 __all__ = [
@@ -55,6 +56,14 @@ _ID = re.compile(r"[0-9A-Za-z._-]+")
 _COLUMNS = (
     "run, thread, task, repo, request_json, state, status, judge, result_json, created, started, ended, execution,"
     " owner, reason"
+)
+_LAST_TURN = (
+    "(SELECT kind FROM events INDEXED BY events_turns WHERE events.run = runs.run"
+    " AND kind IN ('run.started', 'run.interrupted', 'run.finished') ORDER BY seq DESC LIMIT 1)"
+)
+_UNTOLD = (
+    f"state = 'finished' AND {_LAST_TURN} IS NOT 'run.finished'"
+    f" OR (state = 'interrupted' OR state = 'waiting' AND result_json <> '') AND {_LAST_TURN} = 'run.started'"
 )
 
 
@@ -86,6 +95,11 @@ class RunReader:
     async def unfinished(self) -> tuple[RunRecord, ...]:
         """Every run that is not finished, oldest first."""
         sql = f"SELECT {_COLUMNS} FROM runs WHERE state <> 'finished' ORDER BY run"
+        return await self._database.read(lambda connection: tuple(map(_record, connection.execute(sql))))
+
+    async def untold(self) -> tuple[RunRecord, ...]:
+        """Runs at rest whose last event does not say so, oldest first: row and event were once two writes."""
+        sql = f"SELECT {_COLUMNS} FROM runs WHERE {_UNTOLD} ORDER BY run"
         return await self._database.read(lambda connection: tuple(map(_record, connection.execute(sql))))
 
     async def keyed(self, request: RequestKey) -> RunId | None:
@@ -159,6 +173,10 @@ class RunStore(RunReader):
             IllegalMove: `MOVES` has no such move.
             ValueError: a run finishes without a status.
         """
+        return await self._writing.write(self.moving(run, state, **changes))
+
+    def moving(self, run: RunId, state: RunState, **changes: Unpack[RunChanges]) -> Work[RunRecord]:
+        """The work of `set_state`, for somebody else's transaction."""
         if state is RunState.FINISHED and not changes.get("status"):
             raise ValueError("a finished run has a status")
         values: dict[str, str | int | None] = {"state": state}
@@ -172,10 +190,10 @@ class RunStore(RunReader):
                 raise IllegalMove(run, found.state, state)
             return _update(connection, run, values)
 
-        return await self._writing.write(work)
+        return work
 
     async def begin(self, run: RunId, owner: str) -> int:
-        """Take a run up, first or again, and return the number of this execution, from 1.
+        """Take a run up, first or again; its number of executions, this one too. What it came to before is void.
 
         A run that is RUNNING may be begun again: its owner was killed, since only the holder begins runs.
 
@@ -193,6 +211,9 @@ class RunStore(RunReader):
                 "state": RunState.RUNNING,
                 "owner": owner,
                 "reason": "",
+                "status": "",
+                "judge": "",
+                "result_json": "",
                 "execution": found.execution + 1,
                 "started": to_optional(found.started) or now,
             }
@@ -207,9 +228,11 @@ class RunStore(RunReader):
             UnknownRun: there is no such run.
             IllegalMove: it is finished already.
         """
-        return await self.set_state(
-            run, RunState.FINISHED, status=status, judge=judge, result_json=result_json, reason=""
-        )
+        return await self._writing.write(self.finishing(run, status, judge, result_json))
+
+    def finishing(self, run: RunId, status: str, judge: str, result_json: str) -> Work[RunRecord]:
+        """The work of `finish`, for somebody else's transaction."""
+        return self.moving(run, RunState.FINISHED, status=status, judge=judge, result_json=result_json, reason="")
 
     async def remove(self, run: RunId) -> None:
         """Forget a finished run with its events, calls and recording.

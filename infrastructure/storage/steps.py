@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from heapq import merge
 
 from infrastructure.storage.calls import RecordedCall
 from infrastructure.storage.recordings import RecordedTool
@@ -26,9 +27,12 @@ class RecordedStep:
 
 
 def steps_of(calls: Sequence[RecordedCall], tools: Sequence[RecordedTool]) -> tuple[RecordedStep, ...]:
-    """The steps of a run that asked a model or a tool, in the order in which they first did."""
+    """The steps of a run that asked a model or a tool, in the order in which they were first answered.
+
+    Both come in the order they were recorded, which stays: a clock that was put back only moves one against the other.
+    """
     steps: dict[str, RecordedStep] = {}
-    for each in sorted((*calls, *tools), key=lambda used: used.started):
+    for each in merge(calls, tools, key=lambda used: used.ended):
         who = each.role if isinstance(each, RecordedCall) else each.name
         tokens = each.prompt_tokens + each.completion_tokens if isinstance(each, RecordedCall) else 0
         known = steps.get(each.step) or RecordedStep(step=each.step, began=each.started, asked=())

@@ -1,7 +1,11 @@
+import errno
+import fcntl
 import stat
+import threading
 
 import pytest
 
+from infrastructure.config import edit
 from infrastructure.config.edit import set_value, unset_value
 from infrastructure.config.errors import ConfigError
 from infrastructure.config.load import load_settings
@@ -24,6 +28,39 @@ def file(tmp_path):
     file = tmp_path / "corral.toml"
     file.write_text(BEFORE)
     return file
+
+
+def test_of_two_changes_at_once_none_is_lost(file, monkeypatch):
+    """The second begins while the first has read and not yet written."""
+    real, second = edit._replace, []
+
+    def late(target, text, *, private):
+        if not second:
+            second.append(threading.Thread(target=set_value, args=(file, "run.repairs", "3")))
+            second[0].start()
+            second[0].join(timeout=0.2)  # it waits; without a lock it would be done by then
+        return real(target, text, private=private)
+
+    monkeypatch.setattr(edit, "_replace", late)
+    set_value(file, "run.rounds", "2")
+    second[0].join()
+    settings = load_settings(file, environ={}).settings
+    assert (settings.run.rounds, settings.run.repairs) == (2, 3)
+
+
+def test_what_is_wrong_makes_no_folder(tmp_path):
+    with pytest.raises(ConfigError):
+        set_value(tmp_path / "new" / "corral.toml", "pool.num_predict", "-1")
+    assert not (tmp_path / "new").exists()
+
+
+def test_file_is_changed_where_folders_cannot_be_locked(file, monkeypatch):
+    def flock(descriptor, how):
+        raise OSError(errno.EBADF, "no locks for folders")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    set_value(file, "model", "big")
+    assert 'model = "big"' in file.read_text()
 
 
 def test_value_is_changed_and_every_other_byte_stays(file):

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from backend.bootstrap import open_application
-from infrastructure.events.catalogue import ApprovalDecided
+from infrastructure.events.catalogue import ApprovalDecided, ApprovalGiven
 from infrastructure.running.errors import RunNotWaiting
+from infrastructure.running.left import PROCESS_ENDED
 from infrastructure.sessions.approvals import (
     AlreadyDecided,
     ApprovalState,
@@ -19,6 +20,7 @@ from infrastructure.sessions.approvals import (
     Respond,
     StaleApproval,
 )
+from infrastructure.storage.runs import RunState
 from tests.engine.world import world
 
 
@@ -125,6 +127,73 @@ async def test_run_whose_answer_was_lost_with_its_process_can_be_answered_again(
         await ours.app.approvals.settle(waiting, Approve(), by="page", sha=waiting.sha)
         await ours.engine.answer(run, "patch:1", True)
         assert (await ours.end_of(run)).status == "done"
+
+
+async def answered_and_stopped(ours, run, monkeypatch, *, approved: bool) -> None:
+    """Answer a run, and close the engine in order before the graph has come to the answer."""
+    question = await ours.until(run, "approval.asked")
+
+    async def never(live, given):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ours.engine._executor, "_drive", never)
+    await ours.engine.answer(run, question.approval, approved, "because")
+    await ours.leave()
+
+
+@pytest.mark.parametrize(("approved", "status"), [(True, "done"), (False, "cancelled")])
+@pytest.mark.parametrize("gate", ["plan", "patch"])
+async def test_answer_that_was_taken_holds_when_the_engine_stops_before_the_run_goes_on(
+    tmp_path, monkeypatch, gate, approved, status
+):
+    async with world(tmp_path) as ours:
+        run = await ours.start(approve=(gate,))
+        await answered_and_stopped(ours, run, monkeypatch, approved=approved)
+        async with open_application(ours.settings) as app:
+            assert (await app.runs.get(run)).state is RunState.INTERRUPTED
+            await app.engine.resume(run, no_input=True)
+            assert (await app.engine.result(run)).status == status
+            events = [stored.event for stored in await app.log.read(run)]
+            assert [event.kind for event in events].count("approval.asked") == 1
+            assert [(event.approved, event.reason) for event in events if isinstance(event, ApprovalGiven)] == [
+                (approved, "because")
+            ]
+
+
+async def test_guests_run_goes_on_by_itself_with_the_answer_that_was_taken(tmp_path, monkeypatch):
+    async with world(tmp_path) as ours:
+        run = await ours.start(approve=("plan",), guest=True)
+        await answered_and_stopped(ours, run, monkeypatch, approved=True)
+        async with open_application(ours.settings) as app:
+            assert (await app.engine.result(run)).status == "done"
+
+
+async def test_run_that_was_killed_between_its_answer_and_its_beginning_goes_on_with_it(tmp_path):
+    async with world(tmp_path) as ours:
+        run = await ours.start(approve=("patch",), no_input=True)
+        assert (await ours.end_of(run)).status == "needs_input"
+        (waiting,) = await ours.app.approvals.pending()
+        await ours.app.approvals.settle(waiting, Reject("no"), by="page", sha=waiting.sha)
+        await ours.leave()
+        async with open_application(ours.settings) as app:
+            assert (await app.runs.get(run)).reason == PROCESS_ENDED
+            await app.engine.resume(run)
+            result = await app.engine.result(run)
+            assert (result.status, result.reason) == ("cancelled", "the patch was turned down")
+
+
+async def test_answer_to_another_question_than_the_run_waits_with_is_asked_for_again(tmp_path):
+    async with world(tmp_path) as ours:
+        run = await ours.start(approve=("patch",))
+        question = await ours.until(run, "approval.asked")
+        await ours.engine.interrupt(run, "lunch")
+        other = question.model_copy(update={"question": "another patch"})
+        asked = await ours.app.approvals.ask_gate(
+            run, "patch:1", other, sha="0" * 64, execution=1, allowed=("approve",)
+        )
+        await ours.app.approvals.settle(asked, Approve(), by="page", sha="0" * 64)
+        await ours.engine.resume(run, no_input=True)
+        assert (await ours.engine.result(run)).status == "needs_input"
 
 
 async def test_question_that_changed_is_not_answered_by_an_old_yes(tmp_path):

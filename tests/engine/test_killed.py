@@ -15,8 +15,9 @@ import pytest
 
 from backend.bootstrap import open_application
 from backend.readers import open_readers
-from infrastructure.events.log import follow_file
+from infrastructure.events.log import follow_file, read_file
 from infrastructure.ids import RunId
+from infrastructure.sessions.approvals import Approve
 from infrastructure.simulator import Simulator
 from infrastructure.storage.runs import RunState
 from infrastructure.tasks import RunResult
@@ -135,6 +136,35 @@ async def check(app, run: RunId, result: RunResult, expected: Unharmed) -> None:
     starts = [stored.event.resumed for stored in events if stored.event.kind == "run.started"]
     assert starts == [False, True]
     assert events[-1].event.kind == ("run.interrupted" if result.status == "needs_input" else "run.finished")
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "last"),
+    [
+        ("finished", {"spec": ANSWERED}, "run.finished"),
+        ("interrupted", {"spec": ANSWERED, "interrupt": True}, "run.interrupted"),
+        ("waiting", {"spec": {"task": TASK, "approve": ["plan"]}}, "approval.asked"),
+        ("waiting", {"spec": {"task": TASK, "approve": ["plan"], "no_input": True}}, "run.interrupted"),
+    ],
+)
+async def test_run_that_is_killed_by_the_commit_that_moves_it_has_its_last_event_and_its_question(
+    tmp_path, state, told, last
+):
+    repository(tmp_path / "repo")
+    async with simulator(tmp_path) as server:
+        code, _ = await driven(tmp_path, server, kill_when=state, **told)
+        assert code == -signal.SIGKILL
+        async with open_readers(settings_of(tmp_path, [server])) as readers:
+            (record,) = await readers.runs.list()
+            events = await read_file(readers.database, record.run)
+        assert (record.state, events[-1].event.kind) == (state, last)
+        async with open_application(settings_of(tmp_path, [server])) as app:
+            assert len(await app.log.read(record.run)) == len(events), "there is nothing to put right"
+            pending = await app.approvals.pending(record.run)
+            assert len(pending) == (1 if state == "waiting" else 0)
+            for approval in pending:
+                await app.approvals.decide(approval.id, Approve(), by="page", nonce=approval.nonce)
+                assert (await app.engine.result(record.run)).status == "done"
 
 
 async def test_answer_that_was_being_spoken_is_asked_for_once_more(tmp_path):

@@ -13,12 +13,13 @@ from infrastructure.ids import RunId, new_run_id
 from infrastructure.running.errors import RunIsOver, TaskRefused
 from infrastructure.running.left import PROCESS_ENDED, SHUT_DOWN, as_left, goes_on, passes_on, rests_unasked
 from infrastructure.running.recovery import task_of
+from infrastructure.sessions.approvals import Approve
 from infrastructure.storage.database import Database
 from infrastructure.storage.errors import DiskFull
 from infrastructure.storage.runs import RequestKey, RunRecord, RunState, RunStore
 from infrastructure.storage.times import utc_now
 from infrastructure.tasks import RunResult, TaskSpec, request_of
-from tests.engine.world import TASK, World, asked, world
+from tests.engine.world import QUESTION, TASK, World, asked, world
 
 
 def fail_once(ours: World, monkeypatch, kind: type[object]) -> None:
@@ -130,6 +131,77 @@ async def test_run_whose_task_cannot_be_read_ends_as_an_error_and_the_others_go_
             if state is RunState.INTERRUPTED:
                 await app.engine.resume(runs[1])  # it rests without a reason, so it waits for its user
             assert (await app.engine.result(runs[1])).status == "done"
+
+
+# ------------------------------------------------------------------------------------ half written by an older Corral
+@pytest.mark.parametrize("result", ["as it was", "of a newer Corral"])
+async def test_finished_run_without_its_last_event_is_told_of(tmp_path, result):
+    async with world(tmp_path) as ours:
+        run = await ours.start(text=QUESTION)
+        ended = await ours.end_of(run)
+        last = ours.seen[-1].event
+        text = ended.model_dump_json(by_alias=True) if result == "as it was" else '{"wish": 1}'
+        await ours.leave()
+        await changed(ours, "DELETE FROM events WHERE kind = 'run.finished'")
+        await changed(ours, "UPDATE runs SET result_json = ?", text)
+        async with open_application(ours.settings) as app:
+            told = [stored.event async for stored in app.engine.follow(run)][-1]
+            assert (told.kind, told.status, told.judge, told.exit_code) == (
+                "run.finished", last.status, last.judge, last.exit_code,
+            )  # fmt: skip
+        async with open_application(ours.settings) as app:
+            kinds = [stored.event.kind for stored in await app.log.read(run)]
+            assert kinds.count("run.finished") == 1, "and once"
+
+
+async def test_run_that_rests_without_saying_so_is_told_of(tmp_path):
+    async with world(tmp_path) as ours:
+        run = await ours.start(approve=("plan",))
+        await ours.until(run, "approval.asked")
+        await ours.engine.interrupt(run, "lunch")
+        await ours.leave()
+        await changed(ours, "DELETE FROM events WHERE kind = 'run.interrupted'")
+        async with open_application(ours.settings) as app:
+            told = [stored.event async for stored in app.engine.follow(run)][-1]
+            assert (told.kind, told.reason) == ("run.interrupted", "lunch")
+
+
+@pytest.mark.parametrize("no_input", [False, True])
+async def test_run_that_waits_for_a_question_that_was_never_put_is_asked_about(tmp_path, no_input):
+    async with world(tmp_path) as ours:
+        run = await ours.start(approve=("plan",), no_input=no_input)
+        await ours.until(run, "approval.asked")
+        await ours.leave()
+        await changed(ours, "DELETE FROM approvals")
+        await changed(ours, "DELETE FROM events WHERE kind IN ('approval.asked', 'run.interrupted')")
+        result = "x" if no_input else ""
+        await changed(ours, "UPDATE runs SET state = 'waiting', result_json = ?", result)
+        async with open_application(ours.settings) as app:
+            kinds = [stored.event.kind for stored in await app.log.read(run)]
+            assert kinds.count("run.interrupted") == no_input
+            (asking,) = await app.approvals.pending(run)
+            assert kinds.count("approval.asked") == 1
+            await app.approvals.decide(asking.id, Approve(), by="page", nonce=asking.nonce)
+            assert (await app.engine.result(run)).status == "done"
+
+
+async def changed(ours: World, sql: str, *values: str) -> None:
+    async with Database(ours.app.directory.database) as database:
+        await database.write(lambda connection: connection.execute(sql, values).rowcount)
+
+
+async def test_question_of_a_run_that_was_killed_while_it_went_on_is_no_longer_asked(tmp_path):
+    async with world(tmp_path) as ours:
+        run = await ours.start(approve=("plan",), no_input=True)
+        assert (await ours.end_of(run)).status == "needs_input"
+        await ours.leave()
+        async with Database(ours.app.directory.database) as database:
+            await RunStore(database).begin(run, "killed")
+        async with open_application(ours.settings) as app:
+            assert (await app.runs.get(run)).state is RunState.INTERRUPTED
+            assert await app.approvals.pending() == ()
+            result = await app.engine.result(run)
+            assert (result.status, result.exit_code, result.reason) == ("cancelled", 130, PROCESS_ENDED)
 
 
 # ------------------------------------------------------------------------------------ decisions

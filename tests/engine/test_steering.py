@@ -37,20 +37,20 @@ async def waiting(folder):
         yield ours, run
 
 
-def meanwhile(ours: World, monkeypatch, name: str, act: Callable[[], Awaitable[object]]) -> asyncio.Future[object]:
-    """Before the table is changed by this method, the first time, let `act` begin and have all the time it needs."""
-    real = getattr(ours.app.runs, name)
+def meanwhile(ours: World, monkeypatch, act: Callable[[], Awaitable[object]]) -> asyncio.Future[object]:
+    """Before it is first written down how a run rests or ends, let `act` begin and have all the time it needs."""
+    real = ours.app.log.append_with
     told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     began: list[asyncio.Task[object]] = []
 
-    async def late(*arguments, **changes):
+    async def late(*arguments):
         if not began:
             began.append(asyncio.ensure_future(act()))
             began[0].add_done_callback(lambda done: told.set_result(done.exception()))
             await has_had_time(ours)
-        return await real(*arguments, **changes)
+        return await real(*arguments)
 
-    monkeypatch.setattr(ours.app.runs, name, late)
+    monkeypatch.setattr(ours.app.log, "append_with", late)
     return told
 
 
@@ -62,7 +62,7 @@ def executions(run: str) -> list[asyncio.Task[object]]:
 # ------------------------------------------------------------------------------------ meeting an answer
 async def test_answer_that_comes_while_its_run_is_interrupted_finds_it_interrupted(tmp_path, monkeypatch):
     async with waiting(tmp_path) as (ours, run):
-        answered = meanwhile(ours, monkeypatch, "set_state", lambda: ours.engine.answer(run, "patch:1", True))
+        answered = meanwhile(ours, monkeypatch, lambda: ours.engine.answer(run, "patch:1", True))
         await ours.engine.interrupt(run, "lunch")
         assert isinstance(await answered, RunNotWaiting)
         assert executions(run) == []
@@ -78,7 +78,7 @@ async def test_answer_that_comes_while_its_run_is_interrupted_finds_it_interrupt
 
 async def test_answer_that_comes_while_its_run_is_cancelled_finds_it_over(tmp_path, monkeypatch):
     async with waiting(tmp_path) as (ours, run):
-        answered = meanwhile(ours, monkeypatch, "finish", lambda: ours.engine.answer(run, "patch:1", True))
+        answered = meanwhile(ours, monkeypatch, lambda: ours.engine.answer(run, "patch:1", True))
         await ours.engine.cancel(run)
         assert isinstance(await answered, RunNotWaiting)
         assert executions(run) == []
@@ -167,7 +167,7 @@ async def test_resume_that_comes_during_an_interruption_goes_on_after_it(tmp_pat
             ours.simulators[0].release(REPAIR)
             await ours.engine.resume(run)
 
-        resumed = meanwhile(ours, monkeypatch, "set_state", resume)
+        resumed = meanwhile(ours, monkeypatch, resume)
         await ours.engine.interrupt(run, "lunch")
         assert await resumed is None
         assert ours.engine.manage_resources().live == (run,)
@@ -184,7 +184,7 @@ async def test_resume_that_comes_while_a_run_comes_to_its_end_finds_nothing_to_d
             (record,) = await ours.app.runs.list()
             await ours.engine.resume(record.run)
 
-        resumed = meanwhile(ours, monkeypatch, "finish", resume)
+        resumed = meanwhile(ours, monkeypatch, resume)
         run = await ours.start()
         assert await resumed is None
         assert (await ours.end_of(run)).status == "done"
@@ -198,7 +198,7 @@ async def test_interruption_whose_caller_is_cancelled_is_written_down_to_its_end
         async def leave() -> None:
             caller.cancel()
 
-        left = meanwhile(ours, monkeypatch, "set_state", leave)
+        left = meanwhile(ours, monkeypatch, leave)
         caller = asyncio.ensure_future(ours.engine.interrupt(run, "lunch"))
         assert await left is None
         with pytest.raises(asyncio.CancelledError):
@@ -238,15 +238,15 @@ async def test_run_that_breaks_while_all_are_brought_to_rest_keeps_no_other_from
             await ours.until(run, "approval.asked")
         broken, *others = runs
         ending = asyncio.ensure_future(ours.engine.result(broken))
-        set_state = ours.app.runs.set_state
+        append_with = ours.app.log.append_with
 
-        async def breaking(run, state, **changes):
+        async def breaking(run, *work):
             if run == broken:
                 raise ZeroDivisionError
             await has_had_time(ours)
-            return await set_state(run, state, **changes)
+            return await append_with(run, *work)
 
-        monkeypatch.setattr(ours.app.runs, "set_state", breaking)
+        monkeypatch.setattr(ours.app.log, "append_with", breaking)
         with pytest.raises(ExceptionGroup) as told:
             await ours.engine.drain("closing")
         assert [type(error) for error in told.value.exceptions] == [ZeroDivisionError]

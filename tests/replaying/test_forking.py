@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -10,9 +12,12 @@ from infrastructure.events.catalogue import CallCompleted, CallReplayed
 from infrastructure.replaying import play
 from infrastructure.running.forking import UnknownStep, prefix_of
 from infrastructure.storage.runs import RunState
+from infrastructure.storage.steps import steps_of
 from infrastructure.tasks import Fork
 from tests.engine.world import QUESTION, asked, simulator, task, world
 from tests.replaying.conftest import recording_of
+
+HOUR = timedelta(hours=1)
 
 
 async def forked(ours, run, step, *, temperature=None, **changes):
@@ -98,6 +103,41 @@ async def test_answers_of_a_person_before_the_step_hold(tmp_path):
             await ours.until(run, "run.finished")
         _, result, _, _ = await forked(ours, run, "write:1:1", approve=("plan",), no_input=True)
         assert result.status == "done", "nobody was asked again"
+
+
+@pytest.mark.parametrize("step", ["tester:1", "run_tests:1:1", "write:1:2", "run_tests:1:2"])
+async def test_clock_that_was_put_back_takes_nothing_from_a_fork(tmp_path, step):
+    async with world(tmp_path, simulator(tmp_path, first_time_right=0.0)) as ours:
+        run = await ours.start(approve=("plan",), no_input=True)
+        await ours.end_of(run)
+        await ours.engine.answer(run, "plan:1", True, "fine")
+        while (await ours.record(run)).state is not RunState.FINISHED:
+            await ours.until(run, "run.finished")
+        recording = await recording_of(ours, run)
+        right = prefix_of(recording, step)
+        assert {"intent", "planner:1"} <= {name for name, _ in right.calls}
+        assert step not in {name for name, _ in (*right.calls, *right.tools)}
+        assert ("run_tests:1:1" in {name for name, _ in right.tools}) is (step in ("write:1:2", "run_tests:1:2"))
+        for kept in range(1, len(recording.calls)):
+            back = recording.calls[kept].started
+            crooked = replace(
+                recording,
+                calls=[put_back(each, back) for each in recording.calls],
+                tools=[put_back(each, back) for each in recording.tools],
+                events=[each if each.at < back else replace(each, at=each.at - HOUR) for each in recording.events],
+            )
+            found = prefix_of(crooked, step)
+            assert (found.calls.keys(), found.tools.keys(), found.decided) == (
+                right.calls.keys(), right.tools.keys(), {"plan:1": (True, "fine")},
+            )  # fmt: skip
+            assert [each.step for each in steps_of(crooked.calls, ())] == [
+                each.step for each in steps_of(recording.calls, ())
+            ]
+
+
+def put_back(used, instant):
+    """The same, if it was before that instant, else an hour earlier."""
+    return used if used.started < instant else replace(used, started=used.started - HOUR, ended=used.ended - HOUR)
 
 
 async def test_unknown_step_is_refused_with_those_there_are(tmp_path):

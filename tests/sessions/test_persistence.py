@@ -7,9 +7,13 @@ import pytest
 
 from infrastructure.config.load import load_settings
 from infrastructure.config.settings import SessionSettings
+from infrastructure.events.log import SqliteEventLog
 from infrastructure.ids import RunId
 from infrastructure.sessions.contexts import AsyncAgentContextManager
-from infrastructure.storage.errors import StorageError
+from infrastructure.sessions.errors import SessionError
+from infrastructure.sessions.manager import AsyncSessionManager
+from infrastructure.storage.database import Database
+from infrastructure.storage.errors import DiskFull, StorageError
 from tests.sessions.parts import HandClock, asks, call, opened, user
 
 EVENT_DRIVEN = SessionSettings(persistence="event_driven")
@@ -217,6 +221,57 @@ async def test_session_with_something_to_write_stays_in_memory(path, clock):
         await app.sessions.flush()
         await app.sessions.create("last")
         assert app.sessions.loaded == 8
+
+
+class HeldLog:
+    """A log whose messages reach the disk, or fail, when a test says so; each in its turn."""
+
+    def __init__(self, log):
+        self._log, self.held = log, []
+
+    def keep(self, events, work):
+        if events[0][1].kind != "message.added":
+            return self._log.keep(events, work)
+        future = asyncio.get_running_loop().create_future()
+        self.held.append((future, lambda: self._log.keep(events, work)))
+        return future
+
+    async def let_go(self, number: int) -> None:
+        future, keep = self.held[number]
+        try:
+            future.set_result(await keep())
+        except SessionError as error:
+            future.set_exception(error)
+
+
+async def test_late_failure_leaves_a_session_alone_that_was_read_anew_since(path):
+    async with Database(path) as database:
+        log = HeldLog(SqliteEventLog(database))
+        async with AsyncSessionManager(database, log) as sessions:
+            await sessions.create("s")
+
+            async def sent(text: str, count: int) -> asyncio.Future[int]:
+                sending = asyncio.ensure_future(sessions.append_message("s", user(text)))
+                while len(log.held) < count:  # noqa: ASYNC110 - until it is on its way
+                    await asyncio.sleep(0)
+                return sending
+
+            first, second = await sent("1", 1), await sent("2", 2)
+            log.held[0][0].set_exception(DiskFull(path))
+            with pytest.raises(DiskFull):
+                await first
+            third = await sent("3", 3)
+            await log.let_go(1)
+            with pytest.raises(SessionError):
+                await second
+            await sessions.load("s")  # anybody reads it now
+            await log.let_go(2)
+            await third
+            fourth = await sent("4", 4)
+            await log.let_go(3)
+            await fourth
+            on_disk = sorted(each.message.content for each in await sessions.page("s"))
+            assert [each.content for each in sessions.get_history("s").messages] == on_disk == ["3", "4"]
 
 
 async def test_strict_keeps_no_message_back(path):

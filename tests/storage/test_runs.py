@@ -173,6 +173,15 @@ async def test_each_beginning_counts_and_the_first_start_stays(runs):
     assert again.started == first.started
 
 
+async def test_what_a_run_came_to_is_void_when_it_goes_on(runs):
+    run = (await add(runs)).run
+    await runs.begin(run, "me")
+    await runs.set_state(run, RunState.WAITING, reason="asks", status="needs_input", judge="none", result_json="{}")
+    await runs.begin(run, "me")
+    again = await runs.get(run)
+    assert (again.reason, again.status, again.judge, again.result_json) == ("", "", "", "")
+
+
 async def test_run_of_a_killed_owner_can_be_begun_again(runs):
     run = (await add(runs)).run
     await runs.begin(run, "killed")
