@@ -220,13 +220,14 @@ class Dispatcher:
     def lost(self, server: str, error: OllamaError) -> None:
         """A server does not answer any more: calls there that have had nothing yet go elsewhere, if they can.
 
-        Nothing is wrong with it for them once it answers again.
+        Nothing is wrong with it for them once it answers again. But each leaves it so only once: what is slow
+        everywhere would go round for ever, and each time what a server had done for it was lost.
         """
         self.inventory.failed(server, error)
-        self.take_back(server, lambda _: True, exclude=False)
+        self.take_back(server, lambda run: server not in run.left, exclude=False)
         self.pump()
 
-    def take_back(self, server: str, wanted: Callable[[Ticket], bool], *, exclude: bool = True) -> None:
+    def take_back(self, server: str, wanted: Callable[[Running], bool], *, exclude: bool = True) -> None:
         """Of the calls there that have had nothing yet, those that are wanted go elsewhere, if they can.
 
         `exclude`: not to this server again.
@@ -235,8 +236,9 @@ class Dispatcher:
             ticket = run.ticket
             waits = ticket.state in (CallState.CONNECTING, CallState.WAITING)
             there = waits and ticket.slot is not None and ticket.slot.server == server
-            if there and self._has_elsewhere(ticket, server if exclude else None) and wanted(ticket):
+            if there and self._has_elsewhere(ticket, server if exclude else None) and wanted(run):
                 self.counts["moved"] += 1
+                run.left |= {server}
                 slot = self.scheduler.move(ticket, exclude=server if exclude else None, now=self.clock())
                 self._turns.line_up(ticket)
                 run.interrupt(slot, None)

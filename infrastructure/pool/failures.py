@@ -37,6 +37,11 @@ def is_unreached(error: BaseException) -> bool:
     return isinstance(error, ServerUnreachable)
 
 
+def is_silent(error: BaseException) -> bool:
+    """Whether a probe shows that nobody is there: any answer but a gateway's own is a sign of life, also a refusal."""
+    return isinstance(error, PhaseTimeout) or is_unreached(error)
+
+
 def is_down(error: BaseException, *, answering: bool = False) -> bool:
     """Whether the server is to be left alone for a while: a server that fails at once must not attract every call.
 

@@ -29,6 +29,8 @@ class Clock:
 class Run:
     """A call that does nothing with its slot."""
 
+    left: frozenset[str] = frozenset()
+
     def __init__(self, dispatcher: Dispatcher, band: Band, deadline: float | None = None) -> None:
         self.dispatcher = dispatcher
         self.ticket: Ticket = dispatcher.admit(LANE, Call(band=band, deadline=deadline))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Event
 
 import pytest
 
+from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.pool import watchman
 from infrastructure.pool.errors import NoServerAvailable, UnknownServer
 from infrastructure.pool.states import Health
 from infrastructure.simulator import Fault, FaultKind, Toxic, ToxicKind
 from infrastructure.transport.errors import OllamaError, ServerUnreachable
 from tests.pool.servers import ask, faulty, paced, pool_over, simulator
+from tests.transport.raw_server import OK, Exchange, raw_server
 
 
 async def test_a_server_that_is_added_gets_calls():
@@ -117,6 +120,65 @@ async def test_a_server_is_not_called_down_for_an_answer_that_this_loop_was_too_
         looks_out._due = dispatcher.clock() + 1
         await looks_out._probe(name)
         assert dispatcher.scheduler.servers[name].health is Health.DOWN
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "health"),
+    [
+        (b"200 OK", b'{"version":"0.32.15"}', Health.UP),
+        (b"200 OK", b"{}", Health.UP),
+        (b"403 Forbidden", b"", Health.UP),
+        (b"404 Not Found", b"404 page not found", Health.UP),
+        (b"429 Too Many Requests", b"", Health.UP),
+        (b"500 Internal Server Error", b"{}", Health.UP),
+        (b"503 Service Unavailable", b'{"error":"server busy"}', Health.UP),
+        (b"502 Bad Gateway", b"", Health.DOWN),
+        (b"503 Service Unavailable", b"no healthy upstream", Health.DOWN),
+        (b"504 Gateway Timeout", b"", Health.DOWN),
+    ],
+)
+async def test_what_a_silent_server_says_itself_is_a_sign_of_life(status: bytes, body: bytes, health: Health):
+    async def script(exchange: Exchange) -> None:
+        if exchange.path == "/api/version":
+            await exchange.whole(body, status)
+        else:
+            await exchange.whole(b'{"models":[{"name":"words:latest","model":"words:latest","size":1}]}')
+
+    async with raw_server(script) as server, OllamaConnectionPool([server.url]) as pool:
+        await pool.models()
+        looks_out = pool._dispatcher.watchman
+        looks_out._due = pool._dispatcher.clock() + 1  # so that this loop is not late
+        await looks_out._probe(server.url)
+        assert pool.snapshot().servers[0].health is health
+
+
+async def test_a_call_leaves_each_silent_server_only_once():
+    loaded, asked = Event(), asyncio.Queue[int]()
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.path != "/api/chat":
+            await exchange.whole(b'{"models":[{"name":"words:latest","model":"words:latest","size":1}]}')
+            return
+        asked.put_nowait(exchange.writer.get_extra_info("sockname")[1])
+        await loaded.wait()
+        await exchange.say(OK)
+        await exchange.chunk(b'{"message":{"content":"well"},"done":true}\n')
+        await exchange.end()
+
+    async with raw_server(script) as one, raw_server(script) as two, OllamaConnectionPool([one.url, two.url]) as pool:
+        dispatcher = pool._dispatcher
+        await pool.models()
+        slow = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        for _ in range(2):
+            silent = f"http://127.0.0.1:{await asked.get()}"
+            dispatcher.lost(silent, ServerUnreachable("silent"))
+            await dispatcher.inventory.look(silent)
+        last = f"http://127.0.0.1:{await asked.get()}"
+        dispatcher.lost(last, ServerUnreachable("silent"))
+        assert pool.snapshot().calls.moved == 2
+        loaded.set()
+
+        assert (await slow).server == last.removeprefix("http://")
 
 
 async def test_a_call_may_go_back_to_a_server_that_was_silent_and_answers_again():
