@@ -283,7 +283,8 @@ class Dispatcher:
         for ticket in self.scheduler.expire(now):
             waited = now - ticket.enqueued_at
             late = ticket.call.deadline is not None and waited >= ticket.call.deadline
-            self._turns.refuse(ticket, DeadlinePassed(waited) if late else QueueTimeout(waited))
+            error = DeadlinePassed(waited) if late else QueueTimeout(waited, self.fleet.drained_for(ticket))
+            self._turns.refuse(ticket, error)
 
     def free(self, slot: Slot) -> None:
         """The slot's connection is closed; who is next?"""

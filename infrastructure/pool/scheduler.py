@@ -145,7 +145,7 @@ class Scheduler:
         return self._agenda.doubtful
 
     def stranded(self) -> list[Line]:
-        """The lines of waiting calls that no server could take even if all slots were free."""
+        """The lines of waiting calls that no server could take even if all slots were free: `placement.stranded`."""
         lost = placement.stranded(self.queue.lines(), self._order)
         self._agenda.doubtful = bool(lost)
         return lost

@@ -87,6 +87,8 @@ UP_A = Found("up", Health.UP, ("a:latest",))
 UP_B = Found("other", Health.UP, ("b:latest",))
 DOWN = Found("down", Health.DOWN, None, ServerUnreachable("refused", server="down"))
 DOWN_A = Found("lost", Health.DOWN, ("a:latest",), ServerUnreachable("refused"))
+DRAINED_A = Found("drained", Health.UP, ("a:latest",), draining=True)
+DRAINED_B = Found("drained", Health.UP, ("b:latest",), draining=True)
 LOCKED = Found("locked", Health.DOWN, None, NotAuthorized(401))
 
 
@@ -100,6 +102,9 @@ LOCKED = Found("locked", Health.DOWN, None, NotAuthorized(401))
         ((UP_B,), ModelNowhere),
         ((UP_B, DOWN), ModelNowhere),
         ((UP_B, DOWN_A), NoServerAvailable),
+        ((UP_B, DRAINED_A), NoServerAvailable),
+        ((DRAINED_A,), NoServerAvailable),
+        ((UP_B, DRAINED_B), ModelNowhere),
     ],
 )
 def test_the_refusal_says_what_is_wrong(servers: tuple[Found, ...], error: type[OllamaError]):
@@ -122,6 +127,15 @@ def test_no_server_names_each_and_its_reason_once():
 
     assert isinstance(error, NoServerAvailable)
     assert error.servers["down"] == "The server cannot be reached: refused"
+
+
+def test_a_drained_server_is_named_as_drained_and_not_as_one_that_cannot_be_reached():
+    error = refusal("a:latest", (UP_B, DRAINED_A))
+    assert str(error) == "No Ollama server is available: drained: drained"
+    assert "calls again" in error.hint
+    assert str(refusal("c", (UP_A, DRAINED_B))) == (
+        "No server has 'c' (get it with `ollama pull c`). Models there: a:latest, b:latest"
+    )
 
 
 # ------------------------------------------------------------------------------------------ failures

@@ -141,6 +141,10 @@ class SchedulerLife(RuleBasedStateMachine):
     def server_down(self, server: str) -> None:
         self.scheduler.roster.down(server, "gone", self.now)
 
+    @rule(server=st.sampled_from(list(SERVERS)), draining=st.booleans())
+    def server_drained(self, server: str, draining: bool) -> None:
+        self.scheduler.roster.set_draining(server, draining)
+
     @rule(seconds=st.floats(0, 20))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
@@ -287,7 +291,7 @@ class SchedulerLife(RuleBasedStateMachine):
             possible = [
                 server
                 for server in self.scheduler.servers.values()
-                if server.health is Health.UP
+                if (not ticket.excluded if server.draining else server.health is Health.UP)
                 and server.name not in ticket.excluded
                 and ticket.lane.model in (server.models or ())
             ]
