@@ -20,7 +20,8 @@ from infrastructure.pool.failures import is_down, trips
 from infrastructure.pool.figures import Figures
 from infrastructure.pool.fleet import Fleet
 from infrastructure.pool.inventory import Inventory
-from infrastructure.pool.placement import may_serve
+from infrastructure.pool.lanes import Lane, canonical
+from infrastructure.pool.placement import holds
 from infrastructure.pool.retries import HEDGE_SHARE, RetryBudget
 from infrastructure.pool.scheduler import Scheduler
 from infrastructure.pool.states import CallState
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from infrastructure.config.settings import PoolSettings, ServerSettings
     from infrastructure.pool.calls import Call
-    from infrastructure.pool.lanes import Lane
     from infrastructure.pool.observing import CallObserver
     from infrastructure.pool.running import Running
     from infrastructure.pool.ticket import Slot, Ticket
@@ -67,6 +67,7 @@ class Dispatcher:
         self.inventory = Inventory(self.servers, settings, self.scheduler, self.background, clock)
         self.fleet = Fleet(self)
         self.inventory.on_look = self.fleet.looked
+        self.inventory.aliases.on_change = self._names_changed
         self.watchman = Watchman(self)
         self.on_call: Callable[[], None] = _ignore
         """Called when a call begins."""
@@ -131,12 +132,37 @@ class Dispatcher:
         """A call in flight failed before its first byte and is queued again, for the other servers."""
         self.counts["moved"] += 1
         self.scheduler.move(ticket, exclude=server, now=self.clock())
-        self._turns.line_up(ticket)
+        self._line_up_again(self._runs[ticket.number])
 
     def return_preempted(self, ticket: Ticket) -> None:
         """A pre-empted call is queued again."""
         self.scheduler.return_preempted(ticket, self.clock())
-        self._turns.line_up(ticket)
+        self._line_up_again(self._runs[ticket.number])
+
+    def _line_up_again(self, run: Running) -> None:
+        self._find_lane(run)
+        self._turns.line_up(run.ticket)
+
+    def _names_changed(self) -> None:
+        for run in self._runs.values():
+            if run.ticket.state is CallState.QUEUED:
+                self._find_lane(run)
+
+    def _find_lane(self, run: Running) -> None:
+        """A call that is queued waits in the lane that calls for its model have now."""
+        lane = self._lane_now(run)
+        if lane is not run.errand.lane:
+            run.errand.lane = lane
+            self.scheduler.change_lane(run.ticket, lane)
+
+    def _lane_now(self, run: Running) -> Lane:
+        """The one that a call in flight would wait in: names may have changed since it came."""
+        lane = run.errand.lane
+        return self.inventory.aliases.lane(Lane(canonical(run.errand.settings.model), lane.load, lane.shift))
+
+    def asked_name(self, ticket: Ticket) -> str:
+        """The model that a call names, which may be one of several names of its lane's."""
+        return self._runs[ticket.number].errand.settings.model
 
     def check_open(self) -> None:
         """Raise PoolClosed if the pool is closed."""
@@ -212,7 +238,10 @@ class Dispatcher:
         if is_down(error, answering=answering):
             self.inventory.failed(server, error)
         elif isinstance(error, ModelNotFound):
-            self.scheduler.roster.lacks(server, lane.model)
+            missing = canonical(error.model)
+            self.scheduler.roster.lacks(server, missing)
+            if missing != lane.model:  # one of several names, and the others may be there
+                self.inventory.look_soon(server)
         elif trips(error) and self.scheduler.roster.failed(server, lane, self.clock()):
             self.counts["tripped"] += 1
             _log.warning("%s keeps failing on %s: no calls for a while (%s)", lane, self.servers[server].label, error)
@@ -236,11 +265,11 @@ class Dispatcher:
             ticket = run.ticket
             waits = ticket.state in (CallState.CONNECTING, CallState.WAITING)
             there = waits and ticket.slot is not None and ticket.slot.server == server
-            if there and self._has_elsewhere(ticket, server if exclude else None) and wanted(run):
+            if there and self._has_elsewhere(run, server if exclude else None) and wanted(run):
                 self.counts["moved"] += 1
                 run.left |= {server}
                 slot = self.scheduler.move(ticket, exclude=server if exclude else None, now=self.clock())
-                self._turns.line_up(ticket)
+                self._line_up_again(run)
                 run.interrupt(slot, None)
 
     def break_off(self, run: Running, error: OllamaError) -> None:
@@ -259,8 +288,12 @@ class Dispatcher:
             self.counts["hedged"] += 1
         return twin
 
-    def _has_elsewhere(self, ticket: Ticket, excluded: str | None) -> bool:
-        return any(may_serve(server, ticket) for name, server in self.scheduler.servers.items() if name != excluded)
+    def _has_elsewhere(self, run: Running, excluded: str | None) -> bool:
+        lane, without = self._lane_now(run), run.ticket.excluded
+        return any(
+            server.serving and name != excluded and name not in without and holds(server, lane)
+            for name, server in self.scheduler.servers.items()
+        )
 
     def pump(self) -> None:
         """Decide all that can be decided now. Called after every change."""
@@ -346,7 +379,7 @@ class Dispatcher:
                 if ticket in self._turns:  # it has not even seen its slot: nothing is to be closed
                     self.scheduler.free(slot)
                     self.scheduler.return_preempted(ticket, now)
-                    self._turns.line_up(ticket)
+                    self._line_up_again(self._runs[ticket.number])
                     taken_back = True
                 else:
                     self._runs[ticket.number].interrupt(slot, None)

@@ -176,7 +176,7 @@ class Fleet:
                 seen = min((server.looked_after for server in might.values()), default=newest)
             for ticket in list(takewhile(lambda ticket, seen=seen: ticket.number <= seen, line)):
                 pool.scheduler.withdraw(ticket, CallState.FAILED)
-                found.append((ticket, refusal(ticket.lane.model, self.found())))
+                found.append((ticket, refusal(pool.asked_name(ticket), self.found())))
             for name, server in might.items():
                 if server.looked_after < newest:
                     pool.inventory.look(name)

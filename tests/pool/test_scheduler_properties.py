@@ -113,6 +113,11 @@ class SchedulerLife(RuleBasedStateMachine):
             server = ticket.slot.server if exclude else None
             self.cancelling.append(self.scheduler.move(ticket, exclude=server, now=self.now))
 
+    @rule(ticket=calls, lane=st.sampled_from(LANES))
+    def change_lane(self, ticket: Ticket | None, lane: Lane) -> None:
+        if ticket is not None and ticket.state is CallState.QUEUED:
+            self.scheduler.change_lane(ticket, lane)
+
     @rule(ticket=calls)
     def come_back(self, ticket: Ticket | None) -> None:
         if ticket is not None and ticket.state is CallState.PREEMPTED:
