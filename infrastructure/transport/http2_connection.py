@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     DataReceived,
@@ -29,6 +28,7 @@ from h2.settings import SettingCodes, Settings
 
 from infrastructure.transport.http2_frames import BadFrame, Data, FrameCutter, GoAway
 from infrastructure.transport.http2_liveness import Liveness
+from infrastructure.transport.http2_state import ClientState, Malformed
 from infrastructure.transport.http2_stream import Header, Stream, StreamFailed, StreamRefused, code_name
 from infrastructure.transport.http2_windows import CONNECTION_WINDOW, STREAM_WINDOW, Windows
 from infrastructure.transport.waiting import Alarm
@@ -54,7 +54,7 @@ class Http2Connection(asyncio.Protocol):
     def __init__(self, on_gone: Callable[[Http2Connection], None]) -> None:
         self._on_gone = on_gone
         self._loop = asyncio.get_running_loop()
-        self._h2 = H2Connection(_CONFIG)
+        self._h2 = ClientState(_CONFIG)
         self._cutter = FrameCutter()
         self._transport: asyncio.Transport | None = None
         self._streams: dict[int, Stream] = {}
@@ -252,6 +252,11 @@ class Http2Connection(asyncio.Protocol):
             self._wake_all()
         elif isinstance(event, _OF_A_STREAM):
             self._on_stream_event(event)
+        elif isinstance(event, Malformed):
+            self._windows.seen(event.size)
+            stream = self._streams.get(event.stream_id)
+            if stream is not None:
+                stream.fail(StreamFailed(f"no answer: {event.error}"))
 
     def _on_data(self, event: DataReceived) -> None:
         size = event.flow_controlled_length or 0

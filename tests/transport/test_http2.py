@@ -14,7 +14,8 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived, StreamEnded, WindowUpdated
 from h2.settings import SettingCodes
-from hyperframe.frame import DataFrame
+from hpack import Encoder
+from hyperframe.frame import DataFrame, HeadersFrame
 
 from agents.model import Message
 from infrastructure.config.settings import PhaseLimits, ServerSettings
@@ -646,6 +647,59 @@ async def test_a_server_that_sends_more_than_its_window_is_cut_off() -> None:
             await server.connections[0].closed.wait()
             with pytest.raises(StreamBroken, match="more than it may"):
                 await first(chunks)
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ([(b"content-length", b"900")], DONE),
+        ([(b"content-length", b"5")], DONE),
+        ([(b"content-length", b"5, 5")], b"12345"),
+        ([(b"X-Upper", b"1")], DONE),
+        ([(b"connection", b"keep-alive")], DONE),
+    ],
+)
+async def test_a_malformed_answer_ends_its_own_stream_only(head: list[tuple[bytes, bytes]], body: bytes) -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if not isinstance(event, StreamEnded):
+            return
+        if len(connection.streams()) == 1:
+            streaming(connection, event)
+            return
+        running, number = connection.streams()[0], event.stream_id or 0
+        answer = HeadersFrame(number, Encoder().encode([(b":status", b"200"), *head]), flags=["END_HEADERS"])
+        # All in one piece: what came before the malformed answer and behind it is not lost.
+        connection.transport.write(
+            DataFrame(running, LINE).serialize()
+            + answer.serialize()
+            + DataFrame(number, body, flags=["END_STREAM"]).serialize()
+            + DataFrame(running, LINE).serialize()
+            + DataFrame(running, DONE, flags=["END_STREAM"]).serialize()
+        )
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as chunks:
+            assert await first(chunks) == "x"
+            with pytest.raises((StreamBroken, ServerUnreachable), match="no answer"):
+                await text_of(client)
+            assert "".join([chunk.text async for chunk in chunks]) == "xx"
+        assert len(server.connections) == 1
+        await client.aclose()
+
+
+async def test_what_cannot_be_decompressed_ends_the_connection() -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded):
+            number = event.stream_id or 0
+            connection.transport.write(HeadersFrame(number, b"\xff\xff\xff\xff\xff", flags=["END_HEADERS"]).serialize())
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        with pytest.raises(ServerUnreachable):
+            await text_of(client)
+        await server.connections[0].closed.wait()
         await client.aclose()
 
 
