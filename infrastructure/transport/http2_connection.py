@@ -49,10 +49,16 @@ _CONFIG = H2Configuration(
 
 
 class Http2Connection(asyncio.Protocol):
-    """A connection as the client sees it. `on_gone` is told once, when it takes no new stream any more."""
+    """A connection as the client sees it.
 
-    def __init__(self, on_gone: Callable[[Http2Connection], None]) -> None:
+    `on_gone` is told once, when it takes no new stream any more. It is among the `sockets` as long as it has one.
+    """
+
+    def __init__(
+        self, on_gone: Callable[[Http2Connection], None], sockets: dict[Http2Connection, asyncio.Future[None]]
+    ) -> None:
         self._on_gone = on_gone
+        self._sockets = sockets
         self._loop = asyncio.get_running_loop()
         self._h2 = ClientState(_CONFIG)
         self._cutter = FrameCutter()
@@ -157,18 +163,27 @@ class Http2Connection(asyncio.Protocol):
                 self.close()
 
     def close(self) -> None:
-        """Close the connection; open streams fail."""
+        """Close the connection; open streams fail. A peer that does not read what is sent is not waited for."""
         self._retire()
         if self._alive() and self._transport is not None:
             self._h2.close_connection()
             self._flush()
-            self._transport.close()
+            if self._transport.get_write_buffer_size():
+                self._transport.abort()
+            else:
+                self._transport.close()
         self._fail_all(httpx.ReadError("connection closed"))
+
+    def abort(self) -> None:
+        """Let its socket be closed now, whatever the peer may still have to say; it has been closed before."""
+        if self._transport is not None:
+            self._transport.abort()
 
     # -- asyncio.Protocol -----------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the peer."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own class is no subclass of it
+        self._sockets[self] = self._loop.create_future()
         self._h2.local_settings = Settings(
             client=True,
             initial_values={
@@ -211,6 +226,9 @@ class Http2Connection(asyncio.Protocol):
         self._alarm.stop()
         self._retire()
         self._fail_all(httpx.ReadError(str(exc) if exc else "the server closed the connection"))
+        lost = self._sockets.pop(self, None)
+        if lost is not None:
+            lost.set_result(None)
 
     def pause_writing(self) -> None:
         """The socket is full."""

@@ -40,6 +40,9 @@ LINE = b'{"message":{"content":"x"},"done":false}\n'
 DONE = b'{"message":{"content":""},"done":true}\n'
 
 
+POST = [(b":method", b"POST"), (b":authority", b"gpu"), (b":scheme", b"http"), (b":path", b"/api/chat")]
+
+
 def ask(model: str = "m", text: str = "hi") -> ChatRequest:
     return ChatRequest(model=model, messages=(Message("user", text),))
 
@@ -384,7 +387,7 @@ async def test_what_had_arrived_is_read_though_a_write_finds_the_connection_clos
     peer.initiate_connection()
     theirs.send(peer.data_to_send())
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(lambda: Http2Connection(lambda _: None), sock=ours)
+    _, connection = await loop.create_connection(lambda: Http2Connection(lambda _: None, {}), sock=ours)
     await connection.ready
     head = [(b":method", b"GET"), (b":authority", b"here"), (b":scheme", b"http"), (b":path", b"/")]
     answered_call = asyncio.ensure_future(connection.ask(head, b""))
@@ -628,6 +631,26 @@ async def test_closing_the_client_fails_its_streams() -> None:
             with pytest.raises(StreamBroken):
                 await first(chunks)
         await server.connections[0].closed.wait()
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_closing_the_client_closes_its_sockets_though_the_server_reads_no_more(reads: bool) -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, RequestReceived) and not reads:
+            connection.transport.pause_reading()
+
+    async with h2_server(script, window=1 << 24) as server:
+        connections = Http2Connections(idle_seconds=60)
+        connection = await connections.opened(httpx.URL(server.url.replace("h2c", "http")), 5.0, 0.0)
+        transport = connection._transport
+        assert transport is not None
+        asking = asyncio.create_task(connection.ask(POST, b"x" * (1 << 24 if not reads else 1)))
+        await server.until(lambda: bool(server.connections[0].streams()))
+        await connections.aclose()
+
+        assert transport.get_extra_info("socket").fileno() == -1
+        with pytest.raises(httpx.ReadError):
+            await asking
 
 
 async def test_a_server_that_sends_more_than_its_window_is_cut_off() -> None:
