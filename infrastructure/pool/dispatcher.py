@@ -22,6 +22,7 @@ from infrastructure.pool.fleet import Fleet
 from infrastructure.pool.inventory import Inventory
 from infrastructure.pool.lanes import Lane, canonical
 from infrastructure.pool.placement import holds
+from infrastructure.pool.positions import Positions
 from infrastructure.pool.retries import HEDGE_SHARE, RetryBudget
 from infrastructure.pool.scheduler import Scheduler
 from infrastructure.pool.states import CallState
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from infrastructure.pool.ticket import Slot, Ticket
 
 _log = logging.getLogger(__name__)
-
-POSITION_SECONDS = 0.25
-"""How often those who watch a waiting call are told its place, at most."""
 
 
 class Dispatcher:
@@ -82,7 +80,7 @@ class Dispatcher:
         self._freed = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
-        self._positions: asyncio.TimerHandle | None = None
+        self._positions = Positions(self.scheduler.queue, self._runs)
 
     def limit(self, settings: PoolSettings) -> None:
         """Other limits hold for the calls that begin from now on."""
@@ -308,7 +306,7 @@ class Dispatcher:
         while looks:
             self.inventory.look_soon(looks.pop())
         if waiting:
-            self._announce_positions()
+            self._positions.announce()
             self._set_alarm(now)
         self.changes.ring()
 
@@ -343,9 +341,9 @@ class Dispatcher:
         self.closed = True
         self.watchman.stop()
         self.fleet.stop()
-        for timer in (self._alarm, self._positions):
-            if timer is not None:
-                timer.cancel()
+        self._positions.stop()
+        if self._alarm is not None:
+            self._alarm.cancel()
         for run in list(self._runs.values()):
             self._end(run)
         while any(server.in_flight for server in self.scheduler.servers.values()):
@@ -398,17 +396,6 @@ class Dispatcher:
     def _wake_up(self) -> None:
         self._alarm = None
         self.pump()
-
-    def _announce_positions(self) -> None:
-        if self._positions is None:
-            self._positions = asyncio.get_running_loop().call_later(POSITION_SECONDS, self._tell_positions)
-
-    def _tell_positions(self) -> None:
-        self._positions = None
-        for position, ticket in enumerate(self.scheduler.queue.in_order()):
-            self._runs[ticket.number].tell_position(position)
-        if len(self.scheduler.queue):
-            self._announce_positions()
 
 
 def _ignore() -> None:

@@ -236,8 +236,11 @@ class OllamaClient:
             data = await exchange.whole(ANSWER_BYTES)
         try:
             answer = decoding.parse_object(data)
-            if answer.get("error"):
-                raise ServerFailed(200, error_text(answer["error"]), server=self._label)
+        except decoding.BadShape as error:
+            raise UnreadableAnswer(str(error), foreign=True, server=self._label) from None
+        if answer.get("error"):
+            raise ServerFailed(200, error_text(answer["error"]), server=self._label)
+        try:
             return read(answer)
         except decoding.BadShape as error:
             raise UnreadableAnswer(str(error), server=self._label) from None

@@ -8,7 +8,7 @@ from infrastructure.config.settings import LaneSettings
 from infrastructure.pool.calls import Call
 from infrastructure.pool.errand import answer_bound, default_bound
 from infrastructure.pool.errors import ModelNowhere, NoServerAvailable, PoolError
-from infrastructure.pool.failures import after_failure, is_down, may_try_elsewhere
+from infrastructure.pool.failures import after_failure, is_down, may_try_elsewhere, trips
 from infrastructure.pool.figures import Figures
 from infrastructure.pool.lanes import Lane, LaneBook, canonical, lane_of
 from infrastructure.pool.refusal import Found, refusal
@@ -181,8 +181,10 @@ def test_a_server_that_fails_at_once_must_not_attract_every_call(error: OllamaEr
 
 
 def test_a_server_that_was_answering_is_not_down_for_what_it_said_in_the_end():
-    assert is_down(UnreadableAnswer())
-    assert not is_down(UnreadableAnswer(), answering=True)
+    assert is_down(UnreadableAnswer("a page", foreign=True))
+    assert not is_down(UnreadableAnswer("a page", foreign=True), answering=True)
+    assert not is_down(UnreadableAnswer("2 vectors for 3 texts"))
+    assert trips(UnreadableAnswer("2 vectors for 3 texts"))
     assert is_down(ServerUnreachable(), answering=True)
 
 
