@@ -324,7 +324,11 @@ class LocalLLM:
         return self._run(lambda llm: llm.structured(prompt, kind, options=options))
 
     def close(self) -> None:
-        """End the thread and its pool; calls under way fail with `PoolClosed`. A borrowed pool is left alone."""
+        """End the thread and its pool; calls under way fail with `PoolClosed`. A borrowed pool is left alone.
+
+        Raises:
+            WouldBlock: from within a call, where `on_delta` is told of its answer: it would wait for itself.
+        """
         self._there.close()
 
     def _run(self, work: Callable[[AsyncLocalLLM], Coroutine[object, object, R]]) -> R:

@@ -1,8 +1,9 @@
 """Names that stand for one and the same model.
 
 Owns which they are: a copy (`ollama cp`) has the digest of its original. A server has such a model in memory once,
-under the name that loaded it, and calls by either name share its slots (measured). So they share a lane, too. A model
-that was made from another one with a Modelfile has a digest of its own, and is another model here.
+under the name that loaded it, and calls by either name share its slots (measured). So they share a lane, too, as long
+as they are one model: a lane has the first of the names, which may go while the others stay. A model that was made from
+another one with a Modelfile has a digest of its own, and is another model here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from infrastructure.pool.lanes import Lane, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from infrastructure.transport.messages import LocalModel
 
@@ -26,6 +27,8 @@ class Aliases:
         self._held: dict[str, Mapping[str, str]] = {}
         self._names: dict[str, str] = {}
         self._lanes: dict[Lane, Lane] = {}
+        self.on_change: Callable[[], None] = _ignore
+        """Called when names stand for other models than before."""
 
     def see(self, server: str, models: Sequence[LocalModel]) -> None:
         """A server said what it holds."""
@@ -62,5 +65,12 @@ class Aliases:
         first: dict[tuple[tuple[str, str], ...], str] = {}
         for name in sorted(where):
             first.setdefault(tuple(where[name]), name)
-        self._lanes.clear()
-        self._names = {name: one for name, places in where.items() if (one := first[tuple(places)]) != name}
+        names = {name: one for name, places in where.items() if (one := first[tuple(places)]) != name}
+        if names != self._names:
+            self._lanes.clear()
+            self._names = names
+            self.on_change()
+
+
+def _ignore() -> None:
+    pass

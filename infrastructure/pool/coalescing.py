@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from agents.model import Options
 
 T = TypeVar("T")
+_ANY_SEED = 0xFFFF_FFFF
+"""To llama.cpp, "a new one each time": what -1 becomes there, as every number below 0 means that to Ollama."""
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ class Flights:
             flight = self._flights[key] = _Flight(
                 asyncio.get_running_loop().create_task(ask(), name="a shared question")
             )
-            flight.task.add_done_callback(lambda _: self._flights.pop(key, None))
+            flight.task.add_done_callback(partial(self._landed, key))
         else:
             self.shared += 1
         flight.waiting += 1
@@ -51,11 +54,21 @@ class Flights:
         finally:
             flight.waiting -= 1
             if not flight.waiting and not flight.task.done():
-                self._flights.pop(key, None)
+                self._landed(key, flight.task)
                 flight.task.cancel()
                 await asyncio.wait([flight.task])
+
+    def _landed(self, key: Hashable, task: asyncio.Task[object]) -> None:
+        """It is over, or left by all. A later one for the same question may be under way by now: that stays."""
+        flight = self._flights.get(key)
+        if flight is not None and flight.task is task:
+            del self._flights[key]
 
 
 def is_deterministic(options: Options) -> bool:
     """Whether the same question has the same answer: by temperature 0, or by a seed."""
-    return options.get("temperature") == 0 or "seed" in options
+    temperature: object = options.get("temperature")
+    if temperature == 0 and temperature is not False:
+        return True
+    seed: object = options.get("seed")
+    return type(seed) is int and 0 <= seed < _ANY_SEED

@@ -20,7 +20,9 @@ from infrastructure.pool.failures import is_down, trips
 from infrastructure.pool.figures import Figures
 from infrastructure.pool.fleet import Fleet
 from infrastructure.pool.inventory import Inventory
-from infrastructure.pool.placement import may_serve
+from infrastructure.pool.lanes import Lane, canonical
+from infrastructure.pool.placement import holds
+from infrastructure.pool.positions import Positions
 from infrastructure.pool.retries import HEDGE_SHARE, RetryBudget
 from infrastructure.pool.scheduler import Scheduler
 from infrastructure.pool.states import CallState
@@ -33,15 +35,11 @@ if TYPE_CHECKING:
 
     from infrastructure.config.settings import PoolSettings, ServerSettings
     from infrastructure.pool.calls import Call
-    from infrastructure.pool.lanes import Lane
     from infrastructure.pool.observing import CallObserver
     from infrastructure.pool.running import Running
     from infrastructure.pool.ticket import Slot, Ticket
 
 _log = logging.getLogger(__name__)
-
-POSITION_SECONDS = 0.25
-"""How often those who watch a waiting call are told its place, at most."""
 
 
 class Dispatcher:
@@ -67,6 +65,7 @@ class Dispatcher:
         self.inventory = Inventory(self.servers, settings, self.scheduler, self.background, clock)
         self.fleet = Fleet(self)
         self.inventory.on_look = self.fleet.looked
+        self.inventory.aliases.on_change = self._names_changed
         self.watchman = Watchman(self)
         self.on_call: Callable[[], None] = _ignore
         """Called when a call begins."""
@@ -81,7 +80,7 @@ class Dispatcher:
         self._freed = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
-        self._positions: asyncio.TimerHandle | None = None
+        self._positions = Positions(self.scheduler.queue, self._runs)
 
     def limit(self, settings: PoolSettings) -> None:
         """Other limits hold for the calls that begin from now on."""
@@ -131,12 +130,37 @@ class Dispatcher:
         """A call in flight failed before its first byte and is queued again, for the other servers."""
         self.counts["moved"] += 1
         self.scheduler.move(ticket, exclude=server, now=self.clock())
-        self._turns.line_up(ticket)
+        self._line_up_again(self._runs[ticket.number])
 
     def return_preempted(self, ticket: Ticket) -> None:
         """A pre-empted call is queued again."""
         self.scheduler.return_preempted(ticket, self.clock())
-        self._turns.line_up(ticket)
+        self._line_up_again(self._runs[ticket.number])
+
+    def _line_up_again(self, run: Running) -> None:
+        self._find_lane(run)
+        self._turns.line_up(run.ticket)
+
+    def _names_changed(self) -> None:
+        for run in self._runs.values():
+            if run.ticket.state is CallState.QUEUED:
+                self._find_lane(run)
+
+    def _find_lane(self, run: Running) -> None:
+        """A call that is queued waits in the lane that calls for its model have now."""
+        lane = self._lane_now(run)
+        if lane is not run.errand.lane:
+            run.errand.lane = lane
+            self.scheduler.change_lane(run.ticket, lane)
+
+    def _lane_now(self, run: Running) -> Lane:
+        """The one that a call in flight would wait in: names may have changed since it came."""
+        lane = run.errand.lane
+        return self.inventory.aliases.lane(Lane(canonical(run.errand.settings.model), lane.load, lane.shift))
+
+    def asked_name(self, ticket: Ticket) -> str:
+        """The model that a call names, which may be one of several names of its lane's."""
+        return self._runs[ticket.number].errand.settings.model
 
     def check_open(self) -> None:
         """Raise PoolClosed if the pool is closed."""
@@ -212,7 +236,10 @@ class Dispatcher:
         if is_down(error, answering=answering):
             self.inventory.failed(server, error)
         elif isinstance(error, ModelNotFound):
-            self.scheduler.roster.lacks(server, lane.model)
+            missing = canonical(error.model)
+            self.scheduler.roster.lacks(server, missing)
+            if missing != lane.model:  # one of several names, and the others may be there
+                self.inventory.look_soon(server)
         elif trips(error) and self.scheduler.roster.failed(server, lane, self.clock()):
             self.counts["tripped"] += 1
             _log.warning("%s keeps failing on %s: no calls for a while (%s)", lane, self.servers[server].label, error)
@@ -220,13 +247,14 @@ class Dispatcher:
     def lost(self, server: str, error: OllamaError) -> None:
         """A server does not answer any more: calls there that have had nothing yet go elsewhere, if they can.
 
-        Nothing is wrong with it for them once it answers again.
+        Nothing is wrong with it for them once it answers again. But each leaves it so only once: what is slow
+        everywhere would go round for ever, and each time what a server had done for it was lost.
         """
         self.inventory.failed(server, error)
-        self.take_back(server, lambda _: True, exclude=False)
+        self.take_back(server, lambda run: server not in run.left, exclude=False)
         self.pump()
 
-    def take_back(self, server: str, wanted: Callable[[Ticket], bool], *, exclude: bool = True) -> None:
+    def take_back(self, server: str, wanted: Callable[[Running], bool], *, exclude: bool = True) -> None:
         """Of the calls there that have had nothing yet, those that are wanted go elsewhere, if they can.
 
         `exclude`: not to this server again.
@@ -235,10 +263,11 @@ class Dispatcher:
             ticket = run.ticket
             waits = ticket.state in (CallState.CONNECTING, CallState.WAITING)
             there = waits and ticket.slot is not None and ticket.slot.server == server
-            if there and self._has_elsewhere(ticket, server if exclude else None) and wanted(ticket):
+            if there and self._has_elsewhere(run, server if exclude else None) and wanted(run):
                 self.counts["moved"] += 1
+                run.left |= {server}
                 slot = self.scheduler.move(ticket, exclude=server if exclude else None, now=self.clock())
-                self._turns.line_up(ticket)
+                self._line_up_again(run)
                 run.interrupt(slot, None)
 
     def break_off(self, run: Running, error: OllamaError) -> None:
@@ -257,8 +286,12 @@ class Dispatcher:
             self.counts["hedged"] += 1
         return twin
 
-    def _has_elsewhere(self, ticket: Ticket, excluded: str | None) -> bool:
-        return any(may_serve(server, ticket) for name, server in self.scheduler.servers.items() if name != excluded)
+    def _has_elsewhere(self, run: Running, excluded: str | None) -> bool:
+        lane, without = self._lane_now(run), run.ticket.excluded
+        return any(
+            server.serving and name != excluded and name not in without and holds(server, lane)
+            for name, server in self.scheduler.servers.items()
+        )
 
     def pump(self) -> None:
         """Decide all that can be decided now. Called after every change."""
@@ -273,7 +306,7 @@ class Dispatcher:
         while looks:
             self.inventory.look_soon(looks.pop())
         if waiting:
-            self._announce_positions()
+            self._positions.announce()
             self._set_alarm(now)
         self.changes.ring()
 
@@ -281,7 +314,8 @@ class Dispatcher:
         for ticket in self.scheduler.expire(now):
             waited = now - ticket.enqueued_at
             late = ticket.call.deadline is not None and waited >= ticket.call.deadline
-            self._turns.refuse(ticket, DeadlinePassed(waited) if late else QueueTimeout(waited))
+            error = DeadlinePassed(waited) if late else QueueTimeout(waited, self.fleet.drained_for(ticket))
+            self._turns.refuse(ticket, error)
 
     def free(self, slot: Slot) -> None:
         """The slot's connection is closed; who is next?"""
@@ -307,9 +341,9 @@ class Dispatcher:
         self.closed = True
         self.watchman.stop()
         self.fleet.stop()
-        for timer in (self._alarm, self._positions):
-            if timer is not None:
-                timer.cancel()
+        self._positions.stop()
+        if self._alarm is not None:
+            self._alarm.cancel()
         for run in list(self._runs.values()):
             self._end(run)
         while any(server.in_flight for server in self.scheduler.servers.values()):
@@ -343,7 +377,7 @@ class Dispatcher:
                 if ticket in self._turns:  # it has not even seen its slot: nothing is to be closed
                     self.scheduler.free(slot)
                     self.scheduler.return_preempted(ticket, now)
-                    self._turns.line_up(ticket)
+                    self._line_up_again(self._runs[ticket.number])
                     taken_back = True
                 else:
                     self._runs[ticket.number].interrupt(slot, None)
@@ -362,17 +396,6 @@ class Dispatcher:
     def _wake_up(self) -> None:
         self._alarm = None
         self.pump()
-
-    def _announce_positions(self) -> None:
-        if self._positions is None:
-            self._positions = asyncio.get_running_loop().call_later(POSITION_SECONDS, self._tell_positions)
-
-    def _tell_positions(self) -> None:
-        self._positions = None
-        for position, ticket in enumerate(self.scheduler.queue.in_order()):
-            self._runs[ticket.number].tell_position(position)
-        if len(self.scheduler.queue):
-            self._announce_positions()
 
 
 def _ignore() -> None:

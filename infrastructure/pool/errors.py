@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from infrastructure.pool.attendance import DRAINED
 from infrastructure.transport.errors import ModelNotFound, OllamaError, Partial
 
 if TYPE_CHECKING:
@@ -46,10 +47,15 @@ class QueueTimeout(PoolError):
 
     default_hint = "raise the limit `queue` under [pool.phases], or add a server"
 
-    def __init__(self, waited: float) -> None:
-        super().__init__(f"after {waited:.1f} s")
+    def __init__(self, waited: float, drained: Sequence[str] = ()) -> None:
+        why = "which get no new calls" if len(drained) > 1 else "which gets no new calls"
+        super().__init__(
+            f"after {waited:.1f} s", f"only {' and '.join(drained)} may serve it, {why}" if drained else ""
+        )
         self.waited = waited
         """Seconds in the queue."""
+        self.drained = tuple(drained)
+        """Servers that alone might have served it, had they not been drained."""
 
 
 class NoServerAvailable(PoolError):
@@ -119,6 +125,8 @@ class OtherProcess(PoolError):
 
 
 def _how_to_start(servers: Mapping[str, str]) -> str:
+    if servers and all(reason == DRAINED for reason in servers.values()):
+        return "let one that is drained have calls again, or add another"
     if not servers:
         return "name one in the settings, or set OLLAMA_HOST"
     return "start one with `ollama serve`, or correct its address"

@@ -37,12 +37,20 @@ def is_unreached(error: BaseException) -> bool:
     return isinstance(error, ServerUnreachable)
 
 
+def is_silent(error: BaseException) -> bool:
+    """Whether a probe shows that nobody is there: any answer but a gateway's own is a sign of life, also a refusal."""
+    return isinstance(error, PhaseTimeout) or is_unreached(error)
+
+
 def is_down(error: BaseException, *, answering: bool = False) -> bool:
     """Whether the server is to be left alone for a while: a server that fails at once must not attract every call.
 
-    One that was answering has not failed at once: what it said wrong in the end concerns that call alone.
+    One that was answering has not failed at once: what it said wrong in the end concerns that call alone. Nor is what a
+    server says in JSON, only not as expected, a word about more than the model there.
     """
-    if isinstance(error, NotAuthorized | UnreadableAnswer):
+    if isinstance(error, UnreadableAnswer):
+        return error.foreign and not answering
+    if isinstance(error, NotAuthorized):
         return not answering
     return is_unreached(error)
 

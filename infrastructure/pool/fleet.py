@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.errors import UnknownServer
+from infrastructure.pool.placement import is_to_serve, may_serve
 from infrastructure.pool.refusal import Found, reasons_of, refusal
 from infrastructure.pool.states import CallState, Health
 
@@ -124,7 +125,7 @@ class Fleet:
             del pool.servers[name]
             pool.scheduler.roster.remove(name)
             pool.inventory.forget(name)
-            pool.changes.ring()
+            pool.pump()  # what had only it is refused now
 
     # ------------------------------------------------------------------------------ what they have
     def refresh(self) -> None:
@@ -175,11 +176,18 @@ class Fleet:
                 seen = min((server.looked_after for server in might.values()), default=newest)
             for ticket in list(takewhile(lambda ticket, seen=seen: ticket.number <= seen, line)):
                 pool.scheduler.withdraw(ticket, CallState.FAILED)
-                found.append((ticket, refusal(ticket.lane.model, self.found())))
+                found.append((ticket, refusal(pool.asked_name(ticket), self.found())))
             for name, server in might.items():
                 if server.looked_after < newest:
                     pool.inventory.look(name)
         return found
+
+    def drained_for(self, ticket: Ticket) -> tuple[str, ...]:
+        """The servers, by label, for which alone a call waits, and in vain as long as they are drained."""
+        pool, servers = self._pool, self._pool.scheduler.servers
+        if any(may_serve(server, ticket) for server in servers.values()):
+            return ()
+        return tuple(pool.servers[name].label for name, server in servers.items() if is_to_serve(server, ticket))
 
     def reasons(self) -> dict[str, str]:
         """What is wrong with each server that is not up, by label."""
@@ -196,6 +204,7 @@ class Fleet:
                     pool.scheduler.servers[name].health,
                     None if models is None else tuple(model.name for model in models),
                     pool.inventory.error(name),
+                    draining=pool.scheduler.servers[name].draining,
                 )
             )
         return found

@@ -161,7 +161,7 @@ class HungLanes:
         self._hung[place] = _Hung(keep_alive, limit / 2, pool.clock() + PROBE_AGAIN_SECONDS[0])
         pool.counts["tripped"] += 1
         pool.scheduler.roster.shut(name, lane)
-        pool.take_back(name, lambda ticket: self._may_ask_again(ticket, place))
+        pool.take_back(name, lambda run: self._may_ask_again(run.ticket, place))
         for run in runs:
             if run.ticket.state is CallState.STREAMING:
                 pool.figures.failed(name, lane)

@@ -148,8 +148,13 @@ class LoopThread(Generic[R]):
         _refuse(self._begun[0] if self._begun else None)
 
     def close(self) -> None:
-        """Close the resource, which ends all work, then the loop and the thread. Safe to repeat."""
+        """Close the resource, which ends all work, then the loop and the thread. Safe to repeat.
+
+        Raises:
+            WouldBlock: in the loop of the thread, which would wait for itself; nothing is closed.
+        """
         with self._lock:
+            self.refuse_own_loop()
             self._closed = True
             begun, self._begun = self._begun, None
         if begun is None:

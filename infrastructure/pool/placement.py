@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from infrastructure.pool.queue import head_order
 from infrastructure.pool.quiet import GAP_SECONDS, disturbs, gap_seconds
-from infrastructure.pool.states import BATCH, INTERACTIVE, SPECULATIVE
+from infrastructure.pool.states import BATCH, INTERACTIVE, SPECULATIVE, Health
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -253,8 +253,21 @@ def wanted_by_others(server: ServerState, lane: Lane, queue: CallQueue) -> bool:
 
 
 def stranded(lines: Iterable[Line], servers: Sequence[ServerState]) -> list[Line]:
-    """The lines whose calls no server could take even if all slots were free."""
-    return [line for line in lines if not any(may_serve(server, line.head) for server in servers)]
+    """The lines whose calls no server could take even if all slots were free, nor will once it is no longer drained."""
+    return [
+        line
+        for line in lines
+        if not any(may_serve(server, line.head) or is_to_serve(server, line.head) for server in servers)
+    ]
+
+
+def is_to_serve(server: ServerState, ticket: Ticket) -> bool:
+    """Whether the call may wait for a server that gets no new ones for now, be it up or not.
+
+    It is known to hold their model. A call that another server has failed does not wait: its error says more.
+    """
+    known = server.health is Health.UP or server.models is not None
+    return server.draining and known and not ticket.excluded and holds(server, ticket.lane)
 
 
 def _speculative(servers: Iterable[ServerState], lane: Lane) -> list[Ticket]:

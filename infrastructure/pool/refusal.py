@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from infrastructure.pool.attendance import DRAINED
 from infrastructure.pool.errors import ModelNowhere, NoServerAvailable
 from infrastructure.pool.lanes import canonical
 from infrastructure.pool.states import Health
@@ -27,30 +28,35 @@ class Found:
     """Names of what it holds, or held when it was last seen."""
     error: OllamaError | None = None
     """Why it is down."""
+    draining: bool = False
+    """Whether it gets no new calls, on somebody's word."""
 
 
 def refusal(model: str, servers: Sequence[Found]) -> OllamaError:
     """The error for a call whose model no reachable server holds.
 
     1. The only server is there, but will not have us: its own error says more than ours.
-    2. No server can be reached, or the only ones that hold the model cannot: `NoServerAvailable`.
+    2. No server can be reached or gets new calls, or the only ones that hold the model cannot, or get none:
+       `NoServerAvailable`.
     3. Else the model is missing: `ModelNowhere`, with what is there and who could not be asked.
     """
     if len(servers) == 1 and (error := servers[0].error) and not _unreached(error):
         return error
-    down = reasons_of(servers)
+    out = reasons_of(servers)
     held_by_lost = any(
-        canonical(model) in map(canonical, found.models or ()) for found in servers if found.health is not Health.UP
+        canonical(model) in map(canonical, found.models or ()) for found in servers if found.label in out
     )
-    if len(down) == len(servers) or held_by_lost:
-        return NoServerAvailable(down, model.removesuffix(":latest"))
-    available = sorted({name for found in servers if found.health is Health.UP for name in found.models or ()})
-    return ModelNowhere(model.removesuffix(":latest"), available, down)
+    if len(out) == len(servers) or held_by_lost:
+        return NoServerAvailable(out, model.removesuffix(":latest"))
+    up = [found for found in servers if found.health is Health.UP]
+    available = sorted({name for found in up for name in found.models or ()})
+    unreached = {label: why for label, why in out.items() if all(label != found.label for found in up)}
+    return ModelNowhere(model.removesuffix(":latest"), available, unreached)
 
 
 def reasons_of(servers: Sequence[Found]) -> dict[str, str]:
-    """What is wrong with each server that is not up, by label."""
-    return {found.label: _reason(found) for found in servers if found.health is not Health.UP}
+    """What is wrong with each server that is not up, or gets no new calls, by label."""
+    return {found.label: _reason(found) for found in servers if found.health is not Health.UP or found.draining}
 
 
 def _unreached(error: OllamaError) -> bool:
@@ -58,4 +64,6 @@ def _unreached(error: OllamaError) -> bool:
 
 
 def _reason(found: Found) -> str:
+    if found.health is Health.UP:
+        return DRAINED
     return str(found.error).removeprefix(f"{found.label}: ") if found.error else found.health.value

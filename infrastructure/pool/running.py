@@ -15,6 +15,8 @@ class Running(Protocol):
 
     ticket: Ticket
     errand: Errand
+    left: frozenset[str]
+    """Servers from which it was taken back, since they said nothing."""
 
     @property
     def characters(self) -> int:

@@ -126,6 +126,12 @@ class Scheduler:
         """A waiting call leaves the queue for good."""
         self._seating.withdraw(ticket, state)
 
+    def change_lane(self, ticket: Ticket, lane: Lane) -> None:
+        """A waiting call's model has another name, or its name is another model's, than when it came."""
+        prefix = ticket.call.prefix
+        conversation = None if prefix is None else self._conversations.of(lane, prefix)
+        self._seating.change_lane(ticket, lane, conversation)
+
     def expire(self, now: float) -> list[Ticket]:
         """Fail the waiting calls whose time is over; those calls."""
         late = self.queue.expired(now)
@@ -145,7 +151,7 @@ class Scheduler:
         return self._agenda.doubtful
 
     def stranded(self) -> list[Line]:
-        """The lines of waiting calls that no server could take even if all slots were free."""
+        """The lines of waiting calls that no server could take even if all slots were free: `placement.stranded`."""
         lost = placement.stranded(self.queue.lines(), self._order)
         self._agenda.doubtful = bool(lost)
         return lost

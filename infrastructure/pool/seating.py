@@ -13,6 +13,7 @@ from infrastructure.pool.states import SPECULATIVE, CallState, SlotState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from infrastructure.pool.affinity import Conversation
     from infrastructure.pool.agenda import Agenda
     from infrastructure.pool.lanes import Lane
     from infrastructure.pool.queue import CallQueue
@@ -51,6 +52,13 @@ class Seating:
         if ticket.excluded or not self._residency.hosts(lane):
             agenda.doubtful = True
             self._residency.arrived(lane)
+
+    def change_lane(self, ticket: Ticket, lane: Lane, conversation: Conversation | None) -> None:
+        """The waiting call waits in this lane from now on, as old as it is."""
+        if self._queue.remove(ticket):
+            self._called_off(ticket.lane)
+        ticket.lane, ticket.conversation = lane, conversation
+        self.wait(ticket)
 
     def withdraw(self, ticket: Ticket, state: CallState) -> None:
         """A waiting call leaves the queue for good."""

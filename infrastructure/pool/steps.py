@@ -42,6 +42,8 @@ class SlotTaken(Exception):
 class Steps:
     """Of one errand. `reply` is there when it has ended well."""
 
+    left: frozenset[str] = frozenset()
+
     def __init__(self, errand: Errand, dispatcher: Dispatcher) -> None:
         self.errand = errand
         self.reply: Reply | None = None

@@ -113,6 +113,7 @@ class WarmUp:
     characters = 0
     partial = Partial()
     reading = True
+    left: frozenset[str] = frozenset()
 
     def __init__(self, settings: LaneSettings, dispatcher: Dispatcher, server: str) -> None:
         """A load of the lane on this server and no other; `load` carries it out."""

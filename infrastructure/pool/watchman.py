@@ -1,7 +1,7 @@
 """Finds out that a server is gone, or back, when no call tells.
 
-Owns the probes. A server that has calls in flight and says nothing for a moment is asked for its version; if it does
-not answer that either, it is down, and calls that have had no byte of an answer yet go elsewhere. A server that is down
+Owns the probes. A server that has calls in flight and says nothing for a moment is asked for its version; if it says
+nothing to that either, it is down, and calls that have had no byte of an answer yet go elsewhere. A server that is down
 is asked again, so that it is used again soon after it is back. Nothing is asked while there is nothing to do, and no
 server is probed whose calls have nowhere else to go. A model that hangs while its server answers is `hung`'s to find.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from infrastructure.pool.failures import is_silent
 from infrastructure.pool.hung import HungLanes
 from infrastructure.pool.states import Health
 from infrastructure.transport.errors import OllamaError
@@ -94,7 +95,7 @@ class Watchman:
         return any(server.health is Health.DOWN for server in self._pool.scheduler.servers.values())
 
     async def _probe(self, name: str) -> None:
-        """Ask a silent server whether it is there; if it is not, take its calls back."""
+        """Ask a silent server whether it is there; if nothing comes back, take its calls back."""
         asked_at = self._pool.clock()
         try:
             if name not in self._pool.servers:  # removed before the probe began
@@ -102,7 +103,7 @@ class Watchman:
             await self._pool.inventory.client(name).version(seconds=PROBE_SECONDS)
         except OllamaError as error:
             late = self._late_at >= asked_at or self._is_late(self._pool.clock())
-            if not late and name in self._pool.scheduler.servers and not self._pool.closed:
+            if not late and is_silent(error) and name in self._pool.scheduler.servers and not self._pool.closed:
                 self._pool.lost(name, error)
         finally:
             self._probing.discard(name)

@@ -249,6 +249,8 @@ def _first_value(text: str) -> Json:
         else:
             place = "looking for beginning of value"
         raise WireError(400, f"invalid character '{shown}' {place}") from error
+    except RecursionError:
+        raise WireError(400, "exceeded max depth") from None
 
 
 def _check_literal(text: str) -> None:

@@ -1,5 +1,6 @@
 """Owns what a request comes to: a route's answer, unless the gate or a toxic is before it."""
 
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 
@@ -16,6 +17,7 @@ from infrastructure.simulator.records import Strike
 from infrastructure.simulator.toxics import ToxicKind
 from infrastructure.simulator.world import World
 
+_log = logging.getLogger(__name__)
 _PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
 
 
@@ -64,6 +66,11 @@ async def _work(world: World, exchange: Exchange) -> None:
         if exchange.begun:
             raise
         exchange.answer(error.status, JSON, dump({"error": error.text}))
+    except Exception as defect:
+        if exchange.begun:
+            raise
+        _log.exception("a defect of the simulator's, over %s", exchange.request.path)
+        exchange.answer(500, JSON, dump({"error": f"{type(defect).__name__}: {defect}"}))
 
 
 def _version(world: World) -> bytes:

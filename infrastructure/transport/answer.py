@@ -63,7 +63,7 @@ class LineReader:
                 raise StreamBroken(
                     message="the answer ended in the middle of a line", server=self._exchange.server
                 ) from None
-            raise UnreadableAnswer(str(error), server=self._exchange.server) from None
+            raise UnreadableAnswer(str(error), foreign=True, server=self._exchange.server) from None
 
     def _take(self, piece: bytes | None) -> None:
         try:

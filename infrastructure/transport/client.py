@@ -7,6 +7,7 @@ for the first byte, leaving early closes the stream, so that the server stops ge
 from __future__ import annotations
 
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from infrastructure.config.settings import PhaseLimits
@@ -124,9 +125,9 @@ class OllamaClient:
         phases: PhaseLimits | None = None,
         on_phase: Callable[[Phase], None] | None = None,
     ) -> Embeddings:
-        """Turn texts into vectors."""
-        body = encoding.embed_body(request)
-        return await self._ask("POST", "/api/embed", decoding.embeddings, body, request.model, phases, on_phase)
+        """Turn texts into vectors, one for each in their order."""
+        body, read = encoding.embed_body(request), partial(decoding.embeddings, texts=len(request.input))
+        return await self._ask("POST", "/api/embed", read, body, request.model, phases, on_phase)
 
     # -- models ---------------------------------------------------------------------------------------
     async def load(
@@ -235,8 +236,11 @@ class OllamaClient:
             data = await exchange.whole(ANSWER_BYTES)
         try:
             answer = decoding.parse_object(data)
-            if answer.get("error"):
-                raise ServerFailed(200, error_text(answer["error"]), server=self._label)
+        except decoding.BadShape as error:
+            raise UnreadableAnswer(str(error), foreign=True, server=self._label) from None
+        if answer.get("error"):
+            raise ServerFailed(200, error_text(answer["error"]), server=self._label)
+        try:
             return read(answer)
         except decoding.BadShape as error:
             raise UnreadableAnswer(str(error), server=self._label) from None

@@ -36,6 +36,7 @@ MOST_TOKENS = (1 << 31) - 1
 LARGEST = (1 << 53) - 1
 """Any other number: 104 days in nanoseconds, 9 petabytes; what JSON readers hold exactly."""
 _NUMBER_BYTES = 2
+_NUMBERS = frozenset((float, int))  # a truth value is neither, nor is a word that spells a number
 _MOST_PARTS = 1 << 20
 
 
@@ -80,14 +81,18 @@ def generate_chunk(line: Line) -> Chunk:
     )
 
 
-def embeddings(answer: Line) -> Embeddings:
-    """The answer of `/api/embed`."""
+def embeddings(answer: Line, texts: int) -> Embeddings:
+    """The answer of `/api/embed` to so many texts: a vector for each, or nobody knows which one is whose."""
     vectors = _list(answer.get("embeddings"), "embeddings")
-    try:
-        rows = tuple(tuple(map(float, cast("Sequence[float]", vector))) for vector in vectors)
-    except (TypeError, ValueError):
-        raise BadShape("a vector is not a list of numbers") from None
-    return Embeddings(rows, _metrics(answer))
+    if len(vectors) != texts:
+        raise BadShape(f"{len(vectors)} vectors for {texts} texts")
+    return Embeddings(tuple(map(_vector, vectors)), _metrics(answer))
+
+
+def _vector(value: JsonValue) -> tuple[float, ...]:
+    if not isinstance(value, list) or not value or not _NUMBERS.issuperset(map(type, value)):
+        raise BadShape("a vector is not a list of numbers")
+    return tuple(map(float, cast("list[float]", value)))
 
 
 def local_models(answer: Line) -> tuple[LocalModel, ...]:

@@ -185,9 +185,11 @@ class UnreadableAnswer(OllamaError):
 
     default_hint = "check that the address is Ollama's, and that no proxy changes its answers"
 
-    def __init__(self, message: str = "", *, server: str = "", hint: str | None = None) -> None:
+    def __init__(self, message: str = "", *, foreign: bool = False, server: str = "", hint: str | None = None) -> None:
         super().__init__(message, server=server, hint=hint)
         self.message = message
+        self.foreign = foreign
+        """Whether it is no JSON object at all, so that somebody else may have answered, as a proxy with a page."""
 
 
 class WindowOverrun(OllamaError):

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     DataReceived,
@@ -29,6 +28,7 @@ from h2.settings import SettingCodes, Settings
 
 from infrastructure.transport.http2_frames import BadFrame, Data, FrameCutter, GoAway
 from infrastructure.transport.http2_liveness import Liveness
+from infrastructure.transport.http2_state import ClientState, Malformed
 from infrastructure.transport.http2_stream import Header, Stream, StreamFailed, StreamRefused, code_name
 from infrastructure.transport.http2_windows import CONNECTION_WINDOW, STREAM_WINDOW, Windows
 from infrastructure.transport.waiting import Alarm
@@ -49,12 +49,18 @@ _CONFIG = H2Configuration(
 
 
 class Http2Connection(asyncio.Protocol):
-    """A connection as the client sees it. `on_gone` is told once, when it takes no new stream any more."""
+    """A connection as the client sees it.
 
-    def __init__(self, on_gone: Callable[[Http2Connection], None]) -> None:
+    `on_gone` is told once, when it takes no new stream any more. It is among the `sockets` as long as it has one.
+    """
+
+    def __init__(
+        self, on_gone: Callable[[Http2Connection], None], sockets: dict[Http2Connection, asyncio.Future[None]]
+    ) -> None:
         self._on_gone = on_gone
+        self._sockets = sockets
         self._loop = asyncio.get_running_loop()
-        self._h2 = H2Connection(_CONFIG)
+        self._h2 = ClientState(_CONFIG)
         self._cutter = FrameCutter()
         self._transport: asyncio.Transport | None = None
         self._streams: dict[int, Stream] = {}
@@ -157,18 +163,27 @@ class Http2Connection(asyncio.Protocol):
                 self.close()
 
     def close(self) -> None:
-        """Close the connection; open streams fail."""
+        """Close the connection; open streams fail. A peer that does not read what is sent is not waited for."""
         self._retire()
         if self._alive() and self._transport is not None:
             self._h2.close_connection()
             self._flush()
-            self._transport.close()
+            if self._transport.get_write_buffer_size():
+                self._transport.abort()
+            else:
+                self._transport.close()
         self._fail_all(httpx.ReadError("connection closed"))
+
+    def abort(self) -> None:
+        """Let its socket be closed now, whatever the peer may still have to say; it has been closed before."""
+        if self._transport is not None:
+            self._transport.abort()
 
     # -- asyncio.Protocol -----------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the peer."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own class is no subclass of it
+        self._sockets[self] = self._loop.create_future()
         self._h2.local_settings = Settings(
             client=True,
             initial_values={
@@ -211,6 +226,9 @@ class Http2Connection(asyncio.Protocol):
         self._alarm.stop()
         self._retire()
         self._fail_all(httpx.ReadError(str(exc) if exc else "the server closed the connection"))
+        lost = self._sockets.pop(self, None)
+        if lost is not None:
+            lost.set_result(None)
 
     def pause_writing(self) -> None:
         """The socket is full."""
@@ -252,6 +270,11 @@ class Http2Connection(asyncio.Protocol):
             self._wake_all()
         elif isinstance(event, _OF_A_STREAM):
             self._on_stream_event(event)
+        elif isinstance(event, Malformed):
+            self._windows.seen(event.size)
+            stream = self._streams.get(event.stream_id)
+            if stream is not None:
+                stream.fail(StreamFailed(f"no answer: {event.error}"))
 
     def _on_data(self, event: DataReceived) -> None:
         size = event.flow_controlled_length or 0

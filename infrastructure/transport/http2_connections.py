@@ -15,6 +15,7 @@ from hpack import NeverIndexedHeaderTuple
 
 from infrastructure.transport.dialing import connect, words
 from infrastructure.transport.http2_connection import Http2Connection
+from infrastructure.transport.wire import to_the_end
 
 if TYPE_CHECKING:
     from infrastructure.transport.http2_stream import Header
@@ -23,6 +24,8 @@ TRIES = 3
 """How often a request is sent that the peer refused unprocessed, which is its promise (RFC 9113, 8.7). A GOAWAY that
 came while others were served does not count: over connections that take five requests, the last of sixty is sent twelve
 times."""
+GRACE_SECONDS = 0.25
+"""How long a peer may take to say goodbye, as over TLS, when all is closed."""
 _HOP_BY_HOP = {b"host", b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"}
 _SECRET = {b"authorization", b"proxy-authorization", b"cookie"}
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
@@ -43,6 +46,8 @@ class Http2Connections:
         if ssl_context is not None:
             ssl_context.set_alpn_protocols(["h2", "http/1.1"])
         self._connections: list[Http2Connection] = []
+        self._sockets: dict[Http2Connection, asyncio.Future[None]] = {}
+        """Of each connection that has one, when it is closed."""
         self._opening: asyncio.Task[Http2Connection] | None = None
         self.closed = False
 
@@ -81,14 +86,24 @@ class Http2Connections:
             await asyncio.sleep(0)  # where the task is done and its callback still to come, nothing else here waits
 
     async def aclose(self) -> None:
-        """Close every connection; open streams fail."""
+        """Close every connection; open streams fail. Returns when their sockets are closed, even when cancelled."""
         self.closed = True
         if self._opening is not None:
             self._opening.cancel()
-            await asyncio.wait([self._opening])
-        for connection in list(self._connections):
+        for connection in list(self._sockets):
             connection.close()
         self._connections.clear()
+        await to_the_end(self._until_all_lost())
+
+    async def _until_all_lost(self) -> None:
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+        if self._sockets:
+            await asyncio.wait(list(self._sockets.values()), timeout=GRACE_SECONDS)
+        while self._sockets:
+            for connection in list(self._sockets):
+                connection.abort()
+            await asyncio.wait(list(self._sockets.values()))
 
     async def _shared(self, opening: asyncio.Task[Http2Connection]) -> Http2Connection:
         """The connection that several requests wait for; one of them leaving does not end it for the others."""
@@ -115,11 +130,14 @@ class Http2Connections:
         if connection in self._connections:
             self._connections.remove(connection)
 
+    def _made(self) -> Http2Connection:
+        return Http2Connection(self._gone, self._sockets)
+
     async def _open(self, url: httpx.URL, seconds: float | None) -> Http2Connection:
         port = url.port or (443 if self._ssl else 80)
         try:
             async with asyncio.timeout(seconds):
-                transport, connection = await connect(lambda: Http2Connection(self._gone), url.host, port, self._ssl)
+                transport, connection = await connect(self._made, url.host, port, self._ssl)
                 await _spoken(transport, connection)
         except TimeoutError:
             raise httpx.ConnectTimeout("HTTP/2: connecting took too long") from None

@@ -68,6 +68,25 @@ async def test_closing_fails_calls_under_way_and_ends_the_thread():
         llm.close()
 
 
+async def test_closing_from_within_a_call_is_refused_instead_of_hanging():
+    async with simulator() as server:
+        llm = over(server)
+        closing: list[type[WouldBlock]] = []
+
+        def close(_: object) -> None:
+            try:
+                llm.close()
+            except WouldBlock as refused:
+                closing.append(type(refused))
+
+        answer = await asyncio.wait_for(asyncio.to_thread(llm.bound(on_delta=close).generate, "hi"), 10)
+        await asyncio.to_thread(llm.close)
+
+        assert answer == "one two three four five"
+        assert set(closing) == {WouldBlock}
+        assert not [thread for thread in threading.enumerate() if thread.name == "corral-llm"]
+
+
 async def test_the_synchronous_call_from_the_loop_of_a_borrowed_pool_is_refused_instead_of_hanging():
     async with pool_over(simulator()) as pool:
         llm = LocalLLM("words", pool=pool, loop=asyncio.get_running_loop())

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from infrastructure.config.settings import LaneSettings
+from infrastructure.connection_pool import OllamaConnectionPool, PoolSnapshot
 from infrastructure.pool.aliases import Aliases
 from infrastructure.pool.lanes import Lane
-from infrastructure.simulator import Simulator
+from infrastructure.simulator import Fault, FaultKind, Simulator
+from infrastructure.transport.errors import ModelNotFound, ServerUnreachable
 from infrastructure.transport.messages import LocalModel
 from tests.pool.servers import ENDLESS, OTHER, WORDS, ask, paced, pool_over, simulator
+
+
+async def until(pool: OllamaConnectionPool, condition: Callable[[PoolSnapshot], bool]) -> None:
+    """Wait until the pool looks so."""
+    async for snapshot in pool.changes():
+        if condition(snapshot):
+            return
+
 
 LANES = {"wide": LaneSettings(model="copy", num_ctx=8192)}
 
@@ -101,3 +111,51 @@ async def test_a_model_that_is_loaded_under_another_name_is_not_loaded_ahead():
         await pool.preload(["words", "copy"])
         assert len(server.truth.requests) == 1
         assert not pool.plan(["words", "copy"]).turns
+
+
+async def test_a_call_that_waits_by_one_name_survives_the_other_name():
+    server = paced([ENDLESS])
+    async with pool_over(server) as pool:
+        with_copy(server, "endless")
+        await pool.models()
+        async with pool.stream_chat(model="endless", messages=ask("one")) as held:
+            await anext(held)
+            waiting = asyncio.create_task(pool.chat(model="endless", messages=ask(), options={"num_predict": 2}))
+            await until(pool, lambda snapshot: bool(snapshot.waiting))
+            assert list(pool.snapshot().waiting) == ["copy:latest"]  # the first of the names
+            server.world.models.remove("copy")
+            await pool.models()
+            assert list(pool.snapshot().waiting) in ([], ["endless:latest"])
+        assert (await waiting).model == "endless"
+
+
+async def test_a_call_that_comes_back_to_the_queue_waits_by_a_name_that_is_there():
+    first, second = paced([ENDLESS]), paced([ENDLESS])
+    async with pool_over(first, second) as pool:
+        for server in (first, second):
+            with_copy(server, "endless")
+        await pool.models()
+        for server in (first, second):
+            server.set_fault("endless", Fault(kind=FaultKind.HANG, times=1))
+        asking = asyncio.create_task(pool.chat(model="endless", messages=ask(), options={"num_predict": 2}))
+        await until(pool, lambda snapshot: any(each.in_flight for each in snapshot.servers))
+        there, elsewhere = (first, second) if pool.snapshot().servers[0].in_flight else (second, first)
+        elsewhere.set_fault("endless", None)
+        for server in (first, second):
+            server.world.models.remove("copy")
+        await pool.models()
+        pool._dispatcher.lost(there.url, ServerUnreachable("silent"))
+
+        assert (await asking).server == f"gpu{(first, second).index(elsewhere)}"
+
+
+async def test_a_missing_model_is_called_as_it_was_asked_for_and_its_other_names_are_there():
+    server = simulator([WORDS])
+    async with pool_over(server) as pool:
+        with_copy(server)
+        await pool.models()
+        server.world.models.remove("words")  # shares the lane of its copy
+        with pytest.raises(ModelNotFound) as missing:
+            await pool.chat(model="words", messages=ask())
+        assert missing.value.model == "words"
+        assert (await pool.chat(model="copy", messages=ask())).model == "copy"

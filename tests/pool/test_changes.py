@@ -8,7 +8,8 @@ from contextlib import aclosing
 import pytest
 
 from infrastructure.config.settings import LaneSettings
-from infrastructure.connection_pool import Band, Call, CallState, OllamaConnectionPool, PoolSnapshot
+from infrastructure.connection_pool import Band, Call, CallState, CallUpdate, OllamaConnectionPool, PoolSnapshot
+from infrastructure.pool import positions
 from infrastructure.pool.errors import ModelNowhere
 from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.lanes import Lane
@@ -162,3 +163,29 @@ async def test_observer_is_told_of_every_call_that_ends_however_it_does() -> Non
     assert done.reply is not None
     assert done.reply.text
     assert (nowhere.reply, nowhere.queued_seconds) == (None, nowhere.seconds)
+
+
+async def test_a_watcher_that_fails_when_told_its_place_takes_nothing_from_those_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(positions, "POSITION_SECONDS", 0.01)
+    server, told = simulator(), asyncio.Event()
+
+    def first_watches(update: CallUpdate) -> None:
+        if update.position == 0 and asyncio.current_task() is None:  # by the timer
+            raise ValueError("a watcher's own")
+
+    def second_watches(update: CallUpdate) -> None:
+        if update.position == 1 and asyncio.current_task() is None:
+            told.set()
+
+    async with pool_over(server) as pool:
+        server.hold("held")
+        held = asyncio.create_task(pool.chat(model="words", messages=ask("held")))
+        await server.truth.until(lambda truth: bool(truth.in_slots()))
+        first = asyncio.create_task(pool.chat(model="words", messages=ask("first"), watch=first_watches))
+        second = asyncio.create_task(pool.chat(model="words", messages=ask("second"), watch=second_watches))
+        await asyncio.wait_for(told.wait(), 10)
+        server.release("held")
+        await asyncio.gather(held, first, second)
+    assert "told its place" in caplog.text

@@ -104,9 +104,49 @@ async def test_an_error_reaches_all_and_is_not_kept():
     assert flights.shared == 4
 
 
+async def test_a_question_that_all_have_left_does_not_end_the_next_ones_flight():
+    flights, asked, may_close, may_end = Flights(), 0, asyncio.Event(), asyncio.Event()
+
+    async def answer() -> int:
+        nonlocal asked
+        asked += 1
+        try:
+            await may_end.wait()
+        except asyncio.CancelledError:
+            await may_close.wait()  # the connection is closed first
+            raise
+        return asked
+
+    first = asyncio.create_task(flights.share("q", answer))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    second = asyncio.create_task(flights.share("q", answer))
+    await asyncio.sleep(0)
+    may_close.set()
+    await asyncio.wait([first])  # its question is over by now
+    third = asyncio.create_task(flights.share("q", answer))
+    await asyncio.sleep(0)
+    may_end.set()
+    assert (await second, await third, asked) == (2, 2, 2)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [({}, False), ({"temperature": 0}, True), ({"temperature": 0.2}, False), ({"seed": 7}, True)],
+    [
+        ({}, False),
+        ({"temperature": 0}, True),
+        ({"temperature": 0.2}, False),
+        ({"temperature": False}, False),
+        ({"seed": 7}, True),
+        ({"seed": 0}, True),
+        ({"seed": -1}, False),
+        ({"seed": None}, False),
+        ({"seed": True}, False),
+        ({"seed": 1.0}, False),
+        ({"seed": 4294967295}, False),
+    ],
 )
 def test_a_question_is_deterministic_by_temperature_or_seed(options: dict[str, float], expected: bool):
     assert is_deterministic(options) is expected

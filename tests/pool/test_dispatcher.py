@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
-from infrastructure.config.settings import PoolSettings, ServerSettings
+from infrastructure.config.settings import LaneSettings, PoolSettings, ServerSettings
 from infrastructure.pool.calls import Call
 from infrastructure.pool.dispatcher import Dispatcher
 from infrastructure.pool.errors import DeadlinePassed, PoolClosed
@@ -29,8 +30,11 @@ class Clock:
 class Run:
     """A call that does nothing with its slot."""
 
+    left: frozenset[str] = frozenset()
+
     def __init__(self, dispatcher: Dispatcher, band: Band, deadline: float | None = None) -> None:
         self.dispatcher = dispatcher
+        self.errand = SimpleNamespace(settings=LaneSettings(model=LANE.model), lane=LANE)
         self.ticket: Ticket = dispatcher.admit(LANE, Call(band=band, deadline=deadline))
         self.interrupted: list[OllamaError | None] = []
         dispatcher.register(self)

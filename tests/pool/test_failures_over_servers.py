@@ -361,3 +361,20 @@ async def test_an_answer_without_end_fails_alone_and_its_server_is_stopped_and_g
         assert (await queued).text == "well"
         assert pool.snapshot().servers[0].health is Health.UP
         assert pool.snapshot().servers[0].lanes[0].figures.failures == 1
+
+
+@pytest.mark.parametrize(("line", "health"), [(b'{"message":7}\n', Health.UP), (b"<html>\n", Health.DOWN)])
+async def test_a_first_line_in_json_that_cannot_be_read_is_no_word_about_the_server(line: bytes, health: Health):
+    async def script(exchange: Exchange) -> None:
+        if exchange.path == "/api/chat":
+            await exchange.say(OK)
+            await exchange.chunk(line)
+            await exchange.end()
+        else:
+            await exchange.whole(b'{"models":[{"name":"words:latest","model":"words:latest","size":1}]}')
+
+    async with raw_server(script) as server, OllamaConnectionPool([server.url]) as pool:
+        await pool.models()
+        with pytest.raises(UnreadableAnswer):
+            await pool.chat(model="words", messages=ask())
+        assert pool.snapshot().servers[0].health is health

@@ -8,7 +8,7 @@ from infrastructure.config.settings import LaneSettings
 from infrastructure.pool.calls import Call
 from infrastructure.pool.errand import answer_bound, default_bound
 from infrastructure.pool.errors import ModelNowhere, NoServerAvailable, PoolError
-from infrastructure.pool.failures import after_failure, is_down, may_try_elsewhere
+from infrastructure.pool.failures import after_failure, is_down, may_try_elsewhere, trips
 from infrastructure.pool.figures import Figures
 from infrastructure.pool.lanes import Lane, LaneBook, canonical, lane_of
 from infrastructure.pool.refusal import Found, refusal
@@ -87,6 +87,8 @@ UP_A = Found("up", Health.UP, ("a:latest",))
 UP_B = Found("other", Health.UP, ("b:latest",))
 DOWN = Found("down", Health.DOWN, None, ServerUnreachable("refused", server="down"))
 DOWN_A = Found("lost", Health.DOWN, ("a:latest",), ServerUnreachable("refused"))
+DRAINED_A = Found("drained", Health.UP, ("a:latest",), draining=True)
+DRAINED_B = Found("drained", Health.UP, ("b:latest",), draining=True)
 LOCKED = Found("locked", Health.DOWN, None, NotAuthorized(401))
 
 
@@ -100,6 +102,9 @@ LOCKED = Found("locked", Health.DOWN, None, NotAuthorized(401))
         ((UP_B,), ModelNowhere),
         ((UP_B, DOWN), ModelNowhere),
         ((UP_B, DOWN_A), NoServerAvailable),
+        ((UP_B, DRAINED_A), NoServerAvailable),
+        ((DRAINED_A,), NoServerAvailable),
+        ((UP_B, DRAINED_B), ModelNowhere),
     ],
 )
 def test_the_refusal_says_what_is_wrong(servers: tuple[Found, ...], error: type[OllamaError]):
@@ -122,6 +127,15 @@ def test_no_server_names_each_and_its_reason_once():
 
     assert isinstance(error, NoServerAvailable)
     assert error.servers["down"] == "The server cannot be reached: refused"
+
+
+def test_a_drained_server_is_named_as_drained_and_not_as_one_that_cannot_be_reached():
+    error = refusal("a:latest", (UP_B, DRAINED_A))
+    assert str(error) == "No Ollama server is available: drained: drained"
+    assert "calls again" in error.hint
+    assert str(refusal("c", (UP_A, DRAINED_B))) == (
+        "No server has 'c' (get it with `ollama pull c`). Models there: a:latest, b:latest"
+    )
 
 
 # ------------------------------------------------------------------------------------------ failures
@@ -167,8 +181,10 @@ def test_a_server_that_fails_at_once_must_not_attract_every_call(error: OllamaEr
 
 
 def test_a_server_that_was_answering_is_not_down_for_what_it_said_in_the_end():
-    assert is_down(UnreadableAnswer())
-    assert not is_down(UnreadableAnswer(), answering=True)
+    assert is_down(UnreadableAnswer("a page", foreign=True))
+    assert not is_down(UnreadableAnswer("a page", foreign=True), answering=True)
+    assert not is_down(UnreadableAnswer("2 vectors for 3 texts"))
+    assert trips(UnreadableAnswer("2 vectors for 3 texts"))
     assert is_down(ServerUnreachable(), answering=True)
 
 

@@ -113,6 +113,11 @@ class SchedulerLife(RuleBasedStateMachine):
             server = ticket.slot.server if exclude else None
             self.cancelling.append(self.scheduler.move(ticket, exclude=server, now=self.now))
 
+    @rule(ticket=calls, lane=st.sampled_from(LANES))
+    def change_lane(self, ticket: Ticket | None, lane: Lane) -> None:
+        if ticket is not None and ticket.state is CallState.QUEUED:
+            self.scheduler.change_lane(ticket, lane)
+
     @rule(ticket=calls)
     def come_back(self, ticket: Ticket | None) -> None:
         if ticket is not None and ticket.state is CallState.PREEMPTED:
@@ -140,6 +145,10 @@ class SchedulerLife(RuleBasedStateMachine):
     @rule(server=st.sampled_from(list(SERVERS)))
     def server_down(self, server: str) -> None:
         self.scheduler.roster.down(server, "gone", self.now)
+
+    @rule(server=st.sampled_from(list(SERVERS)), draining=st.booleans())
+    def server_drained(self, server: str, draining: bool) -> None:
+        self.scheduler.roster.set_draining(server, draining)
 
     @rule(seconds=st.floats(0, 20))
     def time_passes(self, seconds: float) -> None:
@@ -287,7 +296,7 @@ class SchedulerLife(RuleBasedStateMachine):
             possible = [
                 server
                 for server in self.scheduler.servers.values()
-                if server.health is Health.UP
+                if (not ticket.excluded if server.draining else server.health is Health.UP)
                 and server.name not in ticket.excluded
                 and ticket.lane.model in (server.models or ())
             ]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Event, TaskGroup
 
 import pytest
 
+from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.pool import watchman
-from infrastructure.pool.errors import NoServerAvailable, UnknownServer
+from infrastructure.pool.errors import ModelNowhere, NoServerAvailable, QueueTimeout, UnknownServer
 from infrastructure.pool.states import Health
 from infrastructure.simulator import Fault, FaultKind, Toxic, ToxicKind
-from infrastructure.transport.errors import OllamaError, ServerUnreachable
-from tests.pool.servers import ask, faulty, paced, pool_over, simulator
+from infrastructure.transport.errors import OllamaError, ServerFailed, ServerUnreachable
+from tests.pool.servers import OTHER, QUICK, WORDS, ask, faulty, paced, pool_over, simulator
+from tests.transport.raw_server import OK, Exchange, raw_server
 
 
 async def test_a_server_that_is_added_gets_calls():
@@ -59,6 +62,74 @@ async def test_a_drained_server_is_used_again_when_it_may():
         pool.drain_server("gpu0", draining=False)
         pool.drain_server("gpu1")
         assert (await pool.chat(model="words", messages=ask())).server == "gpu0"
+
+
+@pytest.mark.parametrize("other", [False, True])
+async def test_calls_wait_for_a_drained_server_that_alone_has_their_model(other: bool):
+    servers = [paced(slots=1), *([paced((OTHER,), slots=1)] if other else [])]
+    async with pool_over(*servers) as pool, TaskGroup() as group:
+        async with pool.stream_chat(model="endless", messages=ask()) as held:
+            await anext(held)
+            before = group.create_task(pool.chat(model="endless", messages=ask(), options={"num_predict": 2}))
+            await _waiting(pool, 1)
+            pool.drain_server("gpu0")
+            after = group.create_task(pool.chat(model="endless", messages=ask(), options={"num_predict": 2}))
+            await _waiting(pool, 2)
+        url = servers[0].url
+        await servers[0].go_down()  # it is started anew
+        await pool._dispatcher.inventory.look(url)
+        assert pool.snapshot().servers[0].health is Health.DOWN
+        await servers[0].come_up()
+        await pool._dispatcher.inventory.look(url)
+        assert sum(pool.snapshot().waiting.values()) == 2
+        pool.drain_server("gpu0", draining=False)
+
+    assert {before.result().server, after.result().server} == {"gpu0"}
+
+
+async def test_a_model_that_a_drained_server_lacks_is_missing_at_once():
+    async with pool_over(simulator((WORDS,)), simulator((OTHER,))) as pool:
+        await pool.models()
+        pool.drain_server("gpu0")
+        with pytest.raises(ModelNowhere):
+            await pool.chat(model="nowhere", messages=ask())
+
+
+async def test_a_call_that_failed_elsewhere_does_not_wait_for_a_drained_server():
+    async with pool_over(simulator(), simulator([faulty(FaultKind.ERROR)])) as pool:
+        await pool.models()
+        pool.drain_server("gpu0")
+        with pytest.raises(ServerFailed):
+            await pool.chat(model="words", messages=ask())
+
+
+async def test_a_call_that_waited_for_a_drained_server_in_vain_is_told_so():
+    settings = QUICK.model_copy(update={"phases": QUICK.phases.model_copy(update={"queue": 0.01})})
+    async with pool_over(simulator(), simulator((OTHER,)), settings=settings) as pool:
+        await pool.models()
+        pool.drain_server("gpu0")
+        with pytest.raises(QueueTimeout, match="only gpu0 may serve it, which gets no new calls") as refused:
+            await pool.chat(model="words", messages=ask())
+        assert refused.value.drained == ("gpu0",)
+
+
+async def test_what_waits_for_a_server_that_is_removed_is_refused_when_it_is_gone():
+    async with pool_over(paced(slots=1), simulator((OTHER,))) as pool:
+        async with pool.stream_chat(model="endless", messages=ask()) as held:
+            await anext(held)
+            waiting = asyncio.create_task(pool.chat(model="endless", messages=ask(), options={"num_predict": 2}))
+            await _waiting(pool, 1)
+            removing = asyncio.create_task(pool.remove_server("gpu0"))
+            await asyncio.sleep(0)  # it begins
+        with pytest.raises(ModelNowhere):
+            await waiting
+        await removing
+
+
+async def _waiting(pool: OllamaConnectionPool, count: int) -> None:
+    async for snapshot in pool.changes():
+        if sum(snapshot.waiting.values()) == count:
+            return
 
 
 async def test_calls_leave_a_server_that_takes_them_and_says_nothing_any_more():
@@ -117,6 +188,65 @@ async def test_a_server_is_not_called_down_for_an_answer_that_this_loop_was_too_
         looks_out._due = dispatcher.clock() + 1
         await looks_out._probe(name)
         assert dispatcher.scheduler.servers[name].health is Health.DOWN
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "health"),
+    [
+        (b"200 OK", b'{"version":"0.32.15"}', Health.UP),
+        (b"200 OK", b"{}", Health.UP),
+        (b"403 Forbidden", b"", Health.UP),
+        (b"404 Not Found", b"404 page not found", Health.UP),
+        (b"429 Too Many Requests", b"", Health.UP),
+        (b"500 Internal Server Error", b"{}", Health.UP),
+        (b"503 Service Unavailable", b'{"error":"server busy"}', Health.UP),
+        (b"502 Bad Gateway", b"", Health.DOWN),
+        (b"503 Service Unavailable", b"no healthy upstream", Health.DOWN),
+        (b"504 Gateway Timeout", b"", Health.DOWN),
+    ],
+)
+async def test_what_a_silent_server_says_itself_is_a_sign_of_life(status: bytes, body: bytes, health: Health):
+    async def script(exchange: Exchange) -> None:
+        if exchange.path == "/api/version":
+            await exchange.whole(body, status)
+        else:
+            await exchange.whole(b'{"models":[{"name":"words:latest","model":"words:latest","size":1}]}')
+
+    async with raw_server(script) as server, OllamaConnectionPool([server.url]) as pool:
+        await pool.models()
+        looks_out = pool._dispatcher.watchman
+        looks_out._due = pool._dispatcher.clock() + 1  # so that this loop is not late
+        await looks_out._probe(server.url)
+        assert pool.snapshot().servers[0].health is health
+
+
+async def test_a_call_leaves_each_silent_server_only_once():
+    loaded, asked = Event(), asyncio.Queue[int]()
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.path != "/api/chat":
+            await exchange.whole(b'{"models":[{"name":"words:latest","model":"words:latest","size":1}]}')
+            return
+        asked.put_nowait(exchange.writer.get_extra_info("sockname")[1])
+        await loaded.wait()
+        await exchange.say(OK)
+        await exchange.chunk(b'{"message":{"content":"well"},"done":true}\n')
+        await exchange.end()
+
+    async with raw_server(script) as one, raw_server(script) as two, OllamaConnectionPool([one.url, two.url]) as pool:
+        dispatcher = pool._dispatcher
+        await pool.models()
+        slow = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        for _ in range(2):
+            silent = f"http://127.0.0.1:{await asked.get()}"
+            dispatcher.lost(silent, ServerUnreachable("silent"))
+            await dispatcher.inventory.look(silent)
+        last = f"http://127.0.0.1:{await asked.get()}"
+        dispatcher.lost(last, ServerUnreachable("silent"))
+        assert pool.snapshot().calls.moved == 2
+        loaded.set()
+
+        assert (await slow).server == last.removeprefix("http://")
 
 
 async def test_a_call_may_go_back_to_a_server_that_was_silent_and_answers_again():

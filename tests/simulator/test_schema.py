@@ -149,6 +149,18 @@ def test_what_schemas_of_answer_types_use(schema: dict, seed: int):
         {"$ref": "elsewhere.json"},
         {"type": "quaternion"},
         {"$defs": {"A": {"$ref": "#/$defs/A"}}, "$ref": "#/$defs/A"},
+        {"enum": []},
+        {"type": ["x", 3], "enum": []},
+        {"type": "string", "pattern": "^(a|b){1000000000}$"},
+        {"type": "string", "minLength": 10**9},
+        {"type": "array", "items": {"type": "string"}, "minItems": 10**8},
+        {"type": "array", "minItems": 1000, "items": {"type": "array", "minItems": 1000, "items": {"type": "null"}}},
+        {"type": "object", "minProperties": 10**9},
+        {
+            "$defs": {f"A{each}": {"allOf": [{"$ref": f"#/$defs/A{each + 1}"}] * 2} for each in range(30)}
+            | {"A30": {"type": "null"}},
+            "$ref": "#/$defs/A0",
+        },
     ],
 )
 def test_a_schema_without_an_instance_is_an_error(schema: object):

@@ -65,6 +65,19 @@ async def test_odd_requests(request_: bytes, start: bytes):
         assert (await exchange(sim, request_)).startswith(start)
 
 
+@pytest.mark.parametrize("deep", [300, 100_000])
+async def test_what_is_nested_too_deep_is_refused_and_the_connection_stays(deep: int):
+    body = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":false,"format":%s}'
+    body %= b"[" * deep + b"]" * deep
+    async with Sim(settings(MODEL)) as sim:
+        talk = await sim.connect()
+        talk.writer.write(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body))
+        talk.writer.write(body + b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert await talk.head() in (400, 500)
+        assert "error" in (await talk.lines())[0]
+        assert await talk.head() == 200
+
+
 async def test_a_client_that_waits_is_told_to_go_on():
     async with Sim(settings(MODEL)) as sim:
         head = b"POST /api/show HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"

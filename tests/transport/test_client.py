@@ -254,12 +254,20 @@ async def test_a_proxy_of_a_kind_nobody_speaks_is_told_when_the_server_is_asked(
     assert "HTTP_PROXY" in raised.value.hint
 
 
-@pytest.mark.parametrize("vectors", ["x", [1], [["a"]]])
+@pytest.mark.parametrize("vectors", ["x", [1], [["a"]], [["1", "2"]], ["12"], [[True]], [[None]], [[]], [{"1": 1}]])
 @respx.mock
 async def test_vectors_that_are_no_numbers_are_unreadable(client: OllamaClient, vectors: object) -> None:
     respx.post(f"{URL}/api/embed").respond(json={"embeddings": vectors})
     with pytest.raises(UnreadableAnswer):
         await client.embed(EmbedRequest(model="m", input=("a",)))
+
+
+@pytest.mark.parametrize("answer", [{}, {"embeddings": None}, {"embeddings": [[1.0]]}, {"embeddings": [[1.0]] * 3}])
+@respx.mock
+async def test_texts_without_a_vector_each_are_unreadable(client: OllamaClient, answer: dict[str, object]) -> None:
+    respx.post(f"{URL}/api/embed").respond(json=answer)
+    with pytest.raises(UnreadableAnswer, match="vectors for 2 texts"):
+        await client.embed(EmbedRequest(model="m", input=("a", "b")))
 
 
 @respx.mock

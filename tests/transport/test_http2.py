@@ -14,7 +14,8 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived, StreamEnded, WindowUpdated
 from h2.settings import SettingCodes
-from hyperframe.frame import DataFrame
+from hpack import Encoder
+from hyperframe.frame import DataFrame, HeadersFrame
 
 from agents.model import Message
 from infrastructure.config.settings import PhaseLimits, ServerSettings
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 LINE = b'{"message":{"content":"x"},"done":false}\n'
 DONE = b'{"message":{"content":""},"done":true}\n'
+
+
+POST = [(b":method", b"POST"), (b":authority", b"gpu"), (b":scheme", b"http"), (b":path", b"/api/chat")]
 
 
 def ask(model: str = "m", text: str = "hi") -> ChatRequest:
@@ -383,7 +387,7 @@ async def test_what_had_arrived_is_read_though_a_write_finds_the_connection_clos
     peer.initiate_connection()
     theirs.send(peer.data_to_send())
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(lambda: Http2Connection(lambda _: None), sock=ours)
+    _, connection = await loop.create_connection(lambda: Http2Connection(lambda _: None, {}), sock=ours)
     await connection.ready
     head = [(b":method", b"GET"), (b":authority", b"here"), (b":scheme", b"http"), (b":path", b"/")]
     answered_call = asyncio.ensure_future(connection.ask(head, b""))
@@ -629,6 +633,26 @@ async def test_closing_the_client_fails_its_streams() -> None:
         await server.connections[0].closed.wait()
 
 
+@pytest.mark.parametrize("reads", [True, False])
+async def test_closing_the_client_closes_its_sockets_though_the_server_reads_no_more(reads: bool) -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, RequestReceived) and not reads:
+            connection.transport.pause_reading()
+
+    async with h2_server(script, window=1 << 24) as server:
+        connections = Http2Connections(idle_seconds=60)
+        connection = await connections.opened(httpx.URL(server.url.replace("h2c", "http")), 5.0, 0.0)
+        transport = connection._transport
+        assert transport is not None
+        asking = asyncio.create_task(connection.ask(POST, b"x" * (1 << 24 if not reads else 1)))
+        await server.until(lambda: bool(server.connections[0].streams()))
+        await connections.aclose()
+
+        assert transport.get_extra_info("socket").fileno() == -1
+        with pytest.raises(httpx.ReadError):
+            await asking
+
+
 async def test_a_server_that_sends_more_than_its_window_is_cut_off() -> None:
     """Pieces go past `h2`, so that the bound of what a stream holds is ours to keep."""
 
@@ -646,6 +670,59 @@ async def test_a_server_that_sends_more_than_its_window_is_cut_off() -> None:
             await server.connections[0].closed.wait()
             with pytest.raises(StreamBroken, match="more than it may"):
                 await first(chunks)
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ([(b"content-length", b"900")], DONE),
+        ([(b"content-length", b"5")], DONE),
+        ([(b"content-length", b"5, 5")], b"12345"),
+        ([(b"X-Upper", b"1")], DONE),
+        ([(b"connection", b"keep-alive")], DONE),
+    ],
+)
+async def test_a_malformed_answer_ends_its_own_stream_only(head: list[tuple[bytes, bytes]], body: bytes) -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if not isinstance(event, StreamEnded):
+            return
+        if len(connection.streams()) == 1:
+            streaming(connection, event)
+            return
+        running, number = connection.streams()[0], event.stream_id or 0
+        answer = HeadersFrame(number, Encoder().encode([(b":status", b"200"), *head]), flags=["END_HEADERS"])
+        # All in one piece: what came before the malformed answer and behind it is not lost.
+        connection.transport.write(
+            DataFrame(running, LINE).serialize()
+            + answer.serialize()
+            + DataFrame(number, body, flags=["END_STREAM"]).serialize()
+            + DataFrame(running, LINE).serialize()
+            + DataFrame(running, DONE, flags=["END_STREAM"]).serialize()
+        )
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        async with client.chat(ask()) as chunks:
+            assert await first(chunks) == "x"
+            with pytest.raises((StreamBroken, ServerUnreachable), match="no answer"):
+                await text_of(client)
+            assert "".join([chunk.text async for chunk in chunks]) == "xx"
+        assert len(server.connections) == 1
+        await client.aclose()
+
+
+async def test_what_cannot_be_decompressed_ends_the_connection() -> None:
+    def script(connection: ServerConnection, event: Event) -> None:
+        if isinstance(event, StreamEnded):
+            number = event.stream_id or 0
+            connection.transport.write(HeadersFrame(number, b"\xff\xff\xff\xff\xff", flags=["END_HEADERS"]).serialize())
+
+    async with h2_server(script) as server:
+        client = client_of(server)
+        with pytest.raises(ServerUnreachable):
+            await text_of(client)
+        await server.connections[0].closed.wait()
         await client.aclose()
 
 

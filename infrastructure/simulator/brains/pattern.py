@@ -7,6 +7,8 @@ import string
 _TRIES = 200
 _MORE = 3
 """How many times beyond the least an open repeat (`*`, `+`, `{2,}`) is taken."""
+_MOST_ATOMS = 100_000
+"""Of all tries together: what takes more is refused, since nobody else is served meanwhile."""
 _CLASSES = {"d": string.digits, "w": string.ascii_letters + string.digits + "_", "s": " "}
 _REPEAT = re.compile(r"\{(\d+)(,?)(\d*)\}")
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r"}
@@ -30,8 +32,11 @@ def matching(pattern: str, rng: random.Random, least: int, most: int) -> str:
         compiled = re.compile(pattern)
     except re.error as error:
         raise PatternError(str(error)) from error
+    left = _MOST_ATOMS
     for attempt in range(_TRIES):
-        text = _Reader(pattern, rng, more=_MORE + attempt * least // 16).choice()
+        reader = _Reader(pattern, rng, more=_MORE + attempt * least // 16, most=left)
+        text = reader.choice()
+        left = reader.left
         if least <= len(text) <= most and compiled.search(text):
             return text
     raise PatternError(f"no string of {least} to {most} characters found for {pattern!r}")
@@ -40,7 +45,9 @@ def matching(pattern: str, rng: random.Random, least: int, most: int) -> str:
 class _Reader:
     """Reads a pattern from left to right and writes a match as it goes."""
 
-    def __init__(self, pattern: str, rng: random.Random, more: int) -> None:
+    def __init__(self, pattern: str, rng: random.Random, more: int, most: int) -> None:
+        self.left = most
+        """Atoms that may still be written."""
         self._pattern = pattern
         self._rng = rng
         self._more = more
@@ -74,6 +81,9 @@ class _Reader:
         return "".join(out)
 
     def _atom(self) -> str:
+        self.left -= 1
+        if self.left < 0:
+            raise PatternError(f"takes too long: {self._pattern!r}")
         letter = self._next()
         if letter in "^$":
             return ""

@@ -14,6 +14,9 @@ from infrastructure.simulator.brains.question import Question
 from infrastructure.simulator.golang import Json, JsonObject
 
 _DEEP = 6
+_MOST = 10_000
+"""Values in an instance with the steps to them, and characters of a string: what takes more is refused, since nobody
+else is served meanwhile."""
 _LONG = 16
 """Words of an answer that may be any JSON."""
 _WORDS = ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett")
@@ -56,8 +59,10 @@ class _Maker:
     def __init__(self, root: Json, rng: random.Random) -> None:
         self._root = root
         self._rng = rng
+        self._made = 0
 
     def make(self, schema: Json, depth: int) -> Json:
+        self._step()
         if schema is True:
             return self._rng.choice(_WORDS)
         if not isinstance(schema, dict):
@@ -67,11 +72,19 @@ class _Maker:
             return schema["const"]
         choices = schema.get("enum")
         if isinstance(choices, list):
+            if not choices:
+                raise SchemaError("a choice of nothing")
             return self._rng.choice(choices)
         return self._typed(self._kind(schema, depth), schema, depth)
 
+    def _step(self) -> None:
+        self._made += 1
+        if self._made > _MOST:
+            raise SchemaError("an instance is too large")
+
     def _resolved(self, schema: JsonObject, depth: int) -> JsonObject:
         """References followed, `allOf` merged in, one branch of `anyOf` or `oneOf` chosen."""
+        self._step()
         if depth > 64:
             raise SchemaError("the schema has no finite instance")
         reference = schema.get("$ref")
@@ -112,7 +125,7 @@ class _Maker:
 
     def _kind(self, schema: JsonObject, depth: int) -> str:
         kind = schema.get("type")
-        if isinstance(kind, list):
+        if isinstance(kind, list) and kind:
             kind = self._rng.choice(kind) if depth < _DEEP or "null" not in kind else "null"
         if isinstance(kind, str):
             return kind
@@ -145,7 +158,7 @@ class _Maker:
             if name in required or (depth < _DEEP and part is not False):
                 out[name] = self.make(part, depth + 1)
         extra = schema.get("additionalProperties", True)
-        least = _whole(schema.get("minProperties"), 0)
+        least = _count(schema, "minProperties", 0)
         names = [name for name in required if name not in out]
         names += [f"field{number}" for number in range(max(0, least - len(out) - len(names)))]
         for name in names:
@@ -156,7 +169,7 @@ class _Maker:
 
     def _array(self, schema: JsonObject, depth: int) -> Json:
         first = _array(schema.get("prefixItems"))
-        least = _whole(schema.get("minItems"), 0)
+        least = _count(schema, "minItems", 0)
         most = _whole(schema.get("maxItems"), max(least, 3))
         items = schema.get("items", True)
         if items is False:
@@ -179,7 +192,7 @@ class _Maker:
 
     def _string(self, schema: JsonObject) -> str:
         pattern, shape = schema.get("pattern"), schema.get("format")
-        least = _whole(schema.get("minLength"), 0)
+        least = _count(schema, "minLength", 0)
         most = _whole(schema.get("maxLength"), max(least, 24))
         if isinstance(pattern, str):
             return matching(pattern, self._rng, least, most)
@@ -265,6 +278,18 @@ def _object(value: Json) -> JsonObject:
 
 def _array(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
+
+
+def _count(schema: JsonObject, name: str, default: int) -> int:
+    """The least number of parts of a value.
+
+    Raises:
+        SchemaError: no value has so many here.
+    """
+    least = _whole(schema.get(name), default)
+    if least > _MOST:
+        raise SchemaError(f"{name} is too large: {least}")
+    return least
 
 
 def _whole(value: Json, default: int) -> int:
