@@ -139,7 +139,8 @@ async def test_half_characters_of_a_command_are_kept_as_question_marks(talker: H
         told = await line.say({"type": "message", "text": "so \ud83d", "id": "mine", "key": "k \udfff"})
         assert (told["type"], told["id"]) == ("accepted", "mine")
         await line.chunk("done")
-        assert [each["content"] for each in await talker.history(session)][0] == "so ?"
+        history = await talker.history(session)
+        assert history[0]["content"] == "so ?"
         for command, name in (
             ({"type": "message", "text": "x", "agent": "\ud800"}, "NoSuchAgent"),
             ({"type": "decide", "approval": "\ud800", "nonce": "\ud800", "decision": "approve"}, "UnknownApproval"),
