@@ -116,12 +116,15 @@ class RecordingStore(RecordingReader):
         return await self._writing.write(work)
 
     async def keep_setup(self, run: RunId, setup_json: str, replay_of: str = "") -> None:
-        """Keep what a run begins with; the first is kept."""
+        """Keep what a run begins with. One that was stopped before it began may begin with something else."""
         await self._writing.write(self.keeping_setup(run, setup_json, replay_of))
 
     def keeping_setup(self, run: RunId, setup_json: str, replay_of: str = "") -> Work[None]:
         """The work of `keep_setup`, for somebody else's transaction."""
-        sql = "INSERT INTO recordings (run, setup_json, replay_of) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        sql = (
+            "INSERT INTO recordings (run, setup_json, replay_of) VALUES (?, ?, ?)"
+            " ON CONFLICT (run) DO UPDATE SET setup_json = excluded.setup_json"
+        )
         return _changing(sql, (run, setup_json, replay_of))
 
     async def keep_snapshot(self, run: RunId, blob: str) -> None:

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from backend.bootstrap import open_application
 from infrastructure.replaying import NotReplayable, keep_replay, play
+from infrastructure.running import executing
 from infrastructure.storage.blobs import sha_of
 from infrastructure.storage.runs import RunState
 from infrastructure.workflow.race import Lost, Race
@@ -276,6 +278,28 @@ async def test_step_that_runs_again_takes_the_report_of_its_test_run(tmp_path):
         again = [each async for each in ours.engine.follow(run) if each.event.kind == "work.tests_ran"]
         first = [each.event for each in again if each.execution == 1]
         assert [each.event for each in again if each.execution == 2] == first, "to the tenth of a microsecond"
+
+
+async def test_run_that_was_stopped_before_its_first_step_is_replayed_as_it_began_in_the_end(tmp_path, monkeypatch):
+    """What it was to begin with is kept before the graph has it; settings may be others when it goes on."""
+    reached = asyncio.Event()
+
+    async def never(*given):
+        reached.set()
+        await asyncio.Event().wait()
+
+    async with world(tmp_path, candidates=2) as ours:
+        with monkeypatch.context() as patch:
+            patch.setattr(executing, "drive", never)
+            run = await ours.start()
+            await reached.wait()
+            await ours.leave()
+        others = ours.settings.model_copy(update={"run": ours.settings.run.model_copy(update={"candidates": 1})})
+        async with open_application(others) as app:
+            await app.engine.resume(run)
+            assert (await app.engine.result(run)).candidates == 1
+            there = replace(ours, app=app)
+            assert (await play(await recording_of(there, run))).difference == ()
 
 
 async def test_replay_is_kept_whole_or_not_at_all(tmp_path):
