@@ -5,22 +5,26 @@ Owns what it is in the table: finished, whatever the original is, since nothing 
 
 from __future__ import annotations
 
-from infrastructure.events.catalogue import RunCreated, RunStarted
-from infrastructure.events.log import EventLog
+import sqlite3
+
+from infrastructure.events.catalogue import AnyEvent, RunCreated, RunStarted
 from infrastructure.replaying.playing import Replayed
+from infrastructure.running.left import REPLAYED
 from infrastructure.running.recording import Recording
 from infrastructure.running.results import finished_event
+from infrastructure.sessions.ports import Recorder
 from infrastructure.storage.recordings import RecordingStore
 from infrastructure.storage.runs import RunStore
 from infrastructure.tasks import RunResult, TaskSpec
 
-_OWNER = "replay"
+_EXECUTION = 1
+"""It has one."""
 
 
 async def keep_replay(
-    recording: Recording, replayed: Replayed, *, runs: RunStore, log: EventLog, recordings: RecordingStore
+    recording: Recording, replayed: Replayed, *, runs: RunStore, log: Recorder, recordings: RecordingStore
 ) -> None:
-    """Write a replay into the run table and the log, marked as one.
+    """Write a replay into the run table and the log, marked as one: all of it or nothing.
 
     Raises:
         StorageError: it could not be kept.
@@ -30,12 +34,18 @@ async def keep_replay(
         run=run, status="cancelled", judge="none", exit_code=130, reason=f"as far as {replayed.original} came"
     )
     asked = TaskSpec.model_validate({"task": setup.task, "repo": setup.repo}).model_dump_json()
-    await runs.create(run=run, thread=run, task=setup.task, repo=setup.repo, request_json=asked)
-    await recordings.keep_setup(run, "", replay_of=replayed.original)
-    await log.append(run, 0, RunCreated(task=setup.task, repo=setup.repo, simulated=recording.simulated))
-    execution = await runs.begin(run, _OWNER)
-    await log.append(run, execution, RunStarted())
-    for stored in replayed.events:
-        log.post(run, execution, stored.event)
-    await runs.finish(run, result.status, result.judge, result.model_dump_json())
-    await log.append(run, execution, finished_event(result))
+    creating = runs.creating(run=run, thread=run, task=setup.task, repo=setup.repo, request_json=asked)
+    marking = recordings.keeping_setup(run, "", replay_of=replayed.original)
+    beginning = runs.beginning(run, REPLAYED)
+    finishing = runs.finishing(run, result.status, result.judge, result.model_dump_json())
+    created = RunCreated(task=setup.task, repo=setup.repo, simulated=recording.simulated)
+    events = (created, RunStarted(), *(stored.event for stored in replayed.events), finished_event(result))
+
+    def work(connection: sqlite3.Connection) -> tuple[None, tuple[AnyEvent, ...]]:
+        creating(connection)
+        marking(connection)
+        beginning(connection)
+        finishing(connection)
+        return None, events
+
+    await log.append_with(run, _EXECUTION, work)

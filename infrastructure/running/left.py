@@ -14,6 +14,8 @@ SHUT_DOWN = "the engine was shut down"
 """Why runs rest that nobody stopped; those of guests go on by themselves."""
 PROCESS_ENDED = "its process ended before it did"
 """Why a run rests whose engine was killed."""
+REPLAYED = "replay"
+"""Who began a run that repeats another one."""
 INTERRUPTED_EXIT = 130
 """How a command ends whose run was stopped at a step and can go on."""
 _IN_HAND = (RunState.QUEUED, RunState.RUNNING)

@@ -14,9 +14,9 @@ from infrastructure.events.catalogue import RunFinished, RunInterrupted
 from infrastructure.ids import RunId
 from infrastructure.running.driving import waits_for
 from infrastructure.running.errors import ENVIRONMENT_EXIT, TaskRefused
-from infrastructure.running.left import PROCESS_ENDED, in_hand, passes_on
+from infrastructure.running.left import PROCESS_ENDED, REPLAYED, in_hand, passes_on
 from infrastructure.running.outcomes import Outcomes, failed
-from infrastructure.running.results import finished_event
+from infrastructure.running.results import Ending, finished_event
 from infrastructure.storage.runs import RunRecord, RunState
 from infrastructure.tasks import EXIT_CODES, RunResult, TaskSpec
 
@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 async def recover(outcomes: Outcomes) -> tuple[tuple[RunId, TaskSpec], ...]:
     """Say of runs that a killed process left that they can go on. A run whose task cannot be read ends as an error.
 
-    What an older Corral left half written is completed: a last event, a question that was to be put.
+    What an older Corral left half written is completed: a last event, a question that was to be put, a kept replay.
 
     Returns:
         Those that go on at once: guests'. Others wait for their users.
@@ -43,6 +43,10 @@ async def recover(outcomes: Outcomes) -> tuple[tuple[RunId, TaskSpec], ...]:
         except TaskRefused as error:
             _logger.warning("%s", error)
             await outcomes.finish(record.run, failed(error), record.execution)
+            continue
+        if await _is_replay(outcomes, record):
+            broken_off = Ending(status="cancelled", reason="it was broken off while it was kept")
+            await outcomes.finish(record.run, broken_off, record.execution)
             continue
         left = await outcomes.leave(record.run, PROCESS_ENDED, record.execution) if in_hand(record) else record
         if passes_on(left):
@@ -65,6 +69,13 @@ def task_of(record: RunRecord) -> TaskSpec:
             f"what run {record.run} was asked for cannot be read: {_told(error)}",
             "Update Corral if a newer one began it; otherwise start the task again.",
         ) from error
+
+
+async def _is_replay(outcomes: Outcomes, record: RunRecord) -> bool:
+    """Whether a run repeats another: it was once kept by several writes, and nothing can go on with it."""
+    if record.owner not in ("", REPLAYED):
+        return False
+    return bool((await outcomes.scopes.recordings.of_run(record.run)).replay_of)
 
 
 async def _see_asked(outcomes: Outcomes, record: RunRecord) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import sqlite3
     from datetime import datetime
 
+    from infrastructure.storage.connection import Work
     from infrastructure.storage.database import Database, Readable
 
 
@@ -115,20 +116,28 @@ class RecordingStore(RecordingReader):
         return await self._writing.write(work)
 
     async def keep_setup(self, run: RunId, setup_json: str, replay_of: str = "") -> None:
-        """Keep what a run begins with; the first is kept."""
-        sql = "INSERT INTO recordings (run, setup_json, replay_of) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-        await self._change(sql, (run, setup_json, replay_of))
+        """Keep what a run begins with. One that was stopped before it began may begin with something else."""
+        await self._writing.write(self.keeping_setup(run, setup_json, replay_of))
+
+    def keeping_setup(self, run: RunId, setup_json: str, replay_of: str = "") -> Work[None]:
+        """The work of `keep_setup`, for somebody else's transaction."""
+        sql = (
+            "INSERT INTO recordings (run, setup_json, replay_of) VALUES (?, ?, ?)"
+            " ON CONFLICT (run) DO UPDATE SET setup_json = excluded.setup_json"
+        )
+        return _changing(sql, (run, setup_json, replay_of))
 
     async def keep_snapshot(self, run: RunId, blob: str) -> None:
         """Say where the packed files of a run's snapshot are."""
         sql = "UPDATE recordings SET snapshot = ? WHERE run = ?"
-        await self._change(sql, (blob, run))
+        await self._writing.write(_changing(sql, (blob, run)))
 
-    async def _change(self, sql: str, values: tuple[str, ...]) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(sql, values)
 
-        await self._writing.write(work)
+def _changing(sql: str, values: tuple[str, ...]) -> Work[None]:
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute(sql, values)
+
+    return work
 
 
 def _find(connection: sqlite3.Connection, key: tuple[RunId, str, str, str]) -> RecordedTool | None:

@@ -144,6 +144,13 @@ class RunStore(RunReader):
             RunExists: the id is taken.
             KeyReused: the request's key stands for another request.
         """
+        work = self.creating(run=run, thread=thread, task=task, repo=repo, request_json=request_json, request=request)
+        return await self._writing.write(work)
+
+    def creating(
+        self, *, run: RunId, thread: str, task: str, repo: str, request_json: str, request: RequestKey | None = None
+    ) -> Work[RunRecord]:
+        """The work of `create`, for somebody else's transaction."""
         record = RunRecord(
             run=run,
             thread=thread,
@@ -163,7 +170,7 @@ class RunStore(RunReader):
             _insert(connection, record, request or UNNAMED)
             return record
 
-        return await self._writing.write(work)
+        return work
 
     async def set_state(self, run: RunId, state: RunState, **changes: Unpack[RunChanges]) -> RunRecord:
         """Move a run on. A state it already has is no move, but for FINISHED: only `changes` are written.
@@ -201,6 +208,10 @@ class RunStore(RunReader):
             UnknownRun: there is no such run.
             IllegalMove: it is finished.
         """
+        return await self._writing.write(self.beginning(run, owner))
+
+    def beginning(self, run: RunId, owner: str) -> Work[int]:
+        """The work of `begin`, for somebody else's transaction."""
         now = to_text(self._now())
 
         def work(connection: sqlite3.Connection) -> int:
@@ -219,7 +230,7 @@ class RunStore(RunReader):
             }
             return _update(connection, run, values).execution
 
-        return await self._writing.write(work)
+        return work
 
     async def finish(self, run: RunId, status: str, judge: str, result_json: str) -> RunRecord:
         """End a run for good.

@@ -185,6 +185,20 @@ async def test_run_that_waits_for_a_question_that_was_never_put_is_asked_about(t
             assert (await app.engine.result(run)).status == "done"
 
 
+@pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING, RunState.INTERRUPTED])
+async def test_replay_whose_keeping_was_broken_off_is_finished_and_never_gone_on_with(tmp_path, state):
+    async with world(tmp_path) as ours:
+        (run,) = await left_behind(ours, spec_of(ours, guest=True).model_dump_json(), state=state)
+        await changed(ours, "UPDATE runs SET owner = 'replay' WHERE state <> 'queued'")
+        await changed(ours, "INSERT INTO recordings (run, replay_of) VALUES (?, 'another')", run)
+        async with open_application(ours.settings) as app:
+            record = await app.runs.get(run)
+            assert (record.state, record.status) == (RunState.FINISHED, "cancelled")
+            assert (await app.log.read(run))[-1].event.kind == "run.finished"
+            with pytest.raises(RunIsOver):
+                await app.engine.resume(run)
+
+
 async def changed(ours: World, sql: str, *values: str) -> None:
     async with Database(ours.app.directory.database) as database:
         await database.write(lambda connection: connection.execute(sql, values).rowcount)

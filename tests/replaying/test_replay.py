@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from infrastructure.replaying import NotReplayable, play
+from backend.bootstrap import open_application
+from infrastructure.replaying import NotReplayable, keep_replay, play
+from infrastructure.running import executing
 from infrastructure.storage.blobs import sha_of
 from infrastructure.storage.runs import RunState
 from infrastructure.workflow.race import Lost, Race
@@ -227,7 +229,9 @@ async def test_run_of_an_older_corral_is_refused_with_what_to_do(tmp_path):
     async with world(tmp_path) as ours:
         run = await ours.start()
         await ours.end_of(run)
-        await ours.app.recordings._change("DELETE FROM recordings WHERE run = ?", (run,))
+        await ours.app.recordings._writing.write(
+            lambda on: on.execute("DELETE FROM recordings WHERE run = ?", (run,)).rowcount
+        )
         with pytest.raises(NotReplayable, match="older Corral") as caught:
             await recording_of(ours, run)
         assert caught.value.hint
@@ -274,6 +278,54 @@ async def test_step_that_runs_again_takes_the_report_of_its_test_run(tmp_path):
         again = [each async for each in ours.engine.follow(run) if each.event.kind == "work.tests_ran"]
         first = [each.event for each in again if each.execution == 1]
         assert [each.event for each in again if each.execution == 2] == first, "to the tenth of a microsecond"
+
+
+async def test_run_that_was_stopped_before_its_first_step_is_replayed_as_it_began_in_the_end(tmp_path, monkeypatch):
+    """What it was to begin with is kept before the graph has it; settings may be others when it goes on."""
+    reached = asyncio.Event()
+
+    async def never(*given):
+        reached.set()
+        await asyncio.Event().wait()
+
+    async with world(tmp_path, candidates=2) as ours:
+        with monkeypatch.context() as patch:
+            patch.setattr(executing, "drive", never)
+            run = await ours.start()
+            await reached.wait()
+            await ours.leave()
+        others = ours.settings.model_copy(update={"run": ours.settings.run.model_copy(update={"candidates": 1})})
+        async with open_application(others) as app:
+            await app.engine.resume(run)
+            assert (await app.engine.result(run)).candidates == 1
+            there = replace(ours, app=app)
+            assert (await play(await recording_of(there, run))).difference == ()
+
+
+async def test_replay_is_kept_whole_or_not_at_all(tmp_path):
+    """Whichever of its commits is the last: what is there then is a finished run."""
+    async with world(tmp_path) as ours:
+        run = await ours.start()
+        await ours.end_of(run)
+        recording = await recording_of(ours, run)
+        replayed = await play(recording)
+        writing = ours.app.log._database._writing
+        carry_out, seen = writing.carry_out, []
+
+        def looking(connection, jobs):
+            carry_out(connection, jobs)
+            row = connection.execute("SELECT state FROM runs WHERE run = ?", (replayed.run,)).fetchone()
+            last = connection.execute(
+                "SELECT kind FROM events WHERE run = ? ORDER BY seq DESC", (replayed.run,)
+            ).fetchone()
+            seen.append((row, last))
+
+        writing.carry_out = looking
+        await keep_replay(recording, replayed, runs=ours.app.runs, log=ours.app.log, recordings=ours.app.recordings)
+        assert set(seen) <= {(None, None), (("finished",), ("run.finished",))}
+        told = await ours.app.log.read(replayed.run)
+        assert [stored.event for stored in told[2:-1]] == [stored.event for stored in replayed.events]
+        assert (await ours.app.runs.get(replayed.run)).execution == 1
 
 
 async def test_call_keeps_what_it_took(tmp_path):

@@ -49,13 +49,13 @@ async def test_first_answer_to_a_request_rules(database):
     assert await store.record_tool(replace(TOOL, answer_blob="e" * 64)) == TOOL
 
 
-async def test_what_a_run_began_with_is_kept_once(database):
+async def test_what_a_run_begins_with_is_kept_as_it_was_said_last(database):
     store = RecordingStore(database)
     assert await store.of_run(RUN) == RunRecording()
     await store.keep_setup(RUN, "{}", replay_of="other")
     await store.keep_setup(RUN, "[]")
     await store.keep_snapshot(RUN, "f" * 64)
-    assert await store.of_run(RUN) == RunRecording("{}", "f" * 64, "other")
+    assert await store.of_run(RUN) == RunRecording("[]", "f" * 64, "other")
 
 
 async def test_blobs_of_recordings_are_named_so_that_clean_keeps_them(database):
