@@ -21,7 +21,7 @@ from backend.cli.options import NO_OPTIONS, Common, OutputOption, again, setting
 from backend.cli.person import Person
 from backend.cli.picking import last_of, list_sessions, named_session
 from backend.cli.scripted import InputLines
-from backend.cli.seating import UNHELD
+from backend.cli.seating import NOTHING_WANTED, UNHELD, Wanted, wanted_of
 from backend.cli.slashes import greet, message_of, obey
 from backend.cli.speaking import document_of
 from backend.cli.talking import Ending
@@ -53,6 +53,7 @@ class Asked:
     output: Output
     quiet: bool
     again: str
+    wanted: Wanted = NOTHING_WANTED
     undoing: str = ""
 
     def after(self, chat: Chat) -> "Asked":
@@ -103,6 +104,7 @@ def chat(
         output=output,
         quiet=common.quiet,
         again=again(common),
+        wanted=wanted_of(common, settings),
     )
     return asyncio.run(_chat(asked, settings, terminal))
 
@@ -135,7 +137,7 @@ async def _held(asked: Asked, settings: Settings, terminal: Terminal) -> int:
             raise Refused(f"{who}, which held the engine, is gone", hint, ENVIRONMENT)
         terminal.say(f"{who} is gone; what was not answered goes on below, or was not said", "yellow")
 
-    return await at_the_engine(settings, VERB, terminal, talk, gone)
+    return await at_the_engine(settings, VERB, terminal, asked.wanted, talk, gone)
 
 
 async def _talked(talk: Chat, asked: Asked) -> int:

@@ -44,11 +44,13 @@ class Corral:
     capsys: pytest.CaptureFixture[str]
     data: Path
     server: str
+    """Named by --server, unless it is empty."""
     extra: list[str] = field(default_factory=list[str])
 
     @property
     def options(self) -> list[str]:
-        return ["--data", str(self.data), "--server", self.server]
+        named = ["--server", self.server] if self.server else []
+        return ["--data", str(self.data), *named]
 
     def __call__(self, verb: str, *arguments: str) -> Done:
         self.capsys.readouterr()

@@ -17,6 +17,7 @@ import pytest
 
 from backend.cli.demo import simulator_settings
 from backend.cli.sampling import DemoPlace, Samples, write_samples
+from tests.batch.conftest import job_line, problem
 from tests.cli.conftest import Corral, refused, serve
 
 pytestmark = pytest.mark.slow
@@ -62,11 +63,18 @@ class Started:
 
 @pytest.fixture
 def started(
-    corral: Corral, place: DemoPlace, samples: Samples, slow_server: str, repository_root: Path
+    corral: Corral,
+    place: DemoPlace,
+    samples: Samples,
+    slow_server: str,
+    repository_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Started]:
-    fast, corral.server = corral.server, slow_server
+    """At the slow server; what comes beside or after it has the quick one from the environment."""
+    monkeypatch.setenv("OLLAMA_HOST", corral.server)
+    corral.server = slow_server
     started = Started(corral, place, samples, repository_root)
-    corral.server = fast
+    corral.server = ""
     yield started
     if started.process.poll() is None:
         started.process.kill()
@@ -210,6 +218,28 @@ def test_guest_that_asks_for_a_sandbox_of_its_own_is_refused(
     started.until("call.text")
     done = corral("run", "Why?", "--repo", str(place.repository), "--sandbox", "none")
     refused(done, 2, "--sandbox", f"process {started.process.pid}")
+
+
+@pytest.mark.parametrize("verb", ["run", "chat", "resume", "batch", "eval", "replay", "top"])
+def test_guest_that_names_another_server_than_its_holder_is_refused(
+    verb: str, waiting: str, started: Started, corral: Corral, slow_server: str, tmp_path: Path
+) -> None:
+    started.until("call.text")
+    (tmp_path / "jobs.jsonl").write_text('{"id": "a", "prompt": "Why?"}\n')
+    (tmp_path / "set.jsonl").write_text(job_line(problem(1)) + "\n")
+    words = {
+        "run": ["Why?", "--repo", str(tmp_path)],
+        "chat": ["--once", "Why?", "--repo", str(tmp_path)],
+        "resume": [waiting, "--yes"],
+        "batch": [str(tmp_path / "jobs.jsonl"), "--out", str(tmp_path / "out")],
+        "eval": [str(tmp_path / "set.jsonl"), "--out", str(tmp_path / "out")],
+        "replay": [waiting, "--from", "researcher"],
+        "top": [],
+    }
+    before = len(corral("runs", "--json").document)
+    done = corral(verb, *words[verb], "--server", "http://127.0.0.1:1")
+    refused(done, 2, "--server", f"process {started.process.pid}", f"which asks {slow_server}")
+    assert len(corral("runs", "--json").document) == before
 
 
 def test_batch_of_a_guest_whose_model_is_missing_stops_as_it_would_alone(
