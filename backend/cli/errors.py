@@ -195,7 +195,7 @@ RULES: Mapping[str, Rule] = {
 
 def explain(error: BaseException) -> Explained:
     """The error's own message; its exit code and hint by the nearest class in the table."""
-    error = _single(error)
+    error = cause_of(error)
     if isinstance(error, Refused):
         return Explained("Refused", str(error), error.hint, error.exit_code)
     # What another command met, it tells by the name of its class.
@@ -243,10 +243,11 @@ def failure_document(verb: str, known: Explained) -> dict[str, object]:
     return failed.model_dump(mode="json", by_alias=True)
 
 
-def _single(error: BaseException) -> BaseException:
-    """The first error of a group, as a task group raises it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+def cause_of(error: BaseException) -> BaseException:
+    """The first error of a group, as a task group raises it; that a reader has gone goes before all others."""
+    if isinstance(error, BaseExceptionGroup):
+        causes = [cause_of(each) for each in cast("BaseExceptionGroup[BaseException]", error).exceptions]
+        return next((each for each in causes if isinstance(each, BrokenPipeError)), causes[0])
     if isinstance(error, ImportError) and error.__cause__ is not None:  # the parser's, about a verb's module
         return error.__cause__
     return error

@@ -18,7 +18,7 @@ import pytest
 from backend.cli.demo import simulator_settings
 from backend.cli.sampling import DemoPlace, Samples, write_samples
 from tests.batch.conftest import job_line, problem
-from tests.cli.conftest import Corral, refused, serve
+from tests.cli.conftest import Corral, refused, serve, untaken
 
 pytestmark = pytest.mark.slow
 
@@ -297,6 +297,38 @@ def test_ctrl_c_is_answered_in_two_lines_and_how_to_go_on(
     assert err.count("stopped by its user") == 1
     assert err.count("corral resume") == 1
     assert f"→ corral resume {run}" in err
+
+
+@pytest.mark.parametrize(
+    "words", ["show RUN", "show RUN --patch", "show RUN --json", "follow RUN", "follow RUN --output ndjson", "xray RUN",
+              "replay RUN", "replay RUN --output ndjson", "models", "bench oracle --most 1 --tokens 4"]
+)  # fmt: skip
+@pytest.mark.parametrize(("full", "code"), [(False, 141), (True, 3)], ids=["reader gone", "disk full"])
+def test_what_nobody_takes_of_a_run_ends_the_command_with_one_code(
+    words: str, full: bool, code: int, run: str, corral: Corral, repository_root: Path
+) -> None:
+    done = untaken(words.replace("RUN", run).split(), full=full, cwd=repository_root, options=corral.options)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("output", ["text", "json", "ndjson"])
+@pytest.mark.parametrize(("full", "code"), [(False, 141), (True, 3)], ids=["reader gone", "disk full"])
+def test_work_whose_output_nobody_takes_ends_with_one_code(
+    output: str, full: bool, code: int, corral: Corral, place: DemoPlace, repository_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs.jsonl").write_text(job_line(problem(1)) + "\n")
+    for words in (
+        ["run", "Why?", "--repo", str(place.repository), "--model", "oracle", "-q"],
+        ["batch", str(tmp_path / "jobs.jsonl"), "--out", str(tmp_path / "out"), "--model", "oracle"],
+        ["chat", "--once", "Why?", "--repo", str(place.repository)],
+    ):
+        words += ["--output", output]
+        done = untaken(words, full=full, cwd=repository_root, options=corral.options)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "ignored" not in done.stderr
 
 
 def test_task_is_read_from_standard_input(corral: Corral, place: DemoPlace, repository_root: Path) -> None:
