@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from agents.conversation.router import NoSuchAgent
 from backend.attach.guest import HolderRefused
 from backend.cli.brief import call_line
-from backend.cli.console import Terminal, open_terminal
+from backend.cli.console import Terminal, is_dumb, open_terminal
 from backend.cli.conversing import Chat
 from backend.cli.errors import ENVIRONMENT, FAILED, INTERRUPTED, NEEDS_INPUT, Refused, explain
 from backend.cli.hosting import Host
@@ -84,6 +84,8 @@ def chat(
     Elsewhere each line of standard input is a message of a new session, and calls that need a yes are not made.
     """
     terminal = open_terminal()
+    if is_dumb():  # it can be asked for a line, not for a key
+        terminal = replace(terminal, interactive=False)
     settings = settings_of(common)
     if list_:
         return list_sessions(settings, terminal, output)
@@ -94,7 +96,12 @@ def chat(
     if output != "text" and once is None and sys.stdin.isatty():
         raise Refused(f"--output {output} is for --once, or for messages from a pipe", "Leave it out at a terminal.")
     if once is None and sys.stdin.isatty() and not terminal.interactive:
-        raise Refused("a chat asks on stderr, which is no terminal here", 'Leave stderr alone, or use --once "…".')
+        why = (
+            "on a terminal that obeys codes, not one with TERM=dumb"
+            if is_dumb()
+            else "on stderr, which is no terminal here"
+        )
+        raise Refused(f"a chat asks {why}", 'Use --once "…", or take another terminal.')
     asked = Asked(
         session=session,
         agent=agent,

@@ -120,8 +120,13 @@ def open_terminal(out: IO[str] | None = None, err: IO[str] | None = None) -> Ter
         )
         for file in (out or sys.stdout or io.StringIO(), err or sys.stderr or io.StringIO())  # None: it was closed
     ]
-    asks = _is_terminal(sys.stdin) and consoles[1].is_terminal
+    asks = _is_tty(sys.stdin) and _is_tty(err or sys.stderr)
     return Terminal(consoles[0], consoles[1], asks)
+
+
+def is_dumb() -> bool:
+    """Whether the terminal, if there is one, says that it obeys no codes."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def visible(text: str) -> str:
@@ -198,8 +203,13 @@ def _harmless(char: str) -> bool:
     return char not in FILLERS
 
 
+def _is_tty(stream: IO[str] | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
 def _is_terminal(stream: IO[str] | None) -> bool:
-    return stream is not None and not stream.closed and stream.isatty() and os.environ.get("TERM") != "dumb"
+    """Whether it obeys codes for colours and the cursor; one that is dumb can only be written to, and asked at."""
+    return _is_tty(stream) and not is_dumb()
 
 
 def _coloured(line: str) -> Text:

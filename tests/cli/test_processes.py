@@ -355,10 +355,10 @@ _AT_TERMINAL = (
 class Person:
     """Types at a terminal and reads its screen."""
 
-    def __init__(self, arguments: list[str], root: Path) -> None:
+    def __init__(self, arguments: list[str], root: Path, term: str = "xterm-256color") -> None:
         self.screen = ""
         self.terminal, inside = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+        environment = {**os.environ, "TERM": term, "COLUMNS": "100", "LINES": "40"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", _AT_TERMINAL, *arguments],
             stdin=inside, stdout=inside, stderr=inside, cwd=root, env=environment, start_new_session=True,
@@ -395,11 +395,33 @@ class Person:
         return self.process.wait(PATIENCE)
 
 
-@pytest.fixture
-def person(corral: Corral, place: DemoPlace, samples: Samples, repository_root: Path) -> Person:
+def arguments_of(corral: Corral, place: DemoPlace, samples: Samples) -> list[str]:
     task = samples.task[0]
     arguments = ["run", task.prompt, "--repo", str(place.repository), "--tests", str(place.repository / task.tests[0])]
-    return Person([*arguments, "--model", "oracle", "--approve", "plan,patch", *corral.options], repository_root)
+    return [*arguments, "--model", "oracle", "--approve", "plan,patch", *corral.options]
+
+
+@pytest.fixture
+def person(corral: Corral, place: DemoPlace, samples: Samples, repository_root: Path) -> Person:
+    return Person(arguments_of(corral, place, samples), repository_root)
+
+
+def test_person_at_a_dumb_terminal_is_asked_in_plain_lines(
+    corral: Corral, place: DemoPlace, samples: Samples, repository_root: Path
+) -> None:
+    person = Person(arguments_of(corral, place, samples), repository_root, term="dumb")
+    for gate in ("plan", "patch"):
+        person.waits_for(f"Go on with this {gate}?")
+        person.types("y\n")
+    assert person.leaves() == 0, person.screen
+    assert "\x1b" not in person.screen
+
+
+def test_chat_at_a_dumb_terminal_says_what_it_cannot_do_there(corral: Corral, repository_root: Path) -> None:
+    person = Person(["chat", *corral.options], repository_root, term="dumb")
+    assert person.leaves() == 2
+    assert "TERM=dumb" in person.screen
+    assert "\x1b" not in person.screen
 
 
 def test_person_says_yes_to_plan_and_patch(person: Person) -> None:
