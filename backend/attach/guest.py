@@ -96,6 +96,10 @@ class Guest:
         """How the holder's pool stands. What an older holder does not tell has its default."""
         return _SNAPSHOT.validate_python(await self.ask("GET", _POOL), strict=False)
 
+    async def servers(self) -> frozenset[str]:
+        """The addresses of the servers that the holder asks."""
+        return frozenset(server.url for server in (await self.pool()).servers)
+
     async def _post(
         self, path: str, body: Mapping[str, object] | None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:

@@ -38,6 +38,7 @@ LOOK_SECONDS = 0.1
 
 T = TypeVar("T")
 OnGuest = Callable[[Holder], None]
+OnServers = Callable[[Holder, frozenset[str]], None]
 OnStay = Callable[[int, Callable[[], None]], AbstractContextManager[None]]
 OpenDoor = Callable[["Application"], AbstractAsyncContextManager[object]]
 OpenApplication = Callable[..., AbstractAsyncContextManager["Application"]]
@@ -56,6 +57,7 @@ class Seat:
         *,
         verb: str,
         on_guest: OnGuest = lambda holder: None,
+        on_servers: OnServers | None = None,
         on_hold: Callable[[], None] = lambda: None,
         on_stay: OnStay = lambda runs, leave: nullcontext(),
     ) -> None:
@@ -65,6 +67,7 @@ class Seat:
             settings: All of them.
             verb: What the person ran, for others to see.
             on_guest: Told whose guest this has become, and whose it becomes after that.
+            on_servers: Told which servers each holder asks, before anything is asked of it; may raise.
             on_hold: Told when this comes to hold the engine after it was a guest.
             on_stay: Told for how many runs of guests this stays, when it could go, and what to call to go all the
                 same; its context is open meanwhile.
@@ -73,12 +76,14 @@ class Seat:
         self._directory = DataDirectory(settings.paths.data)
         self._lock = EngineLock(self._directory.lock, verb=verb)
         self._verb = verb
-        self._on_guest, self._on_hold, self._on_stay = on_guest, on_hold, on_stay
+        self._on_guest, self._on_servers = on_guest, on_servers
+        self._on_hold, self._on_stay = on_hold, on_stay
         self._stack = AsyncExitStack()
         self._application: Application | None = None
         self._readers: Readers | None = None
         self._token = ""
         self._host: str | None = None
+        self._admitted: str | None = None
         self._wanted: dict[RunId, bool] = {}  # the runs that this seat began or went on with, and their `no_input`
         self._held = asyncio.Event()
         self._succeeding: asyncio.Task[None] | None = None
@@ -111,6 +116,11 @@ class Seat:
             await asyncio.to_thread(self._lock.close)
 
     # -------------------------------------------------------------------------------------- steering
+    async def admit(self) -> None:
+        """Return when this may be the guest of its holder, or holds the engine; raises what `on_servers` does."""
+        if self._on_servers is not None and self._admitted != self._host:
+            await self._do(_nothing, _nothing)
+
     async def start(self, spec: TaskSpec, request: RequestKey | None = None) -> RunId:
         """Begin a task, here or at the holder; errors as the engine's, or `HolderRefused`.
 
@@ -188,6 +198,7 @@ class Seat:
             record = await self.record_of(run)
             if record.result_json and record.state in (RunState.FINISHED, RunState.WAITING):
                 return RunResult.model_validate_json(record.result_json)
+            await self.admit()  # by whoever goes on with it now
             if self._is_left(record):
                 with contextlib.suppress(RunIsOver):
                     await self.resume(run, no_input=self._wanted[run])
@@ -306,9 +317,16 @@ class Seat:
             holder = await asyncio.to_thread(read_holder, self._directory.lock)
             if holder is not None and holder.address:
                 with contextlib.suppress(HolderGone):
-                    return await there(Guest(holder.address, self._token))
+                    return await there(await self._guest_of(holder))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._held.wait(), LOOK_SECONDS)
+
+    async def _guest_of(self, holder: Holder) -> Guest:
+        guest = Guest(holder.address, self._token)
+        if self._on_servers is not None and self._admitted != holder.epoch:
+            self._on_servers(holder, await guest.servers())
+            self._admitted = holder.epoch
+        return guest
 
     async def _stay_for_guests(self) -> None:
         application = self._application
@@ -328,6 +346,10 @@ class Seat:
         if self._readers is None:
             raise RuntimeError("a seat is used inside its context")
         return self._readers
+
+
+async def _nothing(_: object) -> None:
+    """There or here, nothing is done."""
 
 
 def _import_application() -> OpenApplication:

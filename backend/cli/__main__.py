@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 VERSION_FLAGS = frozenset({"--version", "-V"})
+EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,12 +19,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    if len(tokens) == 1 and tokens[0] in VERSION_FLAGS:
-        sys.stdout.write(f"corral {version()}\n")
-        return 0
-    from backend.cli.app import run_command  # noqa: PLC0415 - the parser takes longer to import than a version to say
+    try:
+        if len(tokens) == 1 and tokens[0] in VERSION_FLAGS:
+            return _say_version(tokens)
+        # The parser takes longer to import than a version to say.
+        from backend.cli.app import run_command  # noqa: PLC0415
 
-    return run_command(tokens)
+        return run_command(tokens)
+    except KeyboardInterrupt:  # while it was being imported: what is being imported cannot say it
+        sys.stderr.write("error: interrupted\n")
+        return EXIT_INTERRUPTED
+
+
+def _say_version(tokens: Sequence[str]) -> int:
+    try:
+        sys.stdout.write(f"corral {version()}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        from backend.cli.app import report  # noqa: PLC0415 - only where nobody takes the version
+        from backend.cli.console import open_terminal, silence_broken  # noqa: PLC0415
+
+        silence_broken()
+        return report(error, tokens, open_terminal())
+    return 0
 
 
 def version() -> str:

@@ -11,11 +11,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
-from backend.cli.console import Terminal, log_shown, open_terminal, silence_stdout
-from backend.cli.errors import Explained, Refused, explain, failure_document, unknown_usage
+from backend.cli.console import Terminal, log_shown, open_terminal, silence_broken
+from backend.cli.errors import Explained, Refused, cause_of, explain, failure_document, unknown_usage
 from backend.cli.manual import below
 from backend.cli.tokens import normal, output_of, verb_of
 
@@ -104,16 +105,15 @@ def run_command(arguments: Sequence[str], terminal: Terminal | None = None) -> i
         if verb and verb not in _NAMES:  # the parser would import every verb to look for a similar one
             raise _unknown(verb)
         with log_shown(terminal, debug=_debugging()):
-            return _exit_code(build_app(verb)(tokens, console=terminal.out, error_console=terminal.err))
-    except BrokenPipeError:
-        silence_stdout()
-        return EXIT_PIPE_CLOSED
+            code = _exit_code(build_app(verb)(tokens, console=terminal.out, error_console=terminal.err))
+        terminal.flush()
+        return code
     except KeyboardInterrupt:
         return _tell(Explained("KeyboardInterrupt", "interrupted", "", EXIT_INTERRUPTED), tokens, terminal)
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else EXIT_USAGE
     except Exception as error:  # noqa: BLE001 - the outermost edge: a person never sees a traceback
-        return _report(error, tokens, terminal)
+        return report(error, tokens, terminal)
 
 
 def _unknown(verb: str) -> Refused:
@@ -130,7 +130,11 @@ def _debugging() -> bool:
     return os.environ.get("CORRAL_DEBUG") == "1"
 
 
-def _report(error: Exception, tokens: Sequence[str], terminal: Terminal) -> int:
+def report(error: Exception, tokens: Sequence[str], terminal: Terminal) -> int:
+    """Tell what went wrong in a command; its exit code."""
+    if isinstance(cause_of(error), BrokenPipeError):
+        silence_broken()
+        return EXIT_PIPE_CLOSED
     known = unknown_usage(error, tokens) if isinstance(error, CycloptsError) else explain(error)
     if _debugging():
         traceback.print_exception(error, file=sys.stderr)
@@ -138,7 +142,12 @@ def _report(error: Exception, tokens: Sequence[str], terminal: Terminal) -> int:
 
 
 def _tell(known: Explained, tokens: Sequence[str], terminal: Terminal) -> int:
-    if output_of(tokens) != "text":
-        terminal.data(failure_document(verb_of(tokens), known))
-    terminal.problem(known.message, known.hint)
+    document = failure_document(verb_of(tokens), known) if output_of(tokens) != "text" else None
+    for told in (
+        lambda: None if document is None else terminal.data(document),
+        lambda: terminal.problem(known.message, known.hint),
+    ):
+        with suppress(OSError):  # that a stream takes nothing more may be what is told
+            told()
+    silence_broken()
     return known.exit_code

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from backend.cli.errors import Refused
+from backend.cli.errors import Refused, no_patch
 from backend.cli.hunking import hunks_of
 from infrastructure.ids import RunId
 from infrastructure.storage.control import ControlStore
@@ -53,7 +53,7 @@ async def apply_result(
         StorageError: what is done could not be written down.
     """
     if not result.patch:
-        raise Refused(f"run {result.run} has no patch", f"`corral show {result.run}` says how it ended.")
+        raise no_patch(RunId(result.run), over=result.status != "needs_input")
     try:
         snapshot = await load_snapshot(directory.tree(result.run))
     except SnapshotUnfinished:

@@ -16,7 +16,7 @@ from backend.cli.interrupts import interruptible
 from backend.cli.options import NO_OPTIONS, Common, OutputOption
 from backend.cli.render import WARN, Line
 from backend.cli.run import read_candidates
-from backend.cli.seating import LevelName, SandboxOption, check_sandbox, open_seat, settings_with
+from backend.cli.seating import SandboxOption, Wanted, check_seat, open_seat, settings_with, wanted_of
 from backend.cli.tokens import Output
 from infrastructure.batch import (
     BatchError,
@@ -68,6 +68,7 @@ def batch(
     """
     terminal = open_terminal()
     settings = settings_with(common, sandbox)
+    wanted = wanted_of(common, settings, sandbox)
     wishes = Wishes(
         model=model,
         samples=_within("--samples", samples, MOST_SAMPLES),
@@ -77,7 +78,7 @@ def batch(
     try:
         entries = read_jobs(jobs, samples=wishes.samples, most_bytes=settings.run.task_bytes)
         place = BatchPlace(writable_folder("--out", out))
-        return asyncio.run(_batch(entries, place, wishes, settings, sandbox, terminal, output, quiet=common.quiet))
+        return asyncio.run(_batch(entries, place, wishes, settings, wanted, terminal, output, quiet=common.quiet))
     except BatchError as error:
         raise Refused(str(error), error.hint, error.exit_code) from error
 
@@ -87,14 +88,14 @@ async def _batch(
     place: BatchPlace,
     wishes: Wishes,
     settings: Settings,
-    sandbox: LevelName | None,
+    wanted: Wanted,
     terminal: Terminal,
     output: Output,
     *,
     quiet: bool,
 ) -> int:
-    async with open_seat(settings, "batch", terminal, sandbox) as seat:
-        await check_sandbox(seat, terminal)  # without one every job would fail
+    async with open_seat(settings, "batch", terminal, wanted) as seat:
+        await check_seat(seat, terminal)  # without one every job would fail
         stop = asyncio.Event()
         with (
             show_batch(terminal, quiet=quiet or output == "ndjson", pulse=output == "text") as progress,

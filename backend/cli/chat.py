@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from agents.conversation.router import NoSuchAgent
 from backend.attach.guest import HolderRefused
 from backend.cli.brief import call_line
-from backend.cli.console import Terminal, open_terminal
+from backend.cli.console import Terminal, is_dumb, open_terminal
 from backend.cli.conversing import Chat
 from backend.cli.errors import ENVIRONMENT, FAILED, INTERRUPTED, NEEDS_INPUT, Refused, explain
 from backend.cli.hosting import Host
@@ -21,7 +21,7 @@ from backend.cli.options import NO_OPTIONS, Common, OutputOption, again, setting
 from backend.cli.person import Person
 from backend.cli.picking import last_of, list_sessions, named_session
 from backend.cli.scripted import InputLines
-from backend.cli.seating import UNHELD
+from backend.cli.seating import NOTHING_WANTED, UNHELD, Wanted, wanted_of
 from backend.cli.slashes import greet, message_of, obey
 from backend.cli.speaking import document_of
 from backend.cli.talking import Ending
@@ -53,6 +53,7 @@ class Asked:
     output: Output
     quiet: bool
     again: str
+    wanted: Wanted = NOTHING_WANTED
     undoing: str = ""
 
     def after(self, chat: Chat) -> "Asked":
@@ -83,6 +84,8 @@ def chat(
     Elsewhere each line of standard input is a message of a new session, and calls that need a yes are not made.
     """
     terminal = open_terminal()
+    if is_dumb():  # it can be asked for a line, not for a key
+        terminal = replace(terminal, interactive=False)
     settings = settings_of(common)
     if list_:
         return list_sessions(settings, terminal, output)
@@ -93,7 +96,12 @@ def chat(
     if output != "text" and once is None and sys.stdin.isatty():
         raise Refused(f"--output {output} is for --once, or for messages from a pipe", "Leave it out at a terminal.")
     if once is None and sys.stdin.isatty() and not terminal.interactive:
-        raise Refused("a chat asks on stderr, which is no terminal here", 'Leave stderr alone, or use --once "…".')
+        why = (
+            "on a terminal that obeys codes, not one with TERM=dumb"
+            if is_dumb()
+            else "on stderr, which is no terminal here"
+        )
+        raise Refused(f"a chat asks {why}", 'Use --once "…", or take another terminal.')
     asked = Asked(
         session=session,
         agent=agent,
@@ -103,6 +111,7 @@ def chat(
         output=output,
         quiet=common.quiet,
         again=again(common),
+        wanted=wanted_of(common, settings),
     )
     return asyncio.run(_chat(asked, settings, terminal))
 
@@ -135,7 +144,7 @@ async def _held(asked: Asked, settings: Settings, terminal: Terminal) -> int:
             raise Refused(f"{who}, which held the engine, is gone", hint, ENVIRONMENT)
         terminal.say(f"{who} is gone; what was not answered goes on below, or was not said", "yellow")
 
-    return await at_the_engine(settings, VERB, terminal, talk, gone)
+    return await at_the_engine(settings, VERB, terminal, asked.wanted, talk, gone)
 
 
 async def _talked(talk: Chat, asked: Asked) -> int:

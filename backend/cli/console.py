@@ -5,6 +5,7 @@ Owns both consoles and what is safe to show: model text may hold control charact
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -27,6 +28,14 @@ _SIGNS = frozenset(map(chr, range(0x2010, 0x2800)))
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
+class OutputConsole(Console):
+    """A console whose reader may go: that is raised, for the outermost edge to tell. Rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Called where the error is being handled; it goes on."""
+        raise  # noqa: PLE0704 - rich calls this in its `except`
+
+
 @dataclass(frozen=True, slots=True)
 class Terminal:
     """The two streams of a command, and whether a person can be asked.
@@ -40,6 +49,11 @@ class Terminal:
     out: Console
     err: Console
     interactive: bool = False
+
+    def flush(self) -> None:
+        """Send what is still held back: a reader that has gone is noticed here, and not when Python ends."""
+        self.out.file.flush()
+        self.err.file.flush()
 
     def data(self, value: object) -> None:
         """Print one JSON document, a line."""
@@ -95,7 +109,7 @@ def open_terminal(out: IO[str] | None = None, err: IO[str] | None = None) -> Ter
             reconfigure(errors="backslashreplace")
     plain = bool(os.environ.get("NO_COLOR"))
     consoles = [
-        Console(
+        OutputConsole(
             file=file,
             force_terminal=_is_terminal(file),
             no_color=plain or None,
@@ -104,10 +118,15 @@ def open_terminal(out: IO[str] | None = None, err: IO[str] | None = None) -> Ter
             highlight=False,
             legacy_windows=False,
         )
-        for file in (out or sys.stdout, err or sys.stderr)
+        for file in (out or sys.stdout or io.StringIO(), err or sys.stderr or io.StringIO())  # None: it was closed
     ]
-    asks = _is_terminal(sys.stdin) and consoles[1].is_terminal
+    asks = _is_tty(sys.stdin) and _is_tty(err or sys.stderr)
     return Terminal(consoles[0], consoles[1], asks)
+
+
+def is_dumb() -> bool:
+    """Whether the terminal, if there is one, says that it obeys no codes."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def visible(text: str) -> str:
@@ -159,11 +178,17 @@ class LogHandler(logging.Handler):
         return None
 
 
-def silence_stdout() -> None:
-    """After the reader has gone: what Python flushes at exit goes nowhere instead of raising again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def silence_broken() -> None:
+    """Where a reader has gone, or a disk is full: what Python flushes at exit goes nowhere instead of raising again."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # it was closed before we began
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _harmless(char: str) -> bool:
@@ -178,8 +203,13 @@ def _harmless(char: str) -> bool:
     return char not in FILLERS
 
 
+def _is_tty(stream: IO[str] | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
 def _is_terminal(stream: IO[str] | None) -> bool:
-    return stream is not None and not stream.closed and stream.isatty() and os.environ.get("TERM") != "dumb"
+    """Whether it obeys codes for colours and the cursor; one that is dumb can only be written to, and asked at."""
+    return _is_tty(stream) and not is_dumb()
 
 
 def _coloured(line: str) -> Text:

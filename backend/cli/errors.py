@@ -7,6 +7,7 @@ run's error as well as a live one. A test holds it complete.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -26,6 +27,11 @@ _UNEXPECTED = (
 )
 _AGENTS = "`/agents` in `corral chat` lists the agents."
 _SESSIONS = "`corral chat --list` lists the sessions."
+_SYSTEM: Mapping[int, str] = {
+    errno.ENOSPC: "Free some space, or run `corral clean`.",
+    errno.EROFS: "The file system is mounted read-only: mount it otherwise, or work in another folder.",
+    errno.EACCES: "Check the owner and the mode of the folder.",
+}
 _DOCTOR = "Run `corral doctor`; it says what to mend."
 
 
@@ -36,6 +42,16 @@ class Refused(Exception):
         super().__init__(message)
         self.hint = hint
         self.exit_code = exit_code
+
+
+def no_patch(run: str, *, over: bool) -> Refused:
+    """A patch was asked for, and there is none, or not yet."""
+    if over:
+        return Refused(f"run {run} has no patch", f"`corral show {run}` says how it ended.")
+    return Refused(
+        f"run {run} has no patch yet",
+        f"`corral show {run}` says where it stands, `corral resume {run}` goes on with it.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +213,7 @@ RULES: Mapping[str, Rule] = {
 
 def explain(error: BaseException) -> Explained:
     """The error's own message; its exit code and hint by the nearest class in the table."""
-    error = _single(error)
+    error = cause_of(error)
     if isinstance(error, Refused):
         return Explained("Refused", str(error), error.hint, error.exit_code)
     # What another command met, it tells by the name of its class.
@@ -207,9 +223,9 @@ def explain(error: BaseException) -> Explained:
         return Explained(name, f"unexpected {name}: {_one_line(str(error))}", _UNEXPECTED, ENVIRONMENT)
     if isinstance(error, OSError):
         return _of_system(error, rule)
-    return Explained(
-        name, _message(error), str(getattr(error, "hint", "") or getattr(error, "fix", "") or rule.hint), rule.exit_code
-    )
+    message = _message(error)
+    hint = str(getattr(error, "hint", "") or getattr(error, "fix", "") or _of_git(name, message) or rule.hint)
+    return Explained(name, message, hint, rule.exit_code)
 
 
 def rule_of(*names: str) -> Rule | None:
@@ -245,10 +261,11 @@ def failure_document(verb: str, known: Explained) -> dict[str, object]:
     return failed.model_dump(mode="json", by_alias=True)
 
 
-def _single(error: BaseException) -> BaseException:
-    """The first error of a group, as a task group raises it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+def cause_of(error: BaseException) -> BaseException:
+    """The first error of a group, as a task group raises it; that a reader has gone goes before all others."""
+    if isinstance(error, BaseExceptionGroup):
+        causes = [cause_of(each) for each in cast("BaseExceptionGroup[BaseException]", error).exceptions]
+        return next((each for each in causes if isinstance(each, BrokenPipeError)), causes[0])
     if isinstance(error, ImportError) and error.__cause__ is not None:  # the parser's, about a verb's module
         return error.__cause__
     return error
@@ -266,11 +283,17 @@ def _problem(problem: Mapping[str, object]) -> str:
     return f"{where}: {problem.get('msg')}" if where else str(problem.get("msg"))
 
 
+def _of_git(name: str, message: str) -> str:
+    """What to do where git was refused something by the system; empty where that is not what it said."""
+    refused = _SYSTEM.items() if name == "GitFailed" else ()
+    return next((hint for number, hint in refused if os.strerror(number) in message), "")
+
+
 def _of_system(error: OSError, rule: Rule) -> Explained:
     name = type(error).__name__
     said = ": ".join(str(part) for part in (error.filename, error.strerror or str(error)) if part)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Explained(name, said, "Free some space, or run `corral clean`.", ENVIRONMENT)
+        return Explained(name, said, _SYSTEM[errno.ENOSPC], ENVIRONMENT)
     return Explained(name, said, rule.hint, rule.exit_code)
 
 

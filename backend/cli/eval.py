@@ -20,7 +20,7 @@ from backend.cli.interrupts import interruptible
 from backend.cli.options import NO_OPTIONS, Common, Document
 from backend.cli.render import WARN, Line
 from backend.cli.run import MOST_CANDIDATES
-from backend.cli.seating import LevelName, SandboxOption, check_sandbox, open_seat, settings_with
+from backend.cli.seating import SandboxOption, Wanted, check_seat, open_seat, settings_with, wanted_of
 from backend.cli.tokens import Output
 from infrastructure.batch import BatchError, BatchRegistry, EngineRuns, Order, Wishes
 from infrastructure.batch.identity import corral_version, prompts_sha
@@ -122,7 +122,7 @@ def eval(  # noqa: A001 - the verb's name
         )
         wishes = Wishes(at_once=None if at_once is None else _within("--at-once", at_once, 1, MOST_AT_ONCE))
         work = _Work(kept, arms, outline, place, wishes, settings, terminal)
-        return asyncio.run(work.done(output, sandbox, quiet=common.quiet))
+        return asyncio.run(work.done(output, wanted_of(common, settings, sandbox), quiet=common.quiet))
     except (BatchError, EvaluationError) as error:
         raise Refused(str(error), error.hint, error.exit_code) from error
     except OSError as error:
@@ -154,11 +154,11 @@ class _Work:
         self._settings, self._terminal = settings, terminal
         self._stop = asyncio.Event()
 
-    async def done(self, output: Output, level: LevelName | None, *, quiet: bool) -> int:
+    async def done(self, output: Output, wanted: Wanted, *, quiet: bool) -> int:
         """Run, judge, report; the exit code."""
         terminal = self._terminal
-        async with open_seat(self._settings, "eval", terminal, level) as seat:
-            await check_sandbox(seat, terminal)
+        async with open_seat(self._settings, "eval", terminal, wanted) as seat:
+            await check_seat(seat, terminal)
             with show_batch(terminal, quiet=quiet, pulse=output == "text") as progress:
 
                 def on_first() -> None:

@@ -14,7 +14,7 @@ from backend.attach.seat import LOOK_SECONDS
 from backend.cli.console import Terminal
 from backend.cli.errors import ENVIRONMENT, Refused
 from backend.cli.hosting import Host, host_of
-from backend.cli.seating import open_seat
+from backend.cli.seating import Wanted, check_servers, open_seat
 from backend.cli.visiting import host_at
 from backend.security.token import open_keys
 from infrastructure.config.settings import Settings
@@ -29,6 +29,7 @@ async def at_the_engine(
     settings: Settings,
     verb: str,
     terminal: Terminal,
+    wanted: Wanted,
     talk: Callable[[Host], Awaitable[int]],
     gone: Callable[[str], None],
 ) -> int:
@@ -38,11 +39,12 @@ async def at_the_engine(
         settings: All of them.
         verb: What the person ran.
         terminal: Where it is told whose guest this is.
+        wanted: What the command line wants of a holder.
         talk: What is done with the engine; what it gives is the result.
         gone: Told that a holder, in words, went while this was its guest; raises where that is the end.
 
     Raises:
-        Refused: the holder does not answer.
+        Refused: the holder does not answer, or asks other servers than the wanted ones.
     """
     loop = asyncio.get_running_loop()
     reached_at = loop.time()
@@ -54,7 +56,7 @@ async def at_the_engine(
         except _Held as held:
             who, holder = held.who, held.holder
         try:
-            host = await _answering(holder, settings)
+            host = await _answering(holder, settings, wanted)
         except HolderGone as error:
             if loop.time() - reached_at > PATIENCE:
                 raise _no_answer(who, holder) from error
@@ -76,16 +78,20 @@ class _Held(Exception):
         self.who, self.holder = who, holder
 
 
-async def _answering(holder: Holder, settings: Settings) -> Host:
+async def _answering(holder: Holder, settings: Settings, wanted: Wanted) -> Host:
     """The engine at its holder's.
 
     Raises:
         HolderGone: it does not answer, or not yet.
+        Refused: it asks other servers than the wanted ones.
     """
     if not holder.address:
         raise HolderGone("it has no door yet")
     keys = await asyncio.to_thread(open_keys, DataDirectory(settings.paths.data).token)
-    host = host_at(Guest(holder.address, keys.token))
+    guest = Guest(holder.address, keys.token)
+    if wanted.servers:
+        check_servers(wanted, holder, await guest.servers())
+    host = host_at(guest)
     await host.turns.agents()
     return host
 

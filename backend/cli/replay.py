@@ -17,7 +17,7 @@ from backend.cli.outcome import Delivery, document_of
 from backend.cli.progress import Progress, shown
 from backend.cli.reading import open_run
 from backend.cli.run import say_who_holds
-from backend.cli.seating import check_sandbox, open_seat
+from backend.cli.seating import Wanted, check_seat, open_seat, wanted_of
 from backend.cli.seeing import Watched, see_through
 from backend.cli.store import open_store
 from backend.cli.tokens import Output
@@ -118,12 +118,12 @@ async def _go_on(asked: _Asked, step: str, change: Sequence[str], common: Common
     spec = changed_spec(before, recording.run, step, changes).model_copy(
         update={"no_input": not watched.terminal.interactive, "guest": False}
     )
-    return await _begin(spec, settings, watched)
+    return await _begin(spec, settings, wanted_of(common, settings), watched)
 
 
-async def _begin(spec: TaskSpec, settings: Settings, watched: Watched) -> int:
-    async with open_seat(settings, "replay", watched.terminal) as seat:
-        await check_sandbox(seat, watched.terminal)
+async def _begin(spec: TaskSpec, settings: Settings, wanted: Wanted, watched: Watched) -> int:
+    async with open_seat(settings, "replay", watched.terminal, wanted) as seat:
+        await check_seat(seat, watched.terminal)
         return await see_through(seat, await seat.start(spec), watched)
 
 

@@ -13,7 +13,7 @@ from backend.cli.errors import Refused
 from backend.cli.options import NO_OPTIONS, Common, OutputOption, RunArgument, again
 from backend.cli.outcome import Delivery
 from backend.cli.reading import open_run
-from backend.cli.seating import LevelName, SandboxOption, check_sandbox, open_seat, settings_with
+from backend.cli.seating import SandboxOption, Wanted, check_seat, open_seat, settings_with, wanted_of
 from backend.cli.seeing import Answer, Watched, see_through
 from infrastructure.config.settings import Settings
 from infrastructure.events.catalogue import ApprovalAsked, ApprovalGiven
@@ -54,10 +54,11 @@ def resume(
     """
     terminal = open_terminal()
     delivery = Delivery(apply=apply, patch=writable_file("--patch", patch), again=again(common))
+    settings = settings_with(common, sandbox)
     work = _resume(
         run,
-        settings_with(common, sandbox),
-        sandbox,
+        settings,
+        wanted_of(common, settings, sandbox),
         _said(yes=yes, no=no, reason=reason),
         Watched(terminal, output, delivery, quiet=common.quiet),
         may_ask=terminal.interactive and not no_input,
@@ -68,7 +69,7 @@ def resume(
 async def _resume(
     asked: str,
     settings: Settings,
-    sandbox: LevelName | None,
+    wanted: Wanted,
     said: Said | None,
     watched: Watched,
     *,
@@ -77,10 +78,10 @@ async def _resume(
     async with open_run(settings, asked) as (_, record):
         if record.state is RunState.FINISHED:
             raise RunIsOver(record.run, record.status)
-    async with open_seat(settings, "resume", watched.terminal, sandbox) as seat:
+    async with open_seat(settings, "resume", watched.terminal, wanted) as seat:
         after, question = await _so_far(seat, record.run)
         answer = None if said is None else _answer(said, question, record.run)
-        await check_sandbox(seat, watched.terminal)
+        await check_seat(seat, watched.terminal)
         await seat.resume(record.run, no_input=not may_ask and answer is None)
         return await see_through(seat, record.run, watched, after=after, answer=answer, may_ask=may_ask)
 

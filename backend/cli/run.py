@@ -13,7 +13,7 @@ from backend.cli.destinations import writable_file
 from backend.cli.errors import Refused
 from backend.cli.options import NO_OPTIONS, Common, OutputOption, again
 from backend.cli.outcome import Delivery
-from backend.cli.seating import LevelName, SandboxOption, check_sandbox, open_seat, settings_with
+from backend.cli.seating import SandboxOption, Wanted, check_seat, held_by, open_seat, settings_with, wanted_of
 from backend.cli.seeing import Watched, see_through
 from backend.cli.task import read_task
 from infrastructure.config.settings import Candidates, Settings
@@ -71,12 +71,12 @@ def run(
     )
     delivery = Delivery(apply=apply, patch=writable_file("--patch", patch), again=again(common))
     watched = Watched(terminal, output, delivery, quiet=common.quiet)
-    return asyncio.run(_run(spec, settings, sandbox, watched))
+    return asyncio.run(_run(spec, settings, wanted_of(common, settings, sandbox), watched))
 
 
-async def _run(spec: TaskSpec, settings: Settings, sandbox: LevelName | None, watched: Watched) -> int:
-    async with open_seat(settings, "run", watched.terminal, sandbox) as seat:
-        await check_sandbox(seat, watched.terminal)
+async def _run(spec: TaskSpec, settings: Settings, wanted: Wanted, watched: Watched) -> int:
+    async with open_seat(settings, "run", watched.terminal, wanted) as seat:
+        await check_seat(seat, watched.terminal)
         run = await seat.start(spec)
         chosen = await _chosen_model(seat, run, spec, settings)
         return await see_through(seat, run, watched, chosen_model=chosen)
@@ -86,7 +86,7 @@ def say_who_holds(terminal: Terminal) -> Callable[[Holder | None], None]:
     """Says for whom this command waits."""
 
     def say(holder: Holder | None) -> None:
-        who = f"`corral {holder.verb}` (process {holder.pid})" if holder else "another Corral"
+        who = held_by(holder) if holder else "another Corral"
         terminal.say(f"{who} works on this data directory; waiting for it to end. Ctrl-C gives up.", "yellow")
 
     return say

@@ -3,8 +3,9 @@
 Owns the words: whose guest this is, why a holder stays, and that no sandbox holds the code which a model writes.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Set
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
@@ -35,11 +36,47 @@ def settings_with(common: Common, sandbox: LevelName | None) -> Settings:
     return load(common, {"sandbox.level": sandbox}).settings
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line says and only whoever holds the engine can go by.
+
+    Attributes:
+        sandbox: The level of --sandbox.
+        servers: The addresses of --server, as the settings write them.
+    """
+
+    sandbox: LevelName | None = None
+    servers: frozenset[str] = frozenset()
+
+
+NOTHING_WANTED = Wanted()
+
+
+def wanted_of(common: Common, settings: Settings, sandbox: LevelName | None = None) -> Wanted:
+    """What these options want of a holder."""
+    return Wanted(sandbox, frozenset(server.url for server in settings.servers) if common.server else frozenset())
+
+
+def check_servers(wanted: Wanted, holder: Holder, theirs: Set[str]) -> None:
+    """Return where whoever holds the engine asks the servers that were asked for, and no others.
+
+    Raises:
+        Refused: it has others.
+    """
+    if wanted.servers and wanted.servers != theirs:
+        raise _not_its_guest(f"--server: the engine is held by {held_by(holder)}, which asks {_listed(theirs)}")
+
+
+def held_by(holder: Holder) -> str:
+    """Who holds the engine, in words."""
+    return f"`corral {holder.verb}` (process {holder.pid})"
+
+
 def open_seat(
     settings: Settings,
     verb: str,
     terminal: Terminal,
-    sandbox: LevelName | None = None,
+    wanted: Wanted = NOTHING_WANTED,
     refuse: Callable[[str, Holder], Exception] | None = None,
 ) -> Seat:
     """A seat at the engine that tells the person where it is.
@@ -48,20 +85,17 @@ def open_seat(
         settings: All of them.
         verb: What the person ran.
         terminal: Where it is told.
-        sandbox: The level that was asked for on the command line. Only a holder can choose one, so entering the seat
-            as a guest raises `Refused` then.
+        wanted: What was asked for on the command line. Only a holder can choose a sandbox, so entering the seat as a
+            guest raises `Refused` then; `check_seat` does where the holder asks other servers.
         refuse: Says why this cannot be a guest, given who holds the engine in words; None where it can.
     """
 
     def on_guest(holder: Holder) -> None:
-        who = f"`corral {holder.verb}` (process {holder.pid})"
+        who = held_by(holder)
         if refuse is not None:
             raise refuse(who, holder)
-        if sandbox is not None:
-            raise Refused(
-                f"--sandbox: the engine is held by {who}, whose settings rule",
-                "Leave it out, end that command first, or take another --data for an engine of your own.",
-            )
+        if wanted.sandbox is not None:
+            raise _not_its_guest(f"--sandbox: the engine is held by {who}, whose settings rule")
         terminal.say(f"the engine is held by {who}; this joins it as a guest")
 
     @contextmanager
@@ -80,21 +114,32 @@ def open_seat(
         settings,
         verb=verb,
         on_guest=on_guest,
+        on_servers=(lambda holder, theirs: check_servers(wanted, holder, theirs)) if wanted.servers else None,
         on_hold=lambda: terminal.say("the holder is gone; this process holds the engine now"),
         on_stay=on_stay,
     )
 
 
-async def check_sandbox(seat: Seat, terminal: Terminal) -> None:
-    """Open the sandbox before a run is begun that needs one, and say so where it holds nothing. A guest has none.
+async def check_seat(seat: Seat, terminal: Terminal) -> None:
+    """Before a run is begun: open the sandbox, and say so where it holds nothing. A guest has none, but a holder.
 
     Raises:
         NoSandbox: the wanted one is not available.
+        Refused: the holder asks other servers than the wanted ones.
     """
+    await seat.admit()
     if seat.application is not None:
         sandbox = await seat.application.open_sandbox()
         if sandbox.level is Level.NONE:
             terminal.warn(UNHELD)
+
+
+def _not_its_guest(why: str) -> Refused:
+    return Refused(why, "Leave it out, end that command first, or take another --data for an engine of your own.")
+
+
+def _listed(servers: Set[str]) -> str:
+    return ", ".join(sorted(servers)) or "none"
 
 
 class UnheldGuest:

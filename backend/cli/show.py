@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from backend.cli.console import Terminal, open_terminal
-from backend.cli.errors import Refused
+from backend.cli.errors import no_patch
 from backend.cli.hunking import document, hunks_of, print_hunks
 from backend.cli.options import NO_OPTIONS, Common, Document, RunArgument, again, settings_of
 from backend.cli.outcome import document_of
@@ -52,7 +52,7 @@ async def _show(
 ) -> None:
     async with open_run(settings_of(common), asked) as (readers, record):
         if part == "patch":
-            terminal.patch(_patch(record))
+            _print_patch(record, terminal, as_document=as_document)
         elif part == "hunks":
             _print_hunks(hunks_of(_patch(record)), terminal, as_document=as_document)
         elif part == "steps":
@@ -61,6 +61,13 @@ async def _show(
             await _print_document(readers, record, terminal)
         else:
             await _print_text(readers, record, terminal, again(common))
+
+
+def _print_patch(record: RunRecord, terminal: Terminal, *, as_document: bool) -> None:
+    if as_document:
+        terminal.data({"run": record.run, "patch": _patch(record)})
+    else:
+        terminal.patch(_patch(record))
 
 
 def _print_hunks(hunks: tuple[Hunk, ...], terminal: Terminal, *, as_document: bool) -> None:
@@ -73,7 +80,7 @@ def _print_hunks(hunks: tuple[Hunk, ...], terminal: Terminal, *, as_document: bo
 def _patch(record: RunRecord) -> str:
     result = result_of(record)
     if result is None or not result.patch:
-        raise Refused(f"run {record.run} has no patch", f"`corral show {record.run}` says how it ended.")
+        raise no_patch(record.run, over=record.state is RunState.FINISHED)
     return result.patch
 
 

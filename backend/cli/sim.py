@@ -57,9 +57,18 @@ def sim(
         wrong = error.errors()[0]
         option = "--" + str(wrong["loc"][0]).replace("_", "-").replace("num-parallel", "slots")
         raise Refused(f"{option}: {wrong['msg']}", "`corral sim --help` lists the options.") from None
+    listening = False
+
+    def ready(simulator: Simulator) -> None:
+        nonlocal listening
+        listening = True
+        _announce(simulator, terminal)
+
     try:
-        asyncio.run(run_simulator(settings, ready=lambda simulator: _announce(simulator, terminal)))
+        asyncio.run(run_simulator(settings, ready=ready))
     except OSError as error:
+        if listening:  # it is whoever reads this that is gone
+            raise
         raise not_listening(host, port, error) from None
     return 0
 

@@ -13,6 +13,7 @@ from backend.cli.errors import Refused
 from backend.cli.interrupts import interruptible
 from backend.cli.keys import quits
 from backend.cli.options import NO_OPTIONS, Common, Document, settings_of
+from backend.cli.seating import Wanted, check_servers, wanted_of
 from backend.cli.standing import Standing, Standings
 from infrastructure.config.settings import Settings
 from infrastructure.pool.snapshot import PoolSnapshot
@@ -35,13 +36,19 @@ def top(
     """
     if every < _QUICKEST:
         raise Refused(f"--every: {every:g} is too often", f"Give it at least {_QUICKEST:g} seconds.")
-    asyncio.run(_top(settings_of(common), open_terminal(), once=once or output != "text", every=every, output=output))
+    settings = settings_of(common)
+    wanted, once = wanted_of(common, settings), once or output != "text"
+    asyncio.run(_top(settings, wanted, open_terminal(), once=once, every=every, output=output))
     return 0
 
 
-async def _top(settings: Settings, terminal: Terminal, *, once: bool, every: float, output: str) -> None:
+async def _top(
+    settings: Settings, wanted: Wanted, terminal: Terminal, *, once: bool, every: float, output: str
+) -> None:
     async with Standings(settings) as standings:
         standing = await standings.look()
+        if standing.holder is not None:
+            check_servers(wanted, standing.holder, {server.url for server in standing.pool.servers})
         if output != "text":
             terminal.data(document(standing))
         elif once or not terminal.out.is_terminal:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Callable, Generator, MutableMapping, MutableSequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import cast
 
 import tomlkit
+from pydantic import SecretStr
 from tomlkit.exceptions import TOMLKitError
 
-from infrastructure.config.errors import ConfigError, Problem, no_such_setting
+from infrastructure.config.errors import ConfigError, Problem, no_such_setting, unreadable
 from infrastructure.config.fields import (
     BadText,
     Place,
@@ -30,8 +32,8 @@ from infrastructure.config.fields import (
     value_at,
     value_from_text,
 )
-from infrastructure.config.load import assignments_of, validate
-from infrastructure.config.secrecy import holds_secret
+from infrastructure.config.load import ENCODING, Assignment, assignments_of, validate
+from infrastructure.config.secrecy import holds_secret, is_secret
 from infrastructure.config.settings import Settings
 
 OWNERS_ALONE = 0o600
@@ -64,25 +66,38 @@ def set_value(file: Path, name: str, text: str) -> Written:
         name: the dotted name, such as `pool.num_predict`, `lanes."qwen2.5:7b".num_ctx` or `servers[0].token`.
         text: the value, as the environment would have it.
 
+    What else is wrong in the file stays as it is, and is no reason to refuse this.
+
     Raises:
-        ConfigError: the name does not exist, the value is wrong, or the file is; it is left as it was.
+        ConfigError: the name does not exist, the value is wrong, or the file is no TOML; it is left as it was.
     """
     place = _place_of(name)
     try:
         value = value_from_text(text, annotation_of(place))
     except BadText as error:
         raise ConfigError(Problem("", name, error.what, error.instead)) from None
-    return _changed(file, name, place, lambda before: _with_value(before, place, value, file))
+    return _changed(file, name, place, value, lambda before: _with_value(before, place, value, file))
 
 
 def unset_value(file: Path, name: str) -> Written:
-    """Take one setting out of a file, so that its default rules.
+    """Take one setting out of a file, so that its default rules; or what stands there and is no setting.
 
     Raises:
-        ConfigError: the name does not exist, the file does not set it, or is wrong without it; it is left as it was.
+        ConfigError: the file does not set it, or what it is goes wrong without it; it is left as it was.
     """
-    place = _place_of(name)
-    return _changed(file, name, place, lambda before: _without(before, place, name, file))
+    try:
+        place = parse_place(name)
+    except UnknownName:
+        place = _place_of(name)  # says what was meant
+
+    def without(before: str) -> str:
+        try:
+            return _without(before, place, name, file)
+        except ConfigError:
+            _place_of(name)
+            raise
+
+    return _changed(file, name, place, None, without)
 
 
 def _place_of(name: str) -> Place:
@@ -98,20 +113,27 @@ def _as_typed(name: str, error: UnknownName) -> str:
     return name if name.isprintable() else dotted(error.name)
 
 
-def _changed(file: Path, name: str, place: Place, change: Callable[[str], str]) -> Written:
+def _changed(file: Path, name: str, place: Place, value: RawValue, change: Callable[[str], str]) -> Written:
     target = file.resolve()
     try:
         if not target.parent.exists():
-            _validated(change(""), place, file)  # what is wrong makes no folder
+            _validated("", change(""), place, file)  # what is wrong makes no folder
             target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target.parent):
-            before = target.read_text(encoding="utf-8") if target.exists() else ""
+            before = target.read_text(encoding=ENCODING) if target.exists() else ""
             after = change(before)
-            settings = _validated(after, place, file)
-            narrowed = _replace(target, after, private=holds_secret(settings))
-    except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(Problem(f"file {file}", name, f"the file cannot be changed ({said})")) from None
+            settings = _validated(before, after, place, file)
+            secret = _may_be_secret(place) if settings is None else holds_secret(settings)
+            narrowed = _replace(target, after, private=secret)
+    except UnicodeDecodeError as error:
+        raise ConfigError(unreadable(file, f"it is no UTF-8 ({error.reason})")) from None
+    except OSError as error:
+        mend = f"See to it that {file} is a file you can write."
+        raise ConfigError(
+            Problem(f"file {file}", name, f"the file cannot be changed ({error.strerror})", mend=mend)
+        ) from None
+    if settings is None:  # the value as it was written, since nothing can be read back
+        return Written(SecretStr(str(value)) if secret and value is not None else value, narrowed)
     return Written(value_at(settings, place), narrowed)
 
 
@@ -130,17 +152,37 @@ def _alone(folder: Path) -> Generator[None]:
         os.close(descriptor)
 
 
-def _validated(text: str, place: Place, file: Path) -> Settings:
-    """The settings the file will make. What is wrong at the place itself was not written by the file."""
+def _validated(before: str, after: str, place: Place, file: Path) -> Settings | None:
+    """The settings the file will make, or those of what is changed alone where the rest was wrong before.
+
+    None where that cannot be read by itself. What is wrong at the place itself was not written by the file.
+    """
+    given = assignments_of(after, file)
+    problems = _problems(given, file)
+    shown, known = _shown(place), _problems(assignments_of(before, file), file)
+    here = [each for each in problems if re.match(rf"{re.escape(shown)}($|[.\[])", each.name)]
+    if wrong := here + [each for each in problems if each not in known and each not in here]:
+        raise ConfigError(
+            *(replace(each, origin="") if each in here and each.origin.startswith("file ") else each for each in wrong)
+        )
+    keys = tuple(takewhile(lambda key: isinstance(key, str), place))
+    for length in (0, len(keys), 1):
+        some = [each for each in given if each.name[:length] == keys[:length]]
+        if not _problems(some, file):
+            return validate(some, {}, file)
+    return None
+
+
+def _problems(given: list[Assignment], file: Path) -> tuple[Problem, ...]:
     try:
-        return validate(assignments_of(text, file), {}, file)
+        validate(given, {}, file)
     except ConfigError as error:
-        shown = _shown(place)
-        problems = [
-            replace(each, origin="") if each.name.startswith(shown) and each.origin.startswith("file ") else each
-            for each in error.problems
-        ]
-        raise ConfigError(*problems) from None
+        return error.problems
+    return ()
+
+
+def _may_be_secret(place: Place) -> bool:
+    return is_secret(tuple(key for key in place if isinstance(key, str)))
 
 
 def _shown(place: Place) -> str:
@@ -174,7 +216,7 @@ def _parsed(text: str, file: Path) -> tomlkit.TOMLDocument:
     try:
         return tomlkit.parse(text)
     except TOMLKitError as error:
-        raise ConfigError(Problem(f"file {file}", "", f"no valid TOML: {error}")) from None
+        raise ConfigError(unreadable(file, f"no valid TOML: {error}")) from None
 
 
 def _below(table: object, key: str, *, made: bool) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class Problem:
     """What to write."""
     meant: str = ""
     """The name that was probably meant, where there is no such setting."""
+    mend: str = ""
+    """What to do next, where its place does not say it."""
 
     def __str__(self) -> str:
         place = ": ".join(part for part in (self.origin, self.name) if part)
@@ -30,16 +33,23 @@ def no_such_setting(origin: str, name: str, meant: str) -> Problem:
     return Problem(origin, name, "there is no such setting", meant=meant)
 
 
+def unreadable(file: Path, what: str, instead: str = "") -> Problem:
+    """A file that is no settings file as a whole; `corral config set` changes none of it."""
+    return Problem(f"file {file}", "", what, instead, mend=f"Edit {file}: no command can change it as it is.")
+
+
 class ConfigError(Exception):
     """The settings cannot be used. `problems` has everything that was found wrong, never empty."""
 
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems
-        super().__init__("\n".join(map(str, problems)))
+        super().__init__("; ".join(map(str, problems)))
 
     @property
     def hint(self) -> str:
         """What to do next, by where the first problem stands."""
+        if self.problems[0].mend:
+            return self.problems[0].mend
         place, _, name = self.problems[0].origin.partition(" ")
         if place == "environment":
             return f"Correct it, or `unset {name}`."

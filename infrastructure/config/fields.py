@@ -84,7 +84,7 @@ def value_at(settings: Settings, place: Place) -> object:
     found: object = settings
     for key in place:
         if isinstance(found, BaseModel):
-            found = getattr(found, str(key))
+            found = getattr(found, str(key), None)
         elif isinstance(found, dict):
             found = cast("dict[str, object]", found).get(str(key))
         elif isinstance(found, tuple) and isinstance(key, int) and key < len(cast("tuple[object, ...]", found)):

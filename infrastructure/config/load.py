@@ -18,7 +18,7 @@ from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ValidationError
 
 from infrastructure.config.complaints import problems_of
-from infrastructure.config.errors import ConfigError, Problem, no_such_setting
+from infrastructure.config.errors import ConfigError, Problem, no_such_setting, unreadable
 from infrastructure.config.fields import (
     BadText,
     Name,
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 PREFIX = "CORRAL_"
+ENCODING = "utf-8-sig"
+"""Of the file: some editors begin UTF-8 with a mark, which TOML does not know."""
 _NOT_SETTINGS = re.compile(
     r"CORRAL_(CONFIG|CORE|COMPILE|DEBUG|HUMANEVAL|TEST_.*"
     r"|SERVICE_(HOST|PORT.*)|PORT|PORT_\d+_.*)"  # Kubernetes sets these for a service named corral
@@ -43,6 +45,7 @@ _NOT_SETTINGS = re.compile(
 EVENT_DRIVEN = "USE_EVENT_DRIVEN_PERSISTENCE"
 """Another name, in the environment, for one value of `sessions.persistence`; counts where nothing else says one."""
 _PERSISTENCE = ("sessions", "persistence")
+_PLACE = ("paths", "config")
 _NO = {"", "0", "false", "no", "off"}
 
 
@@ -106,12 +109,11 @@ def assignments_of(text: str, file: Path) -> list[Assignment]:
     Raises:
         ConfigError: it is no TOML.
     """
-    origin = f"file {file}"
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(Problem(origin, "", f"no valid TOML: {error}", 'lines like  model = "qwen3:8b"')) from None
-    return [Assignment(name, value, origin) for name, value in leaves((), table, Settings)]
+        raise ConfigError(unreadable(file, f"no valid TOML: {error}", 'lines like  model = "qwen3:8b"')) from None
+    return [Assignment(name, value, f"file {file}") for name, value in leaves((), table, Settings)]
 
 
 def validate(given: list[Assignment], environ: Mapping[str, str], file: Path | None) -> Settings:
@@ -124,33 +126,41 @@ def validate(given: list[Assignment], environ: Mapping[str, str], file: Path | N
     tree: dict[str, RawValue] = {"paths": places}
     if file is not None:
         places["config"] = str(file)
+    misplaced = [_not_here(assignment) for assignment in given if assignment.name == _PLACE]
     for assignment in given:
-        if assignment.name == ("paths", "config"):
-            raise ConfigError(_not_here(assignment))
+        if assignment.name == _PLACE:
+            continue
         _put(tree, assignment.name, _expanded(assignment.value, environ))
     servers = tree.get("servers")
     if isinstance(servers, list):
         tree["servers"] = [{"url": server} if isinstance(server, str) else server for server in servers]
     try:
-        return Settings.model_validate(tree)
+        settings = Settings.model_validate(tree)
     except ValidationError as error:
         origins = {assignment.name: assignment.origin for assignment in given}
-        raise ConfigError(*problems_of(error, origins)) from None
+        raise ConfigError(*misplaced, *problems_of(error, origins)) from None
+    if misplaced:
+        raise ConfigError(*misplaced)
+    return settings
 
 
 def _from_file(file: Path | None, environ: Mapping[str, str]) -> list[Assignment]:
     if file is None:
         return []
     try:
-        return assignments_of(file.read_text(encoding="utf-8"), file)
+        return assignments_of(file.read_text(encoding=ENCODING), file)
     except FileNotFoundError:
         if file == default_config_file(environ) and not environ.get("CORRAL_CONFIG"):
             return []
-        raise ConfigError(Problem(f"file {file}", "", "there is no such file", "the path of one")) from None
+        made = "Name another one, or `corral config set NAME VALUE` with the same --config or CORRAL_CONFIG makes it."
+        raise ConfigError(Problem(f"file {file}", "", "there is no such file", "the path of one", mend=made)) from None
     except OSError as error:
-        raise ConfigError(Problem(f"file {file}", "", f"it cannot be read ({error.strerror})")) from None
+        said = f"it cannot be read ({error.strerror})"
+        raise ConfigError(
+            Problem(f"file {file}", "", said, mend=f"See to it that {file} is a file you can read.")
+        ) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(Problem(f"file {file}", "", f"it is no UTF-8 ({error.reason})")) from None
+        raise ConfigError(unreadable(file, f"it is no UTF-8 ({error.reason})")) from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[Assignment]:

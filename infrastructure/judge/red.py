@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from infrastructure.events.catalogue import RedTest
 from infrastructure.judge.localising import localised
-from infrastructure.judge.reports import TestReport, error_line
+from infrastructure.judge.reports import TestReport, error_line, raised_line
 
 _LINE_CHARACTERS = 200
 
@@ -33,8 +33,9 @@ def red_text(red: Sequence[RedTest], most: int) -> str:
 
 
 def _says(text: str) -> str:
-    """The exception, else the first line of what the test printed."""
-    return error_line(text) or _cut(next((line.strip() for line in localised(text).split("\n") if line.strip()), ""))
+    """What was raised, else the first line of what the test printed."""
+    first = next((line.strip() for line in localised(text).split("\n") if line.strip()), "")
+    return raised_line(text) or error_line(text) or _cut(first)
 
 
 def _cut(line: str) -> str:

@@ -18,6 +18,9 @@ _ERROR = re.compile(
     r"^(?:E\s+|INTERNALERROR>\s*)?([A-Za-z_][\w.]*(?:Error|Exception|Exit|Failed|Interrupt|Warning)(?::\s.*)?)$",
     re.MULTILINE,
 )
+_RAISED = re.compile(r"(?:^E(?: .*)?$\n?)+", re.MULTILINE)
+"""The lines in which pytest says what was raised."""
+_FIRST = re.compile(r"\AE\s+(\S.*)$", re.MULTILINE)
 _COMPLAINT = re.compile(r"^(?:ERROR:\s|.*?\berror:\s)(?!usage:)(.+)$", re.MULTILINE | re.IGNORECASE)
 _LINE_CHARACTERS = 200
 
@@ -141,7 +144,20 @@ def error_line(text: str) -> str:
     Empty where no line looks like either.
     """
     found = _ERROR.findall(text) or _COMPLAINT.findall(text)[:1]
-    line = str(found[-1]).strip() if found else ""
+    return _cut(str(found[-1]).strip() if found else "")
+
+
+def raised_line(text: str) -> str:
+    """What pytest says was raised, in one line: of a plain `assert`, which names no exception, what was claimed.
+
+    Empty where pytest says nothing of the kind.
+    """
+    *_, last = _RAISED.findall(text) or [""]
+    found = _ERROR.findall(str(last)) or _FIRST.findall(str(last))
+    return _cut(str(found[-1]).strip() if found else "")
+
+
+def _cut(line: str) -> str:
     return line if len(line) <= _LINE_CHARACTERS else f"{line[:_LINE_CHARACTERS]}…"
 
 

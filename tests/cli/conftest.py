@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,11 +47,13 @@ class Corral:
     capsys: pytest.CaptureFixture[str]
     data: Path
     server: str
+    """Named by --server, unless it is empty."""
     extra: list[str] = field(default_factory=list[str])
 
     @property
     def options(self) -> list[str]:
-        return ["--data", str(self.data), "--server", self.server]
+        named = ["--server", self.server] if self.server else []
+        return ["--data", str(self.data), *named]
 
     def __call__(self, verb: str, *arguments: str) -> Done:
         self.capsys.readouterr()
@@ -69,6 +74,22 @@ def refused(done: Done, code: int, *said: str) -> None:
     assert "→" in done.err
     assert "Traceback" not in done.err
     assert done.out == ""
+
+
+def untaken(words: list[str], *, full: bool, cwd: Path, options: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """A command whose stdout is a pipe that nobody reads, or a full disk."""
+    command = [sys.executable, "-m", "backend.cli", *words, *options]
+    if full:
+        taken = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, taken = os.pipe()
+        os.close(reader)
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=taken, stderr=subprocess.PIPE, text=True, cwd=cwd, check=False
+        )
+    finally:
+        os.close(taken)
 
 
 def serve(settings: SimulatorSettings) -> Iterator[str]:

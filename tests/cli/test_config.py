@@ -185,3 +185,10 @@ def test_variables_that_rule_a_setting_are_found_by_its_place(name: str, found: 
         'lanes."q:1.5".num_ctx': "environment CORRAL_LANES",
     }
     assert variables_over(name, origins) == found
+
+
+def test_several_mistakes_of_the_file_are_told_apart_in_one_line(config: Config, file: Path) -> None:
+    write(file, 'model = 3\n[sandbox]\nlevel = "nope"\n')
+    done = config("show")
+    assert f"write a text in quotes; file {file}: sandbox.level" in done.err
+    assert config("unset", "model").err.splitlines()[0] == f"model is no longer set in {file}"

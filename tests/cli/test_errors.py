@@ -16,6 +16,7 @@ from infrastructure.config.settings import Settings
 from infrastructure.storage.errors import DiskFull
 from infrastructure.tasks import RunResult
 from infrastructure.transport.errors import ModelNotFound
+from infrastructure.workspace.errors import GitFailed
 
 PACKAGES = (
     "agents",
@@ -167,3 +168,16 @@ def test_nearest_class_rules() -> None:
     rule = rule_of("Unknown", "ServerBusy", "OllamaError")
     assert rule == RULES["ServerBusy"]
     assert rule_of("Unknown") is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("error: unable to create temporary file: Read-only file system", "mounted read-only"),
+        ("fatal: cannot mkdir x: Permission denied", "owner and the mode"),
+        ("fatal: write error: No space left on device", "Free some space"),
+        ("fatal: bad object HEAD", "git fsck"),
+    ],
+)
+def test_what_the_system_refused_git_is_not_called_damage(reason: str, hint: str) -> None:
+    assert hint in explain(GitFailed(("commit-tree",), reason)).hint

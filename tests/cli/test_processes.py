@@ -17,7 +17,8 @@ import pytest
 
 from backend.cli.demo import simulator_settings
 from backend.cli.sampling import DemoPlace, Samples, write_samples
-from tests.cli.conftest import Corral, refused, serve
+from tests.batch.conftest import job_line, problem
+from tests.cli.conftest import Corral, refused, serve, untaken
 
 pytestmark = pytest.mark.slow
 
@@ -62,11 +63,18 @@ class Started:
 
 @pytest.fixture
 def started(
-    corral: Corral, place: DemoPlace, samples: Samples, slow_server: str, repository_root: Path
+    corral: Corral,
+    place: DemoPlace,
+    samples: Samples,
+    slow_server: str,
+    repository_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Started]:
-    fast, corral.server = corral.server, slow_server
+    """At the slow server; what comes beside or after it has the quick one from the environment."""
+    monkeypatch.setenv("OLLAMA_HOST", corral.server)
+    corral.server = slow_server
     started = Started(corral, place, samples, repository_root)
-    corral.server = fast
+    corral.server = ""
     yield started
     if started.process.poll() is None:
         started.process.kill()
@@ -212,6 +220,28 @@ def test_guest_that_asks_for_a_sandbox_of_its_own_is_refused(
     refused(done, 2, "--sandbox", f"process {started.process.pid}")
 
 
+@pytest.mark.parametrize("verb", ["run", "chat", "resume", "batch", "eval", "replay", "top"])
+def test_guest_that_names_another_server_than_its_holder_is_refused(
+    verb: str, waiting: str, started: Started, corral: Corral, slow_server: str, tmp_path: Path
+) -> None:
+    started.until("call.text")
+    (tmp_path / "jobs.jsonl").write_text('{"id": "a", "prompt": "Why?"}\n')
+    (tmp_path / "set.jsonl").write_text(job_line(problem(1)) + "\n")
+    words = {
+        "run": ["Why?", "--repo", str(tmp_path)],
+        "chat": ["--once", "Why?", "--repo", str(tmp_path)],
+        "resume": [waiting, "--yes"],
+        "batch": [str(tmp_path / "jobs.jsonl"), "--out", str(tmp_path / "out")],
+        "eval": [str(tmp_path / "set.jsonl"), "--out", str(tmp_path / "out")],
+        "replay": [waiting, "--from", "researcher"],
+        "top": [],
+    }
+    before = len(corral("runs", "--json").document)
+    done = corral(verb, *words[verb], "--server", "http://127.0.0.1:1")
+    refused(done, 2, "--server", f"process {started.process.pid}", f"which asks {slow_server}")
+    assert len(corral("runs", "--json").document) == before
+
+
 def test_batch_of_a_guest_whose_model_is_missing_stops_as_it_would_alone(
     started: Started, corral: Corral, tmp_path: Path
 ) -> None:
@@ -269,6 +299,38 @@ def test_ctrl_c_is_answered_in_two_lines_and_how_to_go_on(
     assert f"→ corral resume {run}" in err
 
 
+@pytest.mark.parametrize(
+    "words", ["show RUN", "show RUN --patch", "show RUN --json", "follow RUN", "follow RUN --output ndjson", "xray RUN",
+              "replay RUN", "replay RUN --output ndjson", "models", "bench oracle --most 1 --tokens 4"]
+)  # fmt: skip
+@pytest.mark.parametrize(("full", "code"), [(False, 141), (True, 3)], ids=["reader gone", "disk full"])
+def test_what_nobody_takes_of_a_run_ends_the_command_with_one_code(
+    words: str, full: bool, code: int, run: str, corral: Corral, repository_root: Path
+) -> None:
+    done = untaken(words.replace("RUN", run).split(), full=full, cwd=repository_root, options=corral.options)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("output", ["text", "json", "ndjson"])
+@pytest.mark.parametrize(("full", "code"), [(False, 141), (True, 3)], ids=["reader gone", "disk full"])
+def test_work_whose_output_nobody_takes_ends_with_one_code(
+    output: str, full: bool, code: int, corral: Corral, place: DemoPlace, repository_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs.jsonl").write_text(job_line(problem(1)) + "\n")
+    for words in (
+        ["run", "Why?", "--repo", str(place.repository), "--model", "oracle", "-q"],
+        ["batch", str(tmp_path / "jobs.jsonl"), "--out", str(tmp_path / "out"), "--model", "oracle"],
+        ["chat", "--once", "Why?", "--repo", str(place.repository)],
+    ):
+        words += ["--output", output]
+        done = untaken(words, full=full, cwd=repository_root, options=corral.options)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "ignored" not in done.stderr
+
+
 def test_task_is_read_from_standard_input(corral: Corral, place: DemoPlace, repository_root: Path) -> None:
     done = subprocess.run(
         [*PROGRAM, "run", "-", "--repo", str(place.repository), "--model", "oracle", *corral.options],
@@ -293,10 +355,10 @@ _AT_TERMINAL = (
 class Person:
     """Types at a terminal and reads its screen."""
 
-    def __init__(self, arguments: list[str], root: Path) -> None:
+    def __init__(self, arguments: list[str], root: Path, term: str = "xterm-256color") -> None:
         self.screen = ""
         self.terminal, inside = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+        environment = {**os.environ, "TERM": term, "COLUMNS": "100", "LINES": "40"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", _AT_TERMINAL, *arguments],
             stdin=inside, stdout=inside, stderr=inside, cwd=root, env=environment, start_new_session=True,
@@ -333,11 +395,33 @@ class Person:
         return self.process.wait(PATIENCE)
 
 
-@pytest.fixture
-def person(corral: Corral, place: DemoPlace, samples: Samples, repository_root: Path) -> Person:
+def arguments_of(corral: Corral, place: DemoPlace, samples: Samples) -> list[str]:
     task = samples.task[0]
     arguments = ["run", task.prompt, "--repo", str(place.repository), "--tests", str(place.repository / task.tests[0])]
-    return Person([*arguments, "--model", "oracle", "--approve", "plan,patch", *corral.options], repository_root)
+    return [*arguments, "--model", "oracle", "--approve", "plan,patch", *corral.options]
+
+
+@pytest.fixture
+def person(corral: Corral, place: DemoPlace, samples: Samples, repository_root: Path) -> Person:
+    return Person(arguments_of(corral, place, samples), repository_root)
+
+
+def test_person_at_a_dumb_terminal_is_asked_in_plain_lines(
+    corral: Corral, place: DemoPlace, samples: Samples, repository_root: Path
+) -> None:
+    person = Person(arguments_of(corral, place, samples), repository_root, term="dumb")
+    for gate in ("plan", "patch"):
+        person.waits_for(f"Go on with this {gate}?")
+        person.types("y\n")
+    assert person.leaves() == 0, person.screen
+    assert "\x1b" not in person.screen
+
+
+def test_chat_at_a_dumb_terminal_says_what_it_cannot_do_there(corral: Corral, repository_root: Path) -> None:
+    person = Person(["chat", *corral.options], repository_root, term="dumb")
+    assert person.leaves() == 2
+    assert "TERM=dumb" in person.screen
+    assert "\x1b" not in person.screen
 
 
 def test_person_says_yes_to_plan_and_patch(person: Person) -> None:

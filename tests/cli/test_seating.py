@@ -15,11 +15,15 @@ import pytest
 from backend.attach.seat import Seat
 from backend.cli.console import open_terminal
 from backend.cli.errors import Refused
-from backend.cli.seating import UnheldGuest, open_seat
+from backend.cli.seating import UnheldGuest, Wanted, check_seat, open_seat
+from backend.cli.store import open_store
+from backend.routers.pool import POOL_EXAMPLE
 from infrastructure.config.settings import Paths, Settings
 from infrastructure.events.catalogue import TestsRan
 from infrastructure.events.catalogue.work import TestCounts
-from infrastructure.storage.lock import Holder
+from infrastructure.storage.directory import DataDirectory
+from infrastructure.storage.lock import EngineLock, Holder
+from tests.attach.doors import always, answer, door
 from tests.cli.conftest import Solve
 
 HOLDER = Holder(pid=42, verb="serve", started=datetime(2026, 1, 5, tzinfo=UTC))
@@ -69,10 +73,32 @@ async def test_first_ctrl_c_while_staying_hands_over(settings: Settings, err: io
 
 
 def test_guest_cannot_choose_the_sandbox(settings: Settings, err: io.StringIO) -> None:
-    seat = open_seat(settings, "run", open_terminal(io.StringIO(), err), "none")
+    seat = open_seat(settings, "run", open_terminal(io.StringIO(), err), Wanted(sandbox="none"))
     with pytest.raises(Refused, match=r"held by `corral serve` \(process 42\)") as refused:
         seat._on_guest(HOLDER)
     assert "--data" in refused.value.hint
+
+
+async def test_guest_is_refused_where_its_holder_asks_other_servers_than_it_named(settings: Settings) -> None:
+    mine, other = "http://127.0.0.1:1", "http://127.0.0.1:2"
+    asks = {**POOL_EXAMPLE, "servers": [{**POOL_EXAMPLE["servers"][0], "url": mine}]}
+    directory = DataDirectory(settings.paths.data)
+    terminal = open_terminal(io.StringIO(), io.StringIO())
+    async with open_store(settings, verb="serve", on_wait=lambda _: None):
+        pass  # makes the database
+    with EngineLock(directory.lock, verb="serve") as lock:
+        assert await asyncio.to_thread(lock.try_acquire)
+        async with door(always(answer(200, asks))) as opened:
+            lock.announce(opened.address)
+            async with open_seat(settings, "run", terminal, Wanted(servers=frozenset({mine}))) as seat:
+                await check_seat(seat, terminal)
+            async with open_seat(settings, "run", terminal) as seat:
+                await check_seat(seat, terminal)
+            for wanted in ({other}, {mine, other}):
+                with pytest.raises(Refused, match=f"--server: .*`corral serve` .* which asks {mine}$") as refused:
+                    async with open_seat(settings, "run", terminal, Wanted(servers=frozenset(wanted))) as seat:
+                        await check_seat(seat, terminal)
+                assert "--data" in refused.value.hint
 
 
 def test_guest_that_chose_none_is_told_whose_it_is(settings: Settings, err: io.StringIO) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from backend.cli.app import VERBS, run_command
-from backend.cli.errors import RULES
+from backend.cli.errors import RULES, cause_of
 from infrastructure.tasks import EXIT_CODES
+from tests.cli.conftest import untaken
 
 HEAVY = (
     "langgraph",
@@ -157,8 +158,52 @@ def test_unexpected_error_shows_no_traceback_unless_debugging(repository_root: P
         assert ("Traceback" in done.stderr) == bool(debug)
 
 
-def test_reader_that_went_away_is_no_error(repository_root: Path) -> None:
-    shell = f"{sys.executable} -m backend.cli config show | true; exit ${{PIPESTATUS[0]}}"
+_PRINTS = (
+    "--version", "--help", "run --help", "config", "config show --json", "config where", "config --help", "clean",
+    "runs --json", "audit --json", "chat --list --json", "doctor", "top --once", "map --json", "sim --port 0",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", _PRINTS)
+@pytest.mark.parametrize(("full", "code"), [(False, 141), (True, 3)], ids=["reader gone", "disk full"])
+def test_what_nobody_takes_ends_a_command_with_one_code_and_no_traceback(
+    words: str, full: bool, code: int, repository_root: Path, tmp_path: Path
+) -> None:
+    options = [] if words in ("--version", "--help", "sim --port 0") else ["--data", str(tmp_path)]
+    done = untaken(words.split(), full=full, cwd=repository_root, options=options)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
+    if full:
+        assert "error: No space left on device\n  → Free some space" in done.stderr
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), ExceptionGroup("", [ValueError(), BrokenPipeError()])])
+def test_a_group_in_which_the_reader_is_gone_is_that(error: Exception) -> None:
+    assert isinstance(cause_of(ExceptionGroup("", [error])), BrokenPipeError)
+
+
+def test_ctrl_c_while_the_program_is_being_imported_is_told_as_any_other(repository_root: Path) -> None:
+    code = (
+        "import sys\n"
+        "from backend.cli.__main__ import main\n"
+        "class Pressed:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'backend.cli.manual': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Pressed())\n"
+        "sys.exit(main(['runs']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=repository_root, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_stream_that_is_closed_changes_no_exit_code_and_does_not_send_errors_elsewhere(
+    closed: str, repository_root: Path
+) -> None:
+    shell = f"{sys.executable} -m backend.cli nosuch {closed}>&-"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=repository_root, check=False)
-    assert done.stderr == ""
-    assert done.returncode in (0, 141)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert ("there is no command" in done.stderr) == (closed == "1")

@@ -95,6 +95,8 @@ def test_shown_patch_is_one_that_git_applies(corral: Corral, run: str, place: De
     patch = corral("show", run, "--patch").out
     subprocess.run(["git", "apply", "-"], input=patch, text=True, cwd=place.repository, check=True)
     assert "re.sub" in (place.repository / "text.py").read_text()
+    for output in ("json", "ndjson"):
+        assert corral("show", run, "--patch", "--output", output).document == {"run": run, "patch": patch}
 
 
 def test_run_may_be_named_by_its_beginning(corral: Corral, run: str) -> None:
@@ -185,9 +187,12 @@ def test_branch_that_cannot_be_made_exits_2(corral: Corral, run: str, branch: st
 
 
 def test_run_without_a_patch_cannot_be_applied(corral: Corral, waiting: str) -> None:
-    done = corral("apply", waiting)
-    assert done.code == 2
-    assert "has no patch" in done.err
+    for words in (("apply", waiting), ("show", waiting, "--patch"), ("apply", waiting, "--only", "1")):
+        done = corral(*words)
+        assert done.code == 2
+        assert "has no patch yet" in done.err
+        assert f"`corral resume {waiting}` goes on with it" in done.err
+        assert "how it ended" not in done.err
 
 
 # --------------------------------------------------------------------------------------------- cleaning

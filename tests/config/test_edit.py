@@ -239,3 +239,95 @@ def test_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be changed"):
         set_value(tmp_path / "file" / "corral.toml", "model", "big")
+
+
+BROKEN = """\
+modle = "x"  # mistyped
+model = 3
+[run]
+map_tokens = -1
+[sandbox]
+level = "nope"
+[paths]
+config = "/elsewhere.toml"
+"""
+
+
+def test_file_with_several_mistakes_is_mended_one_at_a_time(file):
+    file.write_text(BROKEN)
+    unset_value(file, "modle")
+    set_value(file, "model", "big")
+    assert set_value(file, "run.map_tokens", "5").value == 5
+    unset_value(file, "sandbox.level")
+    with pytest.raises(ConfigError, match="CORRAL_CONFIG"):
+        load_settings(file, {})
+    unset_value(file, "paths.config")
+    settings = load_settings(file, {}).settings
+    assert (settings.model, settings.run.map_tokens, settings.sandbox.level) == ("big", 5, "auto")
+
+
+def test_wrong_value_is_refused_beside_mistakes_too_and_only_that_is_told(file):
+    file.write_text(BROKEN)
+    with pytest.raises(ConfigError) as refused:
+        set_value(file, "run.map_tokens", "-5")
+    (told,) = refused.value.problems
+    assert (told.name, told.origin) == ("run.map_tokens", "")
+    with pytest.raises(ConfigError, match="there is no such setting; did you mean pool"):
+        unset_value(file, "pol")
+    assert file.read_text() == BROKEN
+
+
+@pytest.mark.parametrize(
+    "broken", [BROKEN, '[serve]\nport = "x"\n', '[[servers]]\nurl = 5\n[[servers]]\nurl = "gpu2"\n']
+)
+@pytest.mark.parametrize("name", ["serve.password", "servers[1].token"])
+def test_secret_that_is_set_beside_mistakes_is_kept_and_shown_as_one(file, name, broken):
+    if name.startswith("servers") and "servers" not in broken:
+        broken = f'servers = ["gpu1", "gpu2"]\n{broken}'
+    file.write_text(broken)
+    file.chmod(0o644)
+    written = set_value(file, name, "12345678")
+    assert (written.secret, written.narrowed) == (True, True)
+    assert "12345678" not in repr(written)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_what_is_no_secret_is_no_reason_to_narrow_a_file_with_mistakes(file):
+    file.write_text(BROKEN)
+    file.chmod(0o644)
+    assert not set_value(file, "servers", "gpu1").narrowed
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+def test_mark_before_the_text_is_no_mistake(file):
+    file.write_text(BEFORE, encoding="utf-8-sig")
+    assert load_settings(file, {}).settings.model == "small"
+    set_value(file, "model", "big")
+    assert file.read_text() == BEFORE.replace('"small"', '"big"')
+
+
+@pytest.mark.parametrize("content", [b'model = "x\n', b"model = '\xff'\n"])
+def test_file_that_no_command_can_change_is_to_be_edited(file, content):
+    file.write_bytes(content)
+    for refusing in (
+        lambda: load_settings(file, {}),
+        lambda: set_value(file, "model", "big"),
+        lambda: unset_value(file, "model"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            refusing()
+        assert refused.value.hint == f"Edit {file}: no command can change it as it is."
+    assert file.read_bytes() == content
+
+
+def test_folder_and_missing_file_have_advice_that_works(file, tmp_path):
+    for refusing in (lambda: load_settings(tmp_path, {}), lambda: set_value(tmp_path, "model", "big")):
+        with pytest.raises(ConfigError) as refused:
+            refusing()
+        assert refused.value.hint.startswith(f"See to it that {tmp_path} is a file")
+    missing = tmp_path / "none.toml"
+    with pytest.raises(ConfigError) as refused:
+        load_settings(missing, {})
+    assert "`corral config set NAME VALUE` with the same --config or CORRAL_CONFIG makes it" in refused.value.hint
+    set_value(missing, "model", "big")
+    assert load_settings(missing, {}).settings.model == "big"

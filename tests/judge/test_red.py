@@ -53,3 +53,28 @@ def test_few_are_told_in_a_line():
     assert red_text(red, 2) == "a (no), b (no) and 1 more"
     assert red_text((RedTest(test="a"),), 2) == "a"
     assert red_text((), 2) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("t.py:4: in t\n    assert inc(1) == 2\nE   assert 1 == 2\nE    +  where 1 = inc(1)\n", "assert 1 == 2"),
+        (
+            "t.py:3: in t\n    with raises(ValueError):\nE   Failed: DID NOT RAISE <class 'ValueError'>",
+            "Failed: DID NOT",
+        ),
+        ("t.py:4: in t\n    raise Thing('no')\nE   pkg.err.Thing: no", "pkg.err.Thing: no"),
+        (
+            "KeyError: 1\nt.py:4: in t\nE   assert 1 == 2\n---- Captured stdout ----\nValueError: printed",
+            "assert 1 == 2",
+        ),
+        ("E   KeyError: 1\n\nDuring handling\n\nt.py:4: in t\nE   assert 1 == 2", "assert 1 == 2"),
+        (
+            'E     File "t.py", line 1\nE       def f(:\nE             ^\nE   SyntaxError: invalid syntax',
+            "SyntaxError: inv",
+        ),
+    ],
+)
+def test_what_pytest_says_was_raised_is_said_also_where_it_names_no_error(text, says):
+    (red,) = red_tests(TestReport(outcomes={"t.py::t": FAILED}, failures={"t.py::t": text}))
+    assert red.says.startswith(says)
