@@ -1,8 +1,7 @@
 """The engine's lock: one engine per data directory.
 
 Owns `engine.lock`: held by `flock`, so the kernel lets go of it however its holder ends. What the file says is for
-people and other processes to read; the lock itself is the truth. The folder is locked as well, since a file that
-somebody removes is made anew, and would be free, while its holder works on.
+people and other processes to read; the lock itself is the truth.
 """
 
 from __future__ import annotations
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 POLL_SECONDS = 0.2
-_TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
-_NO_FOLDERS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP)
-"""Of file systems that lock no folders, as some of a network do."""
 
 
 class Holder(BaseModel):
@@ -58,7 +54,6 @@ class EngineLock:
         self.path = path
         self._verb, self._now = verb, now
         self._descriptor: int | None = None
-        self._folder: int | None = None
         self._holder: Holder | None = None
 
     @property
@@ -86,13 +81,12 @@ class EngineLock:
             raise from_system(error, self.path) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            folder = _lock_folder(self.path.parent)
         except OSError as error:
             os.close(descriptor)
-            if error.errno in _TAKEN:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 return False
             raise from_system(error, self.path) from error
-        self._descriptor, self._folder = descriptor, folder
+        self._descriptor = descriptor
         pid = os.getpid()
         self._write(Holder(pid=pid, verb=self._verb, started=self._now(), born=_birth(pid)))
         return True
@@ -132,15 +126,12 @@ class EngineLock:
         if self._descriptor is None:
             return
         descriptor, self._descriptor, self._holder = self._descriptor, None, None
-        folder, self._folder = self._folder, None
         try:
             os.ftruncate(descriptor, 0)
         except OSError as error:
             raise from_system(error, self.path) from error
         finally:
             os.close(descriptor)
-            if folder is not None:
-                os.close(folder)
 
     def __enter__(self) -> Self:
         return self
@@ -192,8 +183,8 @@ def read_holder(path: Path) -> Holder | None:
 def is_held(path: Path) -> bool:
     """Whether anybody holds the lock, in another container too. Touches the disk: on a loop, use a thread.
 
-    Where nobody is seen alive the locks themselves are asked, by sharing them for an instant; who tries to take them in
-    that very instant finds them taken, and tries again.
+    Where nobody is seen alive the lock itself is asked, by sharing it for an instant; who tries to take it in that very
+    instant finds it taken, and tries again.
 
     Raises:
         StorageError: the file cannot be read or locked.
@@ -201,46 +192,20 @@ def is_held(path: Path) -> bool:
     if read_holder(path) is not None:
         return True
     try:
-        return _is_locked(path) or _folder_is_locked(path.parent)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return path.parent.exists() and _folder_is_locked(path.parent)
+        return False
     except OSError as error:
         raise from_system(error, path) from error
-
-
-def _is_locked(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in _TAKEN:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return True
-        raise
+        raise from_system(error, path) from error
     finally:
         os.close(descriptor)
     return False
-
-
-def _folder_is_locked(folder: Path) -> bool:
-    try:
-        return _is_locked(folder)
-    except OSError as error:
-        if error.errno in _NO_FOLDERS:
-            return False
-        raise
-
-
-def _lock_folder(folder: Path) -> int | None:
-    """Lock a folder; None on a file system that locks files only."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno in _NO_FOLDERS:
-            return None
-        raise
-    return descriptor
 
 
 def _lives(holder: Holder) -> bool:

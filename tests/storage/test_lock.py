@@ -1,6 +1,4 @@
 import asyncio
-import errno
-import fcntl
 import json
 import os
 import stat
@@ -18,36 +16,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "data" / "engine.lock"
-
-
-def test_file_that_is_removed_under_its_holder_lets_nobody_else_in(path):
-    holder, other = EngineLock(path, verb="serve"), EngineLock(path, verb="run")
-    assert holder.try_acquire()
-    path.unlink()
-    assert is_held(path)
-    assert not other.try_acquire()
-    assert is_held(path), "with a file that was made anew, too"
-    holder.close()
-    assert not is_held(path)
-    assert other.try_acquire()
-    other.close()
-
-
-@pytest.mark.parametrize("code", [errno.EBADF, errno.EOPNOTSUPP])
-def test_file_alone_is_locked_where_folders_cannot_be(path, monkeypatch, code):
-    real = fcntl.flock
-
-    def flock(descriptor, how):
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(code, "no locks for folders")
-        real(descriptor, how)
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    assert not is_held(path)
-    with EngineLock(path, verb="serve") as holder:
-        assert holder.try_acquire()
-        assert not EngineLock(path, verb="run").try_acquire()
-    assert not is_held(path)
 
 
 def test_lock_is_held_by_one_at_a_time(path):
