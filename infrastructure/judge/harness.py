@@ -138,6 +138,9 @@ class UnittestResult(unittest.TestResult):
     def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
         """A test has ended."""
         self._patience.end()
+        if self._patience.said and SEVERITY.index(self._outcome) < SEVERITY.index("failed"):
+            self._count(self.failures, test)
+            self._note(test, "failed", self._patience.said)
         super().stopTest(test)
         self._running = False
         canary = self.canaries.get(id(test))
@@ -332,6 +335,7 @@ def run_pytest() -> "Callable[[Report, Path, list[str], Guards], int]":
         among, endless = guards.canaries.PytestCanaries, type(guards.patience)
         among.pytest_runtest_protocol = wrapper(among.pytest_runtest_protocol)
         endless.pytest_runtest_call = wrapper(endless.pytest_runtest_call)
+        endless.pytest_runtest_makereport = wrapper(endless.pytest_runtest_makereport)
         return int(pytest.main(arguments, plugins=[PytestPlugin(report), among(told), guards.patience]))
 
     return run

@@ -7,13 +7,18 @@ loaded machine makes no test red, and what sleeps, waits or loops in C is ended 
 
 import signal
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import types
+    from collections.abc import Generator, Iterator
+    from typing import Any
+
+    import pytest
 
 LEAST = 1.0  # seconds: each test that is ended halves what the next one has, down to this
-AGAIN = 5.0  # seconds of processor time until code that has caught it is told once more
+FRAMES = 5  # of where a test was that went on
 
 
 class StillRunning(BaseException):
@@ -23,23 +28,27 @@ class StillRunning(BaseException):
 
 
 class Patience:
-    """With one test at a time.
+    """With one test at a time. Whoever swallows the exception has a red test all the same.
 
     Args:
         seconds: Of processor time, and of the clock too: several threads use up the former faster. Where one test has
             come to no end others will not either, and the run shall.
+
+    Attributes:
+        said: Where the test was when it was told to end, and why; empty while it was not.
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds, self._least, self._began = seconds, min(seconds, LEAST), 0.0
+        self._seconds, self._least, self._began, self.said = seconds, min(seconds, LEAST), 0.0, ""
         # Held from here on: the project's code may put others in their place.
         self._set, self._now, self._virtual = signal.setitimer, time.monotonic, signal.ITIMER_VIRTUAL
+        self._stack, self._listed = traceback.extract_stack, traceback.format_list
         signal.signal(signal.SIGVTALRM, self._over)
 
     def begin(self) -> None:
         """A test begins."""
-        self._began = self._now()
-        self._set(self._virtual, self._seconds, AGAIN)
+        self.said = ""
+        self._wait()
 
     def end(self) -> None:
         """It has ended."""
@@ -51,9 +60,28 @@ class Patience:
         yield
         self.end()
 
-    def _over(self, *_: object) -> None:
+    def pytest_runtest_makereport(self, call: "pytest.CallInfo[None]") -> "Generator[None, Any, None]":
+        """What became of it: it has failed, though it went on, or though its mark says that it fails."""
+        outcome = yield
+        report = outcome.get_result()
+        if call.when == "call" and self.said:
+            if call.excinfo is None or not report.failed:  # it went on, or its mark has made something else of it
+                report.outcome, report.longrepr = "failed", self.said
+            report.__dict__.pop("wasxfail", None)
+        elif call.when == "setup":
+            self.said = ""
+
+    def _wait(self) -> None:
+        self._began = self._now()
+        self._set(self._virtual, self._seconds, self._seconds)
+
+    def _over(self, _number: int, frame: "types.FrameType | None") -> None:
         __tracebackhide__ = True
         had = self._seconds
-        if self._now() - self._began >= had:
-            self._seconds = max(had / 2, self._least)
-            raise StillRunning(f"still running after {had:g} s of processor time (sandbox.test_seconds)")
+        if self._now() - self._began < had:
+            return
+        error = StillRunning(f"still running after {had:g} s of processor time (sandbox.test_seconds)")
+        self.said = "".join((*self._listed(self._stack(frame)[-FRAMES:]), f"StillRunning: {error}"))
+        self._seconds = max(had / 2, self._least)
+        self._wait()
+        raise error

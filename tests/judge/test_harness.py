@@ -225,16 +225,21 @@ def test_each_test_that_has_no_end_leaves_the_next_one_half_and_none_less_than_a
     try:
         patience = Patience(3.0)
         patience._now = lambda: now[0]
+        armed: list[float] = []
+        patience._set = lambda _, seconds, again=0.0: armed.extend({seconds, again} - {0.0})
         had = []
         for _ in range(4):
             patience.begin()
-            now[0] += 2.9
-            patience._over() if patience._seconds > 2.9 else None  # not yet: other threads have used up the time
-            now[0] += 0.1
+            now[0] += patience._seconds / 2
+            patience._over(signal.SIGVTALRM, None)  # not yet: other threads have used up the time
+            assert patience.said == ""
+            now[0] += patience._seconds / 2
             with pytest.raises(StillRunning) as said:
-                patience._over()
+                patience._over(signal.SIGVTALRM, None)
             patience.end()
+            assert patience.said.endswith(f"StillRunning: {said.value}")
             had.append(str(said.value).split(" of")[0])
     finally:
         signal.signal(signal.SIGVTALRM, handler)
     assert had == [f"still running after {each} s" for each in ("3", "1.5", "1", "1")]
+    assert armed == [3.0, 1.5, 1.5, 1.0, 1.0, 1.0, 1.0, 1.0]  # and what is told goes on being told

@@ -326,6 +326,70 @@ async def test_a_test_that_loops_without_end_is_red_with_its_line_and_the_others
     assert "patience" not in said
 
 
+SWALLOWED = (
+    "def add(a, b):\n    try:\n        while a:\n            b += 1\n    except:\n        return 3\n    return b\n"
+)
+
+
+@pytest.mark.parametrize("tests", [UNITTEST, PYTEST], ids=["unittest", "pytest"])
+async def test_code_that_swallows_its_end_has_not_passed(run, tests: str) -> None:
+    report = await run({"app.py": SWALLOWED, "test_app.py": tests}, limits=Limits(test_seconds=0.2))
+    assert report.crashed is None
+    assert sorted(report.outcomes.values()) == [FAILED, PASSED]
+    [said] = report.failures.values()
+    assert "in add" in said
+    assert "still running after 0.2 s" in said
+
+
+MARKED = """\
+import asyncio, contextlib, unittest
+import pytest
+from app import add
+
+@pytest.mark.xfail
+def test_known(): add(1, 2)
+@pytest.mark.xfail(strict=True)
+def test_known_strictly(): add(1, 2)
+def test_suppressed():
+    with contextlib.suppress(BaseException):
+        while True: pass
+def test_callback():
+    async def main():
+        asyncio.get_running_loop().call_soon(add, 1, 2)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    asyncio.run(main())
+def test_next(): assert add(0, 3) == 3
+class Case(unittest.TestCase):
+    @unittest.expectedFailure
+    def test_expected(self):
+        while True: pass
+"""
+
+
+async def test_no_mark_and_no_handler_turns_a_loop_without_end_into_anything_but_red(run) -> None:
+    report = await run({"app.py": SWALLOWED, "test_app.py": MARKED}, limits=Limits(test_seconds=0.2))
+    assert report.crashed is None
+    outcomes = {name.rpartition("::")[2]: outcome for name, outcome in report.outcomes.items()}
+    assert outcomes.pop("test_next") is PASSED
+    assert set(outcomes.values()) == {FAILED}
+    assert len(outcomes) == 5
+
+
+async def test_subtests_without_end_have_less_and_less(run) -> None:
+    test = (
+        "import unittest\n"
+        "class T(unittest.TestCase):\n"
+        "    def test_it(self):\n"
+        "        for number in range(4):\n"
+        "            with self.subTest(number=number):\n"
+        "                while True: pass\n"
+    )
+    report = await run({"test_app.py": test}, limits=Limits(test_seconds=0.2))
+    assert report.crashed is None
+    assert list(report.outcomes.values()) == [ERROR]
+
+
 async def test_an_asyncio_test_that_loops_is_ended_too(run) -> None:
     test = (
         "import unittest\n"
