@@ -7,7 +7,9 @@ of what was defined, and brings nothing new, may be meant so: nobody can tell.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import builtins
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from agents.answers.syntax import Definition, assigned, defined, parsed
@@ -28,22 +30,40 @@ class Part:
     definitions: bool
 
 
-def part_of(before: str, content: str) -> Part | None:
+_BUILT_IN = frozenset({*dir(builtins), "__file__", "__path__", "_"})
+"""What is there without being defined; `_` since `gettext` puts it there."""
+_MADE = re.compile(r"^[+ \t]*(?:(?:async[ \t]+)?def[ \t]+|class[ \t]+)?(\w+)(?=[ \t]*[(:=\[])", re.MULTILINE)
+
+
+def part_of(before: str, content: str, elsewhere: Collection[str] = ()) -> Part | None:
     """Return what `content` leaves out of a file whose text is known; None where it may be the whole file.
 
-    A name that it binds anywhere, an import included, is not left out. Texts that cannot be read are not judged.
+    A name that it binds anywhere, an import included, is not left out, nor is one that Python has by itself. Texts that
+    cannot be read are not judged.
+
+    Args:
+        before: The file's text.
+        content: What is given for it.
+        elsewhere: Texts that the same answer has for other files: what they define was moved there.
     """
     old, new = parsed(before), parsed(content)
     if isinstance(old, str) or isinstance(new, str) or _has_star(new):
         return None
     had, has = ({*defined(tree.body), *assigned(tree.body)} for tree in (old, new))
-    lost = had - set(_bound(new))
+    lost = had - set(_bound(new)) - _BUILT_IN
+    if lost and elsewhere:
+        lost -= {found[1] for text in elsewhere for found in _MADE.finditer(text)}
     needed = lost & {node.id for node in ast.walk(new) if isinstance(node, ast.Name)}
     definitions = any(isinstance(node, Definition) for node in new.body) and all(
         isinstance(node, Definition | ast.Import | ast.ImportFrom) or _is_text(node) for node in new.body
     )
-    lesser = definitions and has <= had and len(has) * 2 < len(had)
+    lesser = definitions and has <= had and len(_public(has)) * 2 < len(_public(had))
     return Part(tuple(sorted(needed)), tuple(sorted(lost)), definitions) if needed or (lost and lesser) else None
+
+
+def _public(names: set[str]) -> list[str]:
+    """What others may use: a module's own helpers go without a word."""
+    return [name for name in names if not name.startswith("_")]
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:

@@ -30,7 +30,7 @@ def installed_from(project: Path, environment: Path) -> tuple[str, ...]:
 
 def _lines(site: Path) -> Iterator[str]:
     for file in sorted(site.glob("*.pth")):
-        yield from (line for line in file.read_text("utf-8", "replace").split("\n") if line.startswith("/"))
+        yield from (line.strip() for line in file.read_text("utf-8", "replace").split("\n") if line.startswith("/"))
 
 
 def _mapped(site: Path) -> Iterator[str]:
