@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any, Literal
 
 import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
-from pydantic import BaseModel, Field, RootModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter
 
 from agents.errors import UnusableAnswer
 from infrastructure.chat_model import ChatOllamaPool
@@ -88,6 +89,43 @@ async def test_an_answer_that_ends_with_its_last_token_is_whole_unless_it_is_a_b
             await AsyncLocalLLM("says", pool=model.pool, options={"num_predict": 1}).structured("a number", Count)
     async with saying("12", "5000") as model:
         assert await model.with_structured_output(Count).ainvoke("a number") == Count(125000)
+
+
+@pytest.mark.parametrize(
+    ("said", "schema", "value"),
+    [
+        ("true", {"type": "boolean"}, True),
+        ("12\n", {"type": "integer"}, 12),
+        ("```json\n12\n```", {"type": "integer"}, 12),
+        ("12\n", Count, Count(12)),
+    ],
+)
+async def test_what_has_its_end_is_whole_though_the_answer_ended_by_its_length(said: str, schema: Any, value: object):
+    async with saying(said, "more", num_predict=1) as model:
+        raw = await model.with_structured_output(schema, include_raw=True).ainvoke("one")
+        assert raw["raw"].response_metadata["done_reason"] == "length"
+        assert raw["parsed"] == value
+
+
+class Dated(BaseModel):
+    """Strict: as a day it takes a text from JSON only."""
+
+    model_config = ConfigDict(strict=True)
+
+    text: str
+    day: date
+
+
+@pytest.mark.parametrize(("said", "read"), [("a\n\tb", "a\n\tb"), ("\\ud83d", "\ud83d"), ("a", "a")])
+async def test_lines_tabs_and_halves_of_a_character_in_a_text_are_read_as_they_are(said: str, read: str):
+    async with saying(f'{{"left": 1, "right": "{said}"}}') as model:
+        assert await model.with_structured_output(Pair).ainvoke("a pair") == Pair(left=1, right=read)
+        assert await model.with_structured_output(PairDict).ainvoke("a pair") == {"left": 1, "right": read}
+
+
+async def test_a_strict_type_is_read_as_json():
+    async with saying('{"text": "a", "day": "2024-02-29"}') as model:
+        assert await model.with_structured_output(Dated).ainvoke("a day") == Dated(text="a", day=date(2024, 2, 29))
 
 
 async def test_a_whole_answer_is_not_mended_either_and_a_fence_around_it_is_none_of_it():
