@@ -52,7 +52,7 @@ class TextReader(JsonOutputParser):
     def _so_far(self, text: str) -> Any:
         try:
             value = parse_json_markdown(text)
-            return value if self.pydantic_object is None else _of_kind(self.pydantic_object, value)
+            return value if self.pydantic_object is None else of_kind(self.pydantic_object, value)
         except (ValueError, RecursionError):
             return None
 
@@ -64,7 +64,7 @@ class TextReader(JsonOutputParser):
             return value
         if issubclass(self.pydantic_object, BaseModel):
             return _of_text(self.pydantic_object, body, value)
-        return _of_kind(self.pydantic_object, value)
+        return of_kind(self.pydantic_object, value)
 
 
 def _of_text(kind: type[BaseModel], body: str, value: object) -> BaseModel:
@@ -77,7 +77,8 @@ def _of_text(kind: type[BaseModel], body: str, value: object) -> BaseModel:
     return kind.model_validate(value)
 
 
-def _of_kind(kind: Any, value: object) -> object:
+def of_kind(kind: Any, value: object) -> object:
+    """The value as that pydantic type, also of version 1; its error is a `ValueError`."""
     return kind.model_validate(value) if issubclass(kind, BaseModel) else kind.parse_obj(value)
 
 
