@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ToolChoice: TypeAlias = str | bool | Mapping[str, object] | None
 """LangChain's and OpenAI's words: None, False, "auto", "none", "any", "required", True, a name, or a dict with one."""
 
+DEFINITIONS = ("$defs", "definitions")
+"""Where a schema keeps those that it refers to; the second is the word of JSON Schema before 2019."""
+
 _NO_CALL: JsonObject = {}
 _ASKED = (
     "Call one of these functions. Answer with one JSON object of the form "
@@ -93,16 +96,16 @@ def call_schema(tools: Sequence[Tool]) -> JsonObject:
     """The grammar of an answer that is a call of one of the tools.
 
     Raises:
-        ValueError: two tools mean different things by one name of their `$defs`.
+        ValueError: two tools mean different things by one name of their `$defs` (or `definitions`).
     """
-    definitions: dict[str, JsonValue] = {}
+    definitions: dict[str, dict[str, JsonValue]] = {}
     calls: list[JsonValue] = []
     for tool in tools:
         arguments = dict(tool.parameters) or {"type": "object", "properties": {}}
-        own = arguments.pop("$defs", None)
-        for name, schema in cast("JsonObject", own or {}).items():
-            if definitions.setdefault(name, schema) != schema:
-                raise ValueError(f"two tools have different $defs of the name {name!r}: rename one of them")
+        for word in DEFINITIONS:  # they are referred to from the top
+            for name, schema in cast("JsonObject", arguments.pop(word, None) or {}).items():
+                if definitions.setdefault(word, {}).setdefault(name, schema) != schema:
+                    raise ValueError(f"two tools have different {word} of the name {name!r}: rename one of them")
         calls.append(
             {
                 "type": "object",
@@ -112,7 +115,7 @@ def call_schema(tools: Sequence[Tool]) -> JsonObject:
             }
         )
     whole = cast("JsonObject", calls[0]) if len(calls) == 1 else {"anyOf": calls}
-    return {**whole, "$defs": definitions} if definitions else whole
+    return {**whole, **definitions}
 
 
 def read_call(text: str, tools: Sequence[Tool]) -> ToolCall:

@@ -79,7 +79,9 @@ class ChatOllamaPool(BaseChatModel):
     @override
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> ChatOllamaPool:
         """A copy over the same pool."""
-        return super().__deepcopy__({**(memo or {}), id(self.pool): self.pool, id(self.loop): self.loop})
+        memo = {} if memo is None else memo  # the one given: what is shared with things around stays shared
+        memo.update({id(self.pool): self.pool, id(self.loop): self.loop})
+        return super().__deepcopy__(memo)
 
     @override
     def __getstate__(self) -> dict[Any, Any]:

@@ -20,6 +20,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
 from infrastructure.chat_model.reading import TextReader
+from infrastructure.chat_model.wrapping import WrappedReader, is_object, wrapped
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 Schema: TypeAlias = dict[str, Any] | type[Any]
@@ -43,19 +44,36 @@ def structured(
         asking = model.bind(format=_json_schema(schema), **_traced(schema, method), **kwargs)
         return _read(asking, _text_reader(schema), include_raw=include_raw)
     if method == "function_calling":
-        tool = as_tool(schema)
+        tool, of_value = _tool_of(schema)
         name = tool["function"]["name"]
         asking = model.bind_tools([tool], tool_choice=name, **_traced(schema, method), **kwargs)
-        return _read(asking, _call_reader(schema, name), include_raw=include_raw)
+        return _read(asking, _call_reader(schema, name, of_value=of_value), include_raw=include_raw)
     raise ValueError(f"method is 'json_schema', 'function_calling' or 'json_mode', not {method!r}")
 
 
 def as_tool(tool: ToolDefinition) -> dict[str, Any]:
     """A tool in OpenAI's shape. LangChain's own conversion keeps only the name of a JSON schema without `properties`.
 
+    A schema whose value is no object is that of the tool's one argument, `value`.
+
     Raises:
         ValueError: it is nothing that a tool can be made of.
     """
+    return _tool_of(tool)[0]
+
+
+def _tool_of(tool: ToolDefinition) -> tuple[dict[str, Any], bool]:
+    """The tool, and whether it has one argument that holds the value of the schema."""
+    described = _described(tool)
+    function = described["function"]
+    parameters = function.get("parameters")
+    is_schema = _is_json_schema(cast("dict[str, Any]", tool)) if isinstance(tool, dict) else _is_model(tool)
+    if not is_schema or not parameters or is_object(parameters):
+        return described, False
+    return {**described, "function": {**function, "parameters": wrapped(parameters)}}, True
+
+
+def _described(tool: ToolDefinition) -> dict[str, Any]:
     if not isinstance(tool, dict):
         return convert_to_openai_tool(tool)
     given = cast("dict[str, Any]", tool)
@@ -97,7 +115,9 @@ def _text_reader(schema: Schema | None) -> Runnable[Any, Any]:
     return TextReader(pydantic_object=cast("type[BaseModel]", schema) if _is_model(schema) else None)
 
 
-def _call_reader(schema: Schema, name: str) -> Runnable[Any, Any]:
+def _call_reader(schema: Schema, name: str, *, of_value: bool) -> Runnable[Any, Any]:
+    if of_value:
+        return WrappedReader(key_name=name, first_tool_only=True, kind=schema if _is_model(schema) else None)
     if _is_model(schema):
         return PydanticToolsParser(tools=[cast("type[BaseModel]", schema)], first_tool_only=True)
     return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)

@@ -27,8 +27,14 @@ class SharedThread:
             return self._thread
 
     def close(self) -> None:
-        """End it; calls under way fail with `PoolClosed`. Safe to repeat."""
+        """End it; calls under way fail with `PoolClosed`. Safe to repeat.
+
+        Raises:
+            WouldBlock: in the loop of the thread; nothing is closed, and it stays the one of the process.
+        """
         with self._lock:
+            if self._thread is not None:
+                self._thread.refuse_own_loop()
             thread, self._thread = self._thread, None
         if thread is not None:
             thread.close()
@@ -46,5 +52,8 @@ def close_chat_pool() -> None:
 
     Blocks until it is done. Not needed at the end of a process. The pool of asynchronous calls is closed by
     `close_ollama_pool`.
+
+    Raises:
+        WouldBlock: in the loop of that thread, which would wait for itself; nothing is closed.
     """
     shared.close()

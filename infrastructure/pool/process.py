@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LOOK_SECONDS = 0.05
+"""How often it is seen to that another loop, in which something is to end, still runs: nothing tells that one stops."""
+
 
 class ProcessWide(Generic[T]):
     """Made on first use by `make`, ended by `end`. Belongs to one event loop."""
@@ -61,7 +64,10 @@ class ProcessWide(Generic[T]):
         return made
 
     async def aclose(self) -> None:
-        """End it, if there is one: in its own loop, whichever asks for it. One whose loop runs no more is let go."""
+        """End it, if there is one: in its own loop, whichever asks for it.
+
+        One whose loop runs no more, or stops before it is ended, is let go.
+        """
         with self._lock:
             made, self._made = self._made, None
         if made is None:
@@ -70,10 +76,27 @@ class ProcessWide(Generic[T]):
         if home is asyncio.get_running_loop():
             await self._end(one)
         elif home.is_running():
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._end(one), home))
+            await _done_there(self._end(one), home)
 
     def begin_anew(self) -> None:
         """In a forked process: there is none yet."""
         leave_alone(self._made)
         self._made = None
         self._lock = threading.Lock()
+
+
+async def _done_there(work: Coroutine[object, object, None], home: asyncio.AbstractEventLoop) -> None:
+    """Wait until the work is done in the loop that another thread runs, or that loop stops."""
+    try:
+        done = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, home))
+    except RuntimeError:  # it was closed just now
+        work.close()
+        return
+    try:
+        while not done.done() and home.is_running():
+            await asyncio.wait((done,), timeout=_LOOK_SECONDS)
+    except asyncio.CancelledError:
+        done.cancel()
+        raise
+    if done.done() and not done.cancelled():  # `asyncio.run` cancels there what is left at its end
+        done.result()

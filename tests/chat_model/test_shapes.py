@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any, Literal
 
 import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
-from pydantic import BaseModel, Field, RootModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter
 
 from agents.errors import UnusableAnswer
 from infrastructure.chat_model import ChatOllamaPool
+from infrastructure.chat_model.structured import as_tool
+from infrastructure.chat_model.wrapping import is_object
 from infrastructure.local_llm import AsyncLocalLLM
 from infrastructure.simulator import ModelSpec
 from tests.chat_model.clerk import CLERK, Clerk
@@ -88,6 +91,43 @@ async def test_an_answer_that_ends_with_its_last_token_is_whole_unless_it_is_a_b
             await AsyncLocalLLM("says", pool=model.pool, options={"num_predict": 1}).structured("a number", Count)
     async with saying("12", "5000") as model:
         assert await model.with_structured_output(Count).ainvoke("a number") == Count(125000)
+
+
+@pytest.mark.parametrize(
+    ("said", "schema", "value"),
+    [
+        ("true", {"type": "boolean"}, True),
+        ("12\n", {"type": "integer"}, 12),
+        ("```json\n12\n```", {"type": "integer"}, 12),
+        ("12\n", Count, Count(12)),
+    ],
+)
+async def test_what_has_its_end_is_whole_though_the_answer_ended_by_its_length(said: str, schema: Any, value: object):
+    async with saying(said, "more", num_predict=1) as model:
+        raw = await model.with_structured_output(schema, include_raw=True).ainvoke("one")
+        assert raw["raw"].response_metadata["done_reason"] == "length"
+        assert raw["parsed"] == value
+
+
+class Dated(BaseModel):
+    """Strict: as a day it takes a text from JSON only."""
+
+    model_config = ConfigDict(strict=True)
+
+    text: str
+    day: date
+
+
+@pytest.mark.parametrize(("said", "read"), [("a\n\tb", "a\n\tb"), ("\\ud83d", "\ud83d"), ("a", "a")])
+async def test_lines_tabs_and_halves_of_a_character_in_a_text_are_read_as_they_are(said: str, read: str):
+    async with saying(f'{{"left": 1, "right": "{said}"}}') as model:
+        assert await model.with_structured_output(Pair).ainvoke("a pair") == Pair(left=1, right=read)
+        assert await model.with_structured_output(PairDict).ainvoke("a pair") == {"left": 1, "right": read}
+
+
+async def test_a_strict_type_is_read_as_json():
+    async with saying('{"text": "a", "day": "2024-02-29"}') as model:
+        assert await model.with_structured_output(Dated).ainvoke("a day") == Dated(text="a", day=date(2024, 2, 29))
 
 
 async def test_a_whole_answer_is_not_mended_either_and_a_fence_around_it_is_none_of_it():
@@ -166,6 +206,100 @@ async def test_a_json_schema_without_properties_is_that_of_a_tools_arguments(
         kind.validate_python(await model.with_structured_output(schema, method="function_calling").ainvoke("one"))
         called = await model.bind_tools([schema], tool_choice="any").ainvoke("one")
         kind.validate_python(called.tool_calls[0]["args"])
+
+
+OLD_PAIR = {"title": "Old", "$ref": "#/definitions/Pair", "definitions": {"Pair": Pair.model_json_schema()}}
+OLD_PAIRS = {
+    "title": "Olds",
+    "definitions": OLD_PAIR["definitions"],
+    "type": "array",
+    "items": {"$ref": "#/definitions/Pair"},
+}
+SIZE = {"title": "Size", "description": "How large.", "enum": ["small", "large"]}
+
+
+class Ages(RootModel[list[Cat]]):
+    """Some cats."""
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        (SIZE, TypeAdapter(Literal["small", "large"])),
+        ({"title": "Three", "const": 3}, TypeAdapter(Literal[3])),
+        ({"title": "Few", "type": "integer", "minimum": 1, "maximum": 3}, TypeAdapter(Literal[1, 2, 3])),
+        ({"title": "Pets", **TypeAdapter(list[Cat]).json_schema()}, TypeAdapter(list[Cat])),
+        ({"title": "Perhaps", **TypeAdapter(Cat | None).json_schema()}, TypeAdapter(Cat | None)),
+        (OLD_PAIR, TypeAdapter(Pair)),
+        (OLD_PAIRS, TypeAdapter(list[Pair])),
+    ],
+)
+async def test_a_tools_one_argument_carries_what_is_no_object(schema: dict[str, Any], kind: TypeAdapter[Any]):
+    async with asking(CLERK) as model:
+        kind.validate_python(await model.with_structured_output(schema, method="function_calling").ainvoke("one"))
+
+
+async def test_a_bound_schema_of_no_object_is_called_with_its_value():
+    async with asking(CLERK) as model:
+        called = await model.bind_tools([SIZE], tool_choice="any").ainvoke("one")
+        assert called.tool_calls[0]["args"] in ({"value": "small"}, {"value": "large"})
+        assert as_tool(SIZE)["function"]["description"] == "How large."
+
+
+@pytest.mark.parametrize("kind", [Count, Ages])
+async def test_a_pydantic_type_of_no_object_is_made_of_a_tools_one_argument(kind: type[BaseModel]):
+    async with asking(CLERK) as model:
+        shaped = model.with_structured_output(kind, method="function_calling", include_raw=True)
+        assert isinstance((await shaped.ainvoke("one"))["parsed"], kind)
+        assert isinstance([piece async for piece in shaped.astream("one")][-1]["parsed"], kind)
+
+
+@pytest.mark.parametrize("arguments", ["{}", '{"value": "many"}'])
+async def test_a_call_without_that_value_is_langchains_error(arguments: str):
+    async with saying(f'{{"name": "Count", "arguments": {arguments}}}') as model:
+        shaped = model.with_structured_output(Count, method="function_calling")
+        with pytest.raises(OutputParserException):
+            await shaped.ainvoke("one")
+        with pytest.raises(OutputParserException):
+            [piece async for piece in shaped.astream("one")]
+
+
+@pytest.mark.parametrize("word", ["$defs", "definitions"])
+async def test_two_tools_that_mean_different_things_by_one_name_are_refused(word: str):
+    tools = [{"title": kind, "$ref": f"#/{word}/A", word: {"A": {"type": kind}}} for kind in ("integer", "string")]
+    async with asking(CLERK) as model:
+        with pytest.raises(ValueError, match="rename one"):
+            await model.bind_tools(tools, tool_choice="any").ainvoke("one")
+
+
+TWICE = {
+    "$ref": "#/$defs/0",
+    "$defs": {
+        **{str(each): {"anyOf": [{"$ref": f"#/$defs/{each + 1}"}] * 2} for each in range(40)},
+        "40": {"type": "object"},
+    },
+}
+"""Forty definitions that each ask twice for the next."""
+
+
+@pytest.mark.parametrize(
+    ("schema", "object_"),
+    [
+        ({"properties": {"a": {}}, "anyOf": [{"required": ["a"]}]}, True),
+        ({"type": ["object", "null"]}, False),
+        ({"enum": [{"a": 1}]}, True),
+        ({"enum": [{"a": 1}, 2]}, False),
+        ({"const": {"a": 1}}, True),
+        ({"oneOf": [{"type": "object"}, {"$ref": "#/$defs/A~1B"}], "$defs": {"A/B": {"type": "object"}}}, True),
+        ({"allOf": [{"required": ["a"]}, {"type": "object"}]}, True),
+        ({"allOf": [{"minimum": 1}]}, False),
+        ({"$ref": "#"}, False),
+        (TWICE, True),
+        ({"$ref": "#/$defs/none"}, False),
+    ],
+)
+def test_a_schema_is_of_an_object_where_it_says_so_outright(schema: dict[str, Any], object_: bool):
+    assert is_object(schema) is object_
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
