@@ -264,10 +264,16 @@ def stranded(lines: Iterable[Line], servers: Sequence[ServerState]) -> list[Line
 def is_to_serve(server: ServerState, ticket: Ticket) -> bool:
     """Whether the call may wait for a server that gets no new ones for now, be it up or not.
 
-    It is known to hold their model. A call that another server has failed does not wait: its error says more.
+    It is known to hold their model, and is not to be removed. A call that another server has failed does not wait: its
+    error says more.
     """
+    return not ticket.excluded and _comes_back(server, ticket.lane)
+
+
+def _comes_back(server: ServerState, lane: Lane) -> bool:
+    """Whether the server is drained, but not to be removed, and known to hold the model."""
     known = server.health is Health.UP or server.models is not None
-    return server.draining and known and not ticket.excluded and holds(server, ticket.lane)
+    return server.draining and not server.leaving and known and holds(server, lane)
 
 
 def _speculative(servers: Iterable[ServerState], lane: Lane) -> list[Ticket]:

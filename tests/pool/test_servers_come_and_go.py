@@ -16,6 +16,8 @@ from infrastructure.transport.errors import OllamaError, ServerFailed, ServerUnr
 from tests.pool.servers import OTHER, QUICK, WORDS, ask, faulty, paced, pool_over, simulator
 from tests.transport.raw_server import OK, Exchange, raw_server
 
+_IMPATIENT = QUICK.model_copy(update={"phases": QUICK.phases.model_copy(update={"queue": 0.01})})
+
 
 async def test_a_server_that_is_added_gets_calls():
     first, second = paced(slots=1), paced(slots=1)
@@ -104,8 +106,7 @@ async def test_a_call_that_failed_elsewhere_does_not_wait_for_a_drained_server()
 
 
 async def test_a_call_that_waited_for_a_drained_server_in_vain_is_told_so():
-    settings = QUICK.model_copy(update={"phases": QUICK.phases.model_copy(update={"queue": 0.01})})
-    async with pool_over(simulator(), simulator((OTHER,)), settings=settings) as pool:
+    async with pool_over(simulator(), simulator((OTHER,)), settings=_IMPATIENT) as pool:
         await pool.models()
         pool.drain_server("gpu0")
         with pytest.raises(QueueTimeout, match="only gpu0 may serve it, which gets no new calls") as refused:
@@ -113,17 +114,57 @@ async def test_a_call_that_waited_for_a_drained_server_in_vain_is_told_so():
         assert refused.value.drained == ("gpu0",)
 
 
-async def test_what_waits_for_a_server_that_is_removed_is_refused_when_it_is_gone():
+async def test_what_waits_for_a_server_that_is_removed_is_refused_at_once():
     async with pool_over(paced(slots=1), simulator((OTHER,))) as pool:
         async with pool.stream_chat(model="endless", messages=ask()) as held:
             await anext(held)
             waiting = asyncio.create_task(pool.chat(model="endless", messages=ask(), options={"num_predict": 2}))
             await _waiting(pool, 1)
             removing = asyncio.create_task(pool.remove_server("gpu0"))
-            await asyncio.sleep(0)  # it begins
-        with pytest.raises(ModelNowhere):
-            await waiting
+            with pytest.raises(ModelNowhere, match="Models there: other:latest"):
+                await waiting
+            assert not removing.done()
         await removing
+
+
+async def test_no_call_waits_for_a_server_that_is_being_removed():
+    async with pool_over(paced(slots=1), settings=_IMPATIENT) as pool:
+        async with pool.stream_chat(model="endless", messages=ask()) as held:
+            await anext(held)
+            removing = asyncio.create_task(pool.remove_server("gpu0"))
+            await asyncio.sleep(0)  # it begins
+            with pytest.raises(NoServerAvailable, match="gpu0: being removed"):
+                await pool.chat(model="words", messages=ask())
+            pool.drain_server("gpu0")
+            with pytest.raises(NoServerAvailable, match="gpu0: being removed"):
+                await pool.chat(model="words", messages=ask())
+            assert not removing.done()
+        await removing
+
+
+async def test_a_server_whose_removal_was_given_up_is_one_that_is_drained():
+    async with pool_over(paced(slots=1)) as pool:
+        async with pool.stream_chat(model="endless", messages=ask()) as held:
+            await anext(held)
+            removing = asyncio.create_task(pool.remove_server("gpu0"))
+            await asyncio.sleep(0)  # it begins
+            removing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await removing
+            waiting = asyncio.create_task(pool.chat(model="words", messages=ask()))
+            await _waiting(pool, 1)
+        assert not waiting.done()
+        pool.drain_server("gpu0", draining=False)
+
+        assert (await waiting).server == "gpu0"
+
+
+async def test_a_model_that_the_only_server_lacks_is_missing_also_while_that_is_drained():
+    async with pool_over(simulator((WORDS,))) as pool:
+        await pool.models()
+        pool.drain_server("gpu0")
+        with pytest.raises(ModelNowhere, match="Models there: words:latest"):
+            await pool.chat(model="nowhere", messages=ask())
 
 
 async def _waiting(pool: OllamaConnectionPool, count: int) -> None:
