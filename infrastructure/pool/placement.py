@@ -252,13 +252,34 @@ def wanted_by_others(server: ServerState, lane: Lane, queue: CallQueue) -> bool:
     return any(may_serve(server, line.head) for line in others)
 
 
-def stranded(lines: Iterable[Line], servers: Sequence[ServerState]) -> list[Line]:
-    """The lines whose calls no server could take even if all slots were free, nor will once it is no longer drained."""
+def stranded(lines: Iterable[Line], servers: Sequence[ServerState], *, patient: bool) -> list[Line]:
+    """The lines whose calls no server could take even if all slots were free.
+
+    `patient`: nor will once it is no longer drained.
+    """
     return [
         line
         for line in lines
-        if not any(may_serve(server, line.head) or is_to_serve(server, line.head) for server in servers)
+        if not any(may_serve(server, line.head) or (patient and is_to_serve(server, line.head)) for server in servers)
     ]
+
+
+def rivals(lane: Lane, excluded: frozenset[str], lines: list[Line], servers: Sequence[ServerState]) -> list[Line]:
+    """Of these lines, those whose calls take places in the queue from a call of this lane.
+
+    What only drained servers may serve takes them from its like alone: it may wait for hours.
+    """
+    if not any(server.draining for server in servers):
+        return lines
+    parks = _parks(lane, excluded, servers)
+    return [line for line in lines if _parks(line.lane, line.excluded, servers) is parks]
+
+
+def _parks(lane: Lane, excluded: frozenset[str], servers: Sequence[ServerState]) -> bool:
+    """Whether calls of the lane wait for a drained server, and for no other one."""
+    if excluded or any(server.serving and holds(server, lane) for server in servers):
+        return False
+    return any(_comes_back(server, lane) for server in servers)
 
 
 def is_to_serve(server: ServerState, ticket: Ticket) -> bool:

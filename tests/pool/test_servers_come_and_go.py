@@ -9,11 +9,11 @@ import pytest
 
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.pool import watchman
-from infrastructure.pool.errors import ModelNowhere, NoServerAvailable, QueueTimeout, UnknownServer
+from infrastructure.pool.errors import ModelNowhere, NoServerAvailable, PoolSaturated, QueueTimeout, UnknownServer
 from infrastructure.pool.states import Health
 from infrastructure.simulator import Fault, FaultKind, Toxic, ToxicKind
 from infrastructure.transport.errors import OllamaError, ServerFailed, ServerUnreachable
-from tests.pool.servers import OTHER, QUICK, WORDS, ask, faulty, paced, pool_over, simulator
+from tests.pool.servers import ENDLESS, OTHER, QUICK, WORDS, ask, faulty, paced, pool_over, simulator
 from tests.transport.raw_server import OK, Exchange, raw_server
 
 _IMPATIENT = QUICK.model_copy(update={"phases": QUICK.phases.model_copy(update={"queue": 0.01})})
@@ -112,6 +112,42 @@ async def test_a_call_that_waited_for_a_drained_server_in_vain_is_told_so():
         with pytest.raises(QueueTimeout, match="only gpu0 may serve it, which gets no new calls") as refused:
             await pool.chat(model="words", messages=ask())
         assert refused.value.drained == ("gpu0",)
+
+
+async def test_calls_that_wait_for_a_drained_server_do_not_stop_those_of_others():
+    settings = QUICK.model_copy(update={"queue_length": 2})
+    async with pool_over(simulator((WORDS,)), simulator((OTHER,)), settings=settings) as pool, TaskGroup() as group:
+        await pool.models()
+        pool.drain_server("gpu0")
+        parked = [group.create_task(pool.chat(model="words", messages=ask())) for _ in range(2)]
+        await _waiting(pool, 2)
+        assert (await pool.chat(model="other", messages=ask())).server == "gpu1"
+        with pytest.raises(PoolSaturated):
+            await pool.chat(model="words", messages=ask())
+        pool.drain_server("gpu0", draining=False)
+
+    assert {each.result().server for each in parked} == {"gpu0"}
+
+
+async def test_a_pool_that_drains_refuses_what_only_a_drained_server_could_serve():
+    async with pool_over(simulator((WORDS,)), paced((ENDLESS,))) as pool:
+        await pool.models()
+        pool.drain_server("gpu0")
+        parked = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        await _waiting(pool, 1)
+        held = pool.stream_chat(model="endless", messages=ask())
+        await anext(held)
+        later = asyncio.create_task(pool.chat(model="endless", messages=ask()))
+        await _waiting(pool, 2)
+        draining = asyncio.create_task(pool.drain())
+        with pytest.raises(NoServerAvailable, match="gpu0: drained"):
+            await parked
+        pool.drain_server("gpu1")
+        with pytest.raises(NoServerAvailable, match="gpu1: drained"):
+            await later
+        assert not draining.done()
+        await held.aclose()
+        await draining
 
 
 async def test_what_waits_for_a_server_that_is_removed_is_refused_at_once():
