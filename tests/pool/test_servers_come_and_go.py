@@ -164,7 +164,7 @@ async def test_what_waits_for_a_server_that_is_removed_is_refused_at_once():
 
 
 async def test_no_call_waits_for_a_server_that_is_being_removed():
-    async with pool_over(paced(slots=1), settings=_IMPATIENT) as pool:
+    async with pool_over(paced(slots=1)) as pool:
         async with pool.stream_chat(model="endless", messages=ask()) as held:
             await anext(held)
             removing = asyncio.create_task(pool.remove_server("gpu0"))
