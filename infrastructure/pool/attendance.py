@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from infrastructure.pool.server_state import ServerState
 
 DRAINED = "drained"
+LEAVING = "being removed"
 
 
 class Attendance:

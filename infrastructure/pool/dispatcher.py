@@ -331,9 +331,11 @@ class Dispatcher:
 
     # ------------------------------------------------------------------------------------------- end
     async def drain(self) -> None:
-        """Take no new calls and wait until those in hand are over."""
+        """Take no new calls and wait until those in hand are over. What only drained servers could serve is refused."""
         self.draining = True
-        self.changes.ring()
+        self.scheduler.hurry()
+        if not self.closed:
+            self.pump()
         await self._idle.wait()
 
     async def aclose(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.attendance import DRAINED
+from infrastructure.pool.attendance import DRAINED, LEAVING
 from infrastructure.transport.errors import ModelNotFound, OllamaError, Partial
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class OtherProcess(PoolError):
 def _how_to_start(servers: Mapping[str, str]) -> str:
     if servers and all(reason == DRAINED for reason in servers.values()):
         return "let one that is drained have calls again, or add another"
-    if not servers:
+    if all(reason == LEAVING for reason in servers.values()):
         return "name one in the settings, or set OLLAMA_HOST"
     return "start one with `ollama serve`, or correct its address"
 

@@ -63,9 +63,9 @@ class Fleet:
                 return name
         raise UnknownServer(server, tuple(settings.label for settings in servers.values()))
 
-    def set_draining(self, name: str, draining: bool) -> None:
-        """Give a server no new calls, or calls again."""
-        self._pool.scheduler.roster.set_draining(name, draining)
+    def set_draining(self, name: str, draining: bool, *, leaving: bool = False) -> None:
+        """Give a server no new calls, or calls again; `leaving`: it is to be removed, and no call waits for it."""
+        self._pool.scheduler.roster.set_draining(name, draining, leaving=leaving)
         self._pool.pump()
 
     def become(self, wanted: Mapping[str, ServerSettings]) -> None:
@@ -99,7 +99,7 @@ class Fleet:
         """It gets no new calls from this moment on, and is forgotten when those in flight are over."""
         if name in self._leaving:
             return
-        self.set_draining(name, True)
+        self.set_draining(name, True, leaving=True)
         task = self._pool.background.start(self.remove(name), f"let {self._pool.servers[name].label} go")
         self._leaving[name] = task
         task.add_done_callback(lambda done: self._left(name, done))
@@ -118,14 +118,19 @@ class Fleet:
     async def remove(self, name: str) -> None:
         """Give a server no new calls, wait until those in flight there are over, and forget it."""
         pool = self._pool
-        self.set_draining(name, True)
-        while name in pool.servers and pool.scheduler.servers[name].in_flight:
-            await pool.slot_freed()
+        self.set_draining(name, True, leaving=True)
+        try:
+            while name in pool.servers and pool.scheduler.servers[name].in_flight:
+                await pool.slot_freed()
+        except asyncio.CancelledError:
+            if name in pool.servers and name not in self._leaving:  # it stays, and drained
+                pool.scheduler.servers[name].leaving = False
+            raise
         if name in pool.servers:
             del pool.servers[name]
             pool.scheduler.roster.remove(name)
             pool.inventory.forget(name)
-            pool.pump()  # what had only it is refused now
+            pool.pump()
 
     # ------------------------------------------------------------------------------ what they have
     def refresh(self) -> None:
@@ -168,7 +173,11 @@ class Fleet:
         if not pool.scheduler.doubtful:
             return found
         for line in pool.scheduler.stranded():
-            might = {name: each for name, each in pool.scheduler.servers.items() if name not in line.excluded}
+            might = {
+                name: each
+                for name, each in pool.scheduler.servers.items()
+                if name not in line.excluded and not each.leaving
+            }
             newest = line.newest.number
             if any(pool.inventory.looking(name) for name in might):
                 seen = -1
@@ -205,6 +214,7 @@ class Fleet:
                     None if models is None else tuple(model.name for model in models),
                     pool.inventory.error(name),
                     draining=pool.scheduler.servers[name].draining,
+                    leaving=pool.scheduler.servers[name].leaving,
                 )
             )
         return found

@@ -252,22 +252,49 @@ def wanted_by_others(server: ServerState, lane: Lane, queue: CallQueue) -> bool:
     return any(may_serve(server, line.head) for line in others)
 
 
-def stranded(lines: Iterable[Line], servers: Sequence[ServerState]) -> list[Line]:
-    """The lines whose calls no server could take even if all slots were free, nor will once it is no longer drained."""
+def stranded(lines: Iterable[Line], servers: Sequence[ServerState], *, patient: bool) -> list[Line]:
+    """The lines whose calls no server could take even if all slots were free.
+
+    `patient`: nor will once it is no longer drained.
+    """
     return [
         line
         for line in lines
-        if not any(may_serve(server, line.head) or is_to_serve(server, line.head) for server in servers)
+        if not any(may_serve(server, line.head) or (patient and is_to_serve(server, line.head)) for server in servers)
     ]
+
+
+def rivals(lane: Lane, excluded: frozenset[str], lines: list[Line], servers: Sequence[ServerState]) -> list[Line]:
+    """Of these lines, those whose calls take places in the queue from a call of this lane.
+
+    What only drained servers may serve takes them from its like alone: it may wait for hours.
+    """
+    if not any(server.draining for server in servers):
+        return lines
+    parks = _parks(lane, excluded, servers)
+    return [line for line in lines if _parks(line.lane, line.excluded, servers) is parks]
+
+
+def _parks(lane: Lane, excluded: frozenset[str], servers: Sequence[ServerState]) -> bool:
+    """Whether calls of the lane wait for a drained server, and for no other one."""
+    if excluded or any(server.serving and holds(server, lane) for server in servers):
+        return False
+    return any(_comes_back(server, lane) for server in servers)
 
 
 def is_to_serve(server: ServerState, ticket: Ticket) -> bool:
     """Whether the call may wait for a server that gets no new ones for now, be it up or not.
 
-    It is known to hold their model. A call that another server has failed does not wait: its error says more.
+    It is known to hold their model, and is not to be removed. A call that another server has failed does not wait: its
+    error says more.
     """
+    return not ticket.excluded and _comes_back(server, ticket.lane)
+
+
+def _comes_back(server: ServerState, lane: Lane) -> bool:
+    """Whether the server is drained, but not to be removed, and known to hold the model."""
     known = server.health is Health.UP or server.models is not None
-    return server.draining and known and not ticket.excluded and holds(server, ticket.lane)
+    return server.draining and not server.leaving and known and holds(server, lane)
 
 
 def _speculative(servers: Iterable[ServerState], lane: Lane) -> list[Ticket]:

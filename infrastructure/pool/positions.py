@@ -47,7 +47,7 @@ class Positions:
                 continue
             try:
                 run.tell_position(position)
-            except Exception:  # noqa: BLE001 - anything may go wrong in what is not ours
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001 - anything may go wrong in what is not ours
                 _log.exception("whoever watches a waiting call failed when told its place")
         if len(self._queue):
             self.announce()

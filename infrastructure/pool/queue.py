@@ -61,7 +61,11 @@ class CallQueue:
 
     def lines(self) -> Iterator[Line]:
         """All lines: the higher bands first, within a band the one with the oldest call first."""
-        return iter(sorted((line for lines in self._lines.values() for line in lines), key=head_order))
+        return iter(sorted(self.unsorted(), key=head_order))
+
+    def unsorted(self) -> list[Line]:
+        """All lines, in no order."""
+        return [line for lines in self._lines.values() for line in lines]
 
     def next_number(self) -> int:
         """The number of a new call."""
@@ -96,16 +100,6 @@ class CallQueue:
         for band in BANDS:
             lines = [line for lines in self._lines.values() for line in lines if line.band is band]
             yield from merge(*lines, key=number_of)
-
-    def newest_below(self, band: Band) -> Ticket | None:
-        """The call that came last in the lowest band below the given one: the first to give up its place."""
-        for lower in reversed(BANDS):
-            if lower.order <= band.order:
-                return None
-            lines = [line for lines in self._lines.values() for line in lines if line.band is lower]
-            if lines:
-                return max((line.newest for line in lines), key=number_of)
-        return None
 
     def expired(self, now: float) -> list[Ticket]:
         """The waiting calls whose time is over. They stay in."""
@@ -155,6 +149,17 @@ class CallQueue:
             left = list(set(left))
         heapify(left)
         self._expiries = left
+
+
+def newest_below(band: Band, lines: Sequence[Line]) -> Ticket | None:
+    """The call of these lines that came last in the lowest band below the given one: the first to give up its place."""
+    for lower in reversed(BANDS):
+        if lower.order <= band.order:
+            return None
+        lowest = [line.newest for line in lines if line.band is lower]
+        if lowest:
+            return max(lowest, key=number_of)
+    return None
 
 
 def head_order(line: Line) -> tuple[int, int]:

@@ -134,10 +134,14 @@ class Roster:
         self._agenda.forget(name)
         self._agenda.reopen()
 
-    def set_draining(self, name: str, draining: bool) -> None:
-        """Give a server no new calls, or calls again. What is in flight there goes on."""
+    def set_draining(self, name: str, draining: bool, *, leaving: bool = False) -> None:
+        """Give a server no new calls, or calls again. What is in flight there goes on.
+
+        `leaving`: it will not be back.
+        """
         server = self._servers[name]
         server.draining = draining
+        server.leaving = draining and (leaving or server.leaving)
         self.attendance.note(server)
         if draining and server.move is not None and server.move.ticket is None:
             server.move = None

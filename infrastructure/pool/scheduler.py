@@ -15,7 +15,7 @@ from infrastructure.pool.errors import PoolSaturated
 from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.filling import Filling
 from infrastructure.pool.lanes import Lane
-from infrastructure.pool.queue import CallQueue
+from infrastructure.pool.queue import CallQueue, newest_below
 from infrastructure.pool.residency import Residency
 from infrastructure.pool.roster import Roster
 from infrastructure.pool.seating import Seating
@@ -47,7 +47,7 @@ class Scheduler:
 
         Args:
             servers: each with its number of slots for one lane; None: learned.
-            queue_length: how many calls may wait.
+            queue_length: how many calls may wait; as many again for drained servers.
             places: how many models each holds in memory at once, where that is known.
         """
         known = places or {}
@@ -59,6 +59,7 @@ class Scheduler:
         """Times a server had to load a model that we took for loaded: somebody else's doing, or a full memory."""
         self._order = list(self.servers.values())
         self._queue_length = queue_length
+        self._patient = True
         quiet: dict[tuple[str, Lane], None] = {}
         self.residency = Residency(self.queue, self.estimates, self._conversations, self._order)
         self._placement = placement.Placement(self.queue, self.estimates, quiet)
@@ -72,6 +73,11 @@ class Scheduler:
     def limit_queue(self, length: int) -> None:
         """So many calls may wait from now on; those that wait already stay."""
         self._queue_length = length
+
+    def hurry(self) -> None:
+        """No call waits for a drained server any more: `stranded`."""
+        self._patient = False
+        self._agenda.doubtful = True
 
     def enqueue(
         self,
@@ -103,7 +109,7 @@ class Scheduler:
             PoolSaturated: the queue is full, and of calls that are no less urgent.
         """
         queue = self.queue
-        displaced = self._displaced_by(call) if len(queue.calls) >= self._queue_length else None
+        displaced = self._displaced_by(call, lane, excluded) if len(queue.calls) >= self._queue_length else None
         ticket = Ticket(
             number=queue.next_number(),
             lane=lane,
@@ -152,7 +158,7 @@ class Scheduler:
 
     def stranded(self) -> list[Line]:
         """The lines of waiting calls that no server could take even if all slots were free: `placement.stranded`."""
-        lost = placement.stranded(self.queue.lines(), self._order)
+        lost = placement.stranded(self.queue.lines(), self._order, patient=self._patient)
         self._agenda.doubtful = bool(lost)
         return lost
 
@@ -298,9 +304,12 @@ class Scheduler:
         ticket.account.leave()
 
     # --------------------------------------------------------------------------------------------- steps
-    def _displaced_by(self, call: Call) -> Ticket:
-        """The waiting call that gives up its place, failed by now."""
-        displaced = self.queue.newest_below(call.band)
+    def _displaced_by(self, call: Call, lane: Lane, excluded: frozenset[str]) -> Ticket | None:
+        """The waiting call that gives up its place, failed by now; None if its rivals leave it one."""
+        rivals = placement.rivals(lane, excluded, self.queue.unsorted(), self._order)
+        if sum(line.size for line in rivals) < self._queue_length:
+            return None
+        displaced = newest_below(call.band, rivals)
         if displaced is None:
             raise self.saturated()
         self._seating.withdraw(displaced, CallState.FAILED)

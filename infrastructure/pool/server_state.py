@@ -110,6 +110,8 @@ class ServerState:
         """Canonical names of what it holds; None if that is not known."""
         self.draining = False
         """Whether it gets no new calls, on somebody's word."""
+        self.leaving = False
+        """Whether it is drained because it is to be removed: then no call waits for it."""
         self.in_flight = 0
         self.move: Move | None = None
         self.loads = 0

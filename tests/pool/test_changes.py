@@ -165,15 +165,16 @@ async def test_observer_is_told_of_every_call_that_ends_however_it_does() -> Non
     assert (nowhere.reply, nowhere.queued_seconds) == (None, nowhere.seconds)
 
 
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
 async def test_a_watcher_that_fails_when_told_its_place_takes_nothing_from_those_behind(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setattr(positions, "POSITION_SECONDS", 0.01)
     server, told = simulator(), asyncio.Event()
 
     def first_watches(update: CallUpdate) -> None:
         if update.position == 0 and asyncio.current_task() is None:  # by the timer
-            raise ValueError("a watcher's own")
+            raise error("a watcher's own")
 
     def second_watches(update: CallUpdate) -> None:
         if update.position == 1 and asyncio.current_task() is None:

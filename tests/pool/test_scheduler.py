@@ -406,6 +406,29 @@ def test_a_full_queue_refuses_a_call_that_is_not_more_urgent():
     assert 1 <= caught.value.retry_after <= 60
 
 
+@pytest.mark.parametrize("slots", [1, 2])
+def test_calls_that_wait_for_a_drained_server_take_places_from_their_like_alone(slots: int):
+    bench = Bench(slots={"one": 1, "two": slots}, queue_length=2)
+    bench.up("one", models=("a:latest",))
+    bench.up("two", models=("b:latest",), loaded=("b:latest",))
+    bench.streaming(B)
+    bench.scheduler.roster.set_draining("one", True)
+    parked = [bench.call(A), bench.call(A, Band.BATCH)]
+    others = [bench.call(B, Band.BATCH)]
+    assert bench.place() == others[: slots - 1]
+    others += [bench.call(B, Band.BATCH) for _ in range(slots)]
+
+    with pytest.raises(PoolSaturated):
+        bench.call(B, Band.BATCH)
+    with pytest.raises(PoolSaturated):
+        bench.call(A, Band.BATCH)
+    bench.call(A)
+    assert [each.state for each in parked] == [CallState.QUEUED, CallState.FAILED]
+    assert CallState.FAILED not in [each.state for each in others]
+    bench.call(B)
+    assert others[-1].state is CallState.FAILED
+
+
 def test_a_full_queue_gives_up_the_newest_of_the_lowest_band_for_a_more_urgent_call():
     bench = Bench(queue_length=3)
     bench.streaming()

@@ -63,12 +63,19 @@ class SchedulerLife(RuleBasedStateMachine):
                 lane, call, now=self.now, expires_at=self.now + patience, prompt_tokens=tokens, read=read
             )
         except PoolSaturated:
-            assert not any(waiting.call.band.order > band.order for waiting in self.scheduler.queue.in_order()), (
-                "a less urgent call kept its place"
-            )
+            parks = self.parks(lane)
+            rivals = [each for each in self.scheduler.queue.in_order() if self.parks(each.lane, each.excluded) is parks]
+            assert len(rivals) >= QUEUE, "refused though there was a place"
+            assert not any(each.call.band.order > band.order for each in rivals), "a less urgent call kept its place"
             return None
         self.tickets.append(ticket)
         return ticket
+
+    def parks(self, lane: Lane, excluded: frozenset[str] = frozenset()) -> bool:
+        """Whether only drained servers may serve it."""
+        holders = [each for each in self.scheduler.servers.values() if lane.model in (each.models or ())]
+        serving = any(each.serving for each in holders)
+        return not excluded and not serving and any(each.draining for each in holders)
 
     @rule(ticket=calls)
     def advance(self, ticket: Ticket | None) -> None:
@@ -238,7 +245,7 @@ class SchedulerLife(RuleBasedStateMachine):
     @invariant()
     def every_call_is_in_one_place(self) -> None:
         waiting = list(self.scheduler.queue.in_order())
-        assert len(set(waiting)) == len(waiting) == len(self.scheduler.queue) <= QUEUE + len(self.tickets)
+        assert len(set(waiting)) == len(waiting) == len(self.scheduler.queue) <= 2 * QUEUE + len(self.tickets)
         for ticket in self.tickets:
             assert (ticket in waiting) == (ticket.state is CallState.QUEUED) == (ticket in self.scheduler.queue)
             assert (ticket.slot is not None) == ticket.state.holds_slot

@@ -9,12 +9,14 @@ import pytest
 
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.pool import watchman
-from infrastructure.pool.errors import ModelNowhere, NoServerAvailable, QueueTimeout, UnknownServer
+from infrastructure.pool.errors import ModelNowhere, NoServerAvailable, PoolSaturated, QueueTimeout, UnknownServer
 from infrastructure.pool.states import Health
 from infrastructure.simulator import Fault, FaultKind, Toxic, ToxicKind
 from infrastructure.transport.errors import OllamaError, ServerFailed, ServerUnreachable
-from tests.pool.servers import OTHER, QUICK, WORDS, ask, faulty, paced, pool_over, simulator
+from tests.pool.servers import ENDLESS, OTHER, QUICK, WORDS, ask, faulty, paced, pool_over, simulator
 from tests.transport.raw_server import OK, Exchange, raw_server
+
+_IMPATIENT = QUICK.model_copy(update={"phases": QUICK.phases.model_copy(update={"queue": 0.01})})
 
 
 async def test_a_server_that_is_added_gets_calls():
@@ -104,8 +106,7 @@ async def test_a_call_that_failed_elsewhere_does_not_wait_for_a_drained_server()
 
 
 async def test_a_call_that_waited_for_a_drained_server_in_vain_is_told_so():
-    settings = QUICK.model_copy(update={"phases": QUICK.phases.model_copy(update={"queue": 0.01})})
-    async with pool_over(simulator(), simulator((OTHER,)), settings=settings) as pool:
+    async with pool_over(simulator(), simulator((OTHER,)), settings=_IMPATIENT) as pool:
         await pool.models()
         pool.drain_server("gpu0")
         with pytest.raises(QueueTimeout, match="only gpu0 may serve it, which gets no new calls") as refused:
@@ -113,17 +114,93 @@ async def test_a_call_that_waited_for_a_drained_server_in_vain_is_told_so():
         assert refused.value.drained == ("gpu0",)
 
 
-async def test_what_waits_for_a_server_that_is_removed_is_refused_when_it_is_gone():
+async def test_calls_that_wait_for_a_drained_server_do_not_stop_those_of_others():
+    settings = QUICK.model_copy(update={"queue_length": 2})
+    async with pool_over(simulator((WORDS,)), simulator((OTHER,)), settings=settings) as pool, TaskGroup() as group:
+        await pool.models()
+        pool.drain_server("gpu0")
+        parked = [group.create_task(pool.chat(model="words", messages=ask())) for _ in range(2)]
+        await _waiting(pool, 2)
+        assert (await pool.chat(model="other", messages=ask())).server == "gpu1"
+        with pytest.raises(PoolSaturated):
+            await pool.chat(model="words", messages=ask())
+        pool.drain_server("gpu0", draining=False)
+
+    assert {each.result().server for each in parked} == {"gpu0"}
+
+
+async def test_a_pool_that_drains_refuses_what_only_a_drained_server_could_serve():
+    async with pool_over(simulator((WORDS,)), paced((ENDLESS,))) as pool:
+        await pool.models()
+        pool.drain_server("gpu0")
+        parked = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        await _waiting(pool, 1)
+        held = pool.stream_chat(model="endless", messages=ask())
+        await anext(held)
+        later = asyncio.create_task(pool.chat(model="endless", messages=ask()))
+        await _waiting(pool, 2)
+        draining = asyncio.create_task(pool.drain())
+        with pytest.raises(NoServerAvailable, match="gpu0: drained"):
+            await parked
+        pool.drain_server("gpu1")
+        with pytest.raises(NoServerAvailable, match="gpu1: drained"):
+            await later
+        assert not draining.done()
+        await held.aclose()
+        await draining
+
+
+async def test_what_waits_for_a_server_that_is_removed_is_refused_at_once():
     async with pool_over(paced(slots=1), simulator((OTHER,))) as pool:
         async with pool.stream_chat(model="endless", messages=ask()) as held:
             await anext(held)
             waiting = asyncio.create_task(pool.chat(model="endless", messages=ask(), options={"num_predict": 2}))
             await _waiting(pool, 1)
             removing = asyncio.create_task(pool.remove_server("gpu0"))
-            await asyncio.sleep(0)  # it begins
-        with pytest.raises(ModelNowhere):
-            await waiting
+            with pytest.raises(ModelNowhere, match="Models there: other:latest"):
+                await waiting
+            assert not removing.done()
         await removing
+
+
+async def test_no_call_waits_for_a_server_that_is_being_removed():
+    async with pool_over(paced(slots=1)) as pool:
+        async with pool.stream_chat(model="endless", messages=ask()) as held:
+            await anext(held)
+            removing = asyncio.create_task(pool.remove_server("gpu0"))
+            await asyncio.sleep(0)  # it begins
+            with pytest.raises(NoServerAvailable, match="gpu0: being removed"):
+                await pool.chat(model="words", messages=ask())
+            pool.drain_server("gpu0")
+            with pytest.raises(NoServerAvailable, match="gpu0: being removed"):
+                await pool.chat(model="words", messages=ask())
+            assert not removing.done()
+        await removing
+
+
+async def test_a_server_whose_removal_was_given_up_is_one_that_is_drained():
+    async with pool_over(paced(slots=1)) as pool:
+        async with pool.stream_chat(model="endless", messages=ask()) as held:
+            await anext(held)
+            removing = asyncio.create_task(pool.remove_server("gpu0"))
+            await asyncio.sleep(0)  # it begins
+            removing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await removing
+            waiting = asyncio.create_task(pool.chat(model="words", messages=ask()))
+            await _waiting(pool, 1)
+        assert not waiting.done()
+        pool.drain_server("gpu0", draining=False)
+
+        assert (await waiting).server == "gpu0"
+
+
+async def test_a_model_that_the_only_server_lacks_is_missing_also_while_that_is_drained():
+    async with pool_over(simulator((WORDS,))) as pool:
+        await pool.models()
+        pool.drain_server("gpu0")
+        with pytest.raises(ModelNowhere, match="Models there: words:latest"):
+            await pool.chat(model="nowhere", messages=ask())
 
 
 async def _waiting(pool: OllamaConnectionPool, count: int) -> None:

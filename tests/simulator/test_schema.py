@@ -1,6 +1,7 @@
 """Instances that the schema brain makes, judged by jsonschema."""
 
 import random
+import re
 
 import jsonschema
 import pytest
@@ -168,7 +169,40 @@ def test_a_schema_without_an_instance_is_an_error(schema: object):
         instance(schema, random.Random(0))
 
 
-@pytest.mark.parametrize("pattern", [r"(?=a)b", r"\bword", "(", "[^a-zA-Z0-9]"])
+_UNKNOWN = [r"(?=a)b", r"\bword", "(", "[^a-zA-Z0-9]", r"(a)\1", r"\Aa", "a++b", "(a+)+$b", "b^a", r"[^\S]"]
+
+
+@pytest.mark.parametrize("pattern", _UNKNOWN)
 def test_a_pattern_that_is_not_understood_is_an_error(pattern: str):
     with pytest.raises(PatternError):
         matching(pattern, random.Random(0), 0, 10)
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$b", "(a|aa)+$b"])
+def test_a_pattern_that_would_take_for_ever_to_search_is_an_error(pattern: str):
+    with pytest.raises(PatternError):
+        matching(pattern, random.Random(0), 64, 1000)
+
+
+def test_what_is_made_by_one_choice_is_not_searched_by_the_others():
+    assert set(matching("(a+)+$b|a{64,70}", random.Random(0), 64, 100)) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^([a-z_]+/)*[a-z_]+\.py$",
+        r"^(?:v\d{1,3}|\w{,4}x)$",
+        r"^[+-\.]{2,}$",
+        r"[^\d_]\s\S\W\D",
+        "^(a+)+b$",
+        "(^a|b)c($|d)",
+        "^$|^x{2}y?$",
+        r"[]\]-]+?[^]a]",
+        r"\.\n\f{}{,}",
+    ],
+)
+def test_what_is_made_for_a_pattern_matches_it(pattern: str):
+    for seed in range(50):
+        text = matching(pattern, random.Random(seed), 0, 100)
+        assert re.search(pattern, text), text
