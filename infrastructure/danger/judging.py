@@ -95,7 +95,7 @@ def parts_of(
         return (Part("doubt", (), judgement if judgement.level is not Danger.SAFE else SAFE),)
     if workspace is None:
         return (Part("doubt", (), asks("there is no workspace")),)
-    place = Workspace(workspace, home)
+    place = Workspace(workspace, home, copied=tool in COMMAND_TOOLS)
     if tool in COMMAND_TOOLS:
         return _command_parts(tool, arguments, place)
     return _file_parts(tool, arguments, place)

@@ -6,6 +6,8 @@ import pytest
 
 from infrastructure.danger.judging import classify
 from infrastructure.danger.levels import Danger
+from infrastructure.danger.places import LINKED_FOLDERS
+from infrastructure.workspace import DEPENDENCY_FOLDERS
 
 SAFE = """
 ls
@@ -546,9 +548,18 @@ ODD = {
     "very long": ("echo " + "a" * 30_000, Danger.ASKS),
     "deep in words": ("sh -c " * 12 + "ls", Danger.ASKS),
     "a path through a folder that is not there": ("cat nowhere/../../x", Danger.ASKS),
-    "an absolute path into the workspace": ("cat {workspace}/README.md", Danger.SAFE),
+    "an absolute path into the workspace": ("cat {workspace}/README.md", Danger.ASKS),
     "an absolute path that leaves it again": ("cat {workspace}/../x", Danger.ASKS),
     "a change of folder that makes it lead out": ("cd src && cat ../../x", Danger.ASKS),
+    "a file of a linked folder": ("cat node_modules/x.js .venv/pyvenv.cfg", Danger.SAFE),
+    "a linked folder by its address": ("cat {workspace}/node_modules/x.js", Danger.SAFE),
+    "the folder of a linked folder": ("grep -r . node_modules/..", Danger.ASKS),
+    "the folder of a linked folder, by a way round": ("ls venv/lib/../../src", Danger.ASKS),
+    "the folder of a linked folder, where it is run": ("cd node_modules && grep -r . ..", Danger.ASKS),
+    "a link that leads out of a linked folder": ("grep -r . node_modules/member", Danger.ASKS),
+    "a link by the workspace's own address": ("cat link-whole/README.md", Danger.ASKS),
+    "what is read from the folder of a linked folder": ("cat < node_modules/../README.md", Danger.ASKS),
+    "a folder that is named as a linked one": ("cat src/node_modules/../app.py", Danger.SAFE),
     "a folder beside with the same beginning": ("cat {workspace}-other/x", Danger.ASKS),
     "an option with a path in it": ("grep --include=/etc/x main README.md", Danger.ASKS),
 }
@@ -564,6 +575,9 @@ def workspace(tmp_path_factory):
     (root / "link-out").symlink_to("/etc/hostname")
     (root / "link-up").symlink_to("..")
     (root / "link-in").symlink_to("src")
+    (root / "link-whole").symlink_to(root)
+    (root / "node_modules").mkdir()
+    (root / "node_modules" / "member").symlink_to("../src")
     return root
 
 
@@ -598,6 +612,10 @@ def test_link_within_the_workspace_is_followed(workspace):
     assert level("cat link-in/app.py", workspace) is Danger.SAFE
 
 
+def test_what_a_copy_has_as_links_is_what_the_judgement_takes_for_links():
+    assert LINKED_FOLDERS == DEPENDENCY_FOLDERS
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "expected"),
     [
@@ -609,6 +627,7 @@ def test_link_within_the_workspace_is_followed(workspace):
         ("git_diff", {"path": ".env"}, Danger.ASKS),
         ("search", {"pattern": "x", "path": ".env"}, Danger.ASKS),
         ("read_file", {"path": "README.md"}, Danger.SAFE),
+        ("read_file", {"path": "node_modules/../README.md"}, Danger.SAFE),
         ("read_file", {"path": "link-out"}, Danger.ASKS),
         ("read_file", {"path": "../x"}, Danger.ASKS),
         ("read_file", {"path": "~/.ssh/id_rsa"}, Danger.DANGEROUS),

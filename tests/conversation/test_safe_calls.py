@@ -57,6 +57,28 @@ async def test_a_command_that_nobody_was_asked_about_is_shown_no_secrets(tmp_pat
     assert "not in the copy, since they may hold secrets and nobody was asked: config/server.pem, .env" in found
 
 
+@pytest.mark.parametrize("level", [Level.LANDLOCK, Level.NONE])
+@pytest.mark.parametrize("line", ["grep -r . {root}", "grep -r . node_modules/..", "grep -r . node_modules/member"])
+async def test_a_command_does_not_come_to_the_workspace_itself_by_a_link_of_its_copy(
+    tmp_path: Path, level: Level, line: str
+):
+    root = repository(tmp_path)
+    (root / "node_modules").mkdir()
+    (root / "node_modules" / "member").symlink_to("../config")
+    found, kept = await results(tmp_path, root, run(line.format(root=root)), level)
+    assert kept[-1] == "approval"
+    assert not found
+
+
+async def test_a_command_that_nobody_was_asked_about_reads_what_is_installed(tmp_path: Path):
+    root = repository(tmp_path)
+    (root / "node_modules").mkdir()
+    (root / "node_modules" / "x.js").write_text("installed\n")
+    found, kept = await results(tmp_path, root, run("cat node_modules/x.js"))
+    assert "approval" not in kept
+    assert "installed" in found
+
+
 @pytest.mark.parametrize(
     ("call", "shown"),
     [
