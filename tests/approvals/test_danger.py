@@ -650,6 +650,8 @@ def test_what_a_copy_has_as_links_is_what_the_judgement_takes_for_links():
         ("apply_edit", {"patch": "*** Update File: .git/config\n"}, Danger.DANGEROUS),
         ("run_tests", {}, Danger.SAFE),
         ("run_tests", {"paths": ["tests"]}, Danger.SAFE),
+        ("run_tests", {"command": "ls"}, Danger.ASKS),
+        ("run_tests", {"command": "ls", "cwd": "src"}, Danger.ASKS),
         ("run_tests", {"command": "rm -rf src"}, Danger.DANGEROUS),
         ("run_command", {"command": "ls", "cwd": "src"}, Danger.SAFE),
         ("run_command", {"command": "cat ../README.md", "cwd": "src"}, Danger.SAFE),

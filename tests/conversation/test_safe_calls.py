@@ -88,7 +88,6 @@ async def test_a_command_that_nobody_was_asked_about_reads_what_is_installed(tmp
         (called("search", '{"pattern": "o", "path": "config"}'), "nothing found"),
         (called("git_diff", "{}"), "modified app.py"),
         (called("git_diff", '{"path": "config"}'), "nothing else differs"),
-        (called("run_tests", '{"command": "grep -r . ."}'), ""),
     ],
 )
 async def test_a_tool_that_nobody_was_asked_about_passes_secrets_over_and_says_so(
@@ -129,6 +128,18 @@ async def test_a_program_of_the_workspace_is_not_taken_for_the_one_that_was_judg
     assert "approval" not in kept
     assert "--- stdout\nREADME.md" in found
     assert "taken over" not in found
+
+
+@pytest.mark.parametrize("level", [Level.LANDLOCK, Level.NONE])
+@pytest.mark.parametrize("line", ["ls", "grep -r . ."])
+async def test_tests_by_a_command_that_only_reads_ask_since_they_find_the_workspaces_programs(
+    tmp_path: Path, level: Level, line: str
+):
+    found, kept = await results(
+        tmp_path, repository(tmp_path), called("run_tests", json.dumps({"command": line})), level
+    )
+    assert kept[-1] == "approval"
+    assert not found
 
 
 async def test_a_program_of_the_workspace_that_is_on_the_path_of_corral_comes_after_the_systems(
