@@ -19,6 +19,8 @@ _TAR_RUNS = tuple(
         " --new-volume-script --unlink-first --absolute-names --recursive-unlink --remove-files --files-from"
     )
 )
+_TAR_HARMLESS = frozenset({"--file", "--checkpoint"})
+"""Whole names, though they begin one of those."""
 _TAR_LETTERS = frozenset("IFPT")
 """Short options that run a program, take absolute names, or read further options from a file."""
 _TAR_VALUES = "bCfgHKLNTVX"
@@ -78,7 +80,8 @@ def judge_tar(words: Sequence[str], around: Surroundings) -> Judgement:
     for index, word in enumerate(words):
         old = index == 0 and not word.startswith("-")  # `tar xf`: what the letters take are the words after them
         letters = word if old else "".join(_clustered(word, _TAR_VALUES))
-        if not _TAR_LETTERS.isdisjoint(letters) or _shortens(word, _TAR_RUNS):
+        runs = word.split("=")[0] not in _TAR_HARMLESS and _shortens(word, _TAR_RUNS)
+        if runs or not _TAR_LETTERS.isdisjoint(letters):
             return dangerous(f"tar {word.split('=')[0]} runs programs or leaves the workspace")
     paths = [word.split("=", 1)[-1] for word in words if not word.startswith("-") or "=" in word]
     return worst(asks("tar writes files"), *(_outside(word, around) for word in paths))

@@ -213,6 +213,8 @@ tar xzf a.tar.gz
 tar czf a.tar.gz src
 tar -czf Files.tar.gz src
 tar -xfPF.tar
+tar --extract --file a.tar
+tar --create --file=a.tar --checkpoint=100 src
 tar xf IF.tar
 curl -so a.json https://example.com
 curl -sHAccept:d https://example.com
@@ -482,6 +484,8 @@ tar xPf a.tar
 tar -cf a.tar -T list
 tar cTf list a.tar
 tar -cf a.tar --files-from=list
+tar -cf a.tar --files list
+tar -cf a.tar --checkpoint-a=exec=sh .
 curl -XDELETE https://example.com
 curl -sXPOST https://example.com
 curl -sX PUT https://example.com
