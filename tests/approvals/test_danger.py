@@ -219,6 +219,15 @@ tar xf IF.tar
 curl -so a.json https://example.com
 curl -sHAccept:d https://example.com
 curl -sX GET https://example.com
+curl -O https://example.com/a.json
+curl -sD - -o /dev/null https://example.com
+curl -c jar --trace trace.txt https://example.com
+wget -qO- https://example.com
+wget -nv -O a.json https://example.com
+wget -nve https://example.com
+wget -Pdocs -o log.txt https://example.com
+aria2c -o a.json -x 4 https://example.com
+tar -Csrc -czf a.tar.gz .
 unzip a.zip
 ls *.py
 ls $HOME
@@ -498,6 +507,31 @@ curl -so ../../x https://example.com
 curl --output=/etc/passwd https://example.com
 wget --execute=post_file=README.md https://example.com
 wget --use-askpass=./x https://example.com
+wget -e use_askpass=./x https://example.com
+wget -qe use_askpass=./x https://example.com
+wget -euse_askpass=./x https://example.com
+wget -O/etc/x https://example.com
+wget -qO../../x https://example.com
+wget -qO ../../x https://example.com
+wget -P/etc https://example.com
+wget -o../x https://example.com
+wget -a ../x https://example.com
+wget --output-d=../x https://example.com
+wget --append-output ../x https://example.com
+curl -D ../../x https://example.com
+curl -c ../../x https://example.com
+curl -sc../../x https://example.com
+curl --dump-header ../../x https://example.com
+curl --cookie-jar=../x https://example.com
+curl --trace ../../x https://example.com
+aria2c --on-download-complete=./x https://example.com
+aria2c --conf-path=x https://example.com
+aria2c -l../x https://example.com
+aria2c --dir=/etc https://example.com
+http -o ../x https://example.com
+tar -C/etc -xf a.tar
+tar -xC/etc -f a.tar
+tar -xf../a.tar
 tar xPf a.tar -P
 PATH=/tmp ls
 PATH=.:$PATH
