@@ -74,6 +74,11 @@ cd src; cat app.py
 ls && cat README.md || echo nothing
 git status
 git status --short
+git log --grep=secret
+git log --since=/x --until=/y --author=../somebody
+git log --format=.env '--pretty=format:%h %an' --date=format:%G
+git diff --diff-filter=M HEAD
+git blame --since=/etc README.md
 git log --oneline -5
 git log -n 3 --stat
 git diff
@@ -178,7 +183,12 @@ git stash list --output=x
 git worktree list --x
 git show :0:.env
 git blame .env
-git blame --since=/etc README.md
+git show --format=%GG
+git show '--format=%h %G?'
+git log --pretty=tformat:%+GS
+git log '--pretty=%h%- GK'
+git log --grep=x -- .env
+git log --contains=.env
 awk '{print $1}' README.md
 sort -o out.txt README.md
 uniq README.md out.txt
