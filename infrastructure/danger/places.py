@@ -19,8 +19,8 @@ HARMLESS_DEVICES = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/s
 LINKED_FOLDERS = frozenset({".venv", "venv", "node_modules"})
 """What the copy of the workspace that a command gets has only as links to the workspace itself."""
 _SECRET_FILES = re.compile(
-    r"(^|/)(\.env(\.[^/]*)?|\.netrc|\.npmrc|\.pypirc|\.git-credentials|id_(rsa|dsa|ecdsa|ed25519)[^/]*|[^/]*\.(pem|key|p12|pfx)"
-    r"|credentials(\.json)?|secrets?(\.[^/]*)?)$",
+    r"(^|/)(\.env(rc|[.~_-][^/]*)?|[._]netrc|\.npmrc|\.pypirc|\.pgpass|\.my\.cnf|\.htpasswd|\.git-credentials"
+    r"|id_(rsa|dsa|ecdsa|ed25519)[^/]*|[^/]*\.(pem|key|p12|pfx)|credentials(\.json)?|secrets?(\.[^/]*)?)~?$",
     re.IGNORECASE,
 )
 _SECRET_FOLDERS = re.compile(

@@ -6,7 +6,7 @@ import pytest
 
 from infrastructure.danger.judging import classify
 from infrastructure.danger.levels import Danger
-from infrastructure.danger.places import LINKED_FOLDERS
+from infrastructure.danger.places import LINKED_FOLDERS, may_hold_secrets
 from infrastructure.workspace import DEPENDENCY_FOLDERS
 
 SAFE = """
@@ -662,6 +662,28 @@ def test_link_within_the_workspace_is_followed(workspace):
 
 def test_what_a_copy_has_as_links_is_what_the_judgement_takes_for_links():
     assert LINKED_FOLDERS == DEPENDENCY_FOLDERS
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".env", ".env~", ".envrc", ".envrc~", ".env-prod", ".env_prod", ".env.local", ".pgpass", ".htpasswd",
+        ".my.cnf", ".netrc", "_netrc", ".npmrc", ".pypirc", "server.pem", "server.key~", "id_rsa", "credentials.json",
+        "secrets.toml~",
+    ],
+)  # fmt: skip
+def test_names_that_may_hold_secrets(name: str, workspace):
+    assert may_hold_secrets(name)
+    assert may_hold_secrets(f"deploy/{name}")
+    assert level(f"cat deploy/{name}", workspace) is Danger.ASKS
+
+
+@pytest.mark.parametrize(
+    "name", [".environment", "env.py", ".envoy.yaml", "pgpass.md", "keys.py", "a.npmrc", "secretary"]
+)
+def test_names_that_only_look_like_those_of_secrets(name: str, workspace):
+    assert not may_hold_secrets(name)
+    assert level(f"cat {name}", workspace) is Danger.SAFE
 
 
 @pytest.mark.parametrize(
