@@ -7,7 +7,8 @@ machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from infrastructure.danger import programs
 from infrastructure.danger.around import Surroundings, read_all, write_one
@@ -19,13 +20,38 @@ _TAR_RUNS = tuple(
         " --new-volume-script --unlink-first --absolute-names --recursive-unlink --remove-files --files-from"
     )
 )
+_TAR_HARMLESS = frozenset({"--file", "--checkpoint"})
+"""Whole names, though they begin one of those."""
 _TAR_LETTERS = frozenset("IFPT")
 """Short options that run a program, take absolute names, or read further options from a file."""
 _TAR_VALUES = "bCfgHKLNTVX"
-_CURL_VALUES = "AbcCdDeEFhHKmoPQrtTuUwxXyYz"
+_TAR_PATHS = frozenset("Cfg")
 _CURL_SENDS = frozenset("dFTQ")
-_OUTPUTS = frozenset({"-o", "-O", "-P", "--output", "--output-dir", "--output-document", "--directory-prefix"})
-_READS_OPTIONS = ("--config", "--execute", "--use-askpass")
+_OUTPUTS = tuple(
+    programs.words_of(
+        "--output --output-dir --output-document --output-file --append-output --directory-prefix --dump-header"
+        " --cookie-jar --trace --trace-ascii --stderr --hsts --hsts-file --alt-svc --etag-save --libcurl --save-cookies"
+        " --rejected-log --warc-file --warc-tempdir --dir --out --log --save-session"
+    )
+)
+_READS_OPTIONS = ("--config", "--execute", "--use-askpass", "--conf-path")
+
+
+@dataclass(frozen=True, slots=True)
+class _Letters:
+    """Short options: those with a value, those whose value is written, those that give options or run a program."""
+
+    values: str
+    outputs: str
+    rules: str = ""
+
+
+_LETTERS: Mapping[str, _Letters] = {
+    "curl": _Letters("AbcCdDeEFhHKmoPQrtTuUwxXyYz", "oDc", "K"),
+    "wget": _Letters("aABDeiIlnoOPQRtTUwX", "oOaP", "e"),
+    "aria2c": _Letters("adijklmMoOsStTuUx", "dlo"),
+}
+_OTHER_LETTERS = _Letters("oOP", "oOP")
 _METHODS = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 _SENDS = re.compile(
     r"-[A-Za-z]*[dFT]$|-[dFT].|--(data|form|upload|json|post|body|method|request=(POST|PUT|DELETE|PATCH)|mail)"
@@ -78,9 +104,11 @@ def judge_tar(words: Sequence[str], around: Surroundings) -> Judgement:
     for index, word in enumerate(words):
         old = index == 0 and not word.startswith("-")  # `tar xf`: what the letters take are the words after them
         letters = word if old else "".join(_clustered(word, _TAR_VALUES))
-        if not _TAR_LETTERS.isdisjoint(letters) or _shortens(word, _TAR_RUNS):
+        runs = word.split("=")[0] not in _TAR_HARMLESS and _shortens(word, _TAR_RUNS)
+        if runs or not _TAR_LETTERS.isdisjoint(letters):
             return dangerous(f"tar {word.split('=')[0]} runs programs or leaves the workspace")
     paths = [word.split("=", 1)[-1] for word in words if not word.startswith("-") or "=" in word]
+    paths += [value for letter, value in _short_options(words, _TAR_VALUES) if letter in _TAR_PATHS and value]
     return worst(asks("tar writes files"), *(_outside(word, around) for word in paths))
 
 
@@ -106,23 +134,31 @@ def _outside(word: str, around: Surroundings) -> Judgement:
 
 def judge_fetcher(base: str, words: Sequence[str], around: Surroundings) -> Judgement:
     """A program of `programs.FETCHERS`: what it sends, and what it writes."""
-    given = list(_curl_options(words)) if base == "curl" else []
-    if any(_shortens(word, _READS_OPTIONS) for word in words) or any(letter == "K" for letter, _ in given):
+    letters = _LETTERS.get(base, _OTHER_LETTERS)
+    given = list(_short_options(words, letters.values))
+    hooks = any(word.startswith("--on-") for word in words)
+    if (
+        hooks
+        or any(_shortens(word, _READS_OPTIONS) for word in words)
+        or any(each in letters.rules for each, _ in given)
+    ):
         return dangerous(f"{base} takes further options from a file, or runs a program")
     sends = any(_SENDS.match(word) for word in words) or bool(_METHODS & set(words))
-    sends = sends or any(letter in _CURL_SENDS or (letter == "X" and value in _METHODS) for letter, value in given)
+    if base == "curl":
+        sends = sends or any(each in _CURL_SENDS or (each == "X" and value in _METHODS) for each, value in given)
     if sends or any("@" in word and "://" not in word for word in words):
         return dangerous("sends data to another machine")
-    outputs = [words[index + 1] for index, word in enumerate(words[:-1]) if word in _OUTPUTS]
-    outputs += [word.split("=", 1)[1] for word in words if "=" in word and word.split("=")[0] in _OUTPUTS]
-    outputs += [value for letter, value in given if letter == "o"]
-    return worst(asks("fetches from another machine"), *(_outside(word, around) for word in outputs))
+    outputs = [value for each, value in given if each in letters.outputs]
+    for word, behind in zip(words, (*words[1:], ""), strict=True):
+        if _shortens(word, _OUTPUTS):
+            outputs.append(word.split("=", 1)[1] if "=" in word else behind)
+    return worst(asks("fetches from another machine"), *(_outside(word, around) for word in outputs if word))
 
 
-def _curl_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The short options of curl with their values, wherever those stand."""
+def _short_options(words: Sequence[str], values: str) -> Iterator[tuple[str, str]]:
+    """The short options with their values, wherever those stand."""
     for index, word in enumerate(words):
-        letters = list(_clustered(word, _CURL_VALUES))
+        letters = list(_clustered(word, values))
         for letter in letters[:-1]:
             yield letter, ""
         if letters:

@@ -7,6 +7,7 @@ the subcommand is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from infrastructure.danger.around import Surroundings, read_all
@@ -34,6 +35,10 @@ _READ_LONGS: frozenset[str] = words_of(
     " --histogram --compact-summary --dirstat --skip --simplify-by-decoration --topo-order --date-order --long"
     " --is-ancestor"
 )
+_TEXTS = words_of("--grep --author --since --until --format --pretty --date --diff-filter")
+"""Those whose value, behind a `=`, names no file."""
+_VERIFIES = re.compile(r"--(format|pretty)=.*%[-+ ]*G", re.DOTALL)
+"""A form that shows signatures, for which git runs the program that its settings name."""
 _LISTS: Mapping[str, frozenset[str]] = {
     "branch": words_of(
         "-a -r -v -vv --list --all --remotes --verbose --show-current --merged --no-merged --sort --contains"
@@ -131,6 +136,8 @@ def _reads(name: str, arguments: Sequence[str]) -> Judgement:
     for word in arguments:
         if word == "--":
             break
+        if _VERIFIES.match(word):
+            return asks(f"git {name} {word} runs a program that looks at signatures")
         if word.startswith("--") and word.split("=")[0] not in _READ_LONGS:
             return asks(f"git {name} {word} is not known to be harmless")
         if word.startswith("-") and not word.startswith("--") and not _READ_LETTERS.issuperset(word):
@@ -142,7 +149,8 @@ def _named(arguments: Sequence[str]) -> list[str]:
     """What the operands may name: files, and files of a commit, which stand behind its name and a colon."""
     ended = arguments.index("--") if "--" in arguments else len(arguments)
     operands = [word for index, word in enumerate(arguments) if index > ended or not word.startswith("-")]
-    operands += [word.split("=", 1)[1] for word in arguments[:ended] if word.startswith("--") and "=" in word]
+    options = (word.split("=", 1) for word in arguments[:ended] if word.startswith("--") and "=" in word)
+    operands += [value for option, value in options if option not in _TEXTS]
     return [part for word in operands for part in dict.fromkeys((word, word.rpartition(":")[2]))]
 
 

@@ -95,7 +95,7 @@ def parts_of(
         return (Part("doubt", (), judgement if judgement.level is not Danger.SAFE else SAFE),)
     if workspace is None:
         return (Part("doubt", (), asks("there is no workspace")),)
-    place = Workspace(workspace, home)
+    place = Workspace(workspace, home, copied=tool in COMMAND_TOOLS)
     if tool in COMMAND_TOOLS:
         return _command_parts(tool, arguments, place)
     return _file_parts(tool, arguments, place)
@@ -130,6 +130,8 @@ def _command_parts(tool: str, arguments: JsonObject, workspace: Workspace) -> tu
     unknown = set(arguments) - set(_COMMAND_NAMES) - set(_FOLDER_NAMES) - {"timeout", "seconds", "description", "why"}
     if unknown:
         parts += (Part("doubt", (), asks(f"what {', '.join(sorted(unknown))} means to it is not known")),)
+    if tool == "run_tests" and all(part.judgement.level is Danger.SAFE for part in parts):
+        parts += (Part("doubt", (), asks("tests find the workspace's own programs first, whatever they are named")),)
     return parts
 
 

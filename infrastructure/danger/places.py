@@ -16,9 +16,11 @@ from infrastructure.danger.looks import hidden, mistakable
 
 _MOST_LINKS = 40
 HARMLESS_DEVICES = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty"})
+LINKED_FOLDERS = frozenset({".venv", "venv", "node_modules"})
+"""What the copy of the workspace that a command gets has only as links to the workspace itself."""
 _SECRET_FILES = re.compile(
-    r"(^|/)(\.env(\.[^/]*)?|\.netrc|\.npmrc|\.pypirc|\.git-credentials|id_(rsa|dsa|ecdsa|ed25519)[^/]*|[^/]*\.(pem|key|p12|pfx)"
-    r"|credentials(\.json)?|secrets?(\.[^/]*)?)$",
+    r"(^|/)(\.env(rc|[.~_-][^/]*)?|[._]netrc|\.npmrc|\.pypirc|\.pgpass|\.my\.cnf|\.htpasswd|\.git-credentials"
+    r"|id_(rsa|dsa|ecdsa|ed25519)[^/]*|[^/]*\.(pem|key|p12|pfx)|credentials(\.json)?|secrets?(\.[^/]*)?)~?$",
     re.IGNORECASE,
 )
 _SECRET_FOLDERS = re.compile(
@@ -35,18 +37,26 @@ class Place:
         written: As somebody wrote it.
         inside: Below the workspace, relative to it, with no link left; None where it leads out.
         absolute: Where it leads, as far as that was followed.
+        beyond_copy: Whether a command that is given a copy of the workspace comes to the workspace itself by it.
     """
 
     written: str
     inside: PurePosixPath | None
     absolute: str
+    beyond_copy: bool = False
 
 
 class Workspace:
-    """The folder that paths are resolved against. `home` is the user's, for `~`."""
+    """The folder that paths are resolved against.
 
-    def __init__(self, root: str | Path, home: str | Path | None = None) -> None:
-        """Resolve the root once, with its own links."""
+    Args:
+        root: It. Its own links are resolved once.
+        home: The user's, for `~`.
+        copied: Whether the paths are a command's, which has a copy of the folder.
+    """
+
+    def __init__(self, root: str | Path, home: str | Path | None = None, *, copied: bool = False) -> None:
+        self.copied = copied
         self.given = os.path.abspath(root)  # noqa: PTH100 - as it was written: links are resolved in `root`
         self.root = os.path.realpath(root)
         self.home = str(home) if home is not None else os.path.expanduser("~")  # noqa: PTH111 - text, not a path
@@ -60,7 +70,7 @@ class Workspace:
                 return Place(written, None, os.path.normpath(path))
         else:
             parts = [*filter(None, base.split("/")), *path.split("/")]
-        return self._walk(written, parts)
+        return self._walk(written, parts, real=path.startswith("/"))
 
     def _expanded(self, written: str) -> str:
         if written == "~" or written.startswith("~/"):
@@ -78,8 +88,11 @@ class Workspace:
                 return parts[len(top) :]
         return None
 
-    def _walk(self, written: str, parts: list[str]) -> Place:
-        """Follow the parts from the root, link by link, until they end or lead out."""
+    def _walk(self, written: str, parts: list[str], *, real: bool) -> Place:
+        """Follow the parts from the root, link by link, until they end or lead out.
+
+        What goes by the workspace's own address, or through a linked folder, is `real`: no longer in a copy.
+        """
         todo = list(reversed(parts))
         done: list[str] = []
         links = 0
@@ -93,6 +106,7 @@ class Workspace:
                 done.pop()
                 continue
             done.append(part)
+            real = real or (len(done) == 1 and part in LINKED_FOLDERS)
             target = self._link("/".join(done))
             if target is None:
                 continue
@@ -104,9 +118,10 @@ class Workspace:
                 below = self._below(target)
                 if below is None:
                     return Place(written, None, os.path.normpath(target))
-                done, target = [], "/".join(below)
+                done, target, real = [], "/".join(below), True
             todo.extend(reversed(target.split("/")))
-        return Place(written, PurePosixPath(*done), "/".join([self.root, *done]))
+        beyond = real and LINKED_FOLDERS.isdisjoint(done[:1])
+        return Place(written, PurePosixPath(*done), "/".join([self.root, *done]), beyond)
 
     def _link(self, relative: str) -> str | None:
         try:
@@ -130,6 +145,8 @@ def reading(place: Place, workspace: Workspace) -> Judgement:
         return asks(f"{place.written} lies outside the workspace")
     if may_hold_secrets(str(place.inside)):
         return asks(f"{place.written} may hold secrets")
+    if workspace.copied and place.beyond_copy:
+        return asks(f"{place.written} leads to the workspace itself, not to the copy that a command gets")
     return SAFE
 
 

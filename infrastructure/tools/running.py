@@ -89,7 +89,7 @@ async def run_command(arguments: JsonObject, place: ToolPlace) -> ToolResult:
 async def run_workspace_tests(arguments: JsonObject, place: ToolPlace) -> ToolResult:
     """Run tests: the workspace's own, or by a command."""
     wanted = RunTests.model_validate(arguments)
-    async with _copied(place, whole=not (place.held or (place.unasked and wanted.command))) as copy:
+    async with _copied(place, whole=not place.held) as copy:
         try:
             plan = await plan_tests(copy.snapshot, test_command=wanted.command)
         except ValueError as error:

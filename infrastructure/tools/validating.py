@@ -1,10 +1,11 @@
 """Checking a value by a JSON schema of a stranger, so that the check comes to an end.
 
-Owns how much a check may do. A schema whose definitions point at one another twice each doubles its work with every
-one of them, and none of its single steps takes long: so each step is counted, with the size of what it looks at, and a
-check that goes beyond its budget is given up. What can take for ever in one step is passed over (`pattern`,
-`uniqueItems`), as is what looks at schemas without steps of its own (`unevaluatedProperties`, `unevaluatedItems`):
-whoever does the call checks those. A schema inside another cannot name a version of JSON schema that has them again.
+Owns how much a check may do. A schema whose definitions point at one another twice each doubles its work with every one
+of them, and none of its single steps takes long: so each step is counted, with the size of what it goes through and of
+what it says, and a check that goes beyond its budget is given up. What can take for ever in one step is passed over
+(`pattern`, `uniqueItems`), as is what looks at schemas without steps of its own (`unevaluatedProperties`,
+`unevaluatedItems`): whoever does the call checks those. A schema inside another cannot name a version of JSON schema
+that has them again.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from referencing import Registry
 
 from agents.model import JsonObject
 
-MOST_STEPS = 20_000
-"""Of one check: some 0.2 s where all of it is used. A list of 8,000 numbers takes about 16,000."""
+MOST_STEPS = 30_000
+"""Of one check: 0.1 to 0.3 s where all of it is used. A list of 8,000 numbers takes about 16,000, and one of a hundred
+things of ten kinds (`anyOf`) 10,500."""
 MOST_SCHEMA_STEPS = 40_000
 """Of the check of a schema itself. 500 arguments take some 25,000, ten take 600."""
 _STEP_CHARACTERS = 256
-"""Characters of what is looked at that count as one step more."""
+"""Characters that are gone through, or said, and count as one step more."""
+_NAME_CHARACTERS = 16
+"""As what a name counts that is looked up."""
+_WALKS = frozenset({"additionalProperties"})
+"""What goes through the names of a value by itself; others go through it by schemas inside them, which are counted."""
 _PASSED_OVER = frozenset({"pattern", "uniqueItems", "unevaluatedProperties", "unevaluatedItems"})
 
 
@@ -66,9 +72,7 @@ class Checker:
             TooMuch: It was not found out.
             Exception: The schema is none in a part that this value leads to; jsonschema says it in many ways.
         """
-        sizes = dict(self._sizes)
-        _measure(value, sizes)
-        token = _BUDGET.set(_Budget(most, sizes))
+        token = _BUDGET.set(_Budget(most, self._sizes))
         try:
             return next(self._validator.iter_errors(value), None)
         finally:
@@ -82,17 +86,23 @@ def schema_problem(schema: JsonObject) -> Problem | None:
 
 # ---------------------------------------------------------------------------------------------------- counting
 class _Budget:
-    """The steps that a check has left, and the sizes of what it looks at, by identity."""
+    """The steps that a check has left, and the sizes of the parts of its schema, by identity."""
 
     def __init__(self, left: int, sizes: Mapping[int, int]) -> None:
         self._left, self._sizes = left, sizes
+        self._last: Problem | None = None
 
-    def take(self, *looked_at: object) -> None:
-        """One step. Raises TooMuch."""
-        size = sum(self._sizes.get(id(each), 0) for each in looked_at)
-        self._left -= 1 + size // _STEP_CHARACTERS
+    def take(self, characters: int = 0, part: object = None) -> None:
+        """One step, and more for what it looks at. Raises TooMuch."""
+        self._left -= 1 + (characters + self._sizes.get(id(part), 0)) // _STEP_CHARACTERS
         if self._left < 0:
             raise TooMuch
+
+    def said(self, problem: Problem) -> None:
+        """A problem was put into words, or is handed on by the keywords around the one that did. Raises TooMuch."""
+        if problem is not self._last:
+            self._last = problem
+            self.take(len(problem.message))
 
 
 _BUDGET: ContextVar[_Budget] = ContextVar("_BUDGET")
@@ -136,10 +146,16 @@ class _Validators(Protocol):
     def extend(self, validator: _Validator, validators: Mapping[str, object]) -> _Validator: ...
 
 
-def _counted(keyword: _Keyword) -> _Keyword:
-    def check(validator: _Validator, value: object, instance: object, schema: object) -> Iterable[Problem] | None:
-        _BUDGET.get().take(value, instance)
-        return keyword(validator, value, instance, schema)
+def _counted(name: str, keyword: _Keyword) -> _Keyword:
+    walks = name in _WALKS
+
+    def check(validator: _Validator, value: object, instance: object, schema: object) -> Iterator[Problem]:
+        budget = _BUDGET.get()
+        names = cast("Mapping[str, object]", instance) if walks and isinstance(instance, Mapping) else ()
+        budget.take(_NAME_CHARACTERS * len(names), value)
+        for problem in keyword(validator, value, cast("object", instance), schema) or ():
+            budget.said(problem)
+            yield problem
 
     return check
 
@@ -156,7 +172,8 @@ def _bounded_kind() -> _Validator:
     """
     known = _LIBRARY.Draft202012Validator
     keywords = {
-        name: _passed_over if name in _PASSED_OVER else _counted(keyword) for name, keyword in known.VALIDATORS.items()
+        name: _passed_over if name in _PASSED_OVER else _counted(name, keyword)
+        for name, keyword in known.VALIDATORS.items()
     }
     kind = _LIBRARY.extend(known, keywords)
 

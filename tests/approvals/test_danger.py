@@ -6,6 +6,8 @@ import pytest
 
 from infrastructure.danger.judging import classify
 from infrastructure.danger.levels import Danger
+from infrastructure.danger.places import LINKED_FOLDERS, may_hold_secrets
+from infrastructure.workspace import DEPENDENCY_FOLDERS
 
 SAFE = """
 ls
@@ -72,6 +74,11 @@ cd src; cat app.py
 ls && cat README.md || echo nothing
 git status
 git status --short
+git log --grep=secret
+git log --since=/x --until=/y --author=../somebody
+git log --format=.env '--pretty=format:%h %an' --date=format:%G
+git diff --diff-filter=M HEAD
+git blame --since=/etc README.md
 git log --oneline -5
 git log -n 3 --stat
 git diff
@@ -176,7 +183,12 @@ git stash list --output=x
 git worktree list --x
 git show :0:.env
 git blame .env
-git blame --since=/etc README.md
+git show --format=%GG
+git show '--format=%h %G?'
+git log --pretty=tformat:%+GS
+git log '--pretty=%h%- GK'
+git log --grep=x -- .env
+git log --contains=.env
 awk '{print $1}' README.md
 sort -o out.txt README.md
 uniq README.md out.txt
@@ -211,10 +223,21 @@ tar xzf a.tar.gz
 tar czf a.tar.gz src
 tar -czf Files.tar.gz src
 tar -xfPF.tar
+tar --extract --file a.tar
+tar --create --file=a.tar --checkpoint=100 src
 tar xf IF.tar
 curl -so a.json https://example.com
 curl -sHAccept:d https://example.com
 curl -sX GET https://example.com
+curl -O https://example.com/a.json
+curl -sD - -o /dev/null https://example.com
+curl -c jar --trace trace.txt https://example.com
+wget -qO- https://example.com
+wget -nv -O a.json https://example.com
+wget -nve https://example.com
+wget -Pdocs -o log.txt https://example.com
+aria2c -o a.json -x 4 https://example.com
+tar -Csrc -czf a.tar.gz .
 unzip a.zip
 ls *.py
 ls $HOME
@@ -480,6 +503,8 @@ tar xPf a.tar
 tar -cf a.tar -T list
 tar cTf list a.tar
 tar -cf a.tar --files-from=list
+tar -cf a.tar --files list
+tar -cf a.tar --checkpoint-a=exec=sh .
 curl -XDELETE https://example.com
 curl -sXPOST https://example.com
 curl -sX PUT https://example.com
@@ -492,6 +517,31 @@ curl -so ../../x https://example.com
 curl --output=/etc/passwd https://example.com
 wget --execute=post_file=README.md https://example.com
 wget --use-askpass=./x https://example.com
+wget -e use_askpass=./x https://example.com
+wget -qe use_askpass=./x https://example.com
+wget -euse_askpass=./x https://example.com
+wget -O/etc/x https://example.com
+wget -qO../../x https://example.com
+wget -qO ../../x https://example.com
+wget -P/etc https://example.com
+wget -o../x https://example.com
+wget -a ../x https://example.com
+wget --output-d=../x https://example.com
+wget --append-output ../x https://example.com
+curl -D ../../x https://example.com
+curl -c ../../x https://example.com
+curl -sc../../x https://example.com
+curl --dump-header ../../x https://example.com
+curl --cookie-jar=../x https://example.com
+curl --trace ../../x https://example.com
+aria2c --on-download-complete=./x https://example.com
+aria2c --conf-path=x https://example.com
+aria2c -l../x https://example.com
+aria2c --dir=/etc https://example.com
+http -o ../x https://example.com
+tar -C/etc -xf a.tar
+tar -xC/etc -f a.tar
+tar -xf../a.tar
 tar xPf a.tar -P
 PATH=/tmp ls
 PATH=.:$PATH
@@ -546,9 +596,18 @@ ODD = {
     "very long": ("echo " + "a" * 30_000, Danger.ASKS),
     "deep in words": ("sh -c " * 12 + "ls", Danger.ASKS),
     "a path through a folder that is not there": ("cat nowhere/../../x", Danger.ASKS),
-    "an absolute path into the workspace": ("cat {workspace}/README.md", Danger.SAFE),
+    "an absolute path into the workspace": ("cat {workspace}/README.md", Danger.ASKS),
     "an absolute path that leaves it again": ("cat {workspace}/../x", Danger.ASKS),
     "a change of folder that makes it lead out": ("cd src && cat ../../x", Danger.ASKS),
+    "a file of a linked folder": ("cat node_modules/x.js .venv/pyvenv.cfg", Danger.SAFE),
+    "a linked folder by its address": ("cat {workspace}/node_modules/x.js", Danger.SAFE),
+    "the folder of a linked folder": ("grep -r . node_modules/..", Danger.ASKS),
+    "the folder of a linked folder, by a way round": ("ls venv/lib/../../src", Danger.ASKS),
+    "the folder of a linked folder, where it is run": ("cd node_modules && grep -r . ..", Danger.ASKS),
+    "a link that leads out of a linked folder": ("grep -r . node_modules/member", Danger.ASKS),
+    "a link by the workspace's own address": ("cat link-whole/README.md", Danger.ASKS),
+    "what is read from the folder of a linked folder": ("cat < node_modules/../README.md", Danger.ASKS),
+    "a folder that is named as a linked one": ("cat src/node_modules/../app.py", Danger.SAFE),
     "a folder beside with the same beginning": ("cat {workspace}-other/x", Danger.ASKS),
     "an option with a path in it": ("grep --include=/etc/x main README.md", Danger.ASKS),
 }
@@ -564,6 +623,9 @@ def workspace(tmp_path_factory):
     (root / "link-out").symlink_to("/etc/hostname")
     (root / "link-up").symlink_to("..")
     (root / "link-in").symlink_to("src")
+    (root / "link-whole").symlink_to(root)
+    (root / "node_modules").mkdir()
+    (root / "node_modules" / "member").symlink_to("../src")
     return root
 
 
@@ -598,6 +660,32 @@ def test_link_within_the_workspace_is_followed(workspace):
     assert level("cat link-in/app.py", workspace) is Danger.SAFE
 
 
+def test_what_a_copy_has_as_links_is_what_the_judgement_takes_for_links():
+    assert LINKED_FOLDERS == DEPENDENCY_FOLDERS
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".env", ".env~", ".envrc", ".envrc~", ".env-prod", ".env_prod", ".env.local", ".pgpass", ".htpasswd",
+        ".my.cnf", ".netrc", "_netrc", ".npmrc", ".pypirc", "server.pem", "server.key~", "id_rsa", "credentials.json",
+        "secrets.toml~",
+    ],
+)  # fmt: skip
+def test_names_that_may_hold_secrets(name: str, workspace):
+    assert may_hold_secrets(name)
+    assert may_hold_secrets(f"deploy/{name}")
+    assert level(f"cat deploy/{name}", workspace) is Danger.ASKS
+
+
+@pytest.mark.parametrize(
+    "name", [".environment", "env.py", ".envoy.yaml", "pgpass.md", "keys.py", "a.npmrc", "secretary"]
+)
+def test_names_that_only_look_like_those_of_secrets(name: str, workspace):
+    assert not may_hold_secrets(name)
+    assert level(f"cat {name}", workspace) is Danger.SAFE
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "expected"),
     [
@@ -609,6 +697,7 @@ def test_link_within_the_workspace_is_followed(workspace):
         ("git_diff", {"path": ".env"}, Danger.ASKS),
         ("search", {"pattern": "x", "path": ".env"}, Danger.ASKS),
         ("read_file", {"path": "README.md"}, Danger.SAFE),
+        ("read_file", {"path": "node_modules/../README.md"}, Danger.SAFE),
         ("read_file", {"path": "link-out"}, Danger.ASKS),
         ("read_file", {"path": "../x"}, Danger.ASKS),
         ("read_file", {"path": "~/.ssh/id_rsa"}, Danger.DANGEROUS),
@@ -631,6 +720,8 @@ def test_link_within_the_workspace_is_followed(workspace):
         ("apply_edit", {"patch": "*** Update File: .git/config\n"}, Danger.DANGEROUS),
         ("run_tests", {}, Danger.SAFE),
         ("run_tests", {"paths": ["tests"]}, Danger.SAFE),
+        ("run_tests", {"command": "ls"}, Danger.ASKS),
+        ("run_tests", {"command": "ls", "cwd": "src"}, Danger.ASKS),
         ("run_tests", {"command": "rm -rf src"}, Danger.DANGEROUS),
         ("run_command", {"command": "ls", "cwd": "src"}, Danger.SAFE),
         ("run_command", {"command": "cat ../README.md", "cwd": "src"}, Danger.SAFE),

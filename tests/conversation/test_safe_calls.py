@@ -57,6 +57,28 @@ async def test_a_command_that_nobody_was_asked_about_is_shown_no_secrets(tmp_pat
     assert "not in the copy, since they may hold secrets and nobody was asked: config/server.pem, .env" in found
 
 
+@pytest.mark.parametrize("level", [Level.LANDLOCK, Level.NONE])
+@pytest.mark.parametrize("line", ["grep -r . {root}", "grep -r . node_modules/..", "grep -r . node_modules/member"])
+async def test_a_command_does_not_come_to_the_workspace_itself_by_a_link_of_its_copy(
+    tmp_path: Path, level: Level, line: str
+):
+    root = repository(tmp_path)
+    (root / "node_modules").mkdir()
+    (root / "node_modules" / "member").symlink_to("../config")
+    found, kept = await results(tmp_path, root, run(line.format(root=root)), level)
+    assert kept[-1] == "approval"
+    assert not found
+
+
+async def test_a_command_that_nobody_was_asked_about_reads_what_is_installed(tmp_path: Path):
+    root = repository(tmp_path)
+    (root / "node_modules").mkdir()
+    (root / "node_modules" / "x.js").write_text("installed\n")
+    found, kept = await results(tmp_path, root, run("cat node_modules/x.js"))
+    assert "approval" not in kept
+    assert "installed" in found
+
+
 @pytest.mark.parametrize(
     ("call", "shown"),
     [
@@ -66,7 +88,6 @@ async def test_a_command_that_nobody_was_asked_about_is_shown_no_secrets(tmp_pat
         (called("search", '{"pattern": "o", "path": "config"}'), "nothing found"),
         (called("git_diff", "{}"), "modified app.py"),
         (called("git_diff", '{"path": "config"}'), "nothing else differs"),
-        (called("run_tests", '{"command": "grep -r . ."}'), ""),
     ],
 )
 async def test_a_tool_that_nobody_was_asked_about_passes_secrets_over_and_says_so(
@@ -107,6 +128,18 @@ async def test_a_program_of_the_workspace_is_not_taken_for_the_one_that_was_judg
     assert "approval" not in kept
     assert "--- stdout\nREADME.md" in found
     assert "taken over" not in found
+
+
+@pytest.mark.parametrize("level", [Level.LANDLOCK, Level.NONE])
+@pytest.mark.parametrize("line", ["ls", "grep -r . ."])
+async def test_tests_by_a_command_that_only_reads_ask_since_they_find_the_workspaces_programs(
+    tmp_path: Path, level: Level, line: str
+):
+    found, kept = await results(
+        tmp_path, repository(tmp_path), called("run_tests", json.dumps({"command": line})), level
+    )
+    assert kept[-1] == "approval"
+    assert not found
 
 
 async def test_a_program_of_the_workspace_that_is_on_the_path_of_corral_comes_after_the_systems(

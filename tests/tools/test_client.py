@@ -64,7 +64,11 @@ def doubling(levels: int) -> dict[str, object]:
     [
         (doubling(15), 1),
         ({**doubling(15), "unevaluatedProperties": False}, NOTHING),
-        ({"properties": {"a": {"anyOf": [{"required": [str(each)]} for each in range(300)]}}}, {"k" * 150_000: 1}),
+        ({"properties": {"a": {"anyOf": [{"maxProperties": 0}] * 300}}}, {"k" * 150_000: 1}),
+        (
+            {"properties": {"a": {"allOf": [{"additionalProperties": True}] * 100}}},
+            {f"k{each}": 1 for each in range(9_000)},
+        ),
         ({"properties": {"a": {"items": {"allOf": [NOTHING] * 200}}}}, [0] * 1_000),
         ({"properties": {"a": {"items": {"enum": list(range(2_000))}}}}, [1_999] * 2_000),
     ],
@@ -137,6 +141,19 @@ def test_two_tools_of_a_client_never_bear_one_name_and_there_are_not_too_many():
         client_tools([ClientTool(name="a"), ClientTool(name="A")])
     with pytest.raises(BadTool, match="more than 64"):
         client_tools([ClientTool(name=f"t{number}") for number in range(65)])
+
+
+@pytest.mark.parametrize(("kinds", "things", "characters"), [(10, 100, 700), (20, 1, 90_000)])
+def test_things_of_many_kinds_are_checked_however_long_their_texts_are(kinds: int, things: int, characters: int):
+    words: dict[str, object] = {"type": "object", "required": ["op", "text"], "additionalProperties": False}
+    each = [words | {"properties": {"op": {"const": f"k{kind}"}, "text": {"type": "string"}}} for kind in range(kinds)]
+    schema: dict[str, object] = {"properties": {"a": {"type": "array", "items": {"anyOf": each}}}}
+    view = with_client_tools(local_tools(), [ClientTool(name="x", parameters=schema)])  # pyright: ignore[reportArgumentType]
+    last = {"op": f"k{kinds - 1}", "text": "a" * characters}
+    assert isinstance(view.check("x", {"a": [last] * things}), Checked)
+    found = view.check("x", {"a": [last, last | {"op": "none"}]})
+    assert isinstance(found, Refused)
+    assert "a[1]" in found.text
 
 
 def test_the_schemas_of_all_tools_of_a_client_are_bounded_together():
