@@ -139,7 +139,7 @@ class PoolSettings(Frozen):
     """Limits of the pool."""
 
     queue_length: Annotated[int, Unit("calls")] = Field(default=1000, ge=1)
-    """How many may wait for a slot, and again as many that only drained servers could serve; further ones are refused."""
+    """How many may wait for a slot, and as many more that only drained servers could serve; others are refused."""
     phases: PhaseLimits = PhaseLimits()
     line_bytes: Bytes = Field(default=8 << 20, ge=1024)
     """The longest line accepted of a server. Ollama's own client allows 8 MiB."""
