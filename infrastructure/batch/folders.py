@@ -1,6 +1,8 @@
 """What a job works on: its repository, or a folder made for it; and the solution that came of it.
 
-Owns the folders under `work/`. Each is made anew once a command, so a job that changed never sees what it was before.
+Owns the folders under `work/`. Each is looked at once a command and made anew where it is not as the job has it, so a
+job that changed never sees what it was before. One that is as it should be is left alone: after a batch was killed as a
+guest, runs that it began may still read it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,11 @@ from infrastructure.processes import scratch
 from infrastructure.workspace.errors import GitFailed
 from infrastructure.workspace.git import plain_git
 from infrastructure.workspace.threads import in_thread
+
+_HEAD = {".git/HEAD": "ref: refs/heads/main\n"}
+"""With two folders all that git takes for a repository (gitrepository-layout(5)), without starting a program for each
+job. Inside another repository that one's ignored files would hide a job's."""
+_GITS_FOLDERS = (".git/objects", ".git/refs")
 
 
 class Folders:
@@ -66,15 +73,30 @@ async def solution_of(entry: Entry, patch: str) -> str | None:
 
 def _make(entry: Entry, folder: Path) -> tuple[Path, tuple[Path, ...]]:
     given = entry.job.tests if isinstance(entry.job.tests, dict) else {}
-    if folder.exists():
-        shutil.rmtree(folder)
     if entry.repo is not None:
         names = {path.rpartition("/")[2]: text for path, text in given.items()}
-        _write(folder, names)
+        _make_anew(folder, names)
         return entry.repo, (*entry.tests, *(folder / name for name in names))
-    _write(folder, {**entry.job.files, **given})
-    _make_repository(folder)
+    _make_anew(folder, {**entry.job.files, **given, **_HEAD}, _GITS_FOLDERS)
     return folder, (*entry.tests, *(folder / path for path in given))
+
+
+def _make_anew(folder: Path, contents: dict[str, str], empty: tuple[str, ...] = ()) -> None:
+    if folder.exists():
+        if _holds(folder, contents) and all((folder / each).is_dir() for each in empty):
+            return
+        shutil.rmtree(folder)
+    _write(folder, contents)
+    for each in empty:
+        (folder / each).mkdir(parents=True)
+
+
+def _holds(folder: Path, contents: dict[str, str]) -> bool:
+    """Whether a folder has these files, their text as it is written, and no others."""
+    files = [each for each in folder.rglob("*") if each.is_symlink() or not each.is_dir()]
+    if any(each.is_symlink() for each in files) or {str(each.relative_to(folder)) for each in files} != set(contents):
+        return False
+    return all((folder / path).read_bytes() == text.encode("utf-8") for path, text in contents.items())
 
 
 def _write(folder: Path, contents: dict[str, str]) -> None:
@@ -82,13 +104,3 @@ def _write(folder: Path, contents: dict[str, str]) -> None:
     for path, text in contents.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8", newline="")
-
-
-def _make_repository(folder: Path) -> None:
-    """Make it a repository of its own: inside another one, that one's ignored files would hide these.
-
-    The three things that git takes for one (gitrepository-layout(5)); without starting a program for each job.
-    """
-    for name in ("objects", "refs"):
-        (folder / ".git" / name).mkdir(parents=True)
-    (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n", encoding="ascii")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -360,6 +361,28 @@ async def test_own_folder_has_its_files_and_tests_and_is_a_repository(workshop: 
     assert (spec.repo, spec.tests) == (folder, (folder / "tests" / "test_a.py",))
     assert await asyncio.to_thread((folder / ".git").is_dir)
     assert not await asyncio.to_thread((folder / "stale").exists)
+
+
+@pytest.mark.parametrize("spoiled", [None, "src/a.py", ".git/HEAD", "src/more.py"])
+async def test_own_folder_that_is_as_it_should_be_is_left_alone(
+    workshop: Workshop, runs: FakeRuns, spoiled: str | None
+) -> None:
+    line = {"id": "x", "prompt": "p", "files": {"src/a.py": "a\r\n"}, "tests": {"t.py": "t"}}
+    await work(workshop, workshop.order(workshop.entries(line)), runs)
+    folder = workshop.place.work / "x"
+    await asyncio.to_thread(os.utime, folder / "t.py", ns=(1, 1))
+    if spoiled is not None:
+        await asyncio.to_thread((folder / spoiled).write_text, "spoiled")
+    for file in (workshop.place.records, workshop.place.ledger):
+        await asyncio.to_thread(file.unlink)
+    again = FakeRuns()
+    again.gate.set()
+    await work(workshop, workshop.order(workshop.entries(line)), again)
+    assert again.specs[again.begun[0]].repo == folder
+    left_alone = (await asyncio.to_thread((folder / "t.py").stat)).st_mtime_ns == 1
+    assert left_alone is (spoiled is None)
+    assert await asyncio.to_thread((folder / "src" / "a.py").read_bytes) == b"a\r\n"
+    assert not await asyncio.to_thread((folder / "src" / "more.py").exists)
 
 
 async def test_tests_beside_a_repository_lie_outside_of_it(workshop: Workshop, runs: FakeRuns) -> None:
