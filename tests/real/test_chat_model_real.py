@@ -97,6 +97,7 @@ async def test_stop_words_and_the_bound_of_an_answer_are_kept(pool: OllamaConnec
     assert bounded.usage_metadata["output_tokens"] == 3
 
 
+@pytest.mark.models(by="name")
 @pytest.mark.parametrize("name", ["corral-talk", "corral-talk-native"])
 async def test_tools_that_are_bound_are_called_and_their_results_go_back(pool: OllamaConnectionPool, name: str):
     model = model_of(pool, name, num_ctx=32_768).bind_tools([read_file])
@@ -160,6 +161,7 @@ async def test_thinking_stands_beside_the_text(pool: OllamaConnectionPool):
     assert answer.text == "the answer is 42"
 
 
+@pytest.mark.models("corral-talk-plain")
 async def test_errors_are_those_of_the_pool(pool: OllamaConnectionPool):
     with pytest.raises(ModelNotFound, match="ollama pull nowhere"):
         await model_of(pool, "nowhere").ainvoke("hi")

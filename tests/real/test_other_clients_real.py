@@ -49,6 +49,7 @@ async def test_text_whole_and_streamed_is_the_same(client: ollama.AsyncClient) -
     assert parts[-1].eval_count == whole.eval_count > 5
 
 
+@pytest.mark.models("corral-talk")
 async def test_calls_and_shapes(client: ollama.AsyncClient) -> None:
     called = await client.chat("corral-talk", MESSAGES, tools=[READ], options=ONE_THREAD)
     shaped = await client.chat("noise-small", MESSAGES, format=SHAPE, options=ONE_THREAD)

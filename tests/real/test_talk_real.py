@@ -45,6 +45,7 @@ def loaded() -> dict[str, Mapping[str, object]]:
         return {model["name"].removesuffix(":latest"): model for model in json.load(answer)["models"]}
 
 
+@pytest.mark.models(by="model")
 @pytest.mark.parametrize("model", ["corral-talk", "corral-talk-native", "corral-talk-leaking", "corral-talk-plain"])
 async def test_tool_approval_client_tool_switch_and_restart(tmp_path: Path, model: str) -> None:
     (tmp_path / "work").mkdir()
