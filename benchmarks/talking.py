@@ -23,7 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,6 +204,10 @@ async def _servers(folder: Path) -> AsyncGenerator[Hosted]:
         yield server
 
 
+async def _connected(stack: AsyncExitStack, number: int, url: str, headers: Mapping[str, str]) -> Sequence[Connection]:
+    return await asyncio.gather(*(stack.enter_async_context(connected(url, headers)) for _ in range(number)))
+
+
 async def measure(folder: Path, *, in_step: bool) -> str:
     """One server and its sessions; the table."""
     chance = random.Random(1)
@@ -211,11 +215,9 @@ async def measure(folder: Path, *, in_step: bool) -> str:
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(_servers(folder))
         headers = {"Authorization": f"Bearer {server.said['token']}"}
-        clients = await asyncio.gather(
-            *(stack.enter_async_context(connected(server.said["url"], headers)) for _ in range(SESSIONS + MOST_WAITING))
-        )
+        clients = await _connected(stack, SESSIONS + CALLERS, server.said["url"], headers)
         talks = [Talk(each, await begun(each, number)) for number, each in enumerate(clients[:SESSIONS], 1)]
-        others, paths = clients[SESSIONS:], itertools.cycle(list(_paths([talk.session for talk in talks])))
+        paths = itertools.cycle(list(_paths([talk.session for talk in talks])))
         began, cpu = time.perf_counter(), await server.cpu_seconds()
         async with asyncio.TaskGroup() as group:
             watchdog = group.create_task(_watchdog(talks))
@@ -223,8 +225,9 @@ async def measure(folder: Path, *, in_step: bool) -> str:
                 group.create_task(talk.go(begins_after=0.0 if in_step else chance.uniform(0.0, ANSWER_SECONDS)))
                 for talk in talks
             ]
-            await _closed(closed, others[:CALLERS], paths)
-            await _open(opened, others, paths)
+            await _closed(closed, clients[SESSIONS:], paths)
+            # Only now: a connection on which nobody says anything for ten seconds is closed.
+            await _open(opened, await _connected(stack, MOST_WAITING, server.said["url"], headers), paths)
             for talk in talks:
                 talk.stopped = True
             await asyncio.wait(talking)
