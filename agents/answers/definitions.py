@@ -12,7 +12,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from agents.answers.places import Misfit, Place, lead
-from agents.answers.syntax import PYTHON, Definition, assigned, defined, parsed
+from agents.answers.syntax import PYTHON, Definition, assigned, defined, is_constant, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ class _File:
 def _put(file: _File, given: _File) -> Sequence[Place] | Misfit:
     definitions = [node for node in given.body if isinstance(node, Definition)]
     imports = [node for node in given.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    others = [node for node in given.body if node not in definitions and node not in imports and not _is_text(node)]
+    others = [node for node in given.body if node not in definitions and node not in imports and not is_constant(node)]
     if not definitions:
         return Misfit("holds no definition", _WHOLE)
     if others:
@@ -121,7 +121,7 @@ def _members(
     file: _File, given: _File, target: ast.ClassDef, node: ast.ClassDef, lacking: Sequence[str]
 ) -> list[Place] | Misfit:
     """A class that lacks some of its methods or attributes stands for the methods that it has."""
-    plain = all(isinstance(each, Definition) or _is_text(each) for each in node.body)
+    plain = all(isinstance(each, Definition) or is_constant(each) for each in node.body)
     if not plain or ast.dump(_header(node)) != ast.dump(_header(target)):
         return Misfit(
             f"the class {node.name} lacks {', '.join(lacking[:5])}, and it is more than a frame for methods",
@@ -200,7 +200,7 @@ def import_place(tree: ast.Module) -> int:
     """Return the line, counted from 0, before which an import may be put: behind the imports that open a file."""
     place = 0
     for number, node in enumerate(tree.body):
-        opening = number == 0 and _is_text(node)
+        opening = number == 0 and is_constant(node)
         if not opening and not isinstance(node, ast.Import | ast.ImportFrom):
             break
         place = node.end_lineno or node.lineno
@@ -208,7 +208,7 @@ def import_place(tree: ast.Module) -> int:
 
 
 def _behind_text(tree: ast.Module) -> int:
-    return tree.body[0].end_lineno or 0 if tree.body and _is_text(tree.body[0]) else 0
+    return tree.body[0].end_lineno or 0 if tree.body and is_constant(tree.body[0]) else 0
 
 
 def _in_order(replacements: Sequence[Place]) -> Sequence[Place] | Misfit:
@@ -245,11 +245,6 @@ def _decoration(node: Definition) -> tuple[str, ...]:
 
 def _decorators(node: ast.stmt) -> Sequence[ast.expr]:
     return node.decorator_list if isinstance(node, Definition) else ()
-
-
-def _is_text(node: ast.stmt) -> bool:
-    """A text or dots, standing alone."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _inside_texts(node: ast.stmt) -> set[int]:

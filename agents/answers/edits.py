@@ -108,7 +108,7 @@ def apply_edits(
         elif isinstance(change, FileAnswer) and shown is not None and path in files and path not in shown:
             result = _replaced_unseen(change, path, texts.get(path))
         else:
-            result = _changed(path, texts.get(path), change, texts, _texts_for_others(changes, change.path))
+            result = _changed(path, texts.get(path), change, texts, changes)
         if isinstance(result, Rejected):
             misfits[number] = result
         elif result is None:
@@ -148,10 +148,6 @@ def _spelled(path: str, files: Mapping[str, str], spellings: dict[str, str]) -> 
     return Rejected(path, "differs only in case from another file", f"Did you mean {known}?")
 
 
-def _texts_for_others(changes: Sequence[Change], path: str) -> tuple[str, ...]:
-    return tuple(_new_text(each) for each in changes if each.path != path)
-
-
 def _new_text(change: Change) -> str:
     match change:
         case FileAnswer(content=text) | FunctionAnswer(code=text) | EditAnswer(replace=text) | HunkAnswer(lines=text):
@@ -161,7 +157,7 @@ def _new_text(change: Change) -> str:
 
 
 def _changed(
-    path: str, text: str | None, change: Change, texts: Mapping[str, str], elsewhere: Sequence[str]
+    path: str, text: str | None, change: Change, texts: Mapping[str, str], changes: Sequence[Change]
 ) -> str | Rejected | None:
     """Return the new text of the file of one change; None where it is deleted."""
     in_the_way = _in_the_way(path, texts) if text is None else None
@@ -169,7 +165,7 @@ def _changed(
         return Rejected(path, f"cannot be a file, since {in_the_way} is one", "Choose another path.")
     match change:
         case FileAnswer():
-            return _rewritten(text, change, elsewhere)
+            return _rewritten(text, change, changes)
         case FunctionAnswer():
             return change.code if text is None else _redefined(text, change)
         case DeleteAnswer():
@@ -216,7 +212,7 @@ def _replaced_unseen(change: FileAnswer, path: str, text: str | None) -> str | R
     return Rejected(path, "is there already with other content, which was not shown to you", _UNSEEN, (path,))
 
 
-def _rewritten(text: str | None, change: FileAnswer, elsewhere: Sequence[str] = ()) -> str | Rejected:
+def _rewritten(text: str | None, change: FileAnswer, changes: Sequence[Change] = ()) -> str | Rejected:
     content = change.content
     omission = omission_in(content, text or "")
     if omission:
@@ -232,6 +228,7 @@ def _rewritten(text: str | None, change: FileAnswer, elsewhere: Sequence[str] = 
             f"Give the whole file, or leave it out; to delete it write Delete: `{change.path}`",
         )
     content = _uncluttered(content, text) if is_code_path(change.path) else content
+    elsewhere = (_new_text(each) for each in changes if each.path != change.path)
     part = part_of(text, content, elsewhere) if change.path.endswith(PYTHON) else None
     if part is None:
         return str(Lines.of(text).rewritten(content))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from agents.answers.syntax import Definition, assigned, defined, parsed
+from agents.answers.syntax import Definition, assigned, defined, is_constant, parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,13 @@ class Part:
 
 _BUILT_IN = frozenset({*dir(builtins), "__file__", "__path__", "_"})
 """What is there without being defined; `_` since `gettext` puts it there."""
-_MADE = re.compile(r"^[+ \t]*(?:(?:async[ \t]+)?def[ \t]+|class[ \t]+)?(\w+)(?=[ \t]*[(:=\[])", re.MULTILINE)
+_MADE = re.compile(
+    r"^[+ \t]*(?:(?:async[ \t]+)?def[ \t]+|class[ \t]+|(?=\w+[ \t]*(?::[^=\n]*)?=(?!=)))(\w+)", re.MULTILINE
+)
+"""What a text, a hunk of a diff too, defines or assigns."""
 
 
-def part_of(before: str, content: str, elsewhere: Collection[str] = ()) -> Part | None:
+def part_of(before: str, content: str, elsewhere: Iterable[str] = ()) -> Part | None:
     """Return what `content` leaves out of a file whose text is known; None where it may be the whole file.
 
     A name that it binds anywhere, an import included, is not left out, nor is one that Python has by itself. Texts that
@@ -51,11 +54,11 @@ def part_of(before: str, content: str, elsewhere: Collection[str] = ()) -> Part 
         return None
     had, has = ({*defined(tree.body), *assigned(tree.body)} for tree in (old, new))
     lost = had - set(_bound(new)) - _BUILT_IN
-    if lost and elsewhere:
+    if lost:
         lost -= {found[1] for text in elsewhere for found in _MADE.finditer(text)}
     needed = lost & {node.id for node in ast.walk(new) if isinstance(node, ast.Name)}
     definitions = any(isinstance(node, Definition) for node in new.body) and all(
-        isinstance(node, Definition | ast.Import | ast.ImportFrom) or _is_text(node) for node in new.body
+        isinstance(node, Definition | ast.Import | ast.ImportFrom) or is_constant(node) for node in new.body
     )
     lesser = definitions and has <= had and len(_public(has)) * 2 < len(_public(had))
     return Part(tuple(sorted(needed)), tuple(sorted(lost)), definitions) if needed or (lost and lesser) else None
@@ -85,7 +88,3 @@ def _bound(tree: ast.Module) -> Iterator[str]:
 
 def _has_star(tree: ast.Module) -> bool:
     return any(isinstance(node, ast.alias) and node.name == "*" for node in ast.walk(tree))
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -36,6 +36,11 @@ def defined(body: Sequence[ast.stmt]) -> Iterator[str]:
     return (node.name for node in body if isinstance(node, Definition))
 
 
+def is_constant(node: ast.stmt) -> bool:
+    """Return whether a statement is nothing but a text, as a docstring is, or dots."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
 def assigned(body: Sequence[ast.stmt]) -> Iterator[str]:
     """Return the names that a body assigns or declares, those in its conditions left out."""
     for node in body:
