@@ -26,6 +26,8 @@ class Unit:
 
 
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Unit("seconds")]
+RunSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), Unit("seconds")]
+"""Of something that runs: the system's timers and limits take no number however large, and a day is none to them."""
 Bytes = Annotated[int, Unit("bytes")]
 Tokens = Annotated[int, Unit("tokens")]
 Candidates: TypeAlias = Annotated[int, Field(ge=1, le=16)] | Literal["auto"]
@@ -205,9 +207,9 @@ class SandboxSettings(Frozen):
     an error. `none` runs generated code with your rights."""
     read: tuple[Path, ...] = ()
     """Further folders that tests may read."""
-    seconds: PositiveSeconds = 60
+    seconds: RunSeconds = 60
     """For one execution of the tests; then everything it started is killed."""
-    test_seconds: PositiveSeconds = 10
+    test_seconds: RunSeconds = 10
     """Of processor time for one test of pytest or unittest; then it has failed where it was, and the next one runs."""
     memory_bytes: Bytes = Field(default=2 << 30, ge=1 << 26)
     """For all processes of one execution together."""

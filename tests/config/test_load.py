@@ -220,6 +220,8 @@ def test_unknown_variable_and_flag_are_refused_with_what_was_probably_meant():
         ("[pool]\nnum_predict = 0", "pool.num_predict", "1 or more"),
         ("[pool]\nnum_predict = 1.5", "pool.num_predict", "a whole number"),
         ("[pool.phases]\nconnect = 0", "pool.phases.connect", "more than 0.0"),
+        ("[sandbox]\nseconds = 1e300", "sandbox.seconds", "86400.0 or less"),
+        ("[sandbox]\ntest_seconds = 86_401", "sandbox.test_seconds", "86400.0 or less"),
         ("[pool.phases]\nconnect = inf", "pool.phases.connect", "a finite number"),
         ('[pool]\nallow_cloud = "perhaps"', "pool.allow_cloud", "true or false"),
         ("pool = 5", "pool", "a table"),

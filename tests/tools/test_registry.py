@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.model import JsonObject
+from infrastructure.danger.places import LINKED_FOLDERS
 from infrastructure.tools.client import ClientTool
 from infrastructure.tools.local import local_tools
 from infrastructure.tools.registry import AT_MOST, NameTaken, ToolRegistry
 from infrastructure.tools.texts import RESULT_CHARACTERS
 from infrastructure.tools.tool import Checked, Refused, RegisteredTool, ToolPlace, ToolResult, ToolSpec
+from infrastructure.workspace import DEPENDENCY_FOLDERS
 from tests.tools.views import with_client_tools
 
 LOCAL = local_tools()
@@ -170,3 +172,7 @@ async def test_the_page_tells_of_every_tool(repository_root: Path):
         each.name: (each.description, each.risk, list(cast("JsonObject", each.parameters["properties"])))
         for each in LOCAL
     }
+
+
+def test_folders_that_danger_knows_as_linked_are_those_that_a_copy_links() -> None:
+    assert LINKED_FOLDERS == DEPENDENCY_FOLDERS
