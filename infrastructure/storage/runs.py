@@ -172,18 +172,15 @@ class RunStore(RunReader):
 
         return work
 
-    async def set_state(self, run: RunId, state: RunState, **changes: Unpack[RunChanges]) -> RunRecord:
-        """Move a run on. A state it already has is no move, but for FINISHED: only `changes` are written.
+    def moving(self, run: RunId, state: RunState, **changes: Unpack[RunChanges]) -> Work[RunRecord]:
+        """The work of moving a run on, for the transaction that tells of it.
+
+        A state it already has is no move, but for FINISHED: only `changes` are written.
 
         Raises:
-            UnknownRun: there is no such run.
-            IllegalMove: `MOVES` has no such move.
-            ValueError: a run finishes without a status.
+            ValueError: a run finishes without a status. The work raises UnknownRun, and IllegalMove where `MOVES` has
+                no such move.
         """
-        return await self._writing.write(self.moving(run, state, **changes))
-
-    def moving(self, run: RunId, state: RunState, **changes: Unpack[RunChanges]) -> Work[RunRecord]:
-        """The work of `set_state`, for somebody else's transaction."""
         if state is RunState.FINISHED and not changes.get("status"):
             raise ValueError("a finished run has a status")
         values: dict[str, str | int | None] = {"state": state}
@@ -232,17 +229,8 @@ class RunStore(RunReader):
 
         return work
 
-    async def finish(self, run: RunId, status: str, judge: str, result_json: str) -> RunRecord:
-        """End a run for good.
-
-        Raises:
-            UnknownRun: there is no such run.
-            IllegalMove: it is finished already.
-        """
-        return await self._writing.write(self.finishing(run, status, judge, result_json))
-
     def finishing(self, run: RunId, status: str, judge: str, result_json: str) -> Work[RunRecord]:
-        """The work of `finish`, for somebody else's transaction."""
+        """The work of ending a run for good, for the transaction that tells of it."""
         return self.moving(run, RunState.FINISHED, status=status, judge=judge, result_json=result_json, reason="")
 
     async def remove(self, run: RunId) -> None:

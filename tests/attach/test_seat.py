@@ -24,6 +24,7 @@ from infrastructure.storage.runs import RequestKey, RunState
 from infrastructure.tasks import TaskSpec, request_of
 from tests.attach.doors import Asked, door
 from tests.engine.world import CODER, LONG, QUESTION, TASK, asked, paced, repository, settings_of, simulator, task
+from tests.storage.moves import moved
 
 LOOK = 0.01
 
@@ -247,7 +248,7 @@ async def test_waiting_run_that_a_killed_holder_left_asks_again_with_the_next(tm
         async with open_application(here.settings) as application:
             await application.engine.interrupt(run, "by a person")
             await application.runs.begin(run, "somebody")
-            await application.runs.set_state(run, RunState.WAITING)  # as `kill -9` leaves it
+            await moved(application.runs, run, RunState.WAITING)  # as `kill -9` leaves it
         async with open_application(here.settings) as application:
             assert application.engine.manage_resources().live == (run,)
             async with aclosing(application.engine.follow(run)) as events:

@@ -24,6 +24,7 @@ from infrastructure.storage.lock import EngineLock
 from infrastructure.storage.runs import RunState, RunStore
 from infrastructure.tasks import TaskSpec
 from tests.engine.world import TASK, repository, settings_of, simulator
+from tests.storage.moves import finished, moved
 
 T = TypeVar("T")
 
@@ -38,10 +39,10 @@ async def killed(folder: Path, state: RunState) -> AsyncIterator[tuple[Settings,
         runs, run = RunStore(database), new_run_id()
         await runs.create(run=run, thread=run, task="t", repo="/r", request_json='{"task":"t","repo":"/r"}')
         if state is RunState.FINISHED:
-            await runs.finish(run, "done", "none", "{}")
+            await finished(runs, run, "done", "none", "{}")
         elif state is not RunState.QUEUED:
             await runs.begin(run, "killed")
-            await runs.set_state(run, state, reason="why")
+            await moved(runs, run, state, reason="why")
     yield settings, run
 
 
@@ -87,7 +88,7 @@ async def test_run_that_ends_while_it_is_looked_at_is_not_told_as_interrupted(tm
         directory = DataDirectory(settings.paths.data)
         async with Database(directory.database) as database:
             store = RunStore(database)
-            reader = RunsAsTheyAre(Late(database, lambda: store.finish(run, "done", "given", "{}")), directory.lock)
+            reader = RunsAsTheyAre(Late(database, lambda: finished(store, run, "done", "given", "{}")), directory.lock)
             record = await reader.get(run)
         assert (record.state, record.status) == (RunState.FINISHED, "done")
 

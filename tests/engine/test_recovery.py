@@ -20,6 +20,7 @@ from infrastructure.storage.runs import RequestKey, RunRecord, RunState, RunStor
 from infrastructure.storage.times import utc_now
 from infrastructure.tasks import RunResult, TaskSpec, request_of
 from tests.engine.world import QUESTION, TASK, World, asked, world
+from tests.storage.moves import moved
 
 
 def fail_once(ours: World, monkeypatch, kind: type[object]) -> None:
@@ -50,7 +51,7 @@ async def left_behind(ours: World, *specs: str, state: RunState = RunState.RUNNI
             await store.create(run=run, thread=run, task=TASK, repo=str(ours.repo), request_json=spec)
             if state is not RunState.QUEUED:
                 await store.begin(run, "killed")
-                await store.set_state(run, state)
+                await moved(store, run, state)
     return runs
 
 

@@ -13,6 +13,7 @@ from infrastructure.storage.database import Database
 from infrastructure.storage.recordings import RecordedTool, RecordingStore, RunRecording
 from infrastructure.storage.runs import RunStore
 from infrastructure.storage.steps import steps_of
+from tests.storage.moves import finished
 
 RUN = new_run_id()
 BEGAN = datetime(2026, 7, 1, tzinfo=UTC)
@@ -71,7 +72,7 @@ async def test_recording_goes_with_its_run(database):
     await runs.create(run=RUN, thread=RUN, task="t", repo="/r", request_json="{}")
     await store.record_tool(TOOL)
     await store.keep_setup(RUN, "{}")
-    await runs.finish(RUN, "done", "given", "{}")
+    await finished(runs, RUN, "done", "given", "{}")
     await runs.remove(RUN)
     assert await store.tools_of(RUN) == ()
     assert await store.of_run(RUN) == RunRecording()

@@ -8,6 +8,7 @@ from infrastructure.ids import RunId, new_run_id
 from infrastructure.storage.database import Database
 from infrastructure.storage.runs import KeyReused, RequestKey, RunStore
 from infrastructure.storage.schema import MIGRATIONS
+from tests.storage.moves import finished
 
 
 async def create(runs: RunStore, request: RequestKey | None) -> RunId:
@@ -54,7 +55,7 @@ async def test_a_name_is_free_again_when_its_run_is_forgotten(tmp_path):
     async with Database(tmp_path / "corral.db") as database:
         runs = RunStore(database)
         first = await create(runs, RequestKey("k", "sha"))
-        await runs.finish(first, "done", "none", "{}")
+        await finished(runs, first, "done", "none", "{}")
         await runs.remove(first)
         assert await create(runs, RequestKey("k", "other")) != first
 

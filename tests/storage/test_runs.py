@@ -14,6 +14,7 @@ from infrastructure.storage.runs import (
     RunStore,
     UnknownRun,
 )
+from tests.storage.moves import finished, moved
 
 START = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
@@ -46,11 +47,11 @@ async def add(runs, run=None):
 async def bring_to(runs, run, state):
     """Take a new run to a state by legal moves."""
     if state is RunState.FINISHED:
-        await runs.finish(run, "failed", "none", "{}")
+        await finished(runs, run, "failed", "none", "{}")
     elif state is not RunState.QUEUED:
         await runs.begin(run, "me")
         if state is not RunState.RUNNING:
-            await runs.set_state(run, state)
+            await moved(runs, run, state)
 
 
 async def test_new_run_is_queued_and_reads_back_as_it_was_created(runs):
@@ -72,7 +73,7 @@ async def test_half_a_character_in_a_task_is_replaced_not_refused(runs):
     run = new_run_id()
     await runs.create(run=run, thread=run, task="caf\udce9", repo="/r", request_json="{}")
     assert (await runs.get(run)).task == "caf?"
-    assert (await runs.set_state(run, RunState.INTERRUPTED, reason="no file \udce9")).reason == "no file ?"
+    assert (await moved(runs, run, RunState.INTERRUPTED, reason="no file \udce9")).reason == "no file ?"
 
 
 async def test_run_is_found_by_a_prefix_that_only_it_has(runs):
@@ -132,11 +133,11 @@ async def test_run_moves_only_where_it_may(runs, state, wanted):
     await bring_to(runs, run, state)
     before = await runs.get(run)
     if wanted in MOVES[state] or wanted is state is not RunState.FINISHED:
-        assert (await runs.set_state(run, wanted, reason="why")).state is wanted
+        assert (await moved(runs, run, wanted, reason="why")).state is wanted
         assert (await runs.get(run)).reason == "why"
     else:
         with pytest.raises(IllegalMove):
-            await runs.set_state(run, wanted)
+            await moved(runs, run, wanted)
         assert await runs.get(run) == before
 
 
@@ -144,12 +145,12 @@ async def test_run_moves_only_where_it_may(runs, state, wanted):
 async def test_run_finishes_from_every_state_and_only_once(runs, state):
     run = (await add(runs)).run
     await bring_to(runs, run, state)
-    done = await runs.finish(run, "done", "given", '{"patch": "x"}')
+    done = await finished(runs, run, "done", "given", '{"patch": "x"}')
     assert (done.state, done.status, done.judge, done.result_json) == ("finished", "done", "given", '{"patch": "x"}')
     assert done.ended is not None
     assert done.ended > done.created
     with pytest.raises(IllegalMove):
-        await runs.finish(run, "failed", "none", "{}")
+        await finished(runs, run, "failed", "none", "{}")
     with pytest.raises(IllegalMove):
         await runs.begin(run, "me")
     assert await runs.get(run) == done
@@ -158,7 +159,7 @@ async def test_run_finishes_from_every_state_and_only_once(runs, state):
 async def test_finish_without_a_status_is_refused(runs):
     run = (await add(runs)).run
     with pytest.raises(ValueError, match="status"):
-        await runs.set_state(run, RunState.FINISHED)
+        await moved(runs, run, RunState.FINISHED)
     assert (await runs.get(run)).state is RunState.QUEUED
 
 
@@ -166,7 +167,7 @@ async def test_each_beginning_counts_and_the_first_start_stays(runs):
     run = (await add(runs)).run
     assert await runs.begin(run, "first") == 1
     first = await runs.get(run)
-    await runs.set_state(run, RunState.INTERRUPTED, reason="its user stopped it")
+    await moved(runs, run, RunState.INTERRUPTED, reason="its user stopped it")
     assert await runs.begin(run, "second") == 2
     again = await runs.get(run)
     assert (again.state, again.owner, again.execution, again.reason) == ("running", "second", 2, "")
@@ -176,7 +177,7 @@ async def test_each_beginning_counts_and_the_first_start_stays(runs):
 async def test_what_a_run_came_to_is_void_when_it_goes_on(runs):
     run = (await add(runs)).run
     await runs.begin(run, "me")
-    await runs.set_state(run, RunState.WAITING, reason="asks", status="needs_input", judge="none", result_json="{}")
+    await moved(runs, run, RunState.WAITING, reason="asks", status="needs_input", judge="none", result_json="{}")
     await runs.begin(run, "me")
     again = await runs.get(run)
     assert (again.reason, again.status, again.judge, again.result_json) == ("", "", "", "")
@@ -190,7 +191,7 @@ async def test_run_of_a_killed_owner_can_be_begun_again(runs):
 
 async def test_unknown_run_cannot_be_changed(runs):
     run = new_run_id()
-    for change in (runs.begin(run, "me"), runs.finish(run, "done", "", ""), runs.remove(run)):
+    for change in (runs.begin(run, "me"), finished(runs, run, "done", "", ""), runs.remove(run)):
         with pytest.raises(UnknownRun):
             await change
 
@@ -199,7 +200,7 @@ async def test_only_a_finished_run_is_removed(runs):
     run = (await add(runs)).run
     with pytest.raises(IllegalMove):
         await runs.remove(run)
-    await runs.finish(run, "cancelled", "none", "{}")
+    await finished(runs, run, "cancelled", "none", "{}")
     await runs.remove(run)
     assert await runs.list() == ()
 
