@@ -5,10 +5,12 @@ from __future__ import annotations
 import tests.sources  # noqa: F401
 
 # isort: split
+import faulthandler
 import gc
 import itertools
+import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,33 @@ def pytest_collection_finish() -> None:
     """Half a million objects live to the end from here on: the collector need not look at them again and again."""
     gc.collect()
     gc.freeze()
+
+
+TEARDOWN_SECONDS = 120
+_errors: list[int] = []  # the error stream itself: pytest puts another in its place while tests run
+
+
+def pytest_configure() -> None:
+    _errors.append(os.dup(2))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """What a test leaves running may hang its teardown, which `timeout` does not end where it ended the test before.
+
+    The process ends then, and says where each of its threads is; the others go on with the tests it had left.
+    """
+    faulthandler.dump_traceback_later(TEARDOWN_SECONDS, exit=True, file=_errors[0])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A failure is told at once: who stops the tests before their end hears of it too."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        os.write(_errors[0], f"\nfailed: {report.nodeid} ({report.when})\n".encode())
 
 
 @pytest.fixture(scope="session")
