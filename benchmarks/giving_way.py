@@ -1,15 +1,17 @@
 """What a person waits more when guesses fill every slot: first token on an idle pool, and under full speculation.
 
-Two simulated servers of four slots, 20 ms a token; the guesses are in the middle of their answers, or of a long prompt,
-where a server lets go only when a batch of it is done. Idle and full rounds interleave in one process.
-`python -m benchmarks.giving_way`
+Two simulated servers of four slots, 20 ms a token; the guesses are in the middle of their answers, or of long prompts,
+where a server lets go only when a batch is done and reads one prompt after the other: the first of each server's, or
+the last, when the others answer. Idle and full rounds interleave in one process. `python -m benchmarks.giving_way`
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from benchmarks.measuring import summary
 from infrastructure.config.settings import ServerSettings
@@ -20,10 +22,12 @@ ROUNDS = 40
 SLOTS = 4
 TOKEN_SECONDS = 0.02
 BATCH, BATCH_SECONDS = 512, 0.1
-LONG_PROMPT = "word " * 5_000
-"""25,000 tokens of the simulator, below its window."""
+LONG_PROMPT = "word " * 1_000
+"""5,000 tokens of the simulator: ten batches."""
 PERSON = Call(client="person")
 GUESS = Call(client="run", band="speculative")
+_NUMBERS = itertools.count()
+"""Prompts begin with one each, so that none is in a server's cache."""
 
 
 def _server() -> Simulator:
@@ -48,28 +52,48 @@ async def _first_token(pool: OllamaConnectionPool) -> float:
         return 1000 * (loop.time() - asked)
 
 
-def _decode(truth: Truth) -> bool:
+def _all_answer(truth: Truth) -> bool:
     return sum(bool(each.first_token_at) for each in truth.in_slots()) == SLOTS
 
 
-def _read(truth: Truth) -> bool:
+def _first_is_read(truth: Truth) -> bool:
+    return len(truth.in_slots()) == SLOTS and any(each.prefilled_tokens for each in truth.in_slots())
+
+
+def _last_is_read(truth: Truth) -> bool:
     return sum(bool(each.prefilled_tokens) for each in truth.in_slots()) == SLOTS
 
 
+@dataclass(frozen=True)
+class Situation:
+    """What the guesses are at when the person comes."""
+
+    what: str
+    prompt: str
+    reached: Callable[[Truth], bool]
+
+
+_READING = f"{BATCH} tokens a batch, {1000 * BATCH_SECONDS:.0f} ms each"
+SITUATIONS = (
+    Situation("all answer", "go on", _all_answer),
+    Situation(f"the first prompt is read, {_READING}", LONG_PROMPT, _first_is_read),
+    Situation(f"the last prompt is read, the others answer, {_READING}", LONG_PROMPT, _last_is_read),
+)
+
+
 @asynccontextmanager
-async def _speculation(pool: OllamaConnectionPool, servers: list[Simulator], *, reading: bool) -> AsyncIterator[None]:
-    """Guesses in every slot, all in the middle of their answers, or of their prompts. One that fails ends it all."""
+async def _speculation(pool: OllamaConnectionPool, servers: list[Simulator], at: Situation) -> AsyncIterator[None]:
+    """Guesses in every slot. One that fails ends it all."""
 
     async def guess(number: int) -> None:
-        prompt = f"{number} {LONG_PROMPT if reading else 'go on'}"
-        async with pool.stream_generate(model="endless", prompt=prompt, call=GUESS) as stream:
+        async with pool.stream_generate(model="endless", prompt=f"{number} {at.prompt}", call=GUESS) as stream:
             async for _ in stream:
                 continue
 
     async with asyncio.TaskGroup() as group:
-        guesses = [group.create_task(guess(number)) for number in range(len(servers) * SLOTS)]
+        guesses = [group.create_task(guess(next(_NUMBERS))) for _ in range(len(servers) * SLOTS)]
         for server in servers:
-            await server.truth.until(_read if reading else _decode)
+            await server.truth.until(at.reached)
         yield
         for each in guesses:
             each.cancel()
@@ -77,7 +101,7 @@ async def _speculation(pool: OllamaConnectionPool, servers: list[Simulator], *, 
         await server.truth.until(lambda truth: not truth.in_slots())
 
 
-async def measure(*, reading: bool) -> tuple[list[float], list[float], int]:
+async def measure(at: Situation) -> tuple[list[float], list[float], int]:
     """Milliseconds to a person's first token, idle and under full speculation, and how many guesses gave way."""
     idle: list[float] = []
     full: list[float] = []
@@ -89,17 +113,16 @@ async def measure(*, reading: bool) -> tuple[list[float], list[float], int]:
             await _first_token(pool)
         for _ in range(ROUNDS):
             idle.append(await _first_token(pool))
-            async with _speculation(pool, servers, reading=reading):
+            async with _speculation(pool, servers, at):
                 full.append(await _first_token(pool))
         return idle, full, pool.snapshot().calls.preempted
 
 
 def main() -> None:
-    for reading in (False, True):
-        idle, full, gave_way = asyncio.run(measure(reading=reading))
+    for at in SITUATIONS:
+        idle, full, gave_way = asyncio.run(measure(at))
         more = sorted(late - early for late, early in zip(full, idle, strict=True))
-        where = f"their prompts, {1000 * BATCH_SECONDS:.0f} ms a batch" if reading else "their answers"
-        print(f"guesses in the middle of {where}: {gave_way} gave way in {ROUNDS} rounds; a person's first token:")
+        print(f"{at.what}: {gave_way} guesses gave way in {ROUNDS} rounds; a person's first token:")
         print(f"  idle  {summary(idle)} ms")
         print(f"  full  {summary(full)} ms")
         print(f"  more  {summary(more)} ms, 95 of 100 below {more[int(0.95 * len(more))]:.1f}, most {more[-1]:.1f}")

@@ -28,6 +28,8 @@ class Agenda:
         """Lanes for which calls came, the first first."""
         self.full: set[Lane] = set()
         """Lanes of which no server had a free slot, and none was freed since."""
+        self.joined: dict[tuple[str, Lane], None] = {}
+        """Servers and lanes where a person's call got a slot while there were guesses somewhere."""
         self.doubtful = False
         """Whether a call may wait that no server can take."""
         self.quiet = quiet
@@ -52,12 +54,15 @@ class Agenda:
         self.quiet_until = math.inf
 
     def quiet_begins(self, now: float) -> None:
-        """Something is kept for a reader's sake; in a while it is looked at again."""
-        if self.quiet_until == math.inf:
+        """Something is kept for a reader's sake; in a while it is looked at again, if a call still waits."""
+        if not self._queue.calls:
+            self.quiet.clear()
+            self.quiet_until = math.inf
+        elif self.quiet_until == math.inf:
             self.quiet_until = now + _QUIET_CHECK_SECONDS
 
     def forget(self, server: str) -> None:
         """A server is gone: nothing is to be looked at there."""
-        for places in (self.freed, self.quiet):
+        for places in (self.freed, self.quiet, self.joined):
             for place in [place for place in places if place[0] == server]:
                 del places[place]

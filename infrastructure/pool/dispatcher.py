@@ -211,7 +211,7 @@ class Dispatcher:
         """
         try:
             self.fleet.refresh()
-            if ticket.slot is None:
+            if ticket.slot is None or self.scheduler.crowded:
                 self.pump()
             return await self._turns.wait(ticket)
         except asyncio.CancelledError:

@@ -52,6 +52,7 @@ class Filling:
         server = self._placement.slot_for(ticket, hosts, now)
         if server is None:
             return False
+        agenda.quiet.clear()  # what was kept from it elsewhere is kept from nobody
         self._seating.give(ticket, server, now)
         return True
 

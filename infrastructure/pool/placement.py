@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.queue import head_order
-from infrastructure.pool.quiet import GAP_SECONDS, disturbs, gap_seconds
+from infrastructure.pool.quiet import disturbs, holding_up, short
 from infrastructure.pool.states import BATCH, INTERACTIVE, SPECULATIVE, Health
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Placement:
         if berth is None or not berth.in_flight:
             return False
         speed = self._estimates.prompt_speed(server.name, lane)
-        if speed is None or gap_seconds(lane, ticket.prompt_tokens, speed) <= GAP_SECONDS:
+        if short(ticket.prompt_tokens, lane, speed):
             return False  # even if nothing of it is cached
         cached = 0 if ticket.conversation is None else ticket.conversation.cached(server.name)
         if disturbs(ticket, berth, speed, cached, now):
@@ -154,14 +154,19 @@ class Placement:
             return True
         return False
 
-    def choose_victims(self, servers: Sequence[ServerState], now: float) -> list[Ticket]:
+    def choose_victims(
+        self, servers: Sequence[ServerState], joined: Iterable[tuple[str, Lane]], now: float
+    ) -> list[Ticket]:
         """The speculative calls that must give way now, so that waiting calls of higher bands get a slot.
 
         One slot for each waiting call, less those that are being freed already. First those whose caller has had
         nothing yet, since they lose nothing but time; then the newest, which has done the least. None where no waiting
         call may start for a reader's sake: the slot would be a guess's again at once. Where a model has to go for one
         that others than guesses wait for, all guesses on it give way.
+
+        With those go the ones whose prompts would be read before a person's: there, and where one `joined` them.
         """
+        crowded = dict.fromkeys(joined)
         victims: dict[int, Ticket] = {}
         promised: dict[Lane, int] = {}
         for line in self._queue.lines():
@@ -177,11 +182,24 @@ class Placement:
             wanted = waiting - max(0, soon)
             candidates = [ticket for ticket in _speculative(fitting, lane) if ticket.number not in victims]
             candidates.sort(key=lambda ticket: (ticket.begun, -ticket.number))
-            victims |= {ticket.number: ticket for ticket in candidates[: max(0, wanted)]}
+            chosen = candidates[: max(0, wanted)]
+            victims |= {ticket.number: ticket for ticket in chosen}
+            if line.band is INTERACTIVE:
+                crowded |= {(ticket.slot.server, lane): None for ticket in chosen if ticket.slot is not None}
             promised[lane] = promised.get(lane, 0) + min(waiting, max(0, soon))
         for server in servers:
             victims |= {ticket.number: ticket for ticket in _in_the_way(server, self._queue)}
+            for name, lane in crowded:
+                if name == server.name:
+                    victims |= {ticket.number: ticket for ticket in self._holding_up(server, lane)}
         return list(victims.values())
+
+    def _holding_up(self, server: ServerState, lane: Lane) -> list[Ticket]:
+        berth = server.berths.get(lane)
+        if berth is None or server.move is not None:
+            return []
+        speed = self._estimates.prompt_speed(server.name, lane)
+        return [ticket for ticket in holding_up(berth, speed) if ticket.state.holds_slot]
 
     def _may_start(self, line: Line, server: ServerState, now: float) -> bool:
         """Whether a call of the line would be given a slot there."""

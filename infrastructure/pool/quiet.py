@@ -1,16 +1,19 @@
-"""Streams that a person reads are kept from stalling.
+"""What a person waits for or reads is kept from prompts of lower bands.
 
-Owns the rule: a server evaluates a prompt batch by batch, and until a batch is done no stream of the same model gets a
+Owns two rules. A server evaluates a prompt batch by batch, and until a batch is done no stream of the same model gets a
 token (measured on real servers: gaps of one batch's time). So beside a stream that somebody reads, no call of a lower
 band starts whose uncached prompt makes longer gaps than the limit. It goes elsewhere, waits, or goes when its prefix is
 in the cache.
+
+And a batch is filled slot by slot: a prompt waits until those in the slots before it have been read whole. So guesses
+give way whose prompts would hold up a person's first token for longer than that, and none starts until it is there.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.states import INTERACTIVE
+from infrastructure.pool.states import INTERACTIVE, SPECULATIVE
 
 if TYPE_CHECKING:
     from infrastructure.pool.lanes import Lane
@@ -25,21 +28,41 @@ _USUAL_BATCH = 512
 """Ollama's `num_batch` where the lane does not set one."""
 
 
-def disturbs(ticket: Ticket, berth: Berth, speed: float, cached: int, now: float) -> bool:
-    """Whether a call of a lower band would make a stream that a person reads stall for too long.
+def short(tokens: int, lane: Lane, speed: float | None) -> bool:
+    """Whether a prompt of so many tokens may go where a person's call is, whatever that one does.
+
+    It is read within the longest gap; or in one batch where nobody knows how fast that is.
+    """
+    return tokens <= ((lane.num_batch or _USUAL_BATCH) if speed is None else GAP_SECONDS * speed)
+
+
+def disturbs(ticket: Ticket, berth: Berth, speed: float | None, cached: int, now: float) -> bool:
+    """Whether a call of a lower band would make a stream that a person reads stall, or a person's first token late.
 
     Args:
         ticket: the call.
         berth: the slots of its lane on the server.
-        speed: tokens a second of prompts there.
+        speed: tokens a second of prompts there, if that is known.
         cached: tokens of its prompt that lie in the cache there.
         now: seconds.
     """
-    if gap_seconds(ticket.lane, ticket.prompt_tokens - cached, speed) <= GAP_SECONDS:
+    lane, uncached = ticket.lane, ticket.prompt_tokens - cached
+    if short(uncached, lane, speed) or now - ticket.queued_since >= PATIENCE_SECONDS:
         return False
-    if now - ticket.queued_since >= PATIENCE_SECONDS:
-        return False
-    return any(reader.read for reader in berth.serves(INTERACTIVE))
+    guess = ticket.call.band is SPECULATIVE
+    gaps = speed is not None and gap_seconds(lane, uncached, speed) > GAP_SECONDS
+    return any((gaps and each.read) or (guess and each.first_byte_at is None) for each in berth.serves(INTERACTIVE))
+
+
+def holding_up(berth: Berth, speed: float | None) -> list[Ticket]:
+    """The guesses in these slots that a person's call there would wait for, since they read long prompts.
+
+    Args:
+        berth: the slots of a lane on a server.
+        speed: tokens a second of prompts there, if that is known.
+    """
+    reading = [guess for guess in berth.serves(SPECULATIVE) if guess.first_byte_at is None and guess.uncached > 0]
+    return [] if short(sum(guess.uncached for guess in reading), berth.lane, speed) else reading
 
 
 def gap_seconds(lane: Lane, uncached: int, speed: float) -> float:

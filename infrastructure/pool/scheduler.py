@@ -185,18 +185,26 @@ class Scheduler:
         return placed
 
     @property
+    def crowded(self) -> bool:
+        """Whether `preempt` may have something to do though no call waits."""
+        return bool(self._agenda.joined)
+
+    @property
     def wake_at(self) -> float:
         """When something may be decided although nothing has happened; infinity if nothing."""
         return min(self._agenda.quiet_until, self.roster.tries_at, self.residency.wake_at)
 
     def preempt(self, now: float) -> list[tuple[Ticket, Slot]]:
-        """Take slots of speculative calls for waiting calls of higher bands.
+        """Take slots of speculative calls for waiting calls of higher bands, and where a person's would wait for them.
 
         The calls that lost theirs, and the slots, which are cancelling until `free` is called.
         """
-        if not self._seating.guesses or not self.queue.calls:
+        joined = self._agenda.joined
+        if not self._seating.guesses or not (self.queue.calls or joined):
+            joined.clear()
             return []
-        victims = self._placement.choose_victims(self._order, now)
+        victims = self._placement.choose_victims(self._order, joined, now)
+        joined.clear()
         return [(ticket, self.stop(ticket, CallState.PREEMPTED)) for ticket in victims]
 
     # ----------------------------------------------------------------------------------------- in flight
@@ -220,6 +228,8 @@ class Scheduler:
         news = self.residency.answered(ticket, self.servers[name])
         if news:
             self._agenda.reopen()
+        if self._agenda.quiet and ticket.slot is not None and self._seating.quieter(ticket.slot):
+            return True
         return news
 
     def served(self, ticket: Ticket, metrics: Metrics, seconds: float, now: float) -> None:

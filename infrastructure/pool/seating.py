@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infrastructure.pool.states import SPECULATIVE, CallState, SlotState
+from infrastructure.pool.states import INTERACTIVE, SPECULATIVE, CallState, SlotState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +78,11 @@ class Seating:
             ticket.queued_seconds += waited
         self.take(ticket, server, now)
         conversation = ticket.conversation
+        if ticket.call.band is SPECULATIVE:
+            self.guesses += 1
+            ticket.uncached = ticket.prompt_tokens - (0 if conversation is None else conversation.cached(server.name))
+        elif self.guesses and ticket.call.band is INTERACTIVE:
+            self._agenda.joined[server.name, ticket.lane] = None
         if conversation is not None and ticket.owner != server.name:
             conversation.goes_to(server.name, ticket.prompt_tokens)
 
@@ -89,8 +94,6 @@ class Seating:
         ticket.placed_at = now
         ticket.overlaps = ()
         ticket.charged = ticket.account.charge(ticket.prompt_tokens)
-        if ticket.call.band is SPECULATIVE:
-            self.guesses += 1
 
     def leave(self, ticket: Ticket, state: CallState) -> Slot:
         """A call in flight leaves its slot, which is not free yet."""
@@ -113,8 +116,8 @@ class Seating:
             self._agenda.reopen()
         if state in _OVER:
             ticket.account.leave()
-        if ticket.read and self._agenda.quiet:
-            self._reader_left(slot)
+        if self._agenda.quiet:
+            self.quieter(slot)
         return slot
 
     def free(self, slot: Slot) -> None:
@@ -128,12 +131,17 @@ class Seating:
         slot.become(SlotState.CANCELLING)
         return slot
 
-    def _reader_left(self, slot: Slot) -> None:
-        """What was kept for its sake may be given now."""
+    def quieter(self, slot: Slot) -> bool:
+        """The call in it reads its prompt no longer, or is gone: whether something was kept from others for its sake.
+
+        That may be given now.
+        """
         here = slot.server, slot.lane
-        if here in self._agenda.quiet:
-            del self._agenda.quiet[here]
-            self._agenda.freed[here] = None
+        if here not in self._agenda.quiet:
+            return False
+        del self._agenda.quiet[here]
+        self._agenda.freed[here] = None
+        return True
 
     def _called_off(self, lane: Lane) -> None:
         """No call of the lane waits any longer: nothing needs to be loaded for it."""

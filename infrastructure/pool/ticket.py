@@ -70,6 +70,7 @@ class Ticket:
         "read",
         "slot",
         "state",
+        "uncached",
     )
 
     def __init__(
@@ -109,6 +110,8 @@ class Ticket:
         self.attempts = 0
         self.prompt_tokens = prompt_tokens
         """How long the prompt is thought to be."""
+        self.uncached = 0
+        """Of a guess that has a slot: so much of its prompt was thought to be in no cache there."""
         self.read = read
         """Whether its caller reads the answer as it comes."""
         self.embeds = embeds

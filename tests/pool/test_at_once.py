@@ -54,10 +54,9 @@ class Life:
             at_once=self.at_once,
         )
         self.tickets.append(ticket)
-        if ticket.slot is None:
+        self.seated += ticket.slot is not None
+        if ticket.slot is None or self.scheduler.crowded:
             self.pump()
-        else:
-            self.seated += 1
 
     def end(self, number: int, state: CallState, metrics: Metrics) -> None:
         ticket = self.tickets[number]

@@ -282,6 +282,7 @@ def decided(bench: Bench) -> None:
         bench.place()
         victims = bench.scheduler.preempt(bench.now)
         for victim, slot in victims:
+            assert victim.state is CallState.PREEMPTED
             bench.scheduler.free(slot)
             bench.scheduler.return_preempted(victim, bench.now)
         if not victims:
@@ -312,6 +313,68 @@ def test_of_two_guesses_one_gives_way_for_good():
 
     assert waiting.state is CallState.PLACED
     assert [guess.state, later.state].count(CallState.PLACED) <= 1
+
+
+def reading(bench: Bench, *, tokens: int = 1000, prefix: str | None = None) -> Ticket:
+    """A guess whose prompt is being read; the server does a hundred tokens a second."""
+    bench.up("one", loaded=("a:latest",))
+    bench.scheduler.estimates.of(A).evaluated("one", 100, 1.0)
+    guess, _ = bench.scheduler.enqueue(
+        A,
+        Call(band=Band.SPECULATIVE, prefix=prefix),
+        now=bench.now,
+        expires_at=bench.now + 1000,
+        prompt_tokens=tokens,
+    )
+    assert bench.place() == [guess]
+    for state in (CallState.CONNECTING, CallState.WAITING):
+        bench.scheduler.advance(guess, state)
+    return guess
+
+
+def test_all_guesses_that_read_prompts_give_way_where_a_person_takes_the_slot_of_one():
+    bench = Bench(slots={"one": 4})
+    deciding = bench.streaming(band=Band.SPECULATIVE)
+    guesses = {reading(bench) for _ in range(3)}
+    bench.call()
+
+    assert set(preempted(bench)) == guesses
+    assert deciding.state is CallState.STREAMING
+
+
+@pytest.mark.parametrize("band", [Band.INTERACTIVE, Band.BATCH])
+def test_guesses_that_read_prompts_give_way_to_a_person_beside_them(band: Band):
+    bench = Bench(slots={"one": 4})
+    guesses = {reading(bench) for _ in range(2)}
+    call = bench.call(band=band)
+
+    assert bench.place() == [call]
+    assert set(preempted(bench)) == (guesses if band is Band.INTERACTIVE else set())
+    assert preempted(bench) == []
+
+
+def test_guesses_whose_prompts_are_short_or_cached_stay_beside_a_person():
+    bench = Bench(slots={"one": 4})
+    bench.scheduler.end(reading(bench, prefix="talk"))
+    guesses = [reading(bench, tokens=9), reading(bench, prefix="talk")]
+    bench.call()
+    bench.place()
+
+    assert preempted(bench) == []
+    assert {guess.state for guess in guesses} == {CallState.WAITING}
+
+
+def test_no_guess_reads_its_prompt_beside_a_person_who_waits_for_the_first_token():
+    bench = Bench(slots={"one": 4})
+    guess = reading(bench)
+    person = bench.call()
+    decided(bench)
+    for state in (CallState.CONNECTING, CallState.WAITING, CallState.STREAMING):
+        bench.scheduler.advance(person, state)
+
+    assert guess.state is CallState.QUEUED
+    assert bench.scheduler.answered(person, "one", bench.now), "whoever drives it should place what waits"
+    assert bench.place() == [guess]
 
 
 @pytest.mark.parametrize("band", [Band.INTERACTIVE, Band.BATCH])
