@@ -11,6 +11,7 @@ import itertools
 import os
 import subprocess
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-TEARDOWN_SECONDS = 120
+GRACE_SECONDS = 120
 _errors: list[int] = []  # the error stream itself: pytest puts another in its place while tests run
 
 
@@ -45,17 +46,32 @@ def pytest_configure() -> None:
     _errors.append(os.dup(2))
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown() -> Generator[None]:
-    """What a test leaves running may hang its teardown, which `timeout` does not end where it ended the test before.
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """The process ends if this takes longer, and says where each of its threads is; another goes on with its tests.
 
-    The process ends then, and says where each of its threads is; the others go on with the tests it had left.
+    `timeout` only sends an exception. Where that is swallowed, or the teardown hangs, all would wait for ever.
     """
-    faulthandler.dump_traceback_later(TEARDOWN_SECONDS, exit=True, file=_errors[0])
+    faulthandler.dump_traceback_later(seconds, exit=True, file=_errors[0])
     try:
-        return (yield)
+        yield
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that takes no end is ended with its process."""
+    own = item.get_closest_marker("timeout")
+    with ended_after(GRACE_SECONDS + float(own.args[0] if own else item.config.getini("timeout"))):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Generator[None, object, object]:
+    """So is one that does not come to its end, whatever it had left of its time."""
+    with ended_after(GRACE_SECONDS):
+        return (yield)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
