@@ -181,7 +181,7 @@ class SchedulerLife(RuleBasedStateMachine):
         assert self.scheduler.place(self.now) == [], "all that can be decided is decided at once"
 
     def _no_slot_is_left_idle(self) -> None:
-        """No call waits that could start at once, but for a reader's sake, or since a guess gives way for it."""
+        """No call waits that could start at once, but for a person's sake, or since a guess gives way for it."""
         for ticket in self.scheduler.queue.in_order():
             for server in self.scheduler.servers.values():
                 if (
@@ -191,22 +191,23 @@ class SchedulerLife(RuleBasedStateMachine):
                     and server.room(ticket.lane)
                 ):
                     guess_first = server.guesses_first(ticket.lane) and self._is_for_others(ticket, server)
-                    assert guess_first or self._kept_for_a_reader(ticket, server.name), (ticket, server.name)
+                    assert guess_first or self._kept_for_a_person(ticket, server.name), (ticket, server.name)
 
     def _is_for_others(self, ticket: Ticket, server: ServerState) -> bool:
         """Whether a call that is no guess waits for the lane there: this one, or one that goes before."""
         waiting = (each for each in self.scheduler.queue.in_order() if each.lane == ticket.lane)
         return any(each.call.band is not Band.SPECULATIVE and may_serve(server, each) for each in waiting)
 
-    def _kept_for_a_reader(self, ticket: Ticket, name: str) -> bool:
-        server = self.scheduler.servers[name]
+    def _kept_for_a_person(self, ticket: Ticket, name: str) -> bool:
+        """Whether it may wait although there is a slot: its prompt would make a stream stall, or a first token late."""
+        if ticket.call.band is Band.INTERACTIVE or self.now - ticket.queued_since >= PATIENCE_SECONDS:
+            return False
         speed = self.scheduler.estimates.prompt_speed(name, ticket.lane)
-        return (
-            ticket.call.band is not Band.INTERACTIVE
-            and self.now - ticket.queued_since < PATIENCE_SECONDS
-            and any(reader.read for reader in server.berths[ticket.lane].serves(Band.INTERACTIVE))
-            and speed is not None
-            and min(ticket.prompt_tokens, 512) / speed > GAP_SECONDS
+        gaps = speed is not None and min(ticket.prompt_tokens, 512) / speed > GAP_SECONDS
+        late = ticket.prompt_tokens > (512 if speed is None else GAP_SECONDS * speed)
+        return any(
+            (person.read and gaps) or (person.first_byte_at is None and ticket.call.band is Band.SPECULATIVE and late)
+            for person in self.scheduler.servers[name].berths[ticket.lane].serves(Band.INTERACTIVE)
         )
 
     def _bands_are_strict(self, placed: list[Ticket]) -> None:
@@ -216,7 +217,7 @@ class SchedulerLife(RuleBasedStateMachine):
             for other in self.scheduler.queue.in_order():
                 if other.lane == ticket.lane and other.call.band.order < ticket.call.band.order:
                     aged = ticket.call.band is Band.BATCH and self.now - ticket.enqueued_at >= AGED_SECONDS
-                    held = self._kept_for_a_reader(other, server.name)
+                    held = self._kept_for_a_person(other, server.name)
                     assert aged or held or not may_serve(server, other), "a lower band went first"
 
     @rule()
