@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ HERE = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 INSTALL_SECONDS = 120
 BROWSE_SECONDS = 300
+LAST_SECONDS = 20
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(INSTALL_SECONDS + BROWSE_SECONDS + 30)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(INSTALL_SECONDS + BROWSE_SECONDS + 2 * LAST_SECONDS + 30)]
 
 
 async def spawned(*command: str, cwd: Path, seconds: float, env: dict[str, str] | None = None) -> tuple[int, str]:
@@ -35,12 +37,18 @@ async def spawned(*command: str, cwd: Path, seconds: float, env: dict[str, str] 
         env={**os.environ, **(env or {})},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
+    heard = asyncio.ensure_future(process.communicate())
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), seconds)
-    except TimeoutError:
-        process.terminate()  # the driver ends its browser, then itself
-        said, _ = await process.communicate()
+        await asyncio.wait([heard], timeout=seconds)
+        if not heard.done():
+            process.terminate()  # the driver ends its browser, then itself
+            await asyncio.wait([heard], timeout=LAST_SECONDS)
+    finally:
+        if not heard.done():  # and else both are ended, whatever they do
+            os.killpg(process.pid, signal.SIGKILL)
+    said, _ = await heard
     return process.returncode or 0, said.decode("utf-8", "replace")
 
 

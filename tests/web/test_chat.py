@@ -9,12 +9,12 @@ import pytest
 
 from tests.web.chatting import chatting
 from tests.web.serving import steered
-from tests.web.test_browser import BROWSE_SECONDS, HERE, INSTALL_SECONDS, browser, driver, spawned
+from tests.web.test_browser import BROWSE_SECONDS, HERE, INSTALL_SECONDS, LAST_SECONDS, browser, driver, spawned
 
 LONG = 130
 """Messages of a conversation of three pages."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(INSTALL_SECONDS + BROWSE_SECONDS + 30)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(INSTALL_SECONDS + BROWSE_SECONDS + 2 * LAST_SECONDS + 30)]
 
 
 async def test_conversations_in_a_browser(tmp_path: Path) -> None:
