@@ -129,6 +129,8 @@ async def table_starving(sizes: Sizes) -> None:
             server = await stack.enter_async_context(real_server())
             await server.warm(model, sizes.load.options)
             ours = await router(name, [server], [model, other], sizes.load, stack)
+            for each in (other, model):  # so that it is known what a load takes, by whoever wants to know
+                await ours.call(each, "once", 5)
             begun = asyncio.get_running_loop().time()
             backlog = [asyncio.create_task(ours.call(model, f"b{n}", tokens)) for n in range(20)]
             await asyncio.sleep(0.5)

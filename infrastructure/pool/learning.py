@@ -68,7 +68,7 @@ class SlotLearner:
             away_seconds: how long it was neither in the queue nor with the server: the way there and back.
             now: seconds.
         """
-        if wait_seconds >= WAIT_SECONDS and _for_a_slot(ticket, wait_seconds, away_seconds):
+        if waited_for_a_slot(ticket, wait_seconds, away_seconds):
             self._waited(ticket.beside + 1, now)
             return
         if ticket.beside + 1 >= self._struck:
@@ -112,10 +112,10 @@ def overlap(ticket: Ticket, other: Ticket, now: float) -> float:
     return 0.0 if before is None or before > first else now - first
 
 
-def _for_a_slot(ticket: Ticket, wait_seconds: float, away_seconds: float) -> bool:
-    """Whether another call's end explains the wait: it came before the wait was over, and not before half of it.
+def waited_for_a_slot(ticket: Ticket, wait_seconds: float, away_seconds: float) -> bool:
+    """Whether another call's end explains a wait: it came before the wait was over, and not before half of it.
 
     The wait is by the server's clock, the end by ours, which the way there and back lies between.
     """
     latest = wait_seconds + away_seconds + WAIT_SECONDS
-    return any(wait_seconds / 2 <= -each <= latest for each in ticket.overlaps)
+    return wait_seconds >= WAIT_SECONDS and any(wait_seconds / 2 <= -each <= latest for each in ticket.overlaps)

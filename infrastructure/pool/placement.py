@@ -145,11 +145,11 @@ class Placement:
         berth = server.berths.get(lane)
         if berth is None or not berth.in_flight:
             return False
-        speed = self._estimates.prompt_speed(server.name, lane)
-        if short(ticket.prompt_tokens, lane, speed):
+        there = self._estimates.pace_on(server.name, lane)
+        if short(ticket.prompt_tokens, lane, there):
             return False  # even if nothing of it is cached
         cached = 0 if ticket.conversation is None else ticket.conversation.cached(server.name)
-        if disturbs(ticket, berth, speed, cached, now):
+        if disturbs(ticket, berth, there, cached, now):
             self._quiet[server.name, lane] = None
             return True
         return False
@@ -198,8 +198,8 @@ class Placement:
         berth = server.berths.get(lane)
         if berth is None or server.move is not None:
             return []
-        speed = self._estimates.prompt_speed(server.name, lane)
-        return [ticket for ticket in holding_up(berth, speed) if ticket.state.holds_slot]
+        there = self._estimates.pace_on(server.name, lane)
+        return [ticket for ticket in holding_up(berth, there) if ticket.state.holds_slot]
 
     def _may_start(self, line: Line, server: ServerState, now: float) -> bool:
         """Whether a call of the line would be given a slot there."""

@@ -15,6 +15,7 @@ from infrastructure.pool.errors import PoolSaturated
 from infrastructure.pool.estimates import Estimates
 from infrastructure.pool.filling import Filling
 from infrastructure.pool.lanes import Lane
+from infrastructure.pool.learning import waited_for_a_slot
 from infrastructure.pool.queue import CallQueue, newest_below
 from infrastructure.pool.residency import Residency
 from infrastructure.pool.roster import Roster
@@ -252,10 +253,14 @@ class Scheduler:
         pace.evaluated(name, metrics.prompt_tokens, metrics.prompt_ns / 1e9)
         if self.residency.load_seen(ticket, load):
             self.reloads += 1
+        waited, for_a_slot = metrics.slot_wait_ns / 1e9, False
         if berth.given is None:
             away = max(0.0, seconds - metrics.total_ns / 1e9)
-            if berth.learns_from(ticket, metrics.slot_wait_ns / 1e9, away, now):
+            for_a_slot = waited_for_a_slot(ticket, waited, away)
+            if berth.learns_from(ticket, waited, away, now):
                 self._agenda.freed[name, lane] = None
+        if metrics.prompt_ns and metrics.decode_ns and not for_a_slot:
+            pace.put_aside(name, waited)
         prompt = metrics.prompt_tokens or ticket.prompt_tokens
         ticket.account.settle(ticket.charged, prompt, metrics.completion_tokens)
         conversation = ticket.conversation
