@@ -26,6 +26,8 @@ class Found:
     """Characters at its beginning that are known."""
     restored: bool
     """Whether they come out of memory and not out of the slot."""
+    put_away: bool
+    """Whether what the slot held went into memory first."""
 
 
 class PromptCache:
@@ -51,18 +53,18 @@ class PromptCache:
         if not similar:
             best = min(free, key=lambda number: self._used[number])
             shared = common(self._slots[best], prompt)
-        held, restored = self._slots[best], False
+        held, restored, put_away = self._slots[best], False, False
         if not similar or shared < _LEAST_HELD * len(held):
             text, found = self._best_in_memory(prompt, shared, shared / len(held) if held else -1.0)
             restored = text is not None
             if text is not None:
                 del self._memory[text]
-            self._push_out(held)
+            put_away = self._push_out(held)
             shared = found
         self._uses += 1
         self._used[best] = self._uses
         self._slots[best] = prompt[:shared]
-        return Found(best, shared, restored)
+        return Found(best, shared, restored, put_away)
 
     def keep(self, slot: int, text: str) -> None:
         """What a slot holds now."""
@@ -77,15 +79,16 @@ class PromptCache:
                 best, shared, share = text, known, known / len(text)
         return best, shared
 
-    def _push_out(self, text: str) -> None:
+    def _push_out(self, text: str) -> bool:
         """Into memory, unless a longer text there says it all; the oldest one goes where there is no room."""
         if not text or not self._kept or any(known.startswith(text) for known in self._memory):
-            return
+            return False
         for known in [known for known in self._memory if text.startswith(known)]:
             del self._memory[known]
         self._memory[text] = None
         while len(self._memory) > self._kept:
             self._memory.popitem(last=False)
+        return True
 
 
 def common(one: str, other: str) -> int:

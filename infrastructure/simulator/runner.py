@@ -32,6 +32,8 @@ class Speed:
     """Taking a token of a prompt back from memory."""
     slowdown: float
     """Extra share of `per_token` for each further slot that decodes."""
+    putting_away: float
+    """What a slot holds, before another prompt is read there; nothing else is done meanwhile."""
 
     def step(self, prompt_tokens: int, decoding: int) -> float:
         """Length of one iteration."""
@@ -63,6 +65,7 @@ class Job:
     left: int = 0
     """Prompt tokens still to evaluate."""
     restore: float = 0.0
+    put_away: float = 0.0
     cancelled: bool = False
     blocked: bool = False
     """The client reads too slowly: the slot makes no tokens until it catches up."""
@@ -159,6 +162,7 @@ class Runner:
         job.slot, job.state, job.prefill_started = found.slot, JobState.PREFILL, now
         job.left = max(1, count - cached)
         job.restore = cached * self.speed.per_restored_token if found.restored else 0.0
+        job.put_away = self.speed.putting_away if found.put_away else 0.0
         record = job.record
         record.slot, record.slot_taken_at, record.cached_tokens = found.slot, now, cached
         record.restored_tokens = cached if found.restored else 0
@@ -195,6 +199,9 @@ class Runner:
                 self._taking[job.slot] = min(job.left, budget)
                 budget -= self._taking[job.slot]
                 start = max(start, job.prefill_started)  # the clock may lag where the loop was held up
+                if job.put_away:
+                    start = job.prefill_started = start + job.put_away
+                    job.put_away = 0.0
                 restore, job.restore = restore + job.restore, 0.0
         self._due = start + restore + self.speed.step(sum(self._taking.values()), len(self._decoding))
         return bool(self._taking or self._decoding)

@@ -126,7 +126,7 @@ def _starter(
         slowdown = version.decode_slowdown if settings.decode_slowdown is None else settings.decode_slowdown
         restore = settings.restore_tokens_per_second or prefill * version.restore_speedup
         scale = settings.time_scale
-        speed = Speed(scale / prefill, scale / decode, scale / restore, slowdown)
+        speed = Speed(scale / prefill, scale / decode, scale / restore, slowdown, scale * settings.put_away_seconds)
         parallel = 1 if spec.pooling else spec.num_parallel or settings.num_parallel
         kept = version.kept_prompts if settings.kept_prompts is None else settings.kept_prompts
         return Runner(model, options, speed, parallel, kept, truth, loop, holds)

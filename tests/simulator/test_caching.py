@@ -15,16 +15,16 @@ def test_a_prompt_goes_to_the_free_slot_that_knows_most_of_it():
     for slot, text in enumerate(("one two three", "one two", "four")):
         cache.keep(slot, text)
 
-    assert cache.take((0, 1, 2), "one two three four") == Found(0, len("one two three"), restored=False)
-    assert cache.take((1, 2), "one two three four") == Found(1, len("one two"), restored=False)
+    assert cache.take((0, 1, 2), "one two three four") == Found(0, len("one two three"), restored=False, put_away=False)
+    assert cache.take((1, 2), "one two three four") == Found(1, len("one two"), restored=False, put_away=False)
 
 
 def test_one_that_no_slot_knows_goes_where_nothing_happened_for_longest():
     cache = PromptCache(2, 0)
     cache.keep(cache.take((0, 1), "a" * 100).slot, "a" * 100)
 
-    assert cache.take((0, 1), "b" * 100) == Found(1, 0, restored=False)
-    assert cache.take((0, 1), "c" * 100) == Found(0, 0, restored=False)
+    assert cache.take((0, 1), "b" * 100) == Found(1, 0, restored=False, put_away=False)
+    assert cache.take((0, 1), "c" * 100) == Found(0, 0, restored=False, put_away=False)
 
 
 def test_a_tenth_in_common_is_too_little_to_prefer_a_slot_but_counts_where_it_is_taken():
@@ -37,7 +37,7 @@ def test_a_tenth_in_common_is_too_little_to_prefer_a_slot_but_counts_where_it_is
 def test_what_lost_its_slot_comes_back_from_memory_as_often_as_it_is_wanted():
     cache = after(PromptCache(1, 2), "first", "second")
 
-    assert cache.take((0,), "first and more") == Found(0, len("first"), restored=True)
+    assert cache.take((0,), "first and more") == Found(0, len("first"), restored=True, put_away=True)
     cache.keep(0, "first and more")
     after(cache, "third")
     assert cache.take((0,), "first and more, again").shared == len("first and more")

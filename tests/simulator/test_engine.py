@@ -207,6 +207,18 @@ async def test_how_fast_a_prompt_comes_back_can_be_set(rate: float | None, most:
         assert most / 2 < rate_seen + most / 2 <= 1.1 * most
 
 
+@pytest.mark.parametrize(("kept", "expected"), [(8, [False, True, False]), (0, [False, False, False])])
+async def test_what_a_slot_holds_is_put_away_before_another_prompt(kept: int, expected: list[bool]):
+    async with Sim(settings(LONG, put_away_seconds=0.5, kept_prompts=kept)) as sim:
+        unsaid: list[float] = []
+        for prompt in ("one text " * 50, "two words " * 50, "two words " * 50 + "and more"):
+            _, answer = await ask(sim, "/api/generate", model="long", prompt=prompt, raw=True, stream=False)
+            said = sum(answer[f"{part}_duration"] for part in ("load", "prompt_eval", "eval"))
+            unsaid.append((answer["total_duration"] - said) / 1e9)
+
+        assert [seconds >= 0.5 for seconds in unsaid] == expected
+
+
 async def test_no_prompt_comes_back_where_none_is_kept():
     async with Sim(settings(LONG, kept_prompts=0)) as sim:
         for prompt in ("one text " * 50, "two words " * 50, "one text " * 50):
