@@ -165,7 +165,8 @@ class EngineLock:
 def read_holder(path: Path) -> Holder | None:
     """Who holds the lock, without touching it; None when nobody alive says so.
 
-    A holder in another container is not seen alive from here: only `try_acquire` tells for certain.
+    What it says may have been copied with the directory, and a holder in another container is not seen alive from here:
+    only the lock itself tells for certain: see `holder_of`, `is_held`.
     """
     try:
         line = path.read_bytes().partition(b"\n")[0]
@@ -180,17 +181,27 @@ def read_holder(path: Path) -> Holder | None:
     return holder if _lives(holder) else None
 
 
+def holder_of(path: Path) -> Holder | None:
+    """As `read_holder`, and the lock itself agrees: a copied directory is held by nobody, whatever its file says.
+
+    Touches the disk: on a loop, use a thread.
+
+    Raises:
+        StorageError: the file cannot be read or locked.
+    """
+    holder = read_holder(path)
+    return holder if holder is not None and is_held(path) else None
+
+
 def is_held(path: Path) -> bool:
     """Whether anybody holds the lock, in another container too. Touches the disk: on a loop, use a thread.
 
-    Where nobody is seen alive the lock itself is asked, by sharing it for an instant; who tries to take it in that very
+    The lock itself is asked, by sharing it for an instant where nobody holds it; who tries to take it in that very
     instant finds it taken, and tries again.
 
     Raises:
         StorageError: the file cannot be read or locked.
     """
-    if read_holder(path) is not None:
-        return True
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
