@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from infrastructure.storage.directory import make_private_file
-from infrastructure.storage.errors import from_system
+from infrastructure.storage.errors import DiskFull, StorageError, from_system
 from infrastructure.storage.times import Now, utc_now
 
 if TYPE_CHECKING:
@@ -50,9 +50,18 @@ class Holder(BaseModel):
 class EngineLock:
     """The lock of one data directory. Closing it, or the end of the process, lets go."""
 
-    def __init__(self, path: Path, *, verb: str, now: Now = utc_now) -> None:
+    def __init__(self, path: Path, *, verb: str, now: Now = utc_now, may_be_nameless: bool = False) -> None:
+        """A lock, not taken yet.
+
+        Args:
+            path: Its file.
+            verb: What the person ran, for others to see.
+            now: The time.
+            may_be_nameless: Whether it is taken also where a full disk keeps it from saying by whom.
+        """
         self.path = path
         self._verb, self._now = verb, now
+        self._may_be_nameless = may_be_nameless
         self._descriptor: int | None = None
         self._holder: Holder | None = None
 
@@ -88,7 +97,14 @@ class EngineLock:
             raise from_system(error, self.path) from error
         self._descriptor = descriptor
         pid = os.getpid()
-        self._write(Holder(pid=pid, verb=self._verb, started=self._now(), born=_birth(pid)))
+        holder = Holder(pid=pid, verb=self._verb, started=self._now(), born=_birth(pid))
+        try:
+            self._write(holder)
+        except StorageError as error:
+            if not (self._may_be_nameless and isinstance(error, DiskFull)):
+                self.close()
+                raise
+            self._holder = holder
         return True
 
     async def wait(

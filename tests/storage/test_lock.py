@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import json
 import os
 import stat
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.storage.errors import StorageError
+from infrastructure.storage.errors import DiskFull, StorageError
 from infrastructure.storage.lock import EngineLock, holder_of, is_held, read_holder
 
 ROOT = Path(__file__).parents[2]
@@ -208,3 +209,16 @@ async def test_cancelled_waiter_holds_nothing(path):
     other = EngineLock(path, verb="serve")
     await other.wait()
     other.close()
+
+
+def test_lock_on_a_full_disk_is_not_taken_but_by_who_may_be_nameless(path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(DiskFull), EngineLock(path, verb="run") as lock:
+        lock.try_acquire()
+    with EngineLock(path, verb="clean", may_be_nameless=True) as lock:
+        assert lock.try_acquire(), "who could not take it has let go of it"
+        assert is_held(path)
+        assert read_holder(path) is None
