@@ -24,6 +24,7 @@ from backend.routers import (
     agents,
     approvals,
     batches,
+    cleaning,
     config,
     health,
     metrics,
@@ -88,7 +89,21 @@ def create_app(
     )
     app.state.doorway = doorway
     add_problems(app)
-    for module in (runs, agents, sessions, talking, approvals, pool, batches, config, health, metrics, signin, page):
+    for module in (
+        runs,
+        agents,
+        sessions,
+        talking,
+        approvals,
+        pool,
+        batches,
+        cleaning,
+        config,
+        health,
+        metrics,
+        signin,
+        page,
+    ):
         app.include_router(module.router)
     app.openapi = lambda: _document(app)
     return app

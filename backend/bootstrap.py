@@ -16,7 +16,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from backend.cleaning import Cleaner
 from backend.reconfiguring import Reconfiguring, addresses_of, loaded_ahead
+from backend.store import Store
 from infrastructure.checkpoints import CheckpointStore, open_checkpointer
 from infrastructure.config.manager import ConfigurationManager, SettingsSource
 from infrastructure.config.settings import Settings
@@ -94,6 +96,7 @@ class Application:
     """What sessions wrote, and how it is taken back."""
     approvals: HITLManager
     checkpoints: CheckpointStore
+    cleaner: Cleaner
     open_sandbox: OpenSandbox
     figures: Figures
     """What is measured, all of it."""
@@ -199,7 +202,8 @@ async def open_application(
         )
         engine = await stack.enter_async_context(TaskOrchestrator(parts))
         servers = await stack.enter_async_context(McpServers(settings.tools.mcp))
-        journal = WriteJournal(WriteStore(database), blobs)
+        writes = WriteStore(database)
+        journal = WriteJournal(writes, blobs)
         bus.subscribe("journal", journal.hear, kinds=("session.deleted",))
         foundation = Foundation(
             settings=lambda: config.current,
@@ -251,6 +255,19 @@ async def open_application(
             undoing=Undoing(conversations, journal, KeptSessions(sessions, agent_contexts)),
             approvals=approvals,
             checkpoints=checkpoints,
+            cleaner=Cleaner(
+                Store(
+                    directory=directory,
+                    database=database,
+                    log=log,
+                    runs=runs,
+                    calls=calls,
+                    blobs=blobs,
+                    recordings=recordings,
+                    writes=writes,
+                    checkpoints=checkpoints,
+                )
+            ),
             open_sandbox=opener,
             figures=figures,
             exporting=exporting,

@@ -31,6 +31,8 @@ MOST_CONNECTIONS = 2_000
 """Twice the streams: `backend.stopping.STREAMS`."""
 FILES = 4_096
 """Open at once, where the system lets a process have as many: connections, databases, servers, programs."""
+OWN_FILES = 64
+"""Of these for ourselves, where there are so few: 23 are open when nothing happens, and each test run opens some."""
 _numbers = itertools.count()
 
 
@@ -159,7 +161,7 @@ class Connection(HttpToolsProtocol):
 
 def connections_for(files: int) -> int:
     """How many connections there may be where so many files may be open: the rest is for our own."""
-    return min(MOST_CONNECTIONS, files * 3 // 4)
+    return min(MOST_CONNECTIONS, files * 3 // 4, max(files - OWN_FILES, files // 4))
 
 
 def open_files() -> int:

@@ -24,6 +24,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agents.conversation.router import NoSuchAgent
+from backend.cleaning import CleaningUnderWay
 from backend.security.errors import (
     BadForm,
     BodyTooLarge,
@@ -171,6 +172,7 @@ STATUSES: Mapping[type[Exception], int] = {
     # the machine and the servers
     PoolSaturated: 429,
     OllamaError: 503,
+    CleaningUnderWay: 409,
     DiskFull: 507,
     StorageError: 503,
 }
@@ -234,9 +236,7 @@ def invalid(problems: Sequence[Mapping[str, Any]]) -> Problem:
 
 def answer_to(error: BaseException, accept: str = "") -> Response:
     """The answer to a request that failed so, as its `Accept` header wants it."""
-    headers: dict[str, str] = {}
-    if isinstance(error, NoToken):
-        headers["WWW-Authenticate"] = "Bearer"
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, NoToken) else {}
     if isinstance(error, EntryRefused) and error.closes:
         headers["Connection"] = "close"
     if (seconds := getattr(error, "retry_after", None)) is not None:

@@ -19,7 +19,7 @@ from infrastructure.storage.calls import CallReader
 from infrastructure.storage.control import ControlStore
 from infrastructure.storage.database import Readable, ReadOnlyDatabase
 from infrastructure.storage.directory import DataDirectory
-from infrastructure.storage.lock import Holder, is_held, read_holder
+from infrastructure.storage.lock import Holder, holder_of, is_held
 from infrastructure.storage.recordings import RecordingReader
 from infrastructure.storage.runs import RunReader, RunRecord
 
@@ -72,7 +72,7 @@ class Readers:
 
     def holder(self) -> Holder | None:
         """Who holds the engine's lock."""
-        return read_holder(self.directory.lock)
+        return holder_of(self.directory.lock)
 
 
 @asynccontextmanager

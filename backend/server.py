@@ -30,6 +30,7 @@ from backend.security.guard import BODY_BYTES, Guard
 from backend.stopping import Stopping
 from infrastructure.config.settings import ServeSettings
 from infrastructure.engine import SHUT_DOWN
+from infrastructure.storage.errors import StorageError
 
 try:
     import uvloop
@@ -62,6 +63,10 @@ class NoPassword(Exception):
     def __init__(self, host: str) -> None:
         super().__init__(f"{host} can be reached from other machines, and no password is set")
         self.hint = "Set `serve.password` or give --password-file, or listen on 127.0.0.1."
+
+
+class ToldToEnd(Exception):
+    """The server was told to end before it had begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,8 @@ class AsyncServerCore:
         self._server = uvicorn.Server(_configuration(self._app, limits))
         self._stack = AsyncExitStack()
         self._ending: asyncio.Task[None] | None = None
+        self._opening: asyncio.Timeout | None = None
+        """While it is being opened: it may wait for another engine as long as that takes, and can be told not to."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -124,36 +131,50 @@ class AsyncServerCore:
 
         Raises:
             StorageError: the data directory cannot be used.
+            ToldToEnd: `begin_shutdown` was called meanwhile, or before.
         """
         try:
-            await self._stack.enter_async_context(self._app.router.lifespan_context(self._app))
-            self._server.config.load()
-            self._server.lifespan = self._server.config.lifespan_class(self._server.config)
-            await self._server.startup(sockets=[self._listener])
-            application = self._application()
-            await application.announce(self.address)
-            self._stack.push_async_callback(application.announce, "")
-        except BaseException:
+            async with asyncio.timeout(0 if self.stopping.begun else None) as self._opening:
+                await self._open()
+        except BaseException as error:
+            opening, self._opening = self._opening, None
             await self._stack.aclose()
             self._listener.close()
+            if isinstance(error, TimeoutError) and opening is not None and opening.expired():
+                raise ToldToEnd(ToldToEnd.__doc__) from None
             raise
+        self._opening = None
         _logger.info("listening on %s, event loop: %s", self.address, loop_name())
         return Door(self.address)
+
+    async def _open(self) -> None:
+        await self._stack.enter_async_context(self._app.router.lifespan_context(self._app))
+        self._server.config.load()
+        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
+        await self._server.startup(sockets=[self._listener])
+        application = self._application()
+        await application.announce(self.address)
+        self._stack.push_async_callback(application.announce, "")
 
     async def run_main_loop(self) -> None:
         """Serve until `handle_shutdown`."""
         await self._server.main_loop()
 
     def begin_shutdown(self) -> None:
-        """Shut down from a callback; see `handle_shutdown`. Idempotent."""
-        if self._ending is None:
-            self.stopping.begin()
+        """Shut down from a callback; see `handle_shutdown`. Idempotent. While it is opened, that is given up."""
+        begun = self.stopping.begun
+        self.stopping.begin()
+        if self._opening is not None:
+            if not begun:
+                self._opening.reschedule(asyncio.get_running_loop().time())
+        elif self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self.handle_shutdown(), name="shut down")
 
     async def handle_shutdown(self) -> None:
         """Refuse new work, bring runs to rest, end the streams, and let the main loop return."""
         try:
             self.stopping.begin()
+            await self._take_back_address()
             if self._owns_runs:
                 await self._bring_runs_to_rest()
             self.stopping.settle()
@@ -200,6 +221,13 @@ class AsyncServerCore:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
                 signal.signal(number, before[number])
+
+    async def _take_back_address(self) -> None:
+        """Send nobody here any more: who looks for a server now waits for the next one, or becomes it."""
+        try:
+            await self._application().announce("")
+        except StorageError as error:
+            _logger.warning("others still see the address of this server, which ends: %s", error)
 
     async def _bring_runs_to_rest(self) -> None:
         draining = asyncio.ensure_future(self._application().engine.drain(SHUT_DOWN))

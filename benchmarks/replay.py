@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.bootstrap import Application, open_application
-from backend.cli.retention import Cleaning, clean_up
-from backend.cli.store import open_store
 from backend.readers import open_readers
+from backend.retention import Cleaning, clean_up
+from backend.store import open_store
 from infrastructure.config.settings import Paths, PoolSettings, RunSettings, ServerSettings, Settings
 from infrastructure.events.log import read_file
 from infrastructure.ids import RunId
@@ -286,7 +286,7 @@ async def recording_of(recorded: Recorded) -> Recording:
 async def without_trees(recorded: Recorded) -> None:
     """Remove the trees of a run, as `corral clean` does."""
     async with open_store(Settings(paths=Paths(data=recorded.data)), verb="clean") as store:
-        await clean_up(store, Cleaning(trees=(recorded.run,), text_before=utc_now(), runs=()))
+        await clean_up(store, Cleaning(trees=(recorded.run,), text_before=utc_now(), runs=(), events_before=utc_now()))
 
 
 class Locked:

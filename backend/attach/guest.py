@@ -111,9 +111,11 @@ class Guest:
         path: str,
         body: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        seconds: float = TIMEOUT_SECONDS,
     ) -> dict[str, Any]:
-        """One request, and the document that answers it."""
-        async with self._client(TIMEOUT_SECONDS) as client:
+        """One request, and the document that answers it; where it does not come within as long, nobody is there."""
+        async with self._client(seconds) as client:
             try:
                 answer = await client.request(method, path, json=body, headers=headers)
             except _GONE as error:

@@ -14,8 +14,8 @@ from backend.cli.hunking import ask_hunks, hunks_of, picked
 from backend.cli.options import NO_OPTIONS, Common, RunArgument, again, settings_of
 from backend.cli.outcome import conflict_lines
 from backend.cli.reading import open_run, result_of
-from backend.cli.store import open_store
 from backend.cli.verdicts import doubt
+from backend.store import open_store
 from infrastructure.config.settings import Settings
 from infrastructure.events.catalogue import PatchApplied
 from infrastructure.storage.runs import RunRecord

@@ -19,7 +19,7 @@ from infrastructure.config.settings import Settings
 from infrastructure.pool.errors import ModelNowhere, NoServerAvailable
 from infrastructure.pool.lanes import canonical
 from infrastructure.storage.directory import DataDirectory
-from infrastructure.storage.lock import read_holder
+from infrastructure.storage.lock import holder_of
 from infrastructure.transport.client import OllamaClient
 from infrastructure.workflow.lanes import NoModel
 
@@ -44,7 +44,7 @@ def bench(
         if not least <= value <= greatest:
             raise Refused(f"{name}: {value} is not between {least} and {greatest}", "`corral bench --help` tells more.")
     settings, terminal = settings_of(common), open_terminal()
-    holder = read_holder(DataDirectory(settings.paths.data).lock)
+    holder = holder_of(DataDirectory(settings.paths.data).lock)
     if holder is not None:
         terminal.warn(f"`corral {holder.verb}` (process {holder.pid}) may use the same servers now")
     tell: Callable[[str], None] = (lambda _: None) if common.quiet else terminal.say

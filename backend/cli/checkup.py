@@ -43,7 +43,7 @@ from infrastructure.processes import ProcessNotStarted, run_process
 from infrastructure.sandbox import Level, NoSandbox, SandboxFault
 from infrastructure.sandbox.opening import open_sandbox
 from infrastructure.storage.directory import DataDirectory
-from infrastructure.storage.lock import read_holder
+from infrastructure.storage.lock import holder_of
 from infrastructure.transport.client import OllamaClient
 from infrastructure.transport.errors import OllamaError
 from infrastructure.transport.messages import ModelInfo
@@ -66,7 +66,7 @@ async def examine(loaded: Loaded, file: Path) -> tuple[Finding, ...]:
         check_core(core),
         check_settings(file, loaded, mode=await asyncio.to_thread(_mode, file)),
         await asyncio.to_thread(check_data, directory.root),
-        check_engine(await asyncio.to_thread(read_holder, directory.lock)),
+        check_engine(await asyncio.to_thread(holder_of, directory.lock)),
         await _git(),
         check_sqlite(),
         await asyncio.to_thread(check_names),

@@ -12,7 +12,7 @@ from backend.security.codes import mint
 from backend.security.token import open_keys
 from infrastructure.config.settings import Settings
 from infrastructure.storage.directory import DataDirectory
-from infrastructure.storage.lock import read_holder
+from infrastructure.storage.lock import holder_of
 
 SECONDS = 5.0
 
@@ -46,7 +46,7 @@ def entrance_of(settings: Settings, verb: str, *, by_password: bool | None = Non
         StorageError: the data directory cannot be used.
     """
     directory = DataDirectory(settings.paths.data)
-    holder = read_holder(directory.lock)
+    holder = holder_of(directory.lock)
     if holder is None or holder.verb != verb or not holder.address:
         return None
     if by_password is None:

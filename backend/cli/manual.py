@@ -90,7 +90,10 @@ EXITS: Mapping[str, Exits] = {
     "bench": ((0, "measured"), (3, "no server, no such model, a call that failed")),
     "doctor": ((0, "ready"), (3, "something is missing that a run needs")),
     "config": ((0, "shown or changed"), (2, "there is no such setting, or it cannot have that value")),
-    "clean": ((0, "removed, or nothing was old enough"),),
+    "clean": (
+        (0, "removed, or nothing was old enough"),
+        (3, "whoever holds the engine cannot clean now, or does not answer; or the disk is full of what is not old"),
+    ),
     "sim": ((0, "ended by Ctrl-C"), (3, "it cannot listen there")),
 }
 """What each command's own codes mean, in their order."""

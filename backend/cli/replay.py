@@ -19,9 +19,9 @@ from backend.cli.reading import open_run
 from backend.cli.run import say_who_holds
 from backend.cli.seating import Wanted, check_seat, open_seat, wanted_of
 from backend.cli.seeing import Watched, see_through
-from backend.cli.store import open_store
 from backend.cli.tokens import Output
 from backend.cli.verdicts import verdict
+from backend.store import open_store
 from infrastructure.config.settings import Settings
 from infrastructure.events.log import read_file
 from infrastructure.replaying import Recording, Replayed, keep_replay, load_recording, play, write_recording

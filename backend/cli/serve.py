@@ -25,6 +25,7 @@ from backend.server import (
     PORTS_TRIED,
     AsyncServerCore,
     NoPassword,
+    ToldToEnd,
     check_host,
     listen,
     loop_name,
@@ -96,10 +97,21 @@ async def _serve(
             settings.serve,
             listener=listener,
         )
-        await stack.enter_async_context(core)
+        serving = asyncio.Event()
+
+        async def reload_when_serving() -> None:
+            await serving.wait()  # what is opened meanwhile would not hear of it
+            await config.reload()
+
         stack.enter_context(core.signals())
+        stack.enter_context(on_hangup(reload_when_serving, ended=core.begin_shutdown))
+        try:
+            await stack.enter_async_context(core)
+        except ToldToEnd:
+            terminal.say("shutting down")
+            return False
         stack.callback(config.subscribe(lambda news: _say_news(news, terminal)))
-        stack.enter_context(on_hangup(config.reload, ended=core.begin_shutdown))
+        serving.set()
         if settings.serve.watch:
             await stack.enter_async_context(config.watching())
         began = asyncio.Event()

@@ -15,7 +15,7 @@ from backend.security.token import open_keys
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.pool.errors import NoServerAvailable
 from infrastructure.storage.directory import DataDirectory
-from infrastructure.storage.lock import Holder, read_holder
+from infrastructure.storage.lock import Holder, holder_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -55,7 +55,7 @@ class Standings:
             HolderRefused: there is an engine, and it does not say.
             StorageError: the data directory cannot be read.
         """
-        holder = await asyncio.to_thread(read_holder, self._directory.lock)
+        holder = await asyncio.to_thread(holder_of, self._directory.lock)
         if holder is not None and holder.address:
             token = (await asyncio.to_thread(open_keys, self._directory.token)).token
             with suppress(HolderGone):  # it has just ended

@@ -56,6 +56,7 @@ class WayIn(BaseModel):
 @router.get("/signin", response_class=HTMLResponse, responses={**_EITHER, **answers(422)})
 async def sign_in(
     door: Door,
+    request: Request,
     code: Annotated[str | None, Query(max_length=200, description="Good once, for five minutes.")] = None,
     accept: Annotated[str, Header()] = "",
 ) -> Response:
@@ -63,7 +64,7 @@ async def sign_in(
     if "application/json" in accept.lower():  # no browser that opens an address says so
         return JSONResponse(WayIn(by="code" if door.guard.password is None else "password").model_dump())
     if code is not None and door.guard.spend(code):
-        return _signed_in(door)
+        return _signed_in(door, request)
     if door.guard.password is not None:
         return small_page(_TITLE, _FORM)
     return small_page(_TITLE, _HOW) if code is None else small_page(_TITLE, alert(_SPENT, "warn") + _HOW, 401)
@@ -80,13 +81,13 @@ async def sign_in_with_password(door: Door, request: Request) -> Response:
         door.guard.password.check(given)
     except WrongPassword as error:
         return small_page(_TITLE, alert(str(error)) + _FORM, 401)
-    return _signed_in(door)
+    return _signed_in(door, request)
 
 
 @router.post("/signout", status_code=303, responses=answers(415, 503, 507))
-async def sign_out(door: Door) -> Response:
+async def sign_out(door: Door, request: Request) -> Response:
     """Take the browser's cookie back, and those of all others."""
-    return RedirectResponse("/signin", 303, {"Set-Cookie": await door.guard.sign_out()})
+    return RedirectResponse("/signin", 303, {"Set-Cookie": await door.guard.sign_out(request.headers)})
 
 
 async def _given(request: Request) -> str:
@@ -107,7 +108,7 @@ async def _given(request: Request) -> str:
     return form.get("password", [""])[0]
 
 
-def _signed_in(door: Door) -> Response:
+def _signed_in(door: Door, request: Request) -> Response:
     answer = small_page("Signed in", _IN, head=_ON)
-    answer.headers["Set-Cookie"] = door.guard.cookie_header()
+    answer.headers["Set-Cookie"] = door.guard.cookie_header(request.headers)
     return answer

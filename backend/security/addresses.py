@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -37,6 +37,16 @@ def is_own_host(header: str, names: Collection[str] = ()) -> bool:
 def is_own_origin(origin: str, host: str) -> bool:
     """Whether an `Origin` is that of this server, by the `Host` the same request names. `null` is nobody's."""
     return origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")
+
+
+def came_by_tls(headers: Mapping[str, str]) -> bool:
+    """Whether the browser came by TLS, as it says itself (Origin), else as a proxy says.
+
+    Nobody else's word is needed: whoever lies here gets a cookie that is not sent any more, and harms nobody else.
+    """
+    if origin := headers.get("origin", ""):
+        return origin.lower().startswith("https://")
+    return headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower() == "https"
 
 
 def comes_from_elsewhere(method: str, site: str, mode: str) -> bool:

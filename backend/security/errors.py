@@ -32,13 +32,16 @@ class NoToken(EntryRefused):
 class ForeignHost(EntryRefused):
     """The `Host` header names another machine than this one."""
 
-    default_hint = "Use a loopback address, or add the name to `serve.hosts` in the settings."
+    default_hint = "Use a loopback address, or add the name, also that of a proxy, to `serve.hosts` in the settings."
 
 
 class ForeignOrigin(EntryRefused):
     """The request comes from a page of another origin."""
 
-    default_hint = "Only the page of this server may call it from a browser."
+    default_hint = (
+        "Only the page of this server may call it from a browser. If this is that page, behind a proxy, have the proxy "
+        "pass the browser's `Host` on (nginx: `proxy_set_header Host $http_host;`), and add that name to `serve.hosts`."
+    )
 
 
 class BodyTooLarge(EntryRefused):

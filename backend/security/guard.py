@@ -11,7 +11,7 @@ from itertools import islice
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.security.addresses import comes_from_elsewhere, is_own_host, is_own_origin
+from backend.security.addresses import came_by_tls, comes_from_elsewhere, is_own_host, is_own_origin
 from backend.security.codes import Codes
 from backend.security.cookies import COOKIE_SECONDS, Cookies
 from backend.security.errors import BodyTooLarge, ForeignHost, ForeignOrigin, NotJson, NoToken, NotOpenYet
@@ -63,14 +63,14 @@ class Guard:
         """Whether a one-time code lets its bearer in; never where there is a password, and never twice."""
         return self.password is None and self._codes is not None and self._codes.spend(code)
 
-    def cookie_header(self) -> str:
-        """The `Set-Cookie` of a browser that has signed in."""
+    def cookie_header(self, headers: Mapping[str, str]) -> str:
+        """The `Set-Cookie` of a browser that has signed in, by the headers of its request."""
         if self._cookies is None:
             raise NotOpenYet
-        return self._cookie(self._cookies.make(self._held_by), COOKIE_SECONDS)
+        return self._cookie(self._cookies.make(self._held_by), COOKIE_SECONDS, headers)
 
-    async def sign_out(self) -> str:
-        """End every cookie; the `Set-Cookie` of the browser that leaves.
+    async def sign_out(self, headers: Mapping[str, str]) -> str:
+        """End every cookie; the `Set-Cookie` of the browser that leaves, by the headers of its request.
 
         Raises:
             StorageError: it is not written down, so that a restart may let them in again.
@@ -78,7 +78,7 @@ class Guard:
         if self._cookies is None:
             raise NotOpenYet
         await self._cookies.end_all()
-        return self._cookie("", 0)
+        return self._cookie("", 0, headers)
 
     def check(self, method: str, path: str, headers: Mapping[str, str], protocols: Sequence[str] = ()) -> None:
         """Let a request pass; `protocols` are those that the opening of a WebSocket offers.
@@ -113,8 +113,9 @@ class Guard:
             raise NotOpenYet
         return self._keys
 
-    def _cookie(self, value: str, seconds: int) -> str:
-        return f"{self.cookie_name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict"
+    def _cookie(self, value: str, seconds: int, headers: Mapping[str, str]) -> str:
+        secure = "; Secure" if came_by_tls(headers) else ""
+        return f"{self.cookie_name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
 
 
 class GuardMiddleware:

@@ -294,7 +294,7 @@ class RetentionSettings(Frozen):
     tokens_days: Days = 7
     """The model's words as they were streamed; results stay."""
     runs_days: Days = 90
-    """The run itself, its events and its patch; and the standing of batches."""
+    """The run itself, its events and patch; the standing of batches; events of deleted sessions and of the program."""
 
 
 class LogSettings(Frozen):

@@ -24,7 +24,10 @@ from infrastructure.events.table import (
     as_stored,
     finished_before,
     insertion,
+    orphans,
+    prune_orphan,
     prune_rows,
+    prune_system,
     read_page,
     read_rows,
 )
@@ -207,6 +210,17 @@ class SqliteEventLog:
         gone = 0
         for run in runs:  # a transaction each, so that no live run waits long
             gone += await self._database.write(lambda connection, run=run: prune_rows(connection, run))
+        return gone
+
+    async def prune_old(self, before: datetime) -> int:
+        """Delete the events of sessions that are gone, where all are older than an instant, and the program's own.
+
+        Returns how many went. What the audit keeps of them stays there.
+        """
+        limit = to_text(before)
+        gone = await self._database.write(lambda connection: prune_system(connection, limit))
+        for run in await self._database.read(lambda connection: orphans(connection, limit)):
+            gone += await self._database.write(lambda connection, run=run: prune_orphan(connection, run))
         return gone
 
     def _submit(self, place: Place, execution: int, event: AnyEvent, *, lazy: bool = False) -> asyncio.Future[Stored]:

@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError
 
 from infrastructure.events.catalogue import ANY_EVENT, AnyEvent
 from infrastructure.events.causes import Cause, Place, whole_causation
-from infrastructure.ids import RunId
+from infrastructure.ids import SYSTEM, RunId
 from infrastructure.storage.times import from_text, to_text
 
 if TYPE_CHECKING:
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 PAGE = 500
 """Events a follower reads at once."""
 _TURNS = "kind IN ('run.started', 'run.interrupted', 'run.finished')"  # the words of the index, which must match
+
+_ORPHANS = """
+WITH RECURSIVE names (run) AS (
+    SELECT MIN(run) FROM events
+    UNION ALL SELECT (SELECT MIN(events.run) FROM events WHERE events.run > names.run) FROM names WHERE run IS NOT NULL
+)
+SELECT run FROM names WHERE run IS NOT NULL AND run <> ?1
+AND run NOT IN (SELECT run FROM runs) AND run NOT IN (SELECT session FROM sessions)
+AND (SELECT at FROM events WHERE events.run = names.run ORDER BY seq DESC LIMIT 1) < ?2
+"""  # from name to name along the primary key, instead of through every event
 
 _Row = tuple[str, int, str, int, str, str, str, str]
 Insertion = Callable[[sqlite3.Connection], "Stored"]
@@ -141,6 +151,32 @@ def finished_before(connection: sqlite3.Connection, limit: str) -> list[str]:
     """The runs that finished before an instant."""
     sql = f"SELECT DISTINCT run FROM events INDEXED BY events_turns WHERE {_TURNS} AND kind = 'run.finished' AND at < ?"
     return [run for (run,) in connection.execute(sql, (limit,))]
+
+
+def orphans(connection: sqlite3.Connection, limit: str) -> list[str]:
+    """The names of sessions that are gone whose last event is older than an instant."""
+    return [run for (run,) in connection.execute(_ORPHANS, (SYSTEM, limit))]
+
+
+def count_old(connection: sqlite3.Connection, before: datetime) -> int:
+    """How many events `EventLog.prune_old` would delete."""
+    limit = to_text(before)
+    counted = "SELECT COUNT(*) FROM events WHERE run = ?1"
+    old = f"{counted} AND at < ?2 AND seq < (SELECT MAX(seq) FROM events WHERE run = ?1)"
+    found = [connection.execute(old, (SYSTEM, limit)).fetchone()]
+    found += [connection.execute(counted, (run,)).fetchone() for run in orphans(connection, limit)]
+    return sum(count for (count,) in found)
+
+
+def prune_orphan(connection: sqlite3.Connection, run: str) -> int:
+    """Delete all events of a name; how many went."""
+    return connection.execute("DELETE FROM events WHERE run = ?", (run,)).rowcount
+
+
+def prune_system(connection: sqlite3.Connection, limit: str) -> int:
+    """Delete the program's own events that are older than an instant; how many went. The last stays, as below."""
+    sql = "DELETE FROM events WHERE run = ?1 AND at < ?2 AND seq < (SELECT MAX(seq) FROM events WHERE run = ?1)"
+    return connection.execute(sql, (SYSTEM, limit)).rowcount
 
 
 def prune_rows(connection: sqlite3.Connection, run: str) -> int:

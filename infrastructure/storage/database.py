@@ -134,9 +134,17 @@ class ReadOnlyDatabase:
     Raises on opening: MissingDatabase, OlderDatabase, NewerDatabase, CorruptDatabase.
     """
 
-    def __init__(self, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    def __init__(self, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS, alone: bool = False) -> None:
+        """The database of this file.
+
+        Args:
+            path: The file.
+            migrations: How an older one becomes today's.
+            alone: Nobody writes meanwhile, since the caller holds the engine's lock: where the last writer closed it,
+                no file is made beside it, for which a full disk has no room.
+        """
         self.path = path
-        self._reader = ConnectionThread(path, _Reader(path, migrations))
+        self._reader = ConnectionThread(path, _Reader(path, migrations, alone=alone))
 
     async def __aenter__(self) -> Self:
         await self._reader.start()
@@ -230,13 +238,15 @@ class _Writer:
 class _Reader:
     """Keeps a connection that cannot write."""
 
-    def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
-        self._path, self._migrations = path, migrations
+    def __init__(self, path: Path, migrations: Sequence[Migration], *, alone: bool = False) -> None:
+        self._path, self._migrations, self._alone = path, migrations, alone
 
     def connect(self) -> sqlite3.Connection:
         if not self._path.exists():
             raise MissingDatabase(self._path)
         try:
+            if self._alone and not _log_is_left(self._path):
+                return self._open("immutable=1")
             try:
                 return self._open("mode=ro")
             except sqlite3.OperationalError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from infrastructure.storage.directory import make_private_file
-from infrastructure.storage.errors import from_system
+from infrastructure.storage.errors import DiskFull, StorageError, from_system
 from infrastructure.storage.times import Now, utc_now
 
 if TYPE_CHECKING:
@@ -50,9 +50,18 @@ class Holder(BaseModel):
 class EngineLock:
     """The lock of one data directory. Closing it, or the end of the process, lets go."""
 
-    def __init__(self, path: Path, *, verb: str, now: Now = utc_now) -> None:
+    def __init__(self, path: Path, *, verb: str, now: Now = utc_now, may_be_nameless: bool = False) -> None:
+        """A lock, not taken yet.
+
+        Args:
+            path: Its file.
+            verb: What the person ran, for others to see.
+            now: The time.
+            may_be_nameless: Whether it is taken also where a full disk keeps it from saying by whom.
+        """
         self.path = path
         self._verb, self._now = verb, now
+        self._may_be_nameless = may_be_nameless
         self._descriptor: int | None = None
         self._holder: Holder | None = None
 
@@ -88,7 +97,14 @@ class EngineLock:
             raise from_system(error, self.path) from error
         self._descriptor = descriptor
         pid = os.getpid()
-        self._write(Holder(pid=pid, verb=self._verb, started=self._now(), born=_birth(pid)))
+        holder = Holder(pid=pid, verb=self._verb, started=self._now(), born=_birth(pid))
+        try:
+            self._write(holder)
+        except StorageError as error:
+            if not (self._may_be_nameless and isinstance(error, DiskFull)):
+                self.close()
+                raise
+            self._holder = holder
         return True
 
     async def wait(
@@ -165,7 +181,8 @@ class EngineLock:
 def read_holder(path: Path) -> Holder | None:
     """Who holds the lock, without touching it; None when nobody alive says so.
 
-    A holder in another container is not seen alive from here: only `try_acquire` tells for certain.
+    What it says may have been copied with the directory, and a holder in another container is not seen alive from here:
+    only the lock itself tells for certain: see `holder_of`, `is_held`.
     """
     try:
         line = path.read_bytes().partition(b"\n")[0]
@@ -180,17 +197,27 @@ def read_holder(path: Path) -> Holder | None:
     return holder if _lives(holder) else None
 
 
+def holder_of(path: Path) -> Holder | None:
+    """As `read_holder`, and the lock itself agrees: a copied directory is held by nobody, whatever its file says.
+
+    Touches the disk: on a loop, use a thread.
+
+    Raises:
+        StorageError: the file cannot be read or locked.
+    """
+    holder = read_holder(path)
+    return holder if holder is not None and is_held(path) else None
+
+
 def is_held(path: Path) -> bool:
     """Whether anybody holds the lock, in another container too. Touches the disk: on a loop, use a thread.
 
-    Where nobody is seen alive the lock itself is asked, by sharing it for an instant; who tries to take it in that very
+    The lock itself is asked, by sharing it for an instant where nobody holds it; who tries to take it in that very
     instant finds it taken, and tries again.
 
     Raises:
         StorageError: the file cannot be read or locked.
     """
-    if read_holder(path) is not None:
-        return True
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -162,8 +162,8 @@ class Bench:
         jobs.write_text("".join(job_line(each) + "\n" for each in PROBLEMS[:problems]))
         return await self.command("batch", str(jobs), "--out", str(self.root / "out"), "--model", "oracle", *more)
 
-    async def serve(self) -> Command:
-        return await self.command("serve", "--port", "0", "--no-browser")
+    async def serve(self, *more: str) -> Command:
+        return await self.command("serve", "--port", "0", "--no-browser", *more)
 
     async def held_by(self, *commands: Command) -> Command:
         """Wait until one of the commands holds the engine and has a door."""

@@ -234,7 +234,14 @@ async def test_who_comes_when_all_are_being_answered_is_refused(site: Site) -> N
 
 
 def test_connections_leave_files_for_the_rest() -> None:
-    assert [connections_for(files) for files in (256, 1024, FILES, 1_000_000)] == [192, 768, 2000, 2000]
+    assert [connections_for(files) for files in (64, 128, 256, 1024, FILES, 1_000_000)] == [
+        16,
+        64,
+        192,
+        768,
+        2000,
+        2000,
+    ]
     assert MOST_CONNECTIONS >= 2 * STREAMS
 
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,13 +15,23 @@ import httpx
 import pytest
 
 from backend.cli.app import run_command
+from backend.cli.entrance import Entrance, entrance_of
 from backend.cli.serve import elsewhere
 from backend.security.addresses import is_loopback_host
-from backend.server import NoPassword, address_of, check_host, listen, loop_name, run_in_loop
+from backend.server import (
+    AsyncServerCore,
+    NoPassword,
+    ToldToEnd,
+    address_of,
+    check_host,
+    listen,
+    loop_name,
+    run_in_loop,
+)
 from infrastructure.config.settings import ServeSettings
 from infrastructure.processes import run_process
 from tests.backend.serving import follow, served
-from tests.backend.site import STREAM, Frame, frames_of
+from tests.backend.site import STREAM, Frame, Site, frames_of
 from tests.engine.world import TASK, paced, repository, simulator
 
 SLOW = pytest.mark.slow
@@ -58,6 +68,38 @@ def test_a_port_that_is_taken_is_told_in_words_with_what_to_do(
 def test_a_descriptor_that_is_no_socket_is_told_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run_command(["serve", "--fd", "999", "--data", str(tmp_path / "data")]) == 2
     assert "--fd: 999 is no socket" in capsys.readouterr().err
+
+
+async def test_nobody_is_sent_to_a_server_that_brings_its_runs_to_rest(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application, seen = site.application, list[Entrance | None]()
+    core = AsyncServerCore(
+        lambda: nullcontext(application), application.settings.serve, listener=listen("127.0.0.1", 0)
+    )
+
+    async def entrance() -> Entrance | None:
+        return await asyncio.to_thread(lambda: entrance_of(application.settings, "serve", by_password=False))
+
+    async def drain(reason: str) -> None:
+        seen.append(await entrance())
+
+    monkeypatch.setattr(application.engine, "drain", drain)
+    async with core:
+        there = await entrance()
+        assert there is not None
+        assert there.address == core.address
+    assert seen == [None]
+
+
+async def test_server_that_is_told_to_end_before_it_begins_does_not_begin(site: Site) -> None:
+    application = site.application
+    core = AsyncServerCore(
+        lambda: nullcontext(application), application.settings.serve, listener=listen("127.0.0.1", 0)
+    )
+    core.begin_shutdown()
+    with pytest.raises(ToldToEnd):
+        await core.start()
 
 
 @pytest.mark.parametrize(

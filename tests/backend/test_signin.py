@@ -32,7 +32,7 @@ def code_of(site: Site) -> str:
 
 def cookie_of(site: Site) -> str:
     """What a browser sends that has signed in."""
-    return site.guard.cookie_header().partition(";")[0]
+    return site.guard.cookie_header({}).partition(";")[0]
 
 
 @pytest.fixture
@@ -53,6 +53,34 @@ async def test_a_one_time_address_gives_a_cookie_that_opens_every_route(site: Si
         assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
         assert site.token not in cookie
         assert (await browser.get("/api/v1/pool")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "secure"),
+    [
+        ({}, False),
+        ({"X-Forwarded-Proto": "http"}, False),
+        ({"X-Forwarded-Proto": "https"}, True),
+        ({"X-Forwarded-Proto": "HTTPS, http"}, True),
+        ({"Origin": BASE.replace("http:", "https:")}, True),
+        ({"Origin": BASE, "X-Forwarded-Proto": "https"}, False),
+    ],
+)
+async def test_a_cookie_that_was_asked_for_by_tls_is_sent_by_nothing_else(
+    site: Site, headers: dict[str, str], secure: bool
+) -> None:
+    async with site.stranger(headers) as browser:
+        cookie = (await browser.get("/signin", params={"code": code_of(site)})).headers["set-cookie"]
+        assert ("Secure" in cookie.split("; ")) is secure
+        answer = await browser.post("/signout", headers={"Cookie": cookie.partition(";")[0]})
+        assert ("Secure" in answer.headers["set-cookie"].split("; ")) is secure
+
+
+async def test_a_page_behind_a_proxy_that_changes_the_host_says_what_to_do(site: Site) -> None:
+    answer = await site.client.post("/api/v1/runs", json=site.task(), headers={"Origin": "https://corral.example.com"})
+    assert (answer.status_code, answer.json()["type"]) == (403, "about:corral/ForeignOrigin")
+    assert "proxy_set_header Host $http_host;" in answer.json()["hint"]
+    assert "serve.hosts" in answer.json()["hint"]
 
 
 async def test_a_code_is_taken_once_only(site: Site) -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agents.codegen import Plan
-from backend.cli.retention import Kept, plan_cleaning, shas_in
 from backend.cli.runs import age
+from backend.retention import Kept, plan_cleaning, shas_in
 from infrastructure.batch import BatchView
 from infrastructure.config.settings import RetentionSettings
 from infrastructure.ids import RunId

@@ -16,8 +16,8 @@ from backend.attach.seat import Seat
 from backend.cli.console import open_terminal
 from backend.cli.errors import Refused
 from backend.cli.seating import UnheldGuest, Wanted, check_seat, open_seat
-from backend.cli.store import open_store
 from backend.routers.pool import POOL_EXAMPLE
+from backend.store import open_store
 from infrastructure.config.settings import Paths, Settings
 from infrastructure.events.catalogue import TestsRan
 from infrastructure.events.catalogue.work import TestCounts

@@ -201,7 +201,8 @@ def test_run_without_a_patch_cannot_be_applied(corral: Corral, waiting: str) -> 
 def test_clean_leaves_what_is_not_old(corral: Corral, run: str) -> None:
     done = corral("clean", "--output", "json")
     assert done.document == {
-        "dry_run": False, "trees": 0, "tree_bytes": 0, "texts": 0, "runs": 0, "batches": 0, "blob_bytes": 0,
+        "dry_run": False, "trees": 0, "tree_bytes": 0, "texts": 0, "runs": 0, "events": 0, "batches": 0,
+        "blob_bytes": 0, "shrunk_bytes": 0,
     }  # fmt: skip
     assert corral("apply", run).code == 0
 

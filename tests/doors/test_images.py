@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from agents.model import JsonObject, Message
-from backend.cli.retention import _named_contents
-from backend.cli.store import open_store
+from backend.retention import _named_contents
+from backend.store import open_store
 from infrastructure.simulator import ModelSpec, Simulator, SimulatorSettings
 from infrastructure.storage.blobs import sha_of
 from infrastructure.transport import encoding

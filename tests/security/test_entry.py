@@ -269,7 +269,7 @@ OTHERS = [
 def test_other_programs_cookies_lock_nobody_out(tmp_path: Path, other: str, form: str) -> None:
     guard = Guard(port=1)
     guard.open_with(cookies_of(tmp_path), "epoch")
-    ours = guard.cookie_header().partition(";")[0]
+    ours = guard.cookie_header({}).partition(";")[0]
     guard.check("GET", "/", {"host": "localhost", "cookie": form.format(other=other, ours=ours)})
     with pytest.raises(NoToken):
         guard.check("GET", "/", {"host": "localhost", "cookie": form.format(other=other, ours=f"x{ours}")})
@@ -278,7 +278,7 @@ def test_other_programs_cookies_lock_nobody_out(tmp_path: Path, other: str, form
 def test_of_very_many_cookies_of_our_name_few_are_looked_at(tmp_path: Path) -> None:
     guard = Guard(port=1)
     guard.open_with(cookies_of(tmp_path), "epoch")
-    ours = guard.cookie_header().partition(";")[0]
+    ours = guard.cookie_header({}).partition(";")[0]
     cookies = ["corral_1=9999999999." + "0" * 64] * 5_000
     with pytest.raises(NoToken):
         guard.check("GET", "/", {"host": "localhost", "cookie": "; ".join([*cookies, ours])})

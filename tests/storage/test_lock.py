@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import json
 import os
 import stat
@@ -7,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.storage.errors import StorageError
-from infrastructure.storage.lock import EngineLock, is_held, read_holder
+from infrastructure.storage.errors import DiskFull, StorageError
+from infrastructure.storage.lock import EngineLock, holder_of, is_held, read_holder
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,6 +76,17 @@ def test_lock_is_known_to_be_held_whoever_its_file_names(path):
         assert read_holder(path) is None
         assert is_held(path)
     assert not is_held(path)
+
+
+def test_copy_of_a_directory_is_held_by_nobody_though_its_file_names_a_process_that_lives(path, tmp_path):
+    with EngineLock(path, verb="serve") as lock:
+        assert lock.try_acquire()
+        copy = tmp_path / "engine.lock"
+        copy.write_bytes(path.read_bytes())
+        assert read_holder(copy).pid == os.getpid()
+        assert holder_of(copy) is None
+        assert not is_held(copy)
+        assert holder_of(path).pid == os.getpid()
 
 
 def test_asking_whether_it_is_held_takes_nothing(path):
@@ -197,3 +209,16 @@ async def test_cancelled_waiter_holds_nothing(path):
     other = EngineLock(path, verb="serve")
     await other.wait()
     other.close()
+
+
+def test_lock_on_a_full_disk_is_not_taken_but_by_who_may_be_nameless(path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(DiskFull), EngineLock(path, verb="run") as lock:
+        lock.try_acquire()
+    with EngineLock(path, verb="clean", may_be_nameless=True) as lock:
+        assert lock.try_acquire(), "who could not take it has let go of it"
+        assert is_held(path)
+        assert read_holder(path) is None

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.cli.retention import Cleaning, clean_up
-from backend.cli.store import open_store
+from backend.retention import Cleaning, clean_up
+from backend.store import open_store
 from infrastructure.config.settings import Paths, Settings
 from infrastructure.tools.tool import ToolPolicy
 from infrastructure.workspace import sha_of
@@ -241,11 +241,11 @@ async def test_cleaning_up_keeps_what_an_undo_needs(tmp_path: Path):
         for sha in (needed, gone):
             os.utime(store.directory.blobs / sha[:2] / sha[2:], (0, 0))
         await store.writes.intend(session="s1", call="c", workspace="/w", path="a", before=needed, after="x")
-        await clean_up(store, Cleaning(trees=(), text_before=long_ago, runs=()))
+        await clean_up(store, Cleaning(trees=(), text_before=long_ago, runs=(), events_before=long_ago))
         assert await store.blobs.has(needed)
         assert not await store.blobs.has(gone)
         await store.writes.settle("s1", "c", "undone")
-        await clean_up(store, Cleaning(trees=(), text_before=long_ago, runs=()))
+        await clean_up(store, Cleaning(trees=(), text_before=long_ago, runs=(), events_before=long_ago))
         assert not await store.blobs.has(needed)
 
 

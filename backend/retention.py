@@ -1,7 +1,8 @@
 """Which old things may go, and their removal.
 
-Owns the decision (pure) and its order: what names a thing goes before the thing, so that a crash leaves nothing that
-points nowhere. Runs that can still go on lose nothing.
+Owns the decision (pure) and its order. What can go without a word being written goes first, since a disk may be full;
+of all else, what names a thing goes before the thing, so that a crash leaves nothing that points nowhere. Runs that can
+still go on lose nothing, so an engine may work meanwhile.
 """
 
 import asyncio
@@ -16,12 +17,15 @@ from typing import cast
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 
-from backend.cli.store import Store
+from backend.store import Store
 from infrastructure.batch import BatchPlace, BatchRegistry, BatchView
 from infrastructure.config.settings import RetentionSettings
 from infrastructure.ids import RunId
 from infrastructure.sessions.images import images_of
+from infrastructure.storage.blobs import YOUNG_SECONDS
 from infrastructure.storage.directory import DataDirectory
+from infrastructure.storage.errors import DiskFull
+from infrastructure.storage.recordings import RecordingReader
 from infrastructure.storage.runs import RunReader, RunRecord, RunState
 from infrastructure.workspace import WorkspaceError
 from infrastructure.workspace.packing import pack_snapshot, to_bytes
@@ -39,24 +43,28 @@ class Cleaning:
         text_before: The streamed text of runs that ended before this goes.
         runs: Runs that are forgotten altogether.
         batches: Ids of batches that are forgotten; what lies in their own folders stays.
+        events_before: The program's own events of before this go, and those of sessions that are gone.
     """
 
     trees: tuple[str, ...]
     text_before: datetime
     runs: tuple[RunId, ...]
+    events_before: datetime
     batches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """What went; bytes of trees and of contents."""
+    """What went; bytes of trees, of contents, and of what was free in the databases."""
 
     trees: int = 0
     tree_bytes: int = 0
     texts: int = 0
     runs: int = 0
+    events: int = 0
     batches: int = 0
     blob_bytes: int = 0
+    shrunk_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +107,17 @@ def plan_cleaning(kept: Kept, retention: RetentionSettings, now: datetime) -> Cl
             for view, has_records in kept.batches
             if _is_over(view, has_records) and _old(view.updated, retention.runs_days, now)
         ),
+        events_before=now - timedelta(days=retention.runs_days),
     )
 
 
 async def look(runs: RunReader, directory: DataDirectory) -> Kept:
     """Everything that a data directory keeps."""
     views = await BatchRegistry(directory).list()
+    folders = await asyncio.to_thread(tree_folders, directory.trees)  # before the runs: one that begins now has a row
     return Kept(
         records=await all_runs(runs),
-        folders=await asyncio.to_thread(tree_folders, directory.trees),
+        folders=folders,
         batches=await asyncio.to_thread(
             lambda: [(each, BatchPlace(Path(each.out)).records.exists()) for each in views]
         ),
@@ -129,26 +139,66 @@ def tree_folders(trees: Path) -> dict[str, int]:
     return {folder.name: _size(folder) for folder in trees.iterdir() if folder.is_dir()}
 
 
-async def clean_up(store: Store, cleaning: Cleaning) -> Removed:
-    """Remove what was decided on, and then every content that nothing names any more."""
+async def clean_up(store: Store, cleaning: Cleaning, *, young_seconds: float = YOUNG_SECONDS) -> Removed:
+    """Remove what was decided on, and then every content that nothing names any more.
+
+    Args:
+        store: What it is removed from.
+        cleaning: The decision.
+        young_seconds: Contents that were put within as many stay: who put them may yet name them.
+    """
     sizes = await asyncio.to_thread(tree_folders, store.directory.trees)
+    packed = [name for name in cleaning.trees if await needs_packing(store.recordings, cleaning, name)]
+    for name in cleaning.trees:
+        if name not in packed:
+            await remove_tree(store.directory, name)
     for batch in cleaning.batches:
         await BatchRegistry(store.directory).remove(batch)
+    for name in packed:
+        await _pack_away(store, name)
     for run in cleaning.runs:
         await store.runs.remove(run)
         await store.checkpoints.adelete_thread(run)
-    for name in cleaning.trees:
-        await _pack(store, name)
-        await asyncio.to_thread(shutil.rmtree, store.directory.tree(name))
-    texts = await store.log.prune_text(cleaning.text_before)
     return Removed(
         trees=len(cleaning.trees),
         tree_bytes=sum(sizes.get(name, 0) for name in cleaning.trees),
-        texts=texts,
+        texts=await store.log.prune_text(cleaning.text_before),
         runs=len(cleaning.runs),
+        events=await store.log.prune_old(cleaning.events_before),
         batches=len(cleaning.batches),
-        blob_bytes=await store.blobs.sweep(await _named_contents(store)),
+        blob_bytes=await store.blobs.sweep(await _named_contents(store), young_seconds),
     )
+
+
+async def needs_packing(recordings: RecordingReader, cleaning: Cleaning, name: str) -> bool:
+    """Whether a run that stays began with files which nothing but this tree has."""
+    if name in cleaning.runs:
+        return False
+    kept = await recordings.of_run(RunId(name))
+    return bool(kept.setup_json) and not kept.snapshot
+
+
+async def remove_tree(directory: DataDirectory, name: str) -> None:
+    """Remove a run's working trees."""
+    await asyncio.to_thread(shutil.rmtree, directory.tree(name))
+
+
+async def pack_tree(directory: DataDirectory, name: str) -> bytes:
+    """The files that a run began with, in one piece, so that it can be replayed without its trees.
+
+    Empty for a snapshot that is too large to keep, or was never finished: it goes with the trees.
+    """
+    try:
+        packed = await pack_snapshot(directory.tree(name))
+    except WorkspaceError:
+        return b""
+    return await asyncio.to_thread(to_bytes, packed)
+
+
+async def keep_pack(store: Store, name: str, packed: bytes) -> None:
+    """Keep what `pack_tree` gave."""
+    if packed:
+        await store.recordings.keep_snapshot(RunId(name), await store.blobs.put(packed))
 
 
 def shas_in(value: object) -> Iterator[str]:
@@ -171,20 +221,16 @@ def _shas_of(values: Iterable[object]) -> Iterator[str]:
         yield from shas_in(value)
 
 
-async def _pack(store: Store, name: str) -> None:
-    """Keep the files that a run began with, in one piece, so that it can be replayed without its trees.
-
-    A snapshot that is too large to keep, or was never finished, goes with the trees.
-    """
-    run = RunId(name)
-    kept = await store.recordings.of_run(run)
-    if not kept.setup_json or kept.snapshot:
-        return
+async def _pack_away(store: Store, name: str) -> None:
+    """Keep what only a tree has, and remove it; the other way round where only that makes the room for it."""
+    packed = await pack_tree(store.directory, name)
     try:
-        packed = await pack_snapshot(store.directory.tree(name))
-    except WorkspaceError:
-        return
-    await store.recordings.keep_snapshot(run, await store.blobs.put(await asyncio.to_thread(to_bytes, packed)))
+        await keep_pack(store, name, packed)
+    except DiskFull:
+        await remove_tree(store.directory, name)
+        await keep_pack(store, name, packed)
+    else:
+        await remove_tree(store.directory, name)
 
 
 async def _named_contents(store: Store) -> frozenset[str]:

@@ -1,6 +1,7 @@
-"""What is stored, open for change, without an engine: no run is begun or gone on with.
+"""What is stored, open for change.
 
-Owns `open_store`, for the verbs that tidy up. It holds the engine's lock, so no engine works beside it.
+Owns `Store`, which an engine has too, and `open_store`, for the verbs that tidy up without one: no run is begun or gone
+on with, and it holds the engine's lock, so no engine works beside it.
 """
 
 import asyncio
@@ -39,7 +40,11 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, *, verb: str, on_wait: Callable[[Holder | None], None] = lambda holder: None
+    settings: Settings,
+    *,
+    verb: str,
+    on_wait: Callable[[Holder | None], None] = lambda holder: None,
+    lock: EngineLock | None = None,
 ) -> AsyncGenerator[Store]:
     """Take the lock and open what is stored.
 
@@ -47,6 +52,7 @@ async def open_store(
         settings: They name the data directory.
         verb: What the person ran, for others who wait for the lock.
         on_wait: Told who holds the lock, before this waits for it.
+        lock: The engine's lock, where the caller holds it already; it stays held.
 
     Raises:
         StorageError: the data directory cannot be used.
@@ -54,8 +60,8 @@ async def open_store(
     directory = DataDirectory(settings.paths.data)
     await asyncio.to_thread(directory.prepare)
     async with AsyncExitStack() as stack:
-        lock = stack.enter_context(EngineLock(directory.lock, verb=verb))
-        await lock.wait(on_wait=on_wait)
+        if lock is None:
+            await stack.enter_context(EngineLock(directory.lock, verb=verb)).wait(on_wait=on_wait)
         database = await stack.enter_async_context(Database(directory.database))
         log = SqliteEventLog(database)
         stack.push_async_callback(log.aclose)
