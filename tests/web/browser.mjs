@@ -214,6 +214,7 @@ test("a declined patch ends the run, and the patch is kept", async () => {
   await isAsked(page, "Do you want this patch?");
   await page.fill("[name=reason]", "an a and an n are letters here");
   await page.locator("main").focus();
+  await page.locator("body:not([data-typing])").waitFor(); // a letter behind a text is none of a command
   await page.keyboard.press("n");
   await isStatus(page, "cancelled");
   await page.getByText("answered no: an a and an n are letters here", { exact: true }).waitFor();

@@ -23,6 +23,7 @@ before(async () => {
   browser = await chromium.launch({ executablePath: told.chromium, args: FLAGS });
   context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
   context.setDefaultTimeout(WAIT);
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   context.on("weberror", (error) => wrong.push(`error ${error.error().stack}`));
   context.on("dialog", (dialog) => (wrong.push(`dialog ${dialog.message()}`), dialog.dismiss()));
   context.on("console", (message) => {
@@ -66,6 +67,18 @@ async function say(page, text) {
   await page.keyboard.press("Enter");
 }
 
+/** Wait for the pause that a key needs behind a text. */
+const rested = (page) => page.locator("body:not([data-typing])").waitFor();
+/** What has the focus. */
+const focused = (page, selector) => page.waitForFunction((wanted) => document.activeElement.matches(wanted), selector);
+/** As when a person comes back to the page: it looks what is new. */
+const look = (page) => page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+/** Ask the server past the page, as another window. */
+async function ask(path, data) {
+  const headers = { "Content-Type": "application/json", Origin: told.address };
+  const answer = await (data ? context.request.post(`${told.address}/api/v1/${path}`, { data, headers }) : context.request.get(`${told.address}/api/v1/${path}`));
+  return { status: answer.status(), said: await answer.json() };
+}
 const stands = (page, word) => page.locator(".chip.status", { hasText: new RegExp(`^${word}$`) }).waitFor();
 const answered = (page, text) => page.locator('.messages .said[data-who="agent"]', { hasText: text }).last().waitFor();
 const card = (page) => page.locator(".asked .approval");
@@ -76,8 +89,12 @@ const used = (page) => page.locator(".used > summary").evaluateAll((all) => all.
 test("a conversation is begun, its answer is seen as it is given, in a second tab and after a reload too", async () => {
   const first = await tab();
   await begin(first, "ask", "What is this project?");
+  await focused(first, ".session .box textarea"); // what is typed on is no key
   await answered(first, "It is a small project");
   assert.equal(await first.locator(".messages pre.code").textContent(), "def total(items):\n    return sum(items)");
+  await first.locator(".messages .block").getByRole("button", { name: "copy" }).click();
+  await first.locator(".messages .block").getByRole("button", { name: "copied" }).waitFor();
+  assert.equal(await first.evaluate(() => navigator.clipboard.readText()), "def total(items):\n    return sum(items)");
   await hold("Tell me much");
   await say(first, "Tell me much");
   await first.locator(".said.live .prose", { hasText: "A list of" }).waitFor();
@@ -96,9 +113,16 @@ test("a conversation is begun, its answer is seen as it is given, in a second ta
   assert.deepEqual(await read(first), await read(second));
   assert.equal((await read(first)).length, 4);
   await second.bringToFront();
-  await say(second, "Never mind");
+  await say(second, "Never mind\nسلام");
   await first.bringToFront();
   await first.locator(".said", { hasText: "Never mind" }).first().waitFor(); // said elsewhere
+  const ends = await first.locator(".said p", { hasText: "Never mind" }).evaluate((p) => {
+    const range = document.createRange();
+    const place = (/** @type {number} */ from, /** @type {number} */ to) => (range.setStart(p.firstChild, from), range.setEnd(p.firstChild, to), range.getBoundingClientRect());
+    const { left, right } = p.getBoundingClientRect();
+    return { left: place(0, 10).left - left, right: right - place(11, 15).right };
+  });
+  assert.ok(ends.left < 3 && ends.right < 3, "each line begins where its script does");
   await stands(first, "ready");
   await first.close();
   await second.close();
@@ -126,6 +150,7 @@ test("calls are allowed by a key, changed, turned down, answered in words, and w
   await card(page).getByRole("button", { name: "Respond" }).click();
   await card(page).getByText("Write what to answer first.").waitFor();
   await page.locator("main").focus();
+  await rested(page);
   await page.keyboard.press("n");
   await answered(page, "It was not run then");
   assert.equal((await used(page))[1], "✕ run_command: not done");
@@ -135,6 +160,7 @@ test("calls are allowed by a key, changed, turned down, answered in words, and w
   await card(page).getByText("git push --force origin main", { exact: true }).waitFor();
   assert.ok(await card(page).getByRole("combobox").isDisabled(), "no rule may cover it");
   await page.locator("main").focus();
+  await rested(page);
   await page.keyboard.press("a"); // no answer to that
   await card(page).getByRole("button", { name: "Reject" }).click({ trial: true }); // it stands there to be answered
   assert.ok(await card(page).getByRole("button", { name: "Do it all the same" }).isDisabled(), "first it is read");
@@ -187,6 +213,7 @@ test("a second click or key press answers no question that came meanwhile, and o
   assert.equal(answers, 1, "the second is open");
   await card(page).getByRole("button", { name: "Approve" }).dispatchEvent("click", { detail: 2 });
   assert.equal(answers, 1, "of a double click the second is none");
+  await rested(page);
   await page.keyboard.press("a");
   await card(page).locator(".shown", { hasText: "pre-commit" }).waitFor();
   await card(page).getByRole("button", { name: "Reject" }).click({ trial: true });
@@ -200,6 +227,111 @@ test("a second click or key press answers no question that came meanwhile, and o
   await card(page).getByRole("button", { name: "Do it all the same" }).click();
   await answered(page, "All three were asked about.");
   assert.equal(answers, 3);
+  await page.close();
+});
+
+test("of several questions keys answer the first, once it is on screen, and a text that is written to one answers none", async () => {
+  const page = await tab(`#/sessions/${told.paired}`);
+  await page.setViewportSize({ width: 1280, height: 700 });
+  const answers = [];
+  page.on("request", (request) => request.method() === "POST" && /\/approvals\//.test(request.url()) && answers.push(request.url().split("/").at(-1)));
+  const one = (number) => card(page).filter({ hasText: `part${number}.md` });
+  await say(page, "Write all five");
+  await one(5).waitFor();
+  const ids = (await ask(`sessions/${told.paired}/waiting`)).said.approvals.map((each) => each.id);
+  const elsewhere = async (number) => {
+    const { nonce } = (await ask(`approvals/${ids[number - 1]}`)).said;
+    const answer = { nonce, decision: { type: "reject" }, scope: "once", patterns: [] };
+    assert.equal((await ask(`approvals/${ids[number - 1]}`, answer)).status, 200);
+  };
+
+  await page.locator("main").focus();
+  assert.deepEqual(await page.locator(".asked kbd").evaluateAll((all) => all.map((each) => getComputedStyle(each).display !== "none")), [true, true, ...Array(8).fill(false)], "only the first shows keys");
+  await page.locator(".asked").evaluate((box) => (box.scrollTop = box.scrollHeight));
+  await one(5).getByRole("button", { name: "Reject" }).click({ trial: true });
+  await rested(page);
+  await page.keyboard.press("n");
+  await page.waitForFunction(() => document.querySelector(".asked").scrollTop < 20); // the question comes
+  assert.deepEqual(answers, [], "it was not on screen");
+  await one(1).getByRole("button", { name: "Reject" }).click({ trial: true });
+  await rested(page);
+  await page.keyboard.press("n");
+  await one(1).waitFor({ state: "detached" });
+  assert.deepEqual(answers, [ids[0]]);
+
+  await one(5).getByRole("button", { name: "Reject" }).click({ trial: true });
+  let looks = () => {};
+  await page.route(new RegExp(`/sessions/${told.paired}$`), (route) => (looks = () => route.continue())); // it does not find out by itself
+  await look(page);
+  await elsewhere(5);
+  await one(5).getByRole("button", { name: "Approve" }).click(); // another answer, so it is refused
+  await one(5).waitFor({ state: "detached" });
+  assert.equal(await card(page).count(), 3);
+  looks();
+  await page.unroute(new RegExp(`/sessions/${told.paired}$`));
+
+  const reason = one(3).getByRole("textbox", { name: "Reason" });
+  await reason.click();
+  await page.keyboard.type("no, ");
+  await elsewhere(4);
+  await look(page);
+  await one(4).waitFor({ state: "detached" });
+  assert.ok(await reason.evaluate((field) => field === document.activeElement), "a question that goes takes no focus along");
+  await page.keyboard.type("a banana");
+  assert.equal(await reason.inputValue(), "no, a banana");
+  await elsewhere(3);
+  await look(page);
+  await one(3).waitFor({ state: "detached" });
+  await focused(page, ".box textarea"); // its own question is gone: there is more to come of that text
+  await page.keyboard.type(" and an ananas");
+  assert.equal(await page.locator(".box textarea").inputValue(), " and an ananas");
+
+  await one(2).getByRole("button", { name: "Reject" }).click({ trial: true });
+  assert.equal(answers.length, 2);
+  await page.locator(".asked").evaluate((box) => (box.scrollTop = 0)); // by hand: nothing settles anew
+  await page.evaluate(() => {
+    document.activeElement.blur();
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "n", bubbles: true }));
+  });
+  assert.equal(answers.length, 2, "the next letter of a text, wherever it arrives");
+  await rested(page);
+  await page.keyboard.press("n");
+  await answered(page, "All five were asked about.");
+  assert.deepEqual(answers, [ids[0], ids[4], ids[1]]);
+  await page.close();
+  forget(/409/);
+});
+
+test("what another window says right behind an answer is followed", async () => {
+  const page = await tab();
+  await page.locator("option[value=ask]").waitFor({ state: "attached" });
+  const session = (await ask("sessions", { title: "Two windows", agent: "ask" })).said.session;
+  await page.goto(`${told.address}/#/sessions/${session}`);
+  await stands(page, "ready");
+  let quick = 0;
+  await page.route(/\/history/, async (route) => { // the next message is there with the answer to the one before
+    if (quick !== 202) quick = (await ask(`sessions/${session}/messages`, { text: "Quick" })).status; // 409 as long as that is given
+    await route.continue();
+  });
+  await hold("Quick");
+  await say(page, "Slow");
+  await page.locator(".messages .said", { hasText: "Quick" }).waitFor();
+  await page.unroute(/\/history/);
+  await stands(page, "at work");
+  await page.locator(".said.live .prose", { hasText: "A list of" }).waitFor();
+  await release("Quick");
+  await answered(page, "word399");
+  await stands(page, "ready");
+
+  await page.route(/\/messages$/, async (route) => { // left while it is sent
+    const answer = await route.fetch();
+    await page.evaluate(() => (location.hash = "#/pool"));
+    await page.locator(".session").waitFor({ state: "detached" });
+    page.on("request", (request) => /\/stream$/.test(request.url()) && wrong.push("a stream that nobody reads"));
+    await route.fulfill({ response: answer });
+  });
+  await say(page, "Left");
+  await page.waitForFunction((name) => location.hash === "#/pool" && !sessionStorage.getItem(name), `corral.draft.${session}`);
   await page.close();
 });
 
@@ -220,7 +352,7 @@ test("another agent is given the word, and a turn is stopped by a key", async ()
   await page.keyboard.press(".");
   await page.getByText("The turn ended: cancelled by a person").waitFor();
   await stands(page, "ready");
-  assert.equal((await used(page)).at(-1).slice(0, 1), "✕");
+  await page.locator(".used").last().locator(".sign", { hasText: "✕" }).waitFor();
   await page.close();
 });
 
@@ -305,8 +437,13 @@ test("a conversation whose beginning got lost is begun once when it is asked for
   forget(/ERR_FAILED/);
 });
 
-test("a long conversation is read page by page, and the place is kept", async () => {
-  const page = await tab(`#/sessions/${told.long}`);
+test("a long conversation is read page by page, and the place is kept, also where nothing could be read at first", async () => {
+  const page = await tab("#/sessions");
+  await page.route(/\/sessions\/[^/]*$/, (route) => route.abort());
+  await page.locator(".runs a", { hasText: "A long one" }).click();
+  await page.locator("body[data-unreached]").waitFor();
+  await page.unroute(/\/sessions\/[^/]*$/);
+  forget(/ERR_FAILED/);
   await page.locator(".said", { hasText: "answer 65" }).waitFor();
   assert.equal((await read(page)).length, 50);
   await page.waitForFunction(() => {

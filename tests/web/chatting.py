@@ -57,6 +57,11 @@ HURRIED = (
     "All three were asked about.",
 )
 """Three questions, one right after another, the last of them dangerous."""
+PAIRED = (
+    "\n".join(called("write_file", f'{{"path": "part{number}.md", "content": "{number}"}}') for number in range(1, 6)),
+    "All five were asked about.",
+)
+"""Five questions at once."""
 CODER = (
     WRITE,
     "The notes are written.",
@@ -65,6 +70,7 @@ CODER = (
     PUSH,
     "It was not pushed.",
     *HURRIED,
+    *PAIRED,
 )
 UNIVERSAL = (OPEN_TAB, "It is open.")
 TOKENS_PER_SECOND = 500.0
@@ -103,11 +109,11 @@ class Chat:
         await sessions.append_message(record.session, Message("user", told(undone)), key="undo/c1")
         return str(record.session)
 
-    async def hurried_session(self) -> str:
-        """A conversation whose next answer asks three times."""
+    async def coder_session(self, title: str, said: str) -> str:
+        """A conversation whose next answer, by the coder, is the one given."""
         sessions = self.application.sessions
-        record = await sessions.create(title="In a hurry", agent="coder", workspace=str(self.folder))
-        for number in range(CODER.index(HURRIED[0])):
+        record = await sessions.create(title=title, agent="coder", workspace=str(self.folder))
+        for number in range(CODER.index(said)):
             await sessions.append_message(record.session, Message("user", f"wish {number + 1}"))
             await sessions.append_message(record.session, Message("assistant", "Done."), agent="coder")
         return str(record.session)

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { SETTLES, Settling } from "../../backend/web/app/settling.js";
+import { Pause, placeOf, SETTLES, Settling } from "../../backend/web/app/settling.js";
 
 /** A question at a place that can be moved, and what was told of it. */
 function question() {
-  const at = { x: 10, y: 500 };
+  const at = { x: 10, y: 500, scrolled: 0 };
   const told = [];
   return { at, told, settles: new Settling(() => ({ ...at }), (settled) => told.push(settled)) };
 }
@@ -54,4 +54,36 @@ test("one that takes the keys of another settles anew where it stands", () => {
   assert.ok(!settles.settled);
   assert.ok(!settles.takes(click(5000), 5000));
   assert.ok(settles.takes(click(5000 + SETTLES), 5000 + SETTLES));
+});
+
+test("a key answers after a pause: not as the next letter of a text, however long that goes on", () => {
+  const pause = new Pause();
+  assert.ok(pause.end(100), "the first");
+  for (let at = 200; at < 5000; at += SETTLES - 1) assert.ok(!pause.end(at), `letters at ${at}`);
+  assert.ok(pause.end(9000));
+  assert.ok(!pause.end(8900), "one that the page hears of late");
+  assert.ok(!pause.end(9000 + SETTLES - 1));
+  assert.ok(pause.end(9000 + 2 * SETTLES));
+});
+
+test("what is scrolled by hand is no move, nor is what stays in sight while that is done; what grows above it is", () => {
+  const { settles, at } = question();
+  settles.look(0);
+  let now = 5000;
+  const look = (change) => (Object.assign(at, change), settles.look(now));
+  assert.ok(look({}));
+  assert.ok(look({ y: 380, scrolled: 120 }), "it goes with the page");
+  assert.ok(look({ y: 380, scrolled: 300 }), "it sticks to the edge");
+  assert.ok(look({ y: 370, scrolled: 310 }));
+  assert.ok(!look({ y: 380 }), "it is pushed");
+  now += SETTLES;
+  assert.ok(look({ y: 500, scrolled: 0 }), "it sticks for a part of the way");
+  assert.ok(!look({ y: 520, scrolled: 40 }), "it went against the way");
+});
+
+test("all that scrolls around an element counts", () => {
+  const page = { scrollTop: 5, parentElement: null };
+  const cards = { scrollTop: 120, parentElement: page };
+  const card = { scrollTop: 9, parentElement: cards, getBoundingClientRect: () => ({ left: 10, top: 180 }) };
+  assert.deepEqual(placeOf(card), { x: 10, y: 180, scrolled: 125 });
 });

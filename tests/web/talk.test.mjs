@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { readPatch } from "../../backend/web/app/patch.js";
 import { joined } from "../../backend/web/app/sessions.js";
-import { again, fold, isUnanswered, leavesGap, newTalk, over, partsOf, put, resultsOf, shownAlone, signedLines, standing } from "../../backend/web/app/talk.js";
+import { again, fold, follow, goesOn, isUnanswered, leavesGap, newTalk, over, partsOf, put, resultsOf, shownAlone, signedLines, standing } from "../../backend/web/app/talk.js";
 
 const message = (number, more = {}) => ({ number, role: "user", agent: "", content: `m${number}`, images: [], thinking: "", tool_calls: [], tool_name: null, tool_call_id: null, ok: true, upto: 0, turn: "", at: "2026-01-05T10:00:00Z", ...more });
 /** A page of the history, newest first. */
@@ -71,6 +71,28 @@ test("a message has no answer where it began a turn and none is open; the word o
   assert.ok(isUnanswered(talk));
   put(talk, { ...page([4]), messages: [message(4, { role: "assistant" })] });
   assert.ok(!isUnanswered(talk));
+});
+
+test("a turn that began behind the one that ended is seen by its message, and that which ended is not taken for it", () => {
+  const talk = newTalk();
+  const said = (number, turn) => put(talk, { ...page([number]), messages: [message(number, { turn })] });
+  said(1, "t1");
+  follow(talk);
+  assert.ok(!goesOn(talk), "nobody knows yet whether it is open");
+  fold(talk, chunk("done"));
+  assert.ok(!goesOn(talk));
+  follow(talk, "t2"); // it was said here, and its message is not read yet
+  said(3, "t2");
+  said(5, "t3"); // read before the line says that t2 is over
+  assert.ok(!goesOn(talk));
+  over(talk);
+  assert.ok(goesOn(talk));
+  follow(talk);
+  assert.equal(talk.turn, "unknown", "until the line says whether it is open");
+  over(talk);
+  assert.ok(!goesOn(talk), "nor was that one open");
+  said(6, "");
+  assert.ok(!goesOn(talk), "the word of an undo begins none");
 });
 
 test("a diff is lines with signs, and nothing of it is lost; another text is none", () => {

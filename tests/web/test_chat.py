@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.chatting import chatting
+from tests.web.chatting import HURRIED, PAIRED, chatting
 from tests.web.serving import steered
 from tests.web.test_browser import BROWSE_SECONDS, HERE, INSTALL_SECONDS, LAST_SECONDS, browser, driver, spawned
 
@@ -27,7 +27,8 @@ async def test_conversations_in_a_browser(tmp_path: Path) -> None:
             "folder": str(site.folder),
             "long": await site.long_session(LONG),
             "undone": await site.undone_session(),
-            "hurried": await site.hurried_session(),
+            "hurried": await site.coder_session("In a hurry", HURRIED[0]),
+            "paired": await site.coder_session("Five at once", PAIRED[0]),
             "client": await site.client_session(),
             "modules": str(modules),
             "chromium": chromium,

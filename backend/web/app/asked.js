@@ -2,19 +2,26 @@
  * What a conversation waits for: calls that a person allows, changes, turns down or answers, and calls that are a
  * program's to do. Owns the cards. What is shown is what would be done; an answer bears the question's nonce, so it is
  * never one to another question. Nor is a click or a key that was on its way when the question came: a card is answered
- * once it has stood for a while, and a dangerous call is allowed by who first says that it was read.
+ * once it has stood for a while, and a dangerous call is allowed by who first says that it was read. Keys answer the first
+ * card, which is marked, and only where what it asks is on screen. Cards that stay are left where they are, with what is
+ * being written in them.
  */
 
 import { decide, postResult, readApproval } from "./api.js";
 import { fill, h, mark, say } from "./dom.js";
 import { counted, visible } from "./format.js";
+import { isField } from "./keys.js";
 import { CUT, cutText, jsonOf } from "./messages.js";
 import { settling } from "./settling.js";
 import { signedLines } from "./talk.js";
 
-/** @typedef {{failed: (error: unknown) => void, settled: () => void}} Told an answer was refused; one was taken */
+/** @typedef {{failed: (error: unknown) => void, settled: () => void, left: () => void}} Told an answer was refused; one was taken; the field that was written in is gone */
 
 const SCOPES = { once: "this once", run: "in this conversation", project: "in this folder", always: "always" };
+
+/** Pixels: behind the round corner of a box; between the upper edge and a card that cannot be scrolled higher. */
+const INSIDE = 12;
+const HIGHEST = 80;
 
 /** What would be done; of a diff each line in the colour of its sign. @param {string} text @returns {HTMLElement} */
 function doneText(text) {
@@ -41,16 +48,42 @@ export class Asked {
     const cards = new Map();
     for (const each of approvals) cards.set(each.nonce, this.cards.get(each.nonce) ?? new Card(each, this.told));
     for (const each of client_calls) cards.set(each.call, this.cards.get(each.call) ?? new ClientCard(this.session, each, this.told));
-    const before = this.first;
-    this.cards = cards;
-    if (this.first !== before) this.first?.settles.begin(); // keys answer another one from now on
+    const focused = this.element.contains(document.activeElement) ? document.activeElement : null;
+    this.#put(cards);
     this.element.hidden = !cards.size;
-    fill(this.element, ...[...cards.values()].map((card) => card.element));
+    for (const card of cards.values()) card.settles.begin(); // what is under a pointer and a key is another one now
+    for (const card of cards.values()) card.element.toggleAttribute("data-keys", card === this.first);
+    if (isField(focused) && document.activeElement !== focused) this.told.left();
+  }
+
+  /** Change only what changes: a card that is taken out and put back loses the focus. @param {Map<string, Card | ClientCard>} cards in their order */
+  #put(cards) {
+    for (const [id, { element }] of this.cards) if (!cards.has(id)) element.remove();
+    let next = this.element.firstElementChild;
+    for (const { element } of cards.values()) {
+      if (element === next) next = next.nextElementSibling;
+      else this.element.insertBefore(element, next);
+    }
+    this.cards = cards;
   }
 
   /** The question that a key answers: the first one. */
   get first() {
     return [...this.cards.values()].find((card) => card instanceof Card);
+  }
+
+  /**
+   * A key. Where the first question is not on screen it is brought there, and no more.
+   * @param {"approve" | "reject"} kind
+   * @param {KeyboardEvent} event
+   * @returns {boolean} whether there is a question that it answers
+   */
+  press(kind, event) {
+    const card = this.first;
+    if (!card || (card.dangerous && kind === "approve")) return false;
+    if (card.isSeen()) card.press(kind, event);
+    else card.bring();
+    return true;
   }
 }
 
@@ -72,7 +105,7 @@ class Card {
       respond: button("respond", "", "Respond"),
     };
     this.back = h("button", { type: "button", hidden: true, on: { click: () => this.#edit(false) } }, "Back");
-    this.words = h("input", { type: "text", autocomplete: "off", maxlength: "2000" });
+    this.words = h("input", { type: "text", dir: "auto", autocomplete: "off", maxlength: "2000" });
     this.changed = h("textarea", { rows: "6", spellcheck: "false", class: "mono", "aria-label": "Arguments, as JSON" });
     this.editing = h("label", { hidden: true }, h("span", {}, "Do it with these arguments instead"), this.changed);
     this.scope = h("select", { "aria-label": "How far a yes goes", disabled: true, on: { change: () => this.#scoped() } }, ...Object.entries(SCOPES).map(([value, text]) => h("option", { value }, text)));
@@ -83,20 +116,22 @@ class Card {
     this.read = h("input", { type: "checkbox", on: { click: (/** @type {MouseEvent} */ event) => this.#says(event) } });
     this.wrong = h("p", { role: "alert", "data-tone": "bad", hidden: true });
     this.answers = h("div", { class: "answers" }, ...Object.entries(this.buttons).map(([kind, each]) => approval.allowed.includes(kind) && each), this.back, approval.allowed.includes("approve") && this.lasting);
+    this.sending = false;
+    this.head = h("div", { class: "top" }, h("h2", {}, "Allow ", h("code", {}, visible(approval.tool)), "?"), h("span", { class: "chip", "data-tone": this.dangerous ? "bad" : "warn" }, this.dangerous ? "! dangerous" : visible(approval.danger)));
+    this.shown = h("div", { class: "shown", tabindex: "0", role: "group", "aria-label": "What would be done" }, doneText(approval.description));
+    this.element = h("section", { class: "approval", "data-danger": approval.danger, "aria-label": `Approval of ${visible(approval.tool)}` }, ...this.#content());
     this.settles = settling(this.answers, () => this.#dim());
     this.#dim();
-    this.sending = false;
-    this.element = h("section", { class: "approval", "data-danger": approval.danger, "aria-label": `Approval of ${visible(approval.tool)}` }, ...this.#content());
     this.#propose();
   }
 
   #content() {
-    const { tool, danger, why, description, arguments: given, allowed } = this.approval;
+    const { why, arguments: given, allowed } = this.approval;
     const can = (/** @type {string} */ kind) => allowed.includes(kind);
     return [
-      h("div", { class: "top" }, h("h2", {}, "Allow ", h("code", {}, visible(tool)), "?"), h("span", { class: "chip", "data-tone": this.dangerous ? "bad" : "warn" }, this.dangerous ? "! dangerous" : visible(danger))),
+      this.head,
       why && h("p", { class: "dim why" }, visible(why)),
-      h("div", { class: "shown", tabindex: "0", role: "group", "aria-label": "What would be done" }, doneText(description)),
+      this.shown,
       h("details", {}, h("summary", {}, "exact arguments"), cutText(jsonOf(given))),
       this.editing,
       h("label", {}, h("span", {}, can("respond") ? "Reason, or an answer in its place" : "Reason, if you like"), this.words),
@@ -119,6 +154,20 @@ class Card {
     } catch (error) {
       this.told.failed(error);
     }
+  }
+
+  /** Whether what is asked is on screen, to its end or as far as there is room, and nothing lies over it. */
+  isSeen() {
+    const [head, shown, around] = [this.head, this.shown, this.element.parentElement].map((each) => each.getBoundingClientRect());
+    const seen = (/** @type {HTMLElement} */ part, /** @type {number} */ y) => part.contains(document.elementFromPoint(head.left + INSIDE, y));
+    const isHighest = head.top - Math.max(around.top, 0) < HIGHEST;
+    return seen(this.head, head.top + 1) && seen(this.shown, shown.top + 1) && (isHighest || seen(this.shown, shown.bottom - 1));
+  }
+
+  /** Bring it on screen; it settles there. */
+  bring() {
+    for (const each of [this.element, this.shown, this.head]) each.scrollIntoView({ block: "nearest" });
+    this.settles.begin();
   }
 
   #scoped() {
@@ -224,8 +273,6 @@ class ClientCard {
     this.came = h("textarea", { rows: "2" });
     this.buttons = [true, false].map((ok) => h("button", { type: "button", class: ok ? "yes" : "no", on: { click: (/** @type {MouseEvent} */ event) => this.settles.takes(event, performance.now()) && this.answer(ok) } }, ok ? "It is done" : "It cannot be done"));
     this.answers = h("div", { class: "answers" }, ...this.buttons);
-    this.settles = settling(this.answers, () => this.#dim());
-    this.#dim();
     this.element = h(
       "section",
       { class: "approval", "aria-label": `Call of ${visible(call.tool)}` },
@@ -235,6 +282,8 @@ class ClientCard {
       h("label", {}, h("span", {}, "What came of it"), this.came),
       this.answers,
     );
+    this.settles = settling(this.answers, () => this.#dim());
+    this.#dim();
   }
 
   #dim() {

@@ -8,6 +8,7 @@ import { createSession, listAgents, newKey, sendMessage } from "./api.js";
 import { Box } from "./box.js";
 import { fill, h } from "./dom.js";
 import { shortened, visible } from "./format.js";
+import { SessionView } from "./session.js";
 
 /** The view that begins a conversation. */
 export class BeginView {
@@ -16,6 +17,7 @@ export class BeginView {
     this.shell = shell;
     /** @type {{for: string, body: Record<string, string>, key: string, session: string} | null} asked for under the key; `session` once it is there */
     this.made = null;
+    this.closed = false;
     this.folder = h("input", { name: "workspace", pattern: "(/|[A-Za-z]:).*", title: "the whole path, from the root", placeholder: "none: the agents only talk", list: "folders", autocomplete: "off", spellcheck: "false" });
     this.agent = h("select", { name: "agent" }, h("option", { value: "" }, "orchestrator: hands it to who fits"));
     this.folders = h("datalist", { id: "folders" });
@@ -38,6 +40,7 @@ export class BeginView {
   update() {}
 
   close() {
+    this.closed = true;
     this.element.remove();
   }
 
@@ -70,7 +73,14 @@ export class BeginView {
     const { made } = this;
     made.session ||= (await createSession(made.body, made.key)).session;
     await sendMessage(made.session, message, key);
-    location.hash = sessionAddress(made.session);
+    if (!this.closed) this.#open(made.session);
     return true;
+  }
+
+  /** Go there at once: what is typed next is for the box there, and no key. @param {string} session */
+  #open(session) {
+    location.hash = sessionAddress(session);
+    this.shell.route();
+    if (this.shell.view instanceof SessionView) this.shell.view.box.text.focus();
   }
 }

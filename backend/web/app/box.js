@@ -20,7 +20,7 @@ export class Box {
     this.wish = newKey();
     this.busy = false;
     this.open = false;
-    this.text = h("textarea", { name: "text", rows: "2", "aria-label": "Message", placeholder: "Say what you want", on: { input: () => this.#changed(), keydown: (/** @type {KeyboardEvent} */ event) => this.#pressed(event) } });
+    this.text = h("textarea", { name: "text", rows: "2", dir: "auto", "aria-label": "Message", placeholder: "Say what you want", on: { input: () => this.#changed(), keydown: (/** @type {KeyboardEvent} */ event) => this.#pressed(event) } });
     this.text.value = remembered(this.name);
     /** @type {File[]} */
     this.images = [];

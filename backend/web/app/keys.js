@@ -1,11 +1,14 @@
 /**
- * The keyboard. Owns the table of keys, when a key is none (in a field, with a modifier, turned off), and the sheet that
- * lists them.
+ * The keyboard. Owns the table of keys, when a key is none (in a field, with a modifier, turned off, as the next letter of a
+ * text where it would answer a question), and the sheet that lists them.
  */
 
-import { h } from "./dom.js";
+import { h, mark } from "./dom.js";
+import { Pause, SETTLES } from "./settling.js";
 
 const OFF = "corral.keys";
+/** Keys that answer a question. */
+const ANSWERS = new Set(["a", "n"]);
 /** @type {[string, string][]} */
 const SHEET = [
   ["j k", "next and last in the list"],
@@ -23,17 +26,33 @@ const SHEET = [
 
 /** @param {import("./main.js").Shell} shell */
 export function listen(shell) {
+  const pause = new Pause();
+  /** @type {any} */
+  let timer = null;
+  const ended = (/** @type {Event} */ event) => {
+    mark(document.body, "data-typing", "true"); // the hints at the buttons go as long
+    clearTimeout(timer);
+    timer = setTimeout(() => document.body.removeAttribute("data-typing"), SETTLES);
+    return pause.end(event.timeStamp);
+  };
+  document.addEventListener("focusout", (event) => isField(event.target) && ended(event));
   document.addEventListener("keydown", (event) => {
-    if (!isMeant(event) || !areOn()) return;
+    const rested = ended(event);
+    if (!isMeant(event) || !areOn() || (ANSWERS.has(event.key) && !rested)) return;
     if (pressed(shell, event)) event.preventDefault();
   });
+}
+
+/** Whether a key there is a letter of a text, or chooses something. @param {EventTarget | null} target */
+export function isField(target) {
+  return Boolean(/** @type {Element | null} */ (target)?.closest?.("input, textarea, select, [contenteditable]"));
 }
 
 /** Whether a key press is a command. @param {KeyboardEvent} event */
 export function isMeant(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || event.repeat && !/^[jk[\]]$/.test(event.key)) return false;
   const target = /** @type {Element | null} */ (event.target);
-  return !target?.closest?.("input, textarea, select, dialog, [contenteditable]");
+  return !isField(target) && !target?.closest?.("dialog");
 }
 
 /** Show the sheet. */

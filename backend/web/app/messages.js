@@ -1,6 +1,7 @@
 /**
  * How messages look: who said it, the words, what was thought, the calls of tools with what came of them. All of it is a
- * stranger's text and reaches the page as text; of a long one the beginning is shown, the rest when asked for.
+ * stranger's text and reaches the page as text; of a long one the beginning is shown, the rest when asked for. A block of
+ * code is copied as it is shown: what cannot be seen in it does not reach a terminal.
  */
 
 import { imagePath } from "./api.js";
@@ -14,6 +15,8 @@ import { partsOf } from "./talk.js";
 
 /** Characters of one text that are on the page unasked. */
 export const CUT = 12_000;
+/** Milliseconds that a button says so. */
+const COPIED = 2000;
 
 /** @param {Message} message @param {string} session @returns {Shown} */
 export function messageShown(message, session) {
@@ -101,8 +104,24 @@ function proseElement(text) {
   return h(
     "div",
     { class: "prose" },
-    ...partsOf(text).map((part) => (part.code ? h("pre", { class: "code", tabindex: "0", "aria-label": part.name ? `code: ${visible(part.name)}` : "code" }, visible(part.text)) : h("p", {}, visible(part.text)))),
+    ...partsOf(text).map((part) => (part.code ? codeElement(visible(part.text), visible(part.name)) : h("p", {}, visible(part.text)))),
   );
+}
+
+/** @param {string} text @param {string} name of its language, or what stands there */
+function codeElement(text, name) {
+  const code = h("pre", { class: "code", tabindex: "0", "aria-label": name ? `code: ${name}` : "code" }, text);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      return getSelection()?.selectAllChildren(code); // no clipboard outside https and loopback
+    }
+    say(button, "copied");
+    setTimeout(() => say(button, "copy"), COPIED);
+  };
+  const button = h("button", { type: "button", class: "small", on: { click: copy } }, "copy");
+  return h("div", { class: "block" }, h("div", { class: "top" }, h("span", { class: "dim", "aria-hidden": "true" }, shortened(name, 40)), button), code);
 }
 
 /** @param {{id: string, name: string, arguments: Record<string, unknown>}} call @returns {Shown} */

@@ -12,7 +12,7 @@ import { eachFrame, fill, h, mark, say } from "./dom.js";
 import { visible } from "./format.js";
 import { titleOf } from "./sessions.js";
 import { Stream, turnOf } from "./stream.js";
-import { again, fold, lastOf, leavesGap, newTalk, over, put, standing } from "./talk.js";
+import { again, fold, follow, goesOn, lastOf, leavesGap, newTalk, over, put, standing } from "./talk.js";
 import { TalkLog } from "./talklog.js";
 
 const LOOK = 3000;
@@ -33,8 +33,10 @@ export class SessionView {
     this.link = "connecting";
     /** @type {any} */
     this.settling = null;
+    this.looking = false;
     this.reading = false;
     this.readMore = false;
+    this.asks = 0; // how often what waits was asked for
     this.closed = false;
     /** @type {Stream | null} */
     this.stream = null;
@@ -46,7 +48,7 @@ export class SessionView {
     this.stop = h("button", { type: "button", hidden: true, on: { click: () => this.#cancel() } }, "Stop ", h("kbd", { "aria-hidden": "true" }, "."));
     this.folder = h("span", { class: "dim repo" });
     this.log = new TalkLog(this.session, () => this.#readEarlier());
-    this.asked = new Asked(this.session, { failed: this.failed, settled: () => this.#readWaiting() });
+    this.asked = new Asked(this.session, { failed: this.failed, settled: () => this.#readWaiting(), left: () => this.#typeOn() });
     this.box = new Box(this.session, (message, key) => this.#send(message, key), this.failed);
     this.element = h(
       "article",
@@ -60,7 +62,7 @@ export class SessionView {
     this.timer = setInterval(() => this.#look(), LOOK);
     this.looked = () => this.#look();
     document.addEventListener("visibilitychange", this.looked);
-    this.#begin();
+    this.#look();
     this.soon();
   }
 
@@ -78,10 +80,10 @@ export class SessionView {
 
   /** The keys of this view. @param {string} key @param {KeyboardEvent} event @returns {boolean} whether it was one */
   key(key, event) {
-    const card = this.asked.first;
+    if (this.closed) return false; // there is no such conversation
     if (key === "m") this.box.text.focus();
-    else if (key === "a" && card && !card.dangerous) card.press("approve", event);
-    else if (key === "n" && card) card.press("reject", event);
+    else if (key === "a") return this.asked.press("approve", event);
+    else if (key === "n") return this.asked.press("reject", event);
     else if (key === "." && !this.stop.hidden) this.#cancel();
     else return false;
     return true;
@@ -89,20 +91,19 @@ export class SessionView {
 
   // ------------------------------------------------------------------------------------ asking the server
   async #begin() {
-    try {
-      const [record, { agents }] = await Promise.all([getSession(this.session), listAgents()]);
-      this.record = record;
-      fill(this.agent, ...agents.map((/** @type {{name: string, about: string}} */ each) => h("option", { value: each.name, title: visible(each.about) }, visible(each.name))));
-    } catch (error) {
-      return this.#failed(error);
-    }
+    const [record, { agents }] = await Promise.all([getSession(this.session), listAgents()]);
+    this.record = record;
+    this.shell.reached();
+    fill(this.agent, ...agents.map((/** @type {{name: string, about: string}} */ each) => h("option", { value: each.name, title: visible(each.about) }, visible(each.name))));
     await this.#read();
-    if (!this.closed) this.#watch();
+    this.#watch();
   }
 
-  /** Follow the turn that is open, from its first chunk. */
-  #watch() {
+  /** Follow the turn that is open, from its first chunk. @param {string} [turn] where that is known */
+  #watch(turn) {
+    if (this.closed) return; // left while something was asked for: nobody would close the stream
     this.stream?.close();
+    follow(this.talk, turn);
     this.stream = new Stream(turnOf(this.session), {
       event: (chunk) => this.#chunk(chunk),
       link: (link) => this.#link(link),
@@ -152,23 +153,32 @@ export class SessionView {
     }
   }
 
-  /** Look whether something was said elsewhere. */
+  /** Look whether something was said or answered elsewhere; as long as nothing was read of it, begin. */
   async #look() {
-    if (document.hidden || this.closed || this.shell.signedOut || !this.record) return;
+    if (this.closed || this.looking || this.shell.signedOut || (this.record && document.hidden)) return;
+    this.looking = true;
     try {
-      this.record = await getSession(this.session);
-      this.shell.reached();
-      if (this.record.last > lastOf(this.talk)) {
-        await this.#read();
-        if (this.link === "ended" && !this.closed) this.#watch();
-      } else if (this.talk.turn !== "open" && this.record.agent) this.talk.agent = this.record.agent;
-      this.soon();
+      await (this.record ? this.#lookAgain() : this.#begin());
     } catch (error) {
       this.#failed(error, true);
+    } finally {
+      this.looking = false;
     }
+    this.soon();
   }
 
-  /** Read the newest messages; once more where that was asked for meanwhile. */
+  async #lookAgain() {
+    const { talk } = this;
+    this.record = await getSession(this.session);
+    this.shell.reached();
+    if (talk.waiting.approvals.length || talk.waiting.client_calls.length) await this.#readWaiting();
+    if (this.record.last > lastOf(talk) || talk.next === undefined) {
+      await this.#read();
+      if (this.link === "ended") this.#watch();
+    } else if (talk.turn !== "open" && this.record.agent) talk.agent = this.record.agent;
+  }
+
+  /** Read the newest messages; once more where that was asked for meanwhile. What began meanwhile is watched. */
   async #read() {
     if (this.reading) return void (this.readMore = true);
     this.reading = true;
@@ -182,6 +192,7 @@ export class SessionView {
     } finally {
       this.reading = false;
     }
+    if (this.link === "ended" && goesOn(this.talk)) this.#watch();
     this.soon();
   }
 
@@ -202,8 +213,10 @@ export class SessionView {
   }
 
   async #readWaiting() {
+    const asks = ++this.asks;
     try {
       const waiting = await readWaiting(this.session);
+      if (asks !== this.asks) return; // a later word is under way, which this one may be older than
       const before = this.talk.waiting.approvals.length;
       this.talk.waiting = waiting;
       if (waiting.approvals.length !== before) this.shell.sessions.refresh(); // it says who needs the person
@@ -217,13 +230,19 @@ export class SessionView {
   // ------------------------------------------------------------------------------------ what a person does
   /** @param {{text: string, images?: string[]}} message @param {string} key */
   async #send(message, key) {
-    await sendMessage(this.session, message, key);
+    const { turn } = await sendMessage(this.session, message, key);
     this.talk.ended = null;
     this.talk.turn = "open"; // as the stream will say; no second message until then
     this.log.follow();
     this.#read();
-    this.#watch();
+    this.#watch(turn);
     return true;
+  }
+
+  /** The question that was being written to is gone: the rest of the text is no keys. */
+  #typeOn() {
+    this.box.text.focus();
+    this.shell.tell("The question was answered elsewhere. What you type goes into the message box.");
   }
 
   async #switch() {
@@ -252,7 +271,9 @@ export class SessionView {
   #failed(error, quiet = false) {
     if (error instanceof Problem && error.status === 404 && !this.closed && error.message.includes(this.session)) return this.#unknown(error);
     this.shell.problem(error, { quiet });
-    if (error instanceof Problem && error.status === 409) this.#look();
+    if (!(error instanceof Problem) || error.status !== 409) return;
+    this.#look();
+    this.#readWaiting();
   }
 
   /** @param {Problem} error */

@@ -44,7 +44,7 @@ export class StartView {
   #fields() {
     const gate = (/** @type {string} */ name, /** @type {string} */ text) => h("label", { class: "check" }, h("input", { type: "checkbox", name: "approve", value: name }), text);
     return [
-      h("label", {}, h("span", {}, "Task"), h("textarea", { name: "task", rows: "4", required: true, placeholder: "What is to be changed, and how one would see that it is right" })),
+      h("label", {}, h("span", {}, "Task"), h("textarea", { name: "task", rows: "4", dir: "auto", required: true, placeholder: "What is to be changed, and how one would see that it is right" })),
       h("label", {}, h("span", {}, "Folder"), h("input", { name: "repo", required: true, pattern: "(/|[A-Za-z]:).*", title: "the whole path, from the root", placeholder: "/home/you/project", list: "repos", autocomplete: "off", spellcheck: "false" })),
       h(
         "div",

@@ -35,6 +35,7 @@
  * @property {number} gone how often the live answer was begun anew
  * @property {Waiting} waiting
  * @property {{ok: boolean, text: string} | null} ended how the last turn that was watched ended
+ * @property {string} follows the last turn that was known to have begun when the line to it was opened
  */
 
 /** The kinds of chunks there are. */
@@ -51,11 +52,14 @@ export function newTalk() {
     gone: 0,
     waiting: { approvals: [], client_calls: [] },
     ended: null,
+    follows: "",
   };
 }
 
 /** @param {Talk} talk */
 export const lastOf = (talk) => talk.messages.at(-1)?.number ?? 0;
+/** The turn that the last message began which began one. @param {Talk} talk */
+const begunIn = (talk) => talk.messages.findLast((message) => message.turn)?.turn ?? "";
 
 /**
  * Put pages of the history, newest first, over what is known.
@@ -78,6 +82,12 @@ export function put(talk, page) {
  */
 export function leavesGap(last, page) {
   return last > 0 && page.next !== null && (page.messages.at(-1)?.number ?? 0) > last + 1;
+}
+
+/** A line is opened to the turn that is open. @param {Talk} talk @param {string} [turn] where that is known */
+export function follow(talk, turn = begunIn(talk)) {
+  again(talk);
+  talk.follows = turn;
 }
 
 /** A connection is new: all chunks of the turn come again, or its end. @param {Talk} talk */
@@ -131,6 +141,11 @@ export function over(talk) {
   clear(talk);
   talk.turn = "none";
   talk.waiting = { approvals: [], client_calls: [] };
+}
+
+/** Whether another turn began behind the one that was followed: somebody was quick, in another window. @param {Talk} talk */
+export function goesOn(talk) {
+  return talk.turn === "none" && begunIn(talk) !== talk.follows;
 }
 
 /** @param {Talk} talk @returns {{word: string, tone: string}} */
