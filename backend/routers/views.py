@@ -68,6 +68,10 @@ _CALL_EXAMPLE: dict[str, JsonValue] = {
 }
 
 
+MOST_TASK = 300
+"""Characters of a task in a list, which is asked for again and again; a task may hold whole files."""
+
+
 class RunSummary(BaseModel):
     """A run, in short."""
 
@@ -75,6 +79,7 @@ class RunSummary(BaseModel):
 
     run: str
     task: str
+    """Its first 300 characters in a list, with an ellipsis where there are more; whole where the run is asked for."""
     repo: str
     state: RunState
     status: str
@@ -149,14 +154,17 @@ class Answer(BaseModel):
 
 
 def summary_of(record: RunRecord) -> RunSummary:
-    """A run, in short."""
-    return RunSummary.model_validate(record, from_attributes=True)
+    """A run as a list has it."""
+    summary = _whole(record)
+    if len(summary.task) <= MOST_TASK:
+        return summary
+    return summary.model_copy(update={"task": summary.task[: MOST_TASK - 1] + "…"})
 
 
 def view_of(record: RunRecord) -> RunView:
     """A run with its request and result."""
     return RunView(
-        **dict(summary_of(record)),
+        **dict(_whole(record)),
         request=TaskSpec.model_validate_json(record.request_json),
         result=result_of(record),
     )
@@ -167,6 +175,10 @@ def page_of(records: tuple[RunRecord, ...], limit: int) -> RunPage:
     return RunPage(
         runs=tuple(map(summary_of, records)), next=records[-1].run if records and len(records) == limit else None
     )
+
+
+def _whole(record: RunRecord) -> RunSummary:
+    return RunSummary.model_validate(record, from_attributes=True)
 
 
 def result_of(record: RunRecord) -> RunResult | None:

@@ -124,6 +124,17 @@ async def test_runs_are_listed_newest_first_page_by_page(site: Site) -> None:
     assert second["next"] is None
 
 
+async def test_a_list_has_the_beginning_of_a_long_task_and_the_run_all_of_it(site: Site) -> None:
+    task = "Make it faster. " * 1000
+    run = await site.begin(task=task)
+    short = await site.begin()
+    listed = {each["run"]: each["task"] for each in (await site.client.get("/api/v1/runs")).json()["runs"]}
+    assert listed[run] == task[:299] + "…"
+    whole = (await site.client.get(f"/api/v1/runs/{run}")).json()
+    assert whole["task"] == whole["request"]["task"] == task
+    assert listed[short] == (await site.client.get(f"/api/v1/runs/{short}")).json()["task"]
+
+
 async def test_an_answer_lets_a_waiting_run_go_on(site: Site) -> None:
     run, approval = await waiting(site)
     assert (await site.client.get(f"/api/v1/runs/{run}")).json()["state"] == "waiting"

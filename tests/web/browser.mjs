@@ -77,6 +77,20 @@ const steps = (page) => page.locator(".graph.wide .step").evaluateAll((all) => a
 /** The words of the log, without times. */
 const log = (page) => page.locator(".log .entry > .text, .log .entry > summary > .text").allTextContents();
 
+/** How far the log is from its end, in pixels; what cannot be scrolled is nowhere. */
+const fromEnd = (page) => page.locator(".log").evaluate((box) => (box.scrollHeight > box.clientHeight ? box.scrollHeight - box.clientHeight - box.scrollTop : NaN));
+/** Let the page have answered twice more what it asks again and again. */
+const askedTwice = async (page, what) => {
+  for (let times = 0; times < 2; times += 1) await page.waitForResponse((answer) => what.test(answer.url()));
+};
+/** A route that answers with what the server said, changed. */
+const changed = (change) => async (route) => {
+  const answer = await route.fetch();
+  const json = await answer.json();
+  change(json);
+  await route.fulfill({ response: answer, json });
+};
+
 test("a stranger is told how to come in, and sees nothing", async () => {
   const stranger = await browser.newContext();
   const answer = await (await stranger.newPage()).goto(`${told.address}/api/v1/runs`);
@@ -148,6 +162,21 @@ test("a run is started, reloaded half-way, followed in a second tab, approved th
   assert.deepEqual(await log(first), await log(second));
   assert.ok((await steps(first)).includes("approve patch: done"));
 
+  await first.setViewportSize({ width: 1440, height: 600 });
+  await first.locator(".log").evaluate((box) => (box.scrollTop = box.scrollHeight));
+  for (const [key, shown] of [["2", ".diff"], ["1", ".log"]]) {
+    await first.keyboard.press(key);
+    await first.locator(`#panel ${shown}`).waitFor();
+  }
+  await first.waitForFunction(() => document.querySelector(".log").scrollTop > 0);
+  assert.ok((await fromEnd(first)) < 2, "the log goes on at its end");
+  await first.locator(".log").evaluate((box) => (box.scrollTop = 40));
+  for (const [key, shown] of [["3", ".tests"], ["1", ".log"]]) {
+    await first.keyboard.press(key);
+    await first.locator(`#panel ${shown}`).waitFor();
+  }
+  await first.waitForFunction(() => document.querySelector(".log").scrollTop === 40);
+
   await first.keyboard.press("2");
   await first.locator("#panel .diff .file").first().waitFor();
   assert.match(first.url(), /tab=diff/);
@@ -162,12 +191,75 @@ test("a run is started, reloaded half-way, followed in a second tab, approved th
 
 test("text of a person or a model is shown, never obeyed", async () => {
   const page = await tab();
-  const task = `<img src=x onerror="document.title='broken'"><script>document.title='broken'</script> ${told.tasks[0]}`;
+  const persian = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645";
+  const task = `<img src=x onerror="document.title='broken'"><script>document.title='broken'</script> ${told.tasks[0]} ${persian} ${"and so on ".repeat(200)}to its END`;
   await start(page, task);
   await page.locator("h1.task", { hasText: "<img src=x onerror=" }).waitFor();
   await page.locator(".runs .task", { hasText: "<img" }).first().waitFor();
   assert.equal(await page.locator("main img, main script, .rail img").count(), 0);
   assert.doesNotMatch(await page.title(), /^broken/);
+  await page.locator("h1.task", { hasText: persian }).waitFor();
+  await page.getByRole("button", { name: "the whole task" }).click();
+  assert.ok(await page.locator("h1.task").evaluate((title) => title.scrollHeight <= title.clientHeight && title.textContent.endsWith("to its END")), "all of it can be read");
+  await isStatus(page, "done"); // its calls hold the slots that the next one needs
+  await page.close();
+});
+
+test("what a person wrote in a conversation is shown as their script is written", async () => {
+  const page = await tab();
+  const written = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 rm\u200cdir";
+  const answer = await page.request.post(`${told.address}/api/v1/sessions`, { data: {}, headers: { Origin: told.address } });
+  const { session } = await answer.json();
+  const said = { number: 1, role: "user", agent: "", content: written, images: [], thinking: "", tool_calls: [], tool_name: null, tool_call_id: null, ok: true, upto: 0, turn: "", at: "2026-01-05T10:00:00Z" };
+  await page.route(/\/history\?/, changed((page) => (page.messages = [said])));
+  await page.goto(`${told.address}/#/sessions/${session}`);
+  await page.locator(".said p").waitFor();
+  assert.equal(await page.locator(".said p").textContent(), written.replace("rm\u200c", "rm\\u200c"));
+  await page.close();
+});
+
+test("the clock of a run is the server's, and goes on while nothing is said; what is drawn anew stays in place", async () => {
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const { now } = Date;
+    Date.now = () => now() + 3_600_000; // this machine's clock is an hour ahead
+  });
+  const seconds = () => page.locator(".runhead .figures").evaluate((shown) => {
+    const [, hours = 0, minutes = 0, rest = 0] = /^(?:(\d+) h )?(?:(\d+) min ?)?(?:([\d.]+) s)?/.exec(shown.textContent);
+    return 3600 * hours + 60 * minutes + Number(rest);
+  });
+  await hold(CODER);
+  await start(page, told.tasks[1]);
+  await page.locator(".graph.wide [data-node=coder][data-state=running]").waitFor();
+  await page.locator(".entry.call[data-state=streaming] pre").first().waitFor();
+  await page.waitForFunction(() => /^([6-9]|\d\d)\b.* s/.test(document.querySelector(".runhead .figures").textContent));
+  await page.reload();
+  await page.locator(".entry.call[data-state=streaming] pre").first().waitFor();
+  await page.waitForFunction(() => /^[\d.]+ s/.test(document.querySelector(".runhead .figures").textContent));
+  assert.ok((await seconds()) >= 5, "the silence before was work, too");
+
+  await page.keyboard.press("4");
+  await page.locator("#panel .scroll").focus();
+  const figure = await page.locator(".timeline .visit[data-state=running] .figure").first().textContent();
+  await page.waitForFunction((was) => document.querySelector(".timeline .visit[data-state=running] .figure").textContent !== was, figure);
+  assert.ok(await page.locator("#panel .scroll").evaluate((box) => box === document.activeElement), "the timeline keeps the focus");
+  await release(CODER);
+  await isStatus(page, "done");
+  await page.close();
+});
+
+test("what happened long ago is not read aloud", async () => {
+  const page = await tab("#/batches");
+  await page.evaluate(() => {
+    globalThis.said = [];
+    new MutationObserver(() => globalThis.said.push(document.getElementById("aloud").textContent)).observe(document.getElementById("aloud"), { childList: true });
+  });
+  await page.fill("[type=search]", "receipt");
+  await page.waitForFunction(() => document.querySelectorAll(".runs a").length === 1);
+  await page.locator(".runs a").click();
+  await page.locator(".verdict .next").waitFor();
+  await askedTwice(page, /\/api\/v1\/pool/);
+  assert.deepEqual(await page.evaluate(() => globalThis.said), []);
   await page.close();
 });
 
@@ -196,6 +288,13 @@ test("a lost network loses nothing", async () => {
 test("a run is paused, gone on with, and cancelled by the keyboard", async () => {
   const page = await tab();
   await start(page, told.tasks[0], { approve: ["plan"] });
+  await isAsked(page, "Go on with this plan?");
+  await page.keyboard.press(".");
+  await page.locator("dialog").waitFor();
+  await page.evaluate(() => (location.hash = "#/batches"));
+  await page.getByText("164 of 164 jobs").waitFor();
+  assert.equal(await page.locator("dialog").count(), 0, "what is asked about a run goes with it");
+  await page.goBack();
   await isAsked(page, "Go on with this plan?");
   await page.keyboard.press(".");
   await page.keyboard.press("Enter"); // the first choice: pause
@@ -230,10 +329,10 @@ test("the list is searched and walked by the keyboard, and the sheet of keys ope
   await page.keyboard.type("receipt");
   await page.waitForFunction(() => document.querySelectorAll(".runs a").length === 1);
   await page.keyboard.press("Escape");
-  await page.locator("main").focus();
   await page.keyboard.press("j");
   await page.keyboard.press("Enter");
   await page.waitForURL(/#\/runs\//);
+  await page.locator("h1.task", { hasText: "receipt" }).waitFor();
   await page.keyboard.press("?");
   await page.getByRole("heading", { name: "Keys" }).waitFor();
   await page.keyboard.press("Escape");
@@ -257,11 +356,110 @@ test("a step of the graph shows its own part of the log, and the address says so
 test("batches and the pool are shown", async () => {
   const page = await tab("#/batches");
   await page.getByText("164 of 164 jobs").waitFor();
+  await page.getByRole("link", { name: "humaneval" }).focus();
+  await askedTwice(page, /\/api\/v1\/batches/);
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "humaneval", "the focus stays");
   await page.getByRole("link", { name: "humaneval" }).click();
   await page.waitForURL(/#\/batches\/3f2c9a7be401/);
   await page.goto(`${told.address}/#/pool`);
   await page.getByRole("heading", { name: "simulated" }).waitFor();
   await page.locator(".strip .server", { hasText: "oracle" }).waitFor();
+  let done = 0;
+  await page.route(/\/api\/v1\/pool/, changed((pool) => (pool.calls.done = 1000 + (done += 1))));
+  for (const place of [".strip", ".poolview .scroll"]) {
+    await page.locator(place).first().focus();
+    await askedTwice(page, /\/api\/v1\/pool/);
+    await page.getByText(`${done} done`).waitFor();
+    assert.ok(await page.locator(place).first().evaluate((element) => element === document.activeElement), `${place} keeps the focus`);
+  }
+  await page.close();
+});
+
+test("an address that leads nowhere, and what is gone, are said once", async () => {
+  const page = await tab("#/nonsense");
+  for (const [hash, said] of [["#/nonsense", "There is no such page"], ["#/sessions/..", "There is no such page"], ["#/runs/nope", "There is no such run"], ["#/batches/nope", "There is no such batch"]]) {
+    await page.goto(`${told.address}/${hash}`);
+    await page.locator("main h1", { hasText: said }).waitFor();
+    await page.waitForFunction((title) => document.title === title, `${said} · Corral`);
+  }
+  let asked = 0;
+  page.on("request", (request) => (asked += Number(request.url().includes("/batches/"))));
+  await askedTwice(page, /\/api\/v1\/pool/);
+  assert.equal(asked, 0, "it does not come back");
+  assert.ok(await page.locator("#notice").isHidden());
+  await page.close();
+  forget(/404/);
+});
+
+test("a server that does not answer is asked once at a time, and what a proxy says for it is no news", async () => {
+  const page = await context.newPage();
+  /** @type {import("playwright-core").Route[]} */
+  const held = [];
+  await page.route(/\/api\/v1\/pool/, (route) => held.push(route));
+  await page.goto(`${told.address}/#/batches`);
+  await askedTwice(page, /\/api\/v1\/runs\?/);
+  await askedTwice(page, /\/api\/v1\/runs\?/);
+  assert.equal(held.length, 1);
+  const reported = page.waitForEvent("console");
+  await held.pop().fulfill({ status: 502, contentType: "text/html", body: "<h1>Bad Gateway</h1>" });
+  await reported;
+  await page.locator("[data-unreached]").waitFor();
+  assert.ok(await page.locator("#notice").isHidden());
+  await page.close();
+  forget(/502/);
+});
+
+for (const [name, kind, id] of [["runs", "#/", "run"], ["sessions", "#/sessions", "session"]]) {
+  test(`${name} that came while nobody looked are all in the list, and none that stays is drawn anew`, async () => {
+    const page = await context.newPage();
+    let newest = 60;
+    const entry = (/** @type {number} */ number) => {
+      const said = { task: `job ${number}`, title: `job ${number}`, repo: "/r", workspace: "/r", agent: "ask", last: 1, state: "finished", status: "done", reason: "" };
+      const at = new Date(Date.UTC(2026, 0, 5, 10, 0, number)).toISOString();
+      return { ...said, [id]: String(1000 + number), created: at, updated: at };
+    };
+    await page.route(new RegExp(`/api/v1/${name}\\?`), (route) => {
+      const from = Number(new URL(route.request().url()).searchParams.get("before") ?? newest + 1) - 1;
+      const page = Array.from({ length: Math.min(50, from) }, (_, at) => entry(from - at));
+      return route.fulfill({ json: { [name]: page, next: from > 50 ? String(from - 49) : null } });
+    });
+    await page.goto(`${told.address}/${kind}`);
+    const is = (/** @type {number} */ count) => page.waitForFunction((wanted) => document.querySelectorAll(".runs a").length === wanted, count);
+    await is(50);
+    await page.evaluate(() => (globalThis.was = document.querySelector(".runs a")));
+    const look = (/** @type {number} */ now) => {
+      newest = now;
+      return page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+    };
+    await look(180);
+    await is(170);
+    assert.ok(await page.evaluate(() => globalThis.was.isConnected && globalThis.was.textContent.includes("job 60")));
+    await page.getByRole("button", { name: "older" }).click();
+    await is(180);
+    await look(900); // too many to read for a list
+    await is(500);
+    await page.getByRole("button", { name: "older" }).click();
+    await is(550);
+    await page.close();
+  });
+}
+
+test("a long patch is read on where it was, and says which file changes its mode", async () => {
+  const page = await tab();
+  await page.route(/\/api\/v1\/runs\/[^/?]+$/, changed((run) => {
+    const lines = Array.from({ length: 1500 }, (_, at) => `+line ${at}\n`).join("");
+    run.result.patch = `diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -0,0 +1,1500 @@\n${lines}diff --git a/y b/y\nold mode 100644\nnew mode 100755\n`;
+  }));
+  await page.fill("[type=search]", "receipt");
+  await page.waitForFunction(() => document.querySelectorAll(".runs a").length === 1);
+  await page.locator(".runs a").click();
+  await page.locator(".verdict .next").waitFor();
+  await page.keyboard.press("2");
+  await page.getByText("mode 100644 → 100755").waitFor();
+  await page.locator("#panel button.more").focus();
+  await page.keyboard.press("Enter");
+  await page.getByText("line 1499").waitFor();
+  assert.match(await page.evaluate(() => document.activeElement.textContent), /line 999$/);
   await page.close();
 });
 
@@ -286,8 +484,8 @@ for (const scheme of ["light", "dark"]) {
   }
 }
 
-test("who is signed out meanwhile is told how to come back in", async () => {
-  const page = await tab();
+test("who is signed out meanwhile is told how to come back in, and comes back to where they were", async () => {
+  const page = await tab("#/pool");
   const cookies = await context.cookies();
   await context.clearCookies();
   await page.getByText("You are signed out").waitFor();
@@ -295,6 +493,11 @@ test("who is signed out meanwhile is told how to come back in", async () => {
   await page.getByText("corral serve", { exact: true }).waitFor();
   assert.equal(await page.locator("[type=password]").count(), 0, "this server has no password");
   await context.addCookies(cookies);
+  await page.goto(`${told.address}/`); // where every way in ends
+  await page.waitForURL(`${told.address}/#/pool`);
+  await page.getByRole("heading", { name: "simulated" }).waitFor();
+  await page.goto(`${told.address}/`);
+  await page.getByText("Give a task, get a tested patch").waitFor();
   await page.close();
   forget(/401/);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { placeOf, runAddress, sessionAddress } from "../../backend/web/app/address.js";
-import { duration, shortened, visible } from "../../backend/web/app/format.js";
+import { duration, prose, proseFrom, shortened, visible } from "../../backend/web/app/format.js";
 import { isMeant } from "../../backend/web/app/keys.js";
 import { newsOf } from "../../backend/web/app/news.js";
 import { readPatch, sums } from "../../backend/web/app/patch.js";
@@ -77,6 +77,20 @@ Binary files a/i.png and b/i.png differ
   ]);
 });
 
+test("a patch says which mode a file has got, and which is not that of every file", () => {
+  const text = `diff --git a/run.sh b/run.sh
+old mode 100644
+new mode 100755
+diff --git a/link b/link
+new file mode 120000
+--- /dev/null
++++ b/link
+@@ -0,0 +1 @@
++/etc/passwd
+`;
+  assert.deepEqual([...readPatch(text), ...readPatch(PATCH)].map((file) => file.mode), ["100644 → 100755", "120000", "", ""]);
+});
+
 test("any text is read as a patch of no files", () => {
   assert.deepEqual(readPatch("hello\n@@ -1 +1 @@\n+x\n"), []);
 });
@@ -90,6 +104,23 @@ test("characters that hide or turn text around are shown by their number", () =>
   assert.equal(visible("a\u202eb\u0000c\u001b[31m\td\n"), "a\\u202eb\\u0000c\\u001b[31m\td\n");
   assert.equal(visible("naïve 日本 👩\u200d💻 ❤\ufe0f"), "naïve 日本 👩\u200d💻 ❤\ufe0f");
   assert.equal(visible("a\u3164b\u2800\u{e0100}"), "a\\u3164b\\u2800\\ue0100", "letters and marks without a shape");
+});
+
+test("the non-joiner stays in the words of people that are written with it, and nowhere else", () => {
+  assert.equal(prose("می\u200cخواهم"), "می\u200cخواهم");
+  assert.equal(prose("क्\u200cष"), "क्\u200cष", "behind a mark");
+  assert.equal(visible("می\u200cخواهم"), "می\\u200cخواهم", "where a person is asked about it");
+  assert.equal(prose("rm\u200cdir x\u200c \u200c می\u200c"), "rm\\u200cdir x\\u200c \\u200c می\\u200c", "here it only hides");
+  assert.equal(prose("a\u202eb می\u200c\u202eخ"), "a\\u202eb می\\u200c\\u202eخ");
+});
+
+test("a text that grows reads as it will when it is whole", () => {
+  const text = "می\u200cخواهم a\u202eb 👩 x\u200cy";
+  for (let from = 0; from <= text.length; from += 1) {
+    if (text[from - 1] === "\u200c" || /[\udc00-\udfff]/.test(text[from] ?? "")) continue; // not cut there
+    const head = text.slice(0, from);
+    assert.equal(prose(head) + proseFrom(text, from), prose(text), `${from}`);
+  }
 });
 
 test("long text is cut, and times are said as people do", () => {
@@ -106,7 +137,12 @@ test("an address says which run is open and what of it", () => {
   assert.deepEqual(placeOf("#/batches/b1").id, "b1");
   assert.deepEqual(placeOf(sessionAddress("a/b")), { view: "session", id: "a/b", query: {} });
   assert.equal(placeOf("#/sessions").view, "sessions");
-  assert.equal(placeOf("#/%E0%A4%A").view, "runs");
+  assert.equal(placeOf("#/runs").view, "runs");
+  assert.equal(placeOf("#/?again=r").view, "runs");
+});
+
+test("an address that is none of the page's leads nowhere", () => {
+  for (const hash of ["#/nonsense", "#/%E0%A4%A", "#/runs/..", "#/sessions/.", "#/batches/%2e%2e"]) assert.equal(placeOf(hash).view, "nowhere", hash);
 });
 
 test("runs are found by every word, in any of their parts", () => {

@@ -2,13 +2,18 @@
  * Where the page is: the part of the address behind `#`. Owns its form. Pure.
  */
 
-/** @typedef {{view: "runs" | "run" | "sessions" | "session" | "batches" | "batch" | "pool", id: string, query: Record<string, string>}} Place */
+/** @typedef {{view: "runs" | "run" | "sessions" | "session" | "batches" | "batch" | "pool" | "nowhere", id: string, query: Record<string, string>}} Place */
+
+const PAGES = new Set(["", "runs", "sessions", "batches", "pool"]);
+/** What every address takes for a way up, so that nothing can be called so. */
+const DOTS = new Set([".", ".."]);
 
 /** @param {string} hash as the browser has it @returns {Place} */
 export function placeOf(hash) {
   const [path, query = ""] = hash.replace(/^#?\/?/, "").split("?", 2);
   const [first, id = ""] = path.split("/").map(decoded);
   const place = { id, query: Object.fromEntries(new URLSearchParams(query)) };
+  if (!PAGES.has(first) || DOTS.has(id)) return { ...place, view: "nowhere" };
   if (first === "runs" && id) return { ...place, view: "run" };
   if (first === "sessions") return { ...place, view: id ? "session" : "sessions" };
   if (first === "batches") return { ...place, view: id ? "batch" : "batches" };

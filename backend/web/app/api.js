@@ -17,6 +17,11 @@ export class Problem extends Error {
   }
 }
 
+/** What is read is given up after so long, and can be asked for again: a line that was cut while the computer slept says nothing. */
+const GET_WAITS = 60_000;
+/** @type {RequestInit} */
+const GET = { headers: { Accept: "application/json" } };
+
 /** @param {string} run */
 const runPath = (run) => `/api/v1/runs/${encodeURIComponent(run)}`;
 
@@ -24,6 +29,23 @@ const runPath = (run) => `/api/v1/runs/${encodeURIComponent(run)}`;
 export const listRuns = (before = "") => get(`/api/v1/runs?limit=50${before ? `&before=${encodeURIComponent(before)}` : ""}`);
 /** @param {string} run */
 export const getRun = (run) => get(runPath(run));
+
+/** A run, and how far this machine's clock is ahead of the server's, in milliseconds. @param {string} run */
+export async function getRunTimed(run) {
+  const asked = Date.now();
+  const { said, headers } = await answered(runPath(run), GET);
+  return { view: said, skew: skewOf(headers.get("Date"), asked, Date.now()) };
+}
+
+/**
+ * How far this machine's clock is ahead of the server's, in milliseconds; 0 where the server does not say what time it is.
+ * @param {string | null} date of the answer, in whole seconds @param {number} asked when @param {number} came when
+ */
+export function skewOf(date, asked, came) {
+  const said = Date.parse(date ?? "");
+  return Number.isFinite(said) ? (asked + came) / 2 - (said + 500) : 0;
+}
+
 export const getPool = () => get("/api/v1/pool");
 export const listBatches = () => get("/api/v1/batches");
 /** @param {string} batch */
@@ -77,31 +99,48 @@ export function newKey() {
 
 /** @param {string} path @returns {Promise<any>} */
 async function get(path) {
-  return (await answered(path, { headers: { Accept: "application/json" } })).json();
+  return (await answered(path, GET)).said;
 }
 
 /** @param {string} path @param {unknown} body @param {Record<string, string>} [headers] @param {string} [method] @returns {Promise<any>} */
 async function post(path, body, headers = {}, method = "POST") {
   const sent = { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
-  const text = await (await answered(path, sent)).text();
-  return text ? JSON.parse(text) : null;
+  return (await answered(path, sent)).said;
 }
 
-/** @param {string} path @param {RequestInit} sent */
+/** @param {string} path @param {RequestInit} sent @returns {Promise<{said: any, headers: Headers}>} `said`: null where the answer is empty */
 async function answered(path, sent) {
+  const signal = sent.method ? null : AbortSignal.timeout(GET_WAITS);
   let answer;
+  let text = "";
   try {
-    answer = await fetch(path, { ...sent, redirect: "manual" });
+    answer = await fetch(path, { ...sent, redirect: "manual", signal });
+    text = await answer.text();
   } catch {
-    throw new Problem(0, "the server cannot be reached", "It may be restarting; this page tries again by itself.");
+    throw answer ? unreadable(sent) : new Problem(0, "the server cannot be reached", "It may be restarting; this page tries again by itself.");
   }
-  if (!answer.ok && answer.type !== "opaqueredirect") throw await problemOf(answer);
-  return answer;
+  const said = read(text);
+  if (!answer.ok && answer.type !== "opaqueredirect") throw problemOf(answer, said);
+  if (said === undefined || (said === null && !sent.method)) throw unreadable(sent);
+  return { said, headers: answer.headers };
 }
 
-/** @param {Response} answer */
-async function problemOf(answer) {
-  if (!(answer.headers.get("Content-Type") ?? "").includes("json")) return new Problem(answer.status, answer.statusText);
-  const { detail, title, hint } = await answer.json();
-  return new Problem(answer.status, detail || title || answer.statusText, hint || "");
+/** An answer that broke off, or is not the server's: a network that wants to be signed in to answers for everybody. @param {RequestInit} sent */
+function unreadable({ method }) {
+  return new Problem(0, "the server's answer cannot be read", method ? "What you asked for may be done all the same." : "This page tries again by itself.");
+}
+
+/** @param {string} text @returns {any} null for none, undefined for what is no JSON */
+function read(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {Response} answer @param {any} said */
+function problemOf({ status, statusText }, said) {
+  const { detail, title, hint } = said ?? {};
+  return new Problem(status, detail || title || statusText || `the answer was ${status}`, hint || "");
 }

@@ -2,9 +2,12 @@
  * Batches: the list, and one batch with its figures. Owns asking for them while anybody looks.
  */
 
-import { getBatch, listBatches } from "./api.js";
-import { fill, h } from "./dom.js";
+import { getBatch, listBatches, Problem } from "./api.js";
+import { single } from "./asking.js";
+import { h } from "./dom.js";
 import { ago, counted, duration, grouped, visible } from "./format.js";
+import { showNothing } from "./nowhere.js";
+import { arrange, renew } from "./renew.js";
 import { TONES } from "./words.js";
 
 const REFRESH = 2000;
@@ -15,32 +18,71 @@ export class BatchesView {
   constructor(shell, place) {
     this.shell = shell;
     this.id = place.id;
+    this.closed = false;
+    /** @type {any} */
+    this.timer = null;
+    /** @type {Map<string, HTMLElement>} */
+    this.cards = new Map();
+    this.none = h("p", { class: "empty card" }, "There is no batch yet. In a terminal, `corral batch jobs.jsonl --out out/` begins one.");
     this.body = h("div", { class: "stack" });
-    this.element = h("article", { class: "batches" }, h("h1", {}, "Batches"), this.body);
-    this.timer = setInterval(() => this.refresh(), REFRESH);
+    this.element = h("article", { class: "batches" });
+    this.ask = single(() => this.#ask());
+    this.#begin();
+  }
+
+  #begin() {
+    clearInterval(this.timer);
+    this.timer = setInterval(() => this.refresh(true), REFRESH);
+    this.element.replaceChildren(h("h1", {}, "Batches"), this.body);
     document.title = "Batches · Corral";
     this.refresh();
   }
 
   /** @param {import("./address.js").Place} place */
   update(place) {
+    if (this.id === place.id) return;
     this.id = place.id;
-    this.refresh();
+    this.#begin();
   }
 
   close() {
+    this.closed = true;
     clearInterval(this.timer);
     this.element.remove();
   }
 
-  async refresh() {
-    if (document.hidden || this.shell.signedOut) return;
+  /** @param {boolean} [byClock] and not because another is to be shown */
+  async refresh(byClock = false) {
+    if (!document.hidden && !this.shell.signedOut) await this.ask(byClock);
+  }
+
+  async #ask() {
+    const { id } = this;
     try {
-      const batches = this.id ? [await getBatch(this.id)] : (await listBatches()).batches;
-      fill(this.body, ...(batches.length ? batches.map(batchCard) : [h("p", { class: "empty card" }, "There is no batch yet. In a terminal, `corral batch jobs.jsonl --out out/` begins one.")]));
+      /** @type {Batch[]} */
+      const batches = id ? [await getBatch(id)] : (await listBatches()).batches;
+      if (this.closed || id !== this.id) return;
+      this.shell.reached();
+      arrange(this.body, batches.length ? batches.map((batch) => this.#card(batch)) : [this.none]);
     } catch (error) {
+      if (this.closed || id !== this.id) return;
+      if (id && error instanceof Problem && error.status === 404) return this.#unknown(error);
       this.shell.problem(error, { quiet: true });
     }
+  }
+
+  /** @param {Batch} batch */
+  #card(batch) {
+    const card = this.cards.get(batch.id) ?? h("section", { class: "card batch" });
+    this.cards.set(batch.id, card);
+    renew(card, ...told(batch));
+    return card;
+  }
+
+  /** @param {Problem} error */
+  #unknown(error) {
+    clearInterval(this.timer);
+    showNothing(this.element, "There is no such batch", error.message);
   }
 }
 
@@ -49,8 +91,8 @@ export class BatchesView {
 /** @type {Record<string, string>} */
 const STATE_TONES = { running: "live", waiting: "warn", interrupted: "warn", stopped: "bad", finished: "good" };
 
-/** @param {Batch} batch */
-function batchCard(batch) {
+/** What a card says. @param {Batch} batch */
+function told(batch) {
   const through = batch.done + batch.failed;
   const figures = [
     `${grouped(through)} of ${counted(batch.jobs, "job")}`,
@@ -60,9 +102,7 @@ function batchCard(batch) {
     `begun ${ago(Date.parse(batch.started), Date.now())}`,
   ];
   const statuses = Object.entries(batch.statuses).filter(([, count]) => count);
-  return h(
-    "section",
-    { class: "card batch" },
+  return [
     h(
       "h2",
       {},
@@ -75,7 +115,7 @@ function batchCard(batch) {
     statuses.length > 0 && h("p", { class: "chips" }, ...statuses.map(([name, count]) => h("span", { class: "chip", "data-tone": TONES[name] ?? "dim" }, `${grouped(count)} ${name}`))),
     batch.note && h("p", { "data-tone": "warn" }, visible(batch.note)),
     h("p", { class: "dim" }, "records in ", h("code", {}, visible(batch.out))),
-  );
+  ];
 }
 
 /** @param {Batch} batch */

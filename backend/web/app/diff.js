@@ -3,7 +3,7 @@
  */
 
 import { h } from "./dom.js";
-import { counted, visible } from "./format.js";
+import { counted, shortened, visible } from "./format.js";
 import { readPatch, sums } from "./patch.js";
 
 /** Rows of a file drawn at once; the rest when asked for. */
@@ -51,6 +51,7 @@ function fileElement(file) {
     {},
     h("span", { class: "path" }, visible(moved + file.path)),
     file.change !== "changed" && h("span", { class: "chip" }, file.change),
+    file.mode && h("span", { class: "chip", "data-tone": "warn" }, visible(`mode ${shortened(file.mode, 40)}`)),
     h("span", { class: "plus" }, `+${file.added}`),
     h("span", { class: "minus" }, `−${file.removed}`),
   );
@@ -87,9 +88,12 @@ function append(body, rows, most) {
   const holder = h("tr", {}, h("td", { colspan: "4" }, more));
   body.append(holder);
   function grow() {
+    const first = /** @type {HTMLElement} */ (further.value);
     holder.remove();
-    body.append(/** @type {HTMLElement} */ (further.value));
+    body.append(first);
     append(body, rows, FIRST * 2);
+    first.tabIndex = -1;
+    first.focus({ preventScroll: true }); // one goes on reading there
   }
 }
 

@@ -6,6 +6,9 @@
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu;
 /** The last two are parts of ordinary emoji and scripts. */
 const HARMLESS = new Set(["\n", "\t", "\u200d", "\ufe0f"]);
+/** Persian and the scripts of India write words with it; between letters that never join it only hides. */
+const JOINING = String.raw`(?![\p{sc=Latin}\p{sc=Greek}\p{sc=Cyrillic}])[\p{L}\p{M}]`;
+const NON_JOINER = new RegExp(`(?<=${JOINING})\u200c(?=${JOINING})`, "gu");
 
 /**
  * The text with every character that is not seen, or that turns the order of others around, written as its number.
@@ -15,6 +18,21 @@ export function visible(text) {
   return text
     .replaceAll("\r\n", "\n")
     .replace(UNSAFE, (char) => (HARMLESS.has(char) ? char : `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`));
+}
+
+/**
+ * What people write to each other, as `visible` shows it but for the non-joiner inside a word. Not for what a person is asked
+ * about: there each character counts.
+ * @param {string} text
+ */
+export function prose(text) {
+  return text.split(NON_JOINER).map(visible).join("\u200c");
+}
+
+/** What `prose` shows of a growing text, from a place on that is not behind a non-joiner. @param {string} text @param {number} from */
+export function proseFrom(text, from) {
+  const before = text.slice(Math.max(0, from - 2), from);
+  return prose(before + text.slice(from)).slice(prose(before).length);
 }
 
 /** One line, cut where it is long. @param {string} text @param {number} [most] */

@@ -6,7 +6,7 @@ import { patchPath, steer } from "./api.js";
 import { tokensOf } from "./calls.js";
 import { fill, h, mark, say } from "./dom.js";
 import { unguarded } from "./evidence.js";
-import { duration, grouped, visible } from "./format.js";
+import { duration, grouped, prose, visible } from "./format.js";
 import { workedFor } from "./state.js";
 import { TONES } from "./words.js";
 
@@ -30,7 +30,12 @@ export class Head {
     this.run = run;
     this.shell = shell;
     this.phase = "";
+    /** @type {HTMLDialogElement | null} */
+    this.dialog = null;
     this.task = h("h1", { class: "task" });
+    this.whole = h("button", { type: "button", class: "small whole", hidden: true, on: { click: () => this.#unfold() } }, "the whole task");
+    this.sizes = new ResizeObserver(() => this.#offerWhole());
+    this.sizes.observe(this.task);
     this.chip = h("span", { class: "chip status" });
     this.link = h("span", { class: "link dim" });
     this.figures = h("span", { class: "figures" });
@@ -47,6 +52,7 @@ export class Head {
       this.unguarded,
       h("div", { class: "top" }, this.chip, this.figures, this.link, h("span", { class: "space" }), this.resume, this.stop),
       this.task,
+      this.whole,
       h("p", { class: "dim meta" }, h("span", { class: "id" }, run), this.repo),
       this.verdict,
     );
@@ -56,7 +62,7 @@ export class Head {
   show({ state, view, link, now, patch }) {
     const status = state.finished?.status ?? "";
     this.phase = state.phase;
-    say(this.task, visible(state.task));
+    say(this.task, prose(state.task));
     say(this.repo, visible(state.repo));
     say(this.chip, status || PHASES[state.phase]);
     mark(this.chip, "data-tone", status ? (TONES[status] ?? "bad") : (PHASE_TONES[state.phase] ?? "dim"));
@@ -71,9 +77,26 @@ export class Head {
     this.#showVerdict(state, view, patch);
   }
 
+  /** What it asks goes with it: an answer would be about another run than the one that is shown. */
+  close() {
+    this.dialog?.close();
+    this.sizes.disconnect();
+  }
+
+  /** A long task is shown by its beginning, until a person wants all of it. */
+  #unfold() {
+    const open = this.task.classList.toggle("unfolded");
+    say(this.whole, open ? "less of the task" : "the whole task");
+  }
+
+  #offerWhole() {
+    this.whole.hidden = !this.task.classList.contains("unfolded") && this.task.scrollHeight <= this.task.clientHeight;
+  }
+
   /** Ask how to stop: for now or for good. */
   askToStop() {
     if (this.phase === "finished" || !this.phase) return;
+    this.dialog?.close();
     const dialog = h("dialog", { "aria-labelledby": "stop-title" });
     const done = (/** @type {"interrupt" | "cancel" | null} */ what) => {
       dialog.close();
@@ -91,6 +114,7 @@ export class Head {
       ),
     );
     dialog.addEventListener("close", () => dialog.remove());
+    this.dialog = dialog;
     document.body.append(dialog);
     dialog.showModal();
   }

@@ -80,7 +80,7 @@ function pressed(shell, event) {
   if (key === "?") showSheet();
   else if (key === "j") shell.beside.move(1);
   else if (key === "k") shell.beside.move(-1);
-  else if (key === "/") shell.beside.search.focus();
+  else if (key === "/") shell.beside.find();
   else if (key === "c") location.hash = shell.beside === shell.list ? "#/" : "#/sessions";
   else return shell.view?.key?.(key, event) ?? false;
   return true;

@@ -40,6 +40,13 @@ export class Log {
     this.rows = 0;
     this.most = ROWS;
     this.version = -1;
+    /** @type {{top: number, follows: boolean} | null} where it was left, while it is not on the page */
+    this.left = null;
+  }
+
+  /** It goes from the page for a while, and is to come back as it is. */
+  leave() {
+    this.left = { top: this.element.scrollTop, follows: this.#isAtEnd() };
   }
 
   /**
@@ -55,8 +62,9 @@ export class Log {
       this.takes = takesOf(chosen);
     }
     this.run = run;
-    const { scrollHeight, scrollTop, clientHeight } = this.element;
-    const follows = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    if (this.left && !this.left.follows) this.element.scrollTop = this.left.top;
+    const follows = this.left?.follows ?? this.#isAtEnd();
+    this.left = null;
     for (const shown of this.shown) this.#update(shown, now);
     this.shown = this.shown.filter((shown) => !shown.entry.replaced);
     this.#appendNew(run.entries, now);
@@ -66,8 +74,13 @@ export class Log {
     if (follows) this.element.scrollTop = this.element.scrollHeight;
   }
 
+  #isAtEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.element;
+    return scrollHeight - scrollTop - clientHeight < NEAR_END;
+  }
+
   #reset() {
-    Object.assign(this, { shown: [], first: 0, next: -1, rows: 0, most: ROWS, version: -1 });
+    Object.assign(this, { shown: [], first: 0, next: -1, rows: 0, most: ROWS, version: -1, left: null });
     fill(this.list);
   }
 

@@ -8,21 +8,22 @@ import { BatchesView } from "./batches.js";
 import { BeginView } from "./begin.js";
 import { fill, h, mark, say } from "./dom.js";
 import { listen, showSheet } from "./keys.js";
+import { NowhereView } from "./nowhere.js";
 import { PoolView, PoolWatch } from "./pool.js";
 import { RunView } from "./run.js";
 import { RunList } from "./runs.js";
 import { SessionView } from "./session.js";
 import { SessionList } from "./sessions.js";
-import { signedOutElement } from "./signin.js";
+import { comeBack, signedOutElement } from "./signin.js";
 import { StartView } from "./start.js";
 
 /** @typedef {{element: HTMLElement, update: (place: any) => void, close: () => void, key?: (key: string, event: KeyboardEvent) => boolean}} View */
 
-const VIEWS = { runs: StartView, run: RunView, sessions: BeginView, session: SessionView, batches: BatchesView, batch: BatchesView, pool: PoolView };
+const VIEWS = { runs: StartView, run: RunView, sessions: BeginView, session: SessionView, batches: BatchesView, batch: BatchesView, pool: PoolView, nowhere: NowhereView };
 /** The page that a view belongs to, where it bears another name. @type {Record<string, string>} */
 const PAGES = { run: "", batch: "batches", session: "sessions" };
-/** No answer, too busy, restarting: what is asked again anyway need not be told. */
-const COMES_BACK = new Set([0, 429, 503]);
+/** No answer, too busy, restarting, or a proxy before the server says so: what is asked again anyway need not be told. */
+const COMES_BACK = new Set([0, 429, 502, 503, 504]);
 const ALOUD_EVERY = 2000;
 const NOTICE_STAYS = 8000;
 
@@ -141,4 +142,5 @@ byId("signout").addEventListener("click", async () => {
 });
 addEventListener("hashchange", () => shell.route());
 listen(shell);
+comeBack();
 shell.route();

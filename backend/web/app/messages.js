@@ -6,7 +6,7 @@
 
 import { imagePath } from "./api.js";
 import { fill, h, mark, say } from "./dom.js";
-import { clock, grouped, shortened, visible } from "./format.js";
+import { clock, grouped, prose, proseFrom, shortened, visible } from "./format.js";
 import { partsOf } from "./talk.js";
 
 /** @typedef {import("./talk.js").Message} Message */
@@ -76,20 +76,21 @@ class Growing {
 
   /** @param {string} text all of it */
   show(text) {
-    if (text.length === this.length) return;
-    this.node.appendData(visible(text.slice(this.length)));
-    this.length = text.length;
+    const end = text.length - (text.endsWith("\u200c") ? 1 : 0); // what it stands before shows how it is written
+    if (end <= this.length) return;
+    this.node.appendData(proseFrom(text.slice(0, end), this.length));
+    this.length = end;
   }
 }
 
 /** Arguments as they are read: JSON, a line each. @param {unknown} given */
 export const jsonOf = (given) => JSON.stringify(given, null, 2) ?? "";
 
-/** A text, of a long one its beginning and a button for the rest. @param {string} text @param {string} [tag] @returns {HTMLElement} */
-export function cutText(text, tag = "pre") {
-  if (text.length <= CUT) return h(tag, {}, visible(text));
-  const element = h(tag, {}, visible(text.slice(0, CUT)));
-  const more = h("button", { type: "button", class: "small", on: { click: () => (say(element, visible(text)), more.remove()) } }, `show the other ${grouped(text.length - CUT)} characters`);
+/** A text, of a long one its beginning and a button for the rest. @param {string} text @param {string} [tag] @param {(text: string) => string} [shown] @returns {HTMLElement} */
+export function cutText(text, tag = "pre", shown = visible) {
+  if (text.length <= CUT) return h(tag, {}, shown(text));
+  const element = h(tag, {}, shown(text.slice(0, CUT)));
+  const more = h("button", { type: "button", class: "small", on: { click: () => (say(element, shown(text)), more.remove()) } }, `show the other ${grouped(text.length - CUT)} characters`);
   return h("div", {}, element, more);
 }
 
@@ -100,11 +101,11 @@ function headOf(who, at) {
 
 /** Prose, with blocks of code where fences are. @param {string} text */
 function proseElement(text) {
-  if (text.length > CUT) return cutText(text, "div");
+  if (text.length > CUT) return cutText(text, "div", prose);
   return h(
     "div",
     { class: "prose" },
-    ...partsOf(text).map((part) => (part.code ? codeElement(visible(part.text), visible(part.name)) : h("p", {}, visible(part.text)))),
+    ...partsOf(text).map((part) => (part.code ? codeElement(visible(part.text), visible(part.name)) : h("p", {}, prose(part.text)))),
   );
 }
 

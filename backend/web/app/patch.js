@@ -4,9 +4,11 @@
 
 /** @typedef {{kind: "same" | "added" | "removed" | "note", text: string, old: number, new: number}} Row */
 /** @typedef {{header: string, rows: Row[]}} Hunk */
-/** @typedef {{path: string, was: string, change: "changed" | "new" | "deleted" | "renamed", binary: boolean, test: boolean, added: number, removed: number, hunks: Hunk[]}} FilePatch */
+/** `mode`: the file's, where it is another than before or unusual; else empty. */
+/** @typedef {{path: string, was: string, change: "changed" | "new" | "deleted" | "renamed", mode: string, binary: boolean, test: boolean, added: number, removed: number, hunks: Hunk[]}} FilePatch */
 
 const HUNK = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)$/;
+const PLAIN = "100644";
 const TEST = /(^|\/)(tests?|__tests__|spec)\/|(^|\/)test_[^/]*$|_test\.[^/]+$|\.(test|spec)\.[^/]+$|(^|\/)conftest\.py$/;
 
 /** @param {string} text @returns {FilePatch[]} */
@@ -36,7 +38,7 @@ export function sums(files) {
 function newFile(line) {
   const halves = /^diff --git "?a\/(.*?)"? "?b\/(.*?)"?$/s.exec(line);
   const path = halves ? halves[2] : line.slice("diff --git ".length);
-  return { path, was: path, change: "changed", binary: false, test: false, added: 0, removed: 0, hunks: [] };
+  return { path, was: path, change: "changed", mode: "", binary: false, test: false, added: 0, removed: 0, hunks: [] };
 }
 
 /** @param {FilePatch[]} files @param {{old: number, new: number, oldLeft: number, newLeft: number}} at @param {string} line */
@@ -50,7 +52,9 @@ function takeHeader(files, at, line) {
     file.hunks.push({ header: hunk[5].trim(), rows: [] });
   } else if (line.startsWith("--- ")) file.was = pathOf(line, file.was);
   else if (line.startsWith("+++ ")) file.path = pathOf(line, file.path);
-  else if (line.startsWith("new file")) file.change = "new";
+  else if (line.startsWith("new file")) Object.assign(file, { change: "new", mode: line.slice(14).replace(PLAIN, "") });
+  else if (line.startsWith("old mode ")) file.mode = line.slice(9);
+  else if (line.startsWith("new mode ")) file.mode += ` → ${line.slice(9)}`;
   else if (line.startsWith("deleted file")) file.change = "deleted";
   else if (line.startsWith("rename from ")) Object.assign(file, { change: "renamed", was: line.slice(12) });
   else if (/^(Binary files |GIT binary patch)/.test(line)) file.binary = true;

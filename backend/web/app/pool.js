@@ -3,8 +3,10 @@
  */
 
 import { getPool } from "./api.js";
-import { fill, h } from "./dom.js";
+import { single } from "./asking.js";
+import { h } from "./dom.js";
 import { counted, duration, gibibytes, visible } from "./format.js";
+import { renew } from "./renew.js";
 
 const REFRESH = 2000;
 /** @type {Record<string, [string, string]>} sign and tone */
@@ -21,21 +23,26 @@ export class PoolWatch {
     /** @type {((pool: any) => void) | null} */
     this.also = null;
     this.element = h("footer", { class: "pool", "aria-label": "Pool" }, h("a", { href: "#/pool", class: "strip" }, "pool …"));
-    setInterval(() => this.refresh(), REFRESH);
+    this.ask = single(() => this.#ask());
+    setInterval(() => this.refresh(true), REFRESH);
     document.addEventListener("visibilitychange", () => this.refresh());
     this.refresh();
   }
 
-  async refresh() {
-    if (document.hidden || this.shell.signedOut) return;
+  /** @param {boolean} [byClock] and not because somebody looks again */
+  async refresh(byClock = false) {
+    if (!document.hidden && !this.shell.signedOut) await this.ask(byClock);
+  }
+
+  async #ask() {
     try {
       const pool = await getPool();
+      this.shell.reached();
       const said = JSON.stringify(pool);
       if (said === this.drawn) return;
       this.drawn = said;
       this.pool = pool;
-      this.shell.reached();
-      fill(this.element, stripOf(pool));
+      renew(this.element, stripOf(pool));
       this.also?.(pool);
     } catch (error) {
       this.shell.problem(error, { quiet: true });
@@ -49,7 +56,7 @@ export class PoolView {
   constructor(shell) {
     this.watch = shell.pool;
     this.element = h("article", { class: "poolview" });
-    this.watch.also = (pool) => fill(this.element, ...details(pool));
+    this.watch.also = (pool) => renew(this.element, ...details(pool));
     if (this.watch.pool) this.watch.also(this.watch.pool);
     document.title = "Pool · Corral";
   }

@@ -3,6 +3,7 @@
  * when they are asked for. What an entry is, and which are shown, is the list's that is made of it.
  */
 
+import { single } from "./asking.js";
 import { h } from "./dom.js";
 
 const REFRESH = 3000;
@@ -21,12 +22,13 @@ export class Rail {
     /** @type {string | null | undefined} of the oldest page; null at the end, undefined before the first */
     this.next = undefined;
     this.selected = "";
-    this.search = h("input", { type: "search", placeholder: search, "aria-label": searched, autocomplete: "off", on: { input: () => this.typed() } });
+    this.search = h("input", { type: "search", placeholder: search, "aria-label": searched, autocomplete: "off", on: { input: () => this.typed(), keydown: (/** @type {KeyboardEvent} */ event) => this.#leave(event) } });
     this.list = h("ol", { class: "runs" });
     this.older = h("button", { type: "button", class: "more", hidden: true, on: { click: () => this.#loadOlder() } }, older);
     this.empty = h("p", { class: "empty", hidden: true });
     this.element = h("nav", { class: "rail", "aria-label": name }, ...above, h("div", { class: "search" }, this.search, h("kbd", { "aria-hidden": "true" }, "/")), ...below, this.list, this.empty, this.older);
-    setInterval(() => this.refresh(), REFRESH);
+    this.ask = single(() => this.#ask());
+    setInterval(() => this.refresh(true), REFRESH);
     document.addEventListener("visibilitychange", () => this.refresh());
   }
 
@@ -44,9 +46,19 @@ export class Rail {
     links[Math.min(links.length - 1, Math.max(0, from + way))]?.focus();
   }
 
-  /** Ask for the newest entries, unless nobody would see them. */
-  async refresh() {
+  /** Begin to search, in place of what was searched. */
+  find() {
+    this.search.focus();
+    this.search.select();
+  }
+
+  /** Ask for the newest entries, unless nobody would see them. @param {boolean} [byClock] and not because something changed */
+  async refresh(byClock = false) {
     if (document.hidden || this.shell.signedOut || !this.isShown) return;
+    await this.ask(byClock);
+  }
+
+  async #ask() {
     try {
       await this.readNewest();
       this.shell.reached();
@@ -54,6 +66,13 @@ export class Rail {
     } catch (error) {
       this.shell.problem(error, { quiet: true });
     }
+  }
+
+  /** What was typed stays, so that what it found can be walked along. @param {KeyboardEvent} event */
+  #leave(event) {
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // some browsers would empty the field
+    this.shell.main.focus();
   }
 
   async #loadOlder() {

@@ -3,13 +3,15 @@
  */
 
 import { ApprovalCard } from "./approval.js";
-import { getRun, Problem } from "./api.js";
+import { getRun, getRunTimed, Problem } from "./api.js";
 import { runAddress } from "./address.js";
 import { Head } from "./head.js";
 import { diffElement, stepHunk } from "./diff.js";
 import { eachFrame, fill, h, mark, say } from "./dom.js";
 import { Graph } from "./graph.js";
 import { Log } from "./log.js";
+import { showNothing } from "./nowhere.js";
+import { renew } from "./renew.js";
 import { fold, newRun } from "./state.js";
 import { Stream, eventsOf } from "./stream.js";
 import { testsElement } from "./tests.js";
@@ -35,10 +37,12 @@ export class RunView {
     this.view = null;
     /** @type {import("./stream.js").Link} */
     this.linkNow = "connecting";
-    this.skew = Infinity; // how far this machine's clock is ahead of the server's, in milliseconds
+    /** @type {number | null} how far this machine's clock is ahead of the server's, in milliseconds; null while nobody knows */
+    this.skew = null;
     this.patch = "";
     this.drawn = "";
     this.loaded = false;
+    this.over = false; // closed, or there is no such run
     this.graph = new Graph((chosen) => this.#choose(chosen));
     this.log = new Log();
     this.approval = new ApprovalCard(place.id, (error) => shell.problem(error));
@@ -80,9 +84,15 @@ export class RunView {
   }
 
   close() {
+    this.#rest();
+    this.head.close();
+    this.element.remove();
+  }
+
+  #rest() {
+    this.over = true;
     clearInterval(this.timer);
     this.stream.close();
-    this.element.remove();
   }
 
   /** The keys of this view. @param {string} key @param {KeyboardEvent} event @returns {boolean} whether it was one */
@@ -107,22 +117,21 @@ export class RunView {
   }
 
   get now() {
-    return Date.now() - (Number.isFinite(this.skew) ? this.skew : 0);
+    return Date.now() - (this.skew ?? 0);
   }
 
   /** @param {import("./words.js").RunEvent} event */
   #event(event) {
     if (!fold(this.state, event)) return;
-    this.skew = Math.min(this.skew, Date.now() - this.state.at);
     if (this.#isNew()) this.shell.tell(newsOf(this.state, event));
     if (event.kind === "run.finished") this.#load();
     if (TURNS.has(event.kind) && this.#isNew()) this.shell.list.refresh();
     this.soon();
   }
 
-  /** Whether the newest event has just happened, and is not an old one that is read again. */
+  /** Whether the newest event has just happened, and is not an old one that is read again. Without the server's clock none is. */
   #isNew() {
-    return this.now - this.state.at < NEW;
+    return this.skew !== null && this.now - this.state.at < NEW;
   }
 
   /** @param {import("./stream.js").Link} link */
@@ -148,12 +157,17 @@ export class RunView {
 
   /** @param {Problem} error */
   #unknown(error) {
-    fill(this.element, h("div", { class: "card" }, h("h1", {}, "There is no such run"), h("p", {}, error.message)));
+    if (this.over) return;
+    this.#rest();
+    showNothing(this.element, "There is no such run", error.message);
   }
 
   async #load() {
+    if (this.over) return;
     try {
-      this.view = await getRun(this.state.run);
+      const { view, skew } = await getRunTimed(this.state.run);
+      this.view = view;
+      this.skew ??= skew;
       this.loaded = true;
       this.patch = this.view.result?.patch ?? "";
     } catch (error) {
@@ -186,6 +200,7 @@ export class RunView {
   }
 
   #draw() {
+    if (this.over) return;
     const { state, now } = this;
     this.head.show({ state, view: this.view, link: this.linkNow, now, patch: this.patch });
     this.approval.show(state);
@@ -218,18 +233,22 @@ export class RunView {
   /** @param {number} now */
   #drawPanel(now) {
     const { state, tab } = this;
+    const wasLog = this.panel.firstChild === this.log.element;
     if (tab === "log") {
-      if (this.panel.firstChild !== this.log.element) fill(this.panel, this.log.element);
+      if (!wasLog) fill(this.panel, this.log.element);
       return this.log.show(state, now, this.chosen);
     }
+    if (wasLog) this.log.leave();
     const running = tab === "timeline" && state.phase === "running";
     const key = { diff: `${this.patch.length} ${state.approval?.approval ?? ""} ${state.phase}`, tests: `${state.tests.size} ${state.chosen?.status ?? ""} ${state.phase} ${state.execution}` }[tab];
     const drawn = `${tab} ${key ?? state.version}`;
     if (drawn === this.drawn && !running) return;
+    const another = wasLog || !this.drawn.startsWith(`${tab} `);
     this.drawn = drawn;
     if (tab === "diff") fill(this.panel, this.#diff());
     else if (tab === "tests") fill(this.panel, testsElement(state));
-    else fill(this.panel, timelineElement(state, now));
+    else if (another) fill(this.panel, timelineElement(state, now));
+    else renew(this.panel, timelineElement(state, now));
   }
 
   #diff() {

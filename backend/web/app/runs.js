@@ -4,9 +4,11 @@
 
 import { listRuns } from "./api.js";
 import { runAddress } from "./address.js";
-import { fill, h, mark, say } from "./dom.js";
-import { ago, shortened, visible } from "./format.js";
+import { newestPages } from "./asking.js";
+import { h, mark, say } from "./dom.js";
+import { ago, prose, shortened, visible } from "./format.js";
 import { Rail } from "./rail.js";
+import { arrange } from "./renew.js";
 import { TONES } from "./words.js";
 
 /** @typedef {{run: string, task: string, repo: string, state: string, status: string, created: string, reason: string}} Summary */
@@ -64,14 +66,16 @@ export class RunList extends Rail {
   }
 
   async readNewest() {
-    const page = await listRuns();
-    if (this.next === undefined) this.next = page.next;
-    this.runs = merged(this.runs, page.runs);
+    const newest = this.runs[0]?.run ?? "";
+    const { pages, next, gap } = await newestPages(listRuns, (page) => !newest || page.runs[page.runs.length - 1].run <= newest);
+    if (this.next === undefined || gap) this.next = next;
+    this.runs = merged(gap ? [] : this.runs, pages.flatMap((page) => page.runs)); // behind a gap, older ones are asked for anew
   }
 
   /** @param {string} before */
   async readOlder(before) {
     const page = await listRuns(before);
+    if (before !== this.next) return; // asked for twice
     this.next = page.next;
     this.runs = merged(this.runs, page.runs);
   }
@@ -85,12 +89,7 @@ export class RunList extends Rail {
   draw() {
     const now = Date.now();
     const wanted = this.runs.filter((run) => isWanted(run, this.search.value, this.filter));
-    const elements = wanted.map((run) => this.#item(run, now));
-    if (elements.some((element, at) => this.list.children[at] !== element) || this.list.children.length !== elements.length) {
-      const focused = document.activeElement;
-      fill(this.list, ...elements);
-      if (focused instanceof HTMLElement && this.list.contains(focused)) focused.focus();
-    }
+    arrange(this.list, wanted.map((run) => this.#item(run, now)));
     for (const chip of this.chips) mark(chip, "aria-pressed", String(chip.dataset.filter === this.filter));
     this.empty.hidden = wanted.length > 0;
     say(this.empty, this.runs.length ? "None of the runs listed is like that." : this.next === undefined ? "…" : "No run yet.");
@@ -112,7 +111,7 @@ export class RunList extends Rail {
 /** @param {Summary} first */
 function newItem(first) {
   const sign = h("span", { class: "sign", "aria-hidden": "true" });
-  const task = h("span", { class: "task" }, shortened(visible(first.task), 120));
+  const task = h("span", { class: "task" }, shortened(prose(first.task), 120));
   const about = h("span", { class: "dim about" });
   const repo = visible(first.repo.split("/").filter(Boolean).at(-1) ?? "/");
   const link = h("a", { href: runAddress(first.run), title: visible(first.repo) }, sign, task, about);

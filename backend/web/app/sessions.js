@@ -4,9 +4,11 @@
 
 import { sessionAddress } from "./address.js";
 import { listApprovals, listSessions } from "./api.js";
-import { fill, h, mark, say } from "./dom.js";
-import { ago, shortened, visible } from "./format.js";
+import { newestPages } from "./asking.js";
+import { h, mark, say } from "./dom.js";
+import { ago, prose, shortened, visible } from "./format.js";
 import { Rail } from "./rail.js";
+import { arrange, renew } from "./renew.js";
 
 /** @typedef {{session: string, title: string, workspace: string, agent: string, last: number, updated: string}} Summary */
 
@@ -19,7 +21,7 @@ export function joined(known, page) {
 }
 
 /** What a conversation is called. @param {{title: string, session: string}} session */
-export const titleOf = ({ title, session }) => shortened(visible(title), 120) || `conversation ${session.slice(0, 8)}`;
+export const titleOf = ({ title, session }) => shortened(prose(title), 120) || `conversation ${session.slice(0, 8)}`;
 
 /** The list on the page. */
 export class SessionList extends Rail {
@@ -38,6 +40,8 @@ export class SessionList extends Rail {
     this.found = null;
     /** @type {Map<string, string>} where it was found */
     this.excerpts = new Map();
+    /** @type {Map<string, HTMLElement>} */
+    this.items = new Map();
     /** @type {Set<string>} those that wait for a person */
     this.asking = new Set();
     /** @type {any} */
@@ -50,17 +54,21 @@ export class SessionList extends Rail {
   }
 
   async readNewest() {
-    const [page, { approvals }] = await Promise.all([listSessions(), listApprovals()]);
-    if (this.next === undefined) this.next = page.next;
-    // what is not on the newest page and newer than its end was deleted
-    const end = page.sessions.at(-1)?.updated ?? "";
-    this.known = joined(page.next ? this.known.filter((each) => each.updated < end) : [], page.sessions);
+    const newest = this.known[0]?.updated ?? "";
+    const newer = newestPages((before) => listSessions({ before }), (page) => !newest || page.sessions[page.sessions.length - 1].updated <= newest);
+    const [{ pages, next, gap }, { approvals }] = await Promise.all([newer, listApprovals()]);
+    if (this.next === undefined || gap) this.next = next;
+    const sessions = pages.flatMap((page) => page.sessions);
+    // what is not on the newest pages and newer than their end was deleted; behind a gap, older ones are asked for anew
+    const end = next && !gap ? sessions[sessions.length - 1].updated : "";
+    this.known = joined(this.known.filter((each) => each.updated < end), sessions);
     this.asking = new Set(approvals.map((/** @type {{owner: string}} */ each) => each.owner));
   }
 
   /** @param {string} before */
   async readOlder(before) {
     const page = await listSessions({ before });
+    if (before !== this.next) return; // asked for twice
     this.next = page.next;
     this.known = joined(this.known, page.sessions);
   }
@@ -86,9 +94,7 @@ export class SessionList extends Rail {
   draw() {
     const now = Date.now();
     const shown = this.found ?? this.known;
-    const focused = document.activeElement?.getAttribute("href");
-    fill(this.list, ...shown.map((each) => this.#item(each, now)));
-    if (focused) /** @type {HTMLElement | undefined} */ ([...this.list.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused))?.focus();
+    arrange(this.list, shown.map((each) => this.#item(each, now)));
     this.empty.hidden = shown.length > 0;
     say(this.empty, this.found ? "Nothing is found." : this.next === undefined ? "…" : "No conversation yet.");
     this.older.hidden = !this.next || this.found !== null;
@@ -106,9 +112,13 @@ export class SessionList extends Rail {
       h("span", { class: "sign", "aria-hidden": "true" }, asks ? "?" : "·"),
       h("span", { class: "task" }, titleOf(session)),
       h("span", { class: "dim about" }, visible(about)),
-      this.found && excerpt && h("span", { class: "dim about excerpt" }, shortened(visible(excerpt), 160)),
+      this.found && excerpt && h("span", { class: "dim about excerpt" }, shortened(prose(excerpt), 160)),
     );
     if (session.session === this.selected) mark(link, "aria-current", "page");
-    return h("li", { "data-tone": asks ? "warn" : "dim" }, link);
+    const item = this.items.get(session.session) ?? h("li");
+    this.items.set(session.session, item);
+    mark(item, "data-tone", asks ? "warn" : "dim");
+    renew(item, link);
+    return item;
   }
 }
