@@ -5,6 +5,7 @@
  * session is looked at every few seconds, since another window or program may have said something.
  */
 
+import { showNothing } from "./nowhere.js";
 import { cancelTurn, changeSession, getSession, listAgents, Problem, readHistory, readWaiting, sendMessage } from "./api.js";
 import { Asked } from "./asked.js";
 import { Box } from "./box.js";
@@ -279,7 +280,7 @@ export class SessionView {
   /** @param {Problem} error */
   #unknown(error) {
     this.close();
-    fill(this.shell.main, h("div", { class: "card" }, h("h1", {}, "There is no such conversation"), h("p", {}, error.message)));
+    showNothing(this.shell.main, "There is no such conversation", error.message);
   }
 
   // ------------------------------------------------------------------------------------ drawing
