@@ -1,6 +1,6 @@
 """Why a task is not taken, and what an error means for a run.
 
-Owns `TaskRefused` (nothing was started) and the one table from an error to its exit code and hint.
+Owns `TaskRefused` (nothing was started), `NoStatus` and the one table from an error to its exit code and hint.
 """
 
 from __future__ import annotations
@@ -39,6 +39,14 @@ class RunIsOver(Exception):
     def __init__(self, run: str, status: str) -> None:
         super().__init__(f"run {run} is over ({status})")
         self.hint = f"See it with `corral show {run}`, or start the task again."
+
+
+class NoStatus(Exception):
+    """A run's graph came to its end, or its state was read, and nothing says how the run ended."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run} came to its end, and its last state does not say how it ended")
+        self.hint = f"Start the task again; `corral show {run}` has what it did, and this is a fault worth reporting."
 
 
 def error_info(error: BaseException) -> ErrorInfo:

@@ -27,10 +27,10 @@ from infrastructure.running.forking import forked
 from infrastructure.running.gates import RunGates
 from infrastructure.running.learning import NOTHING, Known, known_of, learn
 from infrastructure.running.live import LiveRun, StopKind
-from infrastructure.running.outcomes import Outcome, Outcomes, RunLog, failed
+from infrastructure.running.outcomes import Outcome, Outcomes, RunLog
 from infrastructure.running.reading import read_recording
 from infrastructure.running.recording import Recording
-from infrastructure.running.results import Ending
+from infrastructure.running.results import Ending, failed
 from infrastructure.running.scopes import ScopeMaker
 from infrastructure.running.setups import RunSetup, setup_of
 from infrastructure.sandbox import Sandbox

@@ -153,11 +153,6 @@ def resting(reason: str) -> Ending:
     return Ending(status="cancelled", reason=reason, exit_code=INTERRUPTED_EXIT)
 
 
-def failed(error: BaseException) -> Ending:
-    """How a run ends that met an error."""
-    return Ending(status="error", reason=str(error), error=error_info(error), exit_code=exit_code_of(error))
-
-
 def _wanting(reason: str, result: RunResult | None) -> RunChanges:
     """What the table says of a run that ends for want of an answer; one that waits has no result yet."""
     if result is None:

@@ -12,6 +12,7 @@ from typing import cast
 from infrastructure.events.catalogue import RedTest, RunFinished
 from infrastructure.ids import RunId
 from infrastructure.judge.red import red_tests
+from infrastructure.running.errors import NoStatus, error_info, exit_code_of
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallTotals
 from infrastructure.tasks import (
@@ -46,6 +47,12 @@ class Ending:
     exit_code: int | None = None
 
 
+def failed(error: BaseException) -> Ending:
+    """How a run ends that met an error."""
+    info = error_info(error)
+    return Ending(status="error", reason=str(error) or info.error_class, error=info, exit_code=exit_code_of(error))
+
+
 async def result_of(
     run: RunId,
     values: Mapping[str, object],
@@ -58,6 +65,8 @@ async def result_of(
 ) -> RunResult:
     """The document of a run that has ended. The best candidate's patch is kept whatever the status."""
     state = cast("CodegenState", values)
+    if ending.status is None and "status" not in state:
+        ending = failed(NoStatus(run))
     chosen = state.get("chosen") or best(state.get("tried", ()))
     status: Status = ending.status or state.get("status", "error")
     judge: Judge = state.get("judge") or (chosen.judge if chosen else "none")
