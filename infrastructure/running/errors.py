@@ -49,10 +49,16 @@ class NoStatus(Exception):
         self.hint = f"Start the task again; `corral show {run}` has what it did, and this is a fault worth reporting."
 
 
+def as_storage_error(error: BaseException) -> BaseException:
+    """The error; as storage's own where a tree had no room, since the advice is the same."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return from_system(error, Path(str(error.filename or ".")))
+    return error
+
+
 def error_info(error: BaseException) -> ErrorInfo:
     """An error as a result tells it: its class, its words, what to do next."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        error = from_system(error, Path(str(error.filename or ".")))  # a tree had no room; the advice is the same
+    error = as_storage_error(error)
     hint = getattr(error, "hint", "") or getattr(error, "fix", "")
     return ErrorInfo.model_validate(
         {"class": type(error).__name__, "message": str(error) or type(error).__name__, "hint": str(hint)}

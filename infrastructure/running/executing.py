@@ -118,7 +118,7 @@ class Executor:
         outcome = await self.outcomes.finish(live.run, ending, live.execution)
         try:
             setup = await self._setup(live.run)
-            if outcome.kept and setup is not None and setup.model_digest and live.spec.fork is None:
+            if outcome.unwritten is None and setup is not None and setup.model_digest and live.spec.fork is None:
                 model = live.settings.lane_of(setup.lanes["coder"]).model
                 await learn(self._profiles, self._parts.log, live.run, model, setup.model_digest)
         except (StorageError, UnreadableEvent):
