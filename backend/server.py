@@ -13,11 +13,11 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Self, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -25,6 +25,7 @@ from fastapi import FastAPI
 from backend.api import OpenApplication, create_app
 from backend.bootstrap import Application
 from backend.connections import Limits, connections_for, open_files
+from backend.looping import LAST_RESORT_SECONDS, loop_name
 from backend.security.addresses import is_loopback_host
 from backend.security.guard import BODY_BYTES, Guard
 from backend.stopping import Stopping
@@ -32,21 +33,12 @@ from infrastructure.config.settings import ServeSettings
 from infrastructure.engine import SHUT_DOWN
 from infrastructure.storage.errors import StorageError
 
-try:
-    import uvloop
-except ImportError:  # the extra `fast` is not installed, or this is no system that has it
-    uvloop = None
-
-T = TypeVar("T")
-
 DRAIN_SECONDS = 2.5
 """For runs to come to rest at a step."""
 QUIET_SECONDS = 0.5
 """For streams to send their last event."""
 CUT_SECONDS = 1
 """For answers that are still being sent; then they are cut."""
-LAST_RESORT_SECONDS = 4.8
-"""After that the process dies of its signal: everything acknowledged is on disk already."""
 PING_SECONDS = 20.0
 """A WebSocket is pinged as often, and cut off when it does not answer within as long."""
 COLLECTED_AT = (5_000, 20, 20)
@@ -303,17 +295,6 @@ def address_of(host: str, port: int) -> str:
     """The URL by which this machine reaches a socket."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
-
-
-def loop_name() -> str:
-    """Which event loop this runs on."""
-    return type(asyncio.get_running_loop()).__module__.partition(".")[0]
-
-
-def run_in_loop(main: Callable[[], Coroutine[Any, Any, T]], *, fast: bool = True) -> T:
-    """Run to its end on uvloop where it is installed, else, and where it need not be fast, on asyncio's own loop."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop if fast and uvloop is not None else None) as runner:
-        return runner.run(main())
 
 
 def spare_collector() -> None:

@@ -80,7 +80,8 @@ class Round:
 async def serve(url: str, folder: Path) -> None:
     """Serve, probe the writers, and leave the lags in a file."""
     from backend.bootstrap import open_application  # noqa: PLC0415
-    from backend.server import AsyncServerCore, listen, loop_name  # noqa: PLC0415
+    from backend.looping import loop_name  # noqa: PLC0415
+    from backend.server import AsyncServerCore, listen  # noqa: PLC0415
     from infrastructure.config.settings import Paths, ServerSettings, Settings  # noqa: PLC0415
 
     settings = Settings(
@@ -330,7 +331,7 @@ def _span(values: Iterator[float]) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        from backend.server import run_in_loop
+        from backend.looping import run_in_loop
 
         run_in_loop(lambda: serve(sys.argv[3], Path(sys.argv[4])), fast=sys.argv[2] == "uvloop")
     else:

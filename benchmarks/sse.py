@@ -224,7 +224,7 @@ def main() -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        from backend.server import run_in_loop
+        from backend.looping import run_in_loop
 
         run_in_loop(lambda: SERVERS[sys.argv[2]](sys.argv[3]))
     else:

@@ -272,7 +272,7 @@ def main(*, in_step: bool) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        from backend.server import run_in_loop
+        from backend.looping import run_in_loop
 
         run_in_loop(lambda: serve(sys.argv[2], Path(sys.argv[3])))
     else:

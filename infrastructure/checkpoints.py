@@ -1,7 +1,11 @@
 """LangGraph's checkpoints: their own file, durable, and only of types that were named.
 
-Owns how the saver's connection is set up (it sets no pragmas but one), which types may come back from it, and pruning,
-which the saver does not have. The saver commits whenever it likes, so nothing else may share its connection.
+Owns how the saver's connection is set up (it sets no pragmas but one), which types may come back from it, which of a
+thread's checkpoints is its latest, and pruning, which the saver does not have. The saver commits whenever it likes, so
+nothing else may share its connection.
+
+The latest is the one that was written last. LangGraph names checkpoints by the wall clock and takes the greatest name;
+a clock that was set back between two processes would have a run go on from before what it did last.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import aiosqlite
+from langgraph.checkpoint.base import get_checkpoint_id
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -57,8 +62,15 @@ class CheckpointStore(AsyncSqliteSaver):
             await super().aput_writes(config, writes, task_id, task_path)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint asked for, or the thread's latest."""
+        """The checkpoint asked for, or the one of the thread that was written last."""
         with _mapped(self._path):
+            if not get_checkpoint_id(config):
+                await self.setup()
+                asked = config.get("configurable", {})
+                latest = await self._latest(str(asked["thread_id"]), str(asked.get("checkpoint_ns", "")))
+                if latest is None:
+                    return None
+                config = {"configurable": latest}
             return await super().aget_tuple(config)
 
     async def adelete_thread(self, thread_id: str) -> None:
@@ -81,6 +93,12 @@ class CheckpointStore(AsyncSqliteSaver):
             await self.conn.execute(_PRUNE_WRITES, (thread,))
             await self.conn.commit()
             return cursor.rowcount
+
+    async def _latest(self, thread: str, graph: str) -> dict[str, str] | None:
+        """Where the checkpoint is that was written last in one of a thread's graphs."""
+        async with self.lock, self.conn.execute(_LATEST, (thread, graph)) as cursor:
+            found = await cursor.fetchone()
+        return None if found is None else {"thread_id": thread, "checkpoint_ns": graph, "checkpoint_id": found[0]}
 
     @asynccontextmanager
     async def _undone_on_error(self) -> AsyncGenerator[None]:
@@ -153,11 +171,16 @@ def _mapped(path: Path) -> Generator[None]:
         raise from_sqlite(error, path) from error
 
 
+# The order of writing is that of the rowids: a new row gets one more than the greatest there is, and `VACUUM` copies
+# rows in their order (a test says so).
+_LATEST = """
+SELECT checkpoint_id FROM checkpoints WHERE thread_id = ?1 AND checkpoint_ns = ?2 ORDER BY rowid DESC LIMIT 1
+"""
 _PRUNE = """
-DELETE FROM checkpoints WHERE thread_id = ?1 AND checkpoint_id NOT IN (
-    SELECT newer.checkpoint_id FROM checkpoints AS newer
+DELETE FROM checkpoints WHERE thread_id = ?1 AND rowid NOT IN (
+    SELECT newer.rowid FROM checkpoints AS newer
     WHERE newer.thread_id = ?1 AND newer.checkpoint_ns = checkpoints.checkpoint_ns
-    ORDER BY newer.checkpoint_id DESC LIMIT ?2
+    ORDER BY newer.rowid DESC LIMIT ?2
 )
 """
 _PRUNE_WRITES = """

@@ -34,6 +34,7 @@ from infrastructure.running.recovery import recover, task_of
 from infrastructure.running.requests import Requests
 from infrastructure.running.results import Ending
 from infrastructure.running.steering import Steering
+from infrastructure.running.unkept import UnkeptEnds
 from infrastructure.sessions.approvals import Approval, Decision
 from infrastructure.storage.runs import RequestKey, RunState
 from infrastructure.tasks import RunResult, TaskSpec
@@ -74,8 +75,8 @@ class TaskOrchestrator:
         self._executor = Executor(parts)
         self._outcomes = self._executor.outcomes
         self._live: dict[RunId, LiveRun] = {}
-        self._unkept: dict[RunId, RunResult] = {}  # of runs whose end the disk had no room for
         self._steering = Steering()
+        self._unkept = UnkeptEnds(parts.runs, self._steering)
         self._requests = Requests(parts.control, cancel=self.cancel, answer=self.answer, on_fault=self._fail)
         self._fault: BaseException | None = None
 
@@ -95,6 +96,7 @@ class TaskOrchestrator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._requests.aclose()
+        await self._unkept.aclose()
         await self.drain(SHUT_DOWN)
         if error is None:
             self._check()
@@ -152,8 +154,8 @@ class TaskOrchestrator:
         live = self._live.get(run)
         if live is not None:
             return await asyncio.shield(live.done)
-        if run in self._unkept:
-            return self._unkept[run]
+        if (unkept := self._unkept.of(run)) is not None:
+            return unkept.result
         record = await self._parts.runs.get(run)
         if record.result_json:
             return RunResult.model_validate_json(record.result_json)
@@ -205,7 +207,10 @@ class TaskOrchestrator:
         await self._steering.alone(record.run, lambda: self._resume(record.run, no_input=no_input))
 
     async def drain(self, reason: str) -> None:
-        """Interrupt every run and wait until each has stopped. What goes wrong with one is raised when all have."""
+        """Interrupt every run and wait until each has stopped. What goes wrong with one is raised when all have.
+
+        Ends that the disk had no room for are written down if there is some now; else the next engine settles them.
+        """
         failures: dict[RunId, Exception] = {}
         while True:
             runs = [run for run in self._live if run not in failures]
@@ -214,6 +219,7 @@ class TaskOrchestrator:
             await self._steering.settled()  # what was asked before may have begun a run since
             if self._live.keys() <= failures.keys():
                 break
+        await self._unkept.try_all()
         if failures:
             raise ExceptionGroup("some runs could not be brought to rest", list(failures.values()))
 
@@ -290,7 +296,7 @@ class TaskOrchestrator:
         self, run: RunId, spec: TaskSpec, given: GraphInput = None, settings: Settings | None = None
     ) -> None:
         """Begin an execution, and wait until the log says so. A run in hand has its settings already."""
-        self._unkept.pop(run, None)
+        self._unkept.drop(run)
         loop = asyncio.get_running_loop()
         live = self._live.get(run)
         if live is None:
@@ -319,10 +325,12 @@ class TaskOrchestrator:
         if outcome.result is None:
             return
         self._live.pop(run, None)
-        if not outcome.kept:
-            self._unkept[run] = outcome.result
+        if outcome.unwritten is None:
+            self._unkept.drop(run)
+        else:
+            self._unkept.add(run, outcome.result, outcome.unwritten)
         if live is not None:
-            live.ended(outcome.result, logged=outcome.logged)
+            live.ended(outcome.result, logged=outcome.unwritten is None)
 
     def _let_go(self, live: LiveRun, error: BaseException | None) -> None:
         self._live.pop(live.run, None)

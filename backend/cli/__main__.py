@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    fill_closed()
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if len(tokens) == 1 and tokens[0] in VERSION_FLAGS:
@@ -29,6 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # while it was being imported: what is being imported cannot say it
         sys.stderr.write("error: interrupted\n")
         return EXIT_INTERRUPTED
+
+
+def fill_closed() -> None:
+    """Open the standard streams that were closed before we began: a socket or file in their place would be written to.
+
+    Python's own stay None. Child processes write to these numbers too, and get them.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the least number that is free, so this one
 
 
 def _say_version(tokens: Sequence[str]) -> int:

@@ -10,9 +10,9 @@ import logging
 import os
 import sys
 import unicodedata
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import IO
 
 import orjson
@@ -36,6 +36,14 @@ class OutputConsole(Console):
         raise  # noqa: PLE0704 - rich calls this in its `except`
 
 
+class Nowhere(io.StringIO):
+    """What stands for a stream that was closed before we began; it keeps nothing."""
+
+    def write(self, text: str, /) -> int:
+        """Take it, and forget it."""
+        return len(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Terminal:
     """The two streams of a command, and whether a person can be asked.
@@ -44,11 +52,13 @@ class Terminal:
         out: Data.
         err: Progress, questions, warnings, errors.
         interactive: Whether a person sits at standard input and sees `err`.
+        heedless: Whether it goes on where `err` takes nothing: for a log, and for what must outlive its reader.
     """
 
     out: Console
     err: Console
     interactive: bool = False
+    heedless: bool = False
 
     def flush(self) -> None:
         """Send what is still held back: a reader that has gone is noticed here, and not when Python ends."""
@@ -79,7 +89,7 @@ class Terminal:
 
     def say(self, text: str, style: str = "") -> None:
         """One line on stderr."""
-        self.err.print(Text(visible(text), style=style), soft_wrap=True)
+        self._on_err(lambda: self.err.print(Text(visible(text), style=style), soft_wrap=True))
 
     def warn(self, text: str) -> None:
         """A warning on stderr."""
@@ -87,14 +97,31 @@ class Terminal:
 
     def log_line(self, line: str) -> None:
         """One line of the log on stderr, as it is; it is ASCII."""
-        self.err.file.write(f"{line}\n")
-        self.err.file.flush()
+
+        def write() -> None:
+            self.err.file.write(f"{line}\n")
+            self.err.file.flush()
+
+        self._on_err(write)
 
     def problem(self, message: str, hint: str = "") -> None:
         """What went wrong, and what to do next, on stderr."""
         self.say(f"error: {message}", "red")
         if hint:
             self.say(f"  → {hint}")
+
+    def _on_err(self, write: Callable[[], None]) -> None:
+        """Write, or let it go where that may be: the reader has gone, the disk is full, the stream was closed."""
+        if not self.heedless:
+            return write()
+        if self.err.file.closed:
+            return None
+        try:
+            write()
+        except OSError:
+            with suppress(OSError), self.err.capture():
+                pass  # takes out of the console what it would print again before each later line
+        return None
 
 
 def open_terminal(out: IO[str] | None = None, err: IO[str] | None = None) -> Terminal:
@@ -118,7 +145,7 @@ def open_terminal(out: IO[str] | None = None, err: IO[str] | None = None) -> Ter
             highlight=False,
             legacy_windows=False,
         )
-        for file in (out or sys.stdout or io.StringIO(), err or sys.stderr or io.StringIO())  # None: it was closed
+        for file in (out or sys.stdout or Nowhere(), err or sys.stderr or Nowhere())  # None: it was closed
     ]
     asks = _is_tty(sys.stdin) and _is_tty(err or sys.stderr)
     return Terminal(consoles[0], consoles[1], asks)
@@ -153,11 +180,14 @@ def log_shown(terminal: Terminal, *, debug: bool) -> Generator[None]:
 
 
 class LogHandler(logging.Handler):
-    """Writes log records as the rest of the terminal's lines; with `lines`, as that formats them."""
+    """Writes log records as the rest of the terminal's lines; with `lines`, as that formats them.
+
+    A line that cannot be written is let go: whoever logs must not fail of it, and nobody could be told.
+    """
 
     def __init__(self, terminal: Terminal, *, debug: bool) -> None:
         super().__init__(logging.WARNING)
-        self._terminal, self._debug = terminal, debug
+        self._terminal, self._debug = replace(terminal, heedless=True), debug
         self.lines: logging.Formatter | None = None
         self.levels: dict[str, int] = {}
         """Of loggers whose level was changed: what it was before."""

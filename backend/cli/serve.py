@@ -5,6 +5,7 @@ import os
 import socket
 import webbrowser
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from cyclopts import Parameter
 from pydantic import SecretStr
 
 from backend.bootstrap import open_application
-from backend.cli.console import Terminal, open_terminal
+from backend.cli.console import Terminal, open_terminal, silence_broken
 from backend.cli.entrance import entrance_of
 from backend.cli.errors import Refused
 from backend.cli.listening import not_listening
@@ -21,6 +22,7 @@ from backend.cli.reloading import source_changed, start_again
 from backend.cli.rereading import on_hangup
 from backend.cli.run import say_who_holds
 from backend.connections import allow_files
+from backend.looping import loop_name, run_in_loop
 from backend.server import (
     PORTS_TRIED,
     AsyncServerCore,
@@ -28,8 +30,6 @@ from backend.server import (
     ToldToEnd,
     check_host,
     listen,
-    loop_name,
-    run_in_loop,
     spare_collector,
 )
 from infrastructure.config.load import Loaded
@@ -59,7 +59,7 @@ def serve(
 
     Where the data directory is served already, it only says where a browser signs in.
     """
-    terminal = open_terminal()
+    terminal = replace(open_terminal(), heedless=True)
     password = None if password_file is None else _password_of(password_file)
 
     def read() -> Loaded:
@@ -80,6 +80,7 @@ def serve(
     kept = os.dup(listener.fileno()) if reload else None
     browser = terminal.interactive and not no_browser
     changed = run_in_loop(lambda: _serve(config, listener, terminal, reload=reload, browser=browser))
+    silence_broken()  # what nobody takes of its words is no reason to end otherwise than it did
     if changed and kept is not None:
         start_again(kept)
     return 0

@@ -27,9 +27,9 @@ from infrastructure.replaying.comparing import difference_of
 from infrastructure.replaying.following import Diverged, Follower, RecordedFailure
 from infrastructure.replaying.racing import RecordedRace
 from infrastructure.running.driving import drive, values_of
-from infrastructure.running.outcomes import INTERRUPTED_EXIT, failed
+from infrastructure.running.outcomes import INTERRUPTED_EXIT
 from infrastructure.running.recording import Recording
-from infrastructure.running.results import Ending, result_of
+from infrastructure.running.results import Ending, failed, result_of
 from infrastructure.storage.blobs import MemoryBlobs
 from infrastructure.storage.calls import CallTotals
 from infrastructure.tasks import RunResult
@@ -121,7 +121,7 @@ async def _play(recording: Recording, trees: Path) -> Replayed:
     try:
         ending = await _drive(recording, graph, scope, log, run)
     except Diverged as error:
-        diverged = error
+        diverged, ending = error, failed(error)
     except RecordedFailure:
         ending = _as_recorded(recording)
     except Exception as error:  # noqa: BLE001 - a run's errors are its result, as in the engine

@@ -1,6 +1,6 @@
 """Why a task is not taken, and what an error means for a run.
 
-Owns `TaskRefused` (nothing was started) and the one table from an error to its exit code and hint.
+Owns `TaskRefused` (nothing was started), `NoStatus` and the one table from an error to its exit code and hint.
 """
 
 from __future__ import annotations
@@ -41,10 +41,24 @@ class RunIsOver(Exception):
         self.hint = f"See it with `corral show {run}`, or start the task again."
 
 
+class NoStatus(Exception):
+    """A run's graph came to its end, or its state was read, and nothing says how the run ended."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run} came to its end, and its last state does not say how it ended")
+        self.hint = f"Start the task again; `corral show {run}` has what it did, and this is a fault worth reporting."
+
+
+def as_storage_error(error: BaseException) -> BaseException:
+    """The error; as storage's own where a tree had no room, since the advice is the same."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return from_system(error, Path(str(error.filename or ".")))
+    return error
+
+
 def error_info(error: BaseException) -> ErrorInfo:
     """An error as a result tells it: its class, its words, what to do next."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        error = from_system(error, Path(str(error.filename or ".")))  # a tree had no room; the advice is the same
+    error = as_storage_error(error)
     hint = getattr(error, "hint", "") or getattr(error, "fix", "")
     return ErrorInfo.model_validate(
         {"class": type(error).__name__, "message": str(error) or type(error).__name__, "hint": str(hint)}

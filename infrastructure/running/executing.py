@@ -27,10 +27,10 @@ from infrastructure.running.forking import forked
 from infrastructure.running.gates import RunGates
 from infrastructure.running.learning import NOTHING, Known, known_of, learn
 from infrastructure.running.live import LiveRun, StopKind
-from infrastructure.running.outcomes import Outcome, Outcomes, RunLog, failed
+from infrastructure.running.outcomes import Outcome, Outcomes, RunLog
 from infrastructure.running.reading import read_recording
 from infrastructure.running.recording import Recording
-from infrastructure.running.results import Ending
+from infrastructure.running.results import Ending, failed
 from infrastructure.running.scopes import ScopeMaker
 from infrastructure.running.setups import RunSetup, setup_of
 from infrastructure.sandbox import Sandbox
@@ -118,7 +118,7 @@ class Executor:
         outcome = await self.outcomes.finish(live.run, ending, live.execution)
         try:
             setup = await self._setup(live.run)
-            if outcome.kept and setup is not None and setup.model_digest and live.spec.fork is None:
+            if outcome.unwritten is None and setup is not None and setup.model_digest and live.spec.fork is None:
                 model = live.settings.lane_of(setup.lanes["coder"]).model
                 await learn(self._profiles, self._parts.log, live.run, model, setup.model_digest)
         except (StorageError, UnreadableEvent):

@@ -7,9 +7,10 @@ a question can answer it, and no kill leaves a run without its last word. And wh
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 from infrastructure.events.catalogue import AnyEvent, ApprovalAsked, RunCreated, RunInterrupted
@@ -37,16 +38,25 @@ class RunLog(EventLog, Recorder, Protocol):
     """The event log, as far as the engine uses it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """What could not be written down, and why."""
+
+    state: RunState
+    """That the run was to have."""
+    error: StorageError
+    again: Callable[[], Awaitable[Outcome]]
+    """Tries it again, whole."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What came of an execution, and how much of that is on disk."""
 
     result: RunResult | None
     """None while the run waits for an answer."""
-    kept: bool = True
-    """Whether the table has it."""
-    logged: bool = True
-    """Whether its last event could be written: otherwise nobody is to wait for it."""
+    unwritten: Unwritten | None = None
+    """How it is written down after all, where it could not be: table and log have nothing of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,22 +70,26 @@ class Outcomes:
     gates: RunGates
 
     async def finish(self, run: RunId, ending: Ending, execution: int) -> Outcome:
-        """End a run for good."""
+        """End a run for good; later rather let it rest, where storage ended it and has no room to say so."""
         result = await self.result(run, ending)
         move = self.runs.finishing(run, result.status, result.judge, result.model_dump_json())
         try:
             await self._put_down(run, execution, move, finished_event(result))
         except StorageError as error:
-            return Outcome(result=_not_kept(result, error), kept=False, logged=False)
+            unwritten = Unwritten(RunState.FINISHED, error, partial(self.finish, run, ending, execution))
+            if ending.by_storage:
+                unwritten = Unwritten(RunState.INTERRUPTED, error, partial(self.rest, run, ending.reason, execution))
+            return Outcome(result=_not_kept(result, error), unwritten=unwritten)
         return Outcome(result=result)
 
     async def rest(self, run: RunId, reason: str, execution: int) -> Outcome:
-        """Leave a run where it can go on. Where that cannot be written the next engine finds it out and says so."""
+        """Leave a run where it can go on."""
         result = await self.result(run, resting(reason))
         try:
             await self.leave(run, reason, execution)
-        except StorageError:
-            return Outcome(result=result, logged=False)
+        except StorageError as error:
+            again = partial(self.rest, run, reason, execution)
+            return Outcome(result=result, unwritten=Unwritten(RunState.INTERRUPTED, error, again))
         return Outcome(result=result)
 
     async def leave(self, run: RunId, reason: str, execution: int) -> RunRecord:
@@ -105,7 +119,9 @@ class Outcomes:
         try:
             await self._keep(run, execution, work)
         except StorageError as error:
-            return Outcome(result=_not_kept(await self.result(run, Ending(reason=reason)), error), logged=False)
+            again = partial(self.ask, run, asked, execution, no_input=no_input)
+            unwritten = Unwritten(RunState.WAITING, error, again)
+            return Outcome(result=_not_kept(await self.result(run, Ending(reason=reason)), error), unwritten=unwritten)
         return Outcome(result=result)
 
     async def result(self, run: RunId, ending: Ending) -> RunResult:
@@ -151,11 +167,6 @@ class Outcomes:
 def resting(reason: str) -> Ending:
     """How a run stands that can go on."""
     return Ending(status="cancelled", reason=reason, exit_code=INTERRUPTED_EXIT)
-
-
-def failed(error: BaseException) -> Ending:
-    """How a run ends that met an error."""
-    return Ending(status="error", reason=str(error), error=error_info(error), exit_code=exit_code_of(error))
 
 
 def _wanting(reason: str, result: RunResult | None) -> RunChanges:

@@ -15,8 +15,8 @@ from infrastructure.ids import RunId
 from infrastructure.running.driving import waits_for
 from infrastructure.running.errors import ENVIRONMENT_EXIT, TaskRefused
 from infrastructure.running.left import PROCESS_ENDED, REPLAYED, in_hand, passes_on
-from infrastructure.running.outcomes import Outcomes, failed
-from infrastructure.running.results import Ending, finished_event
+from infrastructure.running.outcomes import Outcomes
+from infrastructure.running.results import Ending, failed, finished_event
 from infrastructure.storage.runs import RunRecord, RunState
 from infrastructure.tasks import EXIT_CODES, RunResult, TaskSpec
 

@@ -12,8 +12,10 @@ from typing import cast
 from infrastructure.events.catalogue import RedTest, RunFinished
 from infrastructure.ids import RunId
 from infrastructure.judge.red import red_tests
+from infrastructure.running.errors import NoStatus, as_storage_error, error_info, exit_code_of
 from infrastructure.storage.blobs import Blobs
 from infrastructure.storage.calls import CallTotals
+from infrastructure.storage.errors import StorageError
 from infrastructure.tasks import (
     EXIT_CODES,
     ErrorInfo,
@@ -44,6 +46,20 @@ class Ending:
     reason: str = ""
     error: ErrorInfo | None = None
     exit_code: int | None = None
+    by_storage: bool = False
+    """Whether the error is storage's: once that works again, the run can go on from its last step."""
+
+
+def failed(error: BaseException) -> Ending:
+    """How a run ends that met an error."""
+    info = error_info(error)
+    return Ending(
+        status="error",
+        reason=str(error) or info.error_class,
+        error=info,
+        exit_code=exit_code_of(error),
+        by_storage=isinstance(as_storage_error(error), StorageError),
+    )
 
 
 async def result_of(
@@ -58,6 +74,8 @@ async def result_of(
 ) -> RunResult:
     """The document of a run that has ended. The best candidate's patch is kept whatever the status."""
     state = cast("CodegenState", values)
+    if ending.status is None and "status" not in state:
+        ending = failed(NoStatus(run))
     chosen = state.get("chosen") or best(state.get("tried", ()))
     status: Status = ending.status or state.get("status", "error")
     judge: Judge = state.get("judge") or (chosen.judge if chosen else "none")

@@ -17,17 +17,9 @@ import pytest
 from backend.cli.app import run_command
 from backend.cli.entrance import Entrance, entrance_of
 from backend.cli.serve import elsewhere
+from backend.looping import loop_name, run_in_loop
 from backend.security.addresses import is_loopback_host
-from backend.server import (
-    AsyncServerCore,
-    NoPassword,
-    ToldToEnd,
-    address_of,
-    check_host,
-    listen,
-    loop_name,
-    run_in_loop,
-)
+from backend.server import AsyncServerCore, NoPassword, ToldToEnd, address_of, check_host, listen
 from infrastructure.config.settings import ServeSettings
 from infrastructure.processes import run_process
 from tests.backend.serving import follow, served

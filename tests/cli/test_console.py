@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
+import os
+from dataclasses import replace
 
 import pytest
 
-from backend.cli.console import Terminal, log_shown, open_terminal, visible
+from backend.cli.console import LogHandler, Terminal, log_shown, open_terminal, visible
 from infrastructure.tasks import RunResult
 
 
@@ -17,6 +20,17 @@ class Screen(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+class Full(io.StringIO):
+    """A stream that takes nothing while its disk is full."""
+
+    error: OSError | None = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write(self, text: str, /) -> int:
+        if self.error is not None:
+            raise self.error
+        return super().write(text)
 
 
 @pytest.fixture
@@ -106,6 +120,50 @@ def test_warnings_of_the_log_are_a_line_without_traceback(piped: tuple[Terminal,
         log.info("not shown")
     log.warning("after the command")
     assert err.getvalue() == "warning: it failed (ValueError: why)\n"
+
+
+@pytest.mark.parametrize("error", [Full.error, BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_whoever_logs_does_not_fail_of_a_log_that_takes_nothing(error: OSError, as_json: bool) -> None:
+    err = Full()
+    err.error = error
+    log = logging.getLogger("corral.test")
+    with log_shown(open_terminal(io.StringIO(), err), debug=False):
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, LogHandler) and as_json:
+                handler.lines = logging.Formatter("warning: %(message)s")
+        log.warning("lost")
+        log.warning("lost too")
+        err.error = None
+        log.warning("told")
+        err.close()
+        log.warning("after its end")
+
+
+def test_what_a_log_could_not_take_is_not_said_again_when_it_can() -> None:
+    err = Full()
+    log = logging.getLogger("corral.test")
+    with log_shown(open_terminal(io.StringIO(), err), debug=False):
+        log.warning("lost")
+        err.error = None
+        log.warning("told")
+    assert err.getvalue() == "warning: told\n"
+
+
+def test_what_a_command_says_is_raised_where_nobody_takes_it_but_of_one_that_goes_on() -> None:
+    terminal = open_terminal(io.StringIO(), Full())
+    with pytest.raises(OSError, match="No space left"):
+        terminal.say("progress")
+    replace(terminal, heedless=True).say("progress")
+
+
+def test_closed_stream_takes_everything_and_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    terminal = open_terminal()
+    terminal.say("said")
+    terminal.raw("data")
+    assert terminal.err.file.getvalue() == terminal.out.file.getvalue() == ""
 
 
 def test_nobody_is_asked_without_a_terminal(piped: tuple[Terminal, io.StringIO, io.StringIO]) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import sqlite3
 import stat
+import time
 from dataclasses import dataclass
 from operator import add
 from typing import Annotated
@@ -39,6 +40,24 @@ class State(TypedDict, total=False):
 
 def config(thread="t"):
     return {"configurable": {"thread_id": thread}}
+
+
+@pytest.fixture
+def set_clock(monkeypatch):
+    """Sets the clock so many hours off, as this process goes on with it or as another would begin with it."""
+    true = time.time_ns
+
+    def set_off(hours: int, *, anew: bool = True) -> None:
+        monkeypatch.setattr(time, "time_ns", lambda: true() + hours * 3600 * 10**9)
+        if anew:  # within a process LangGraph sees to it that names ascend
+            monkeypatch.setattr("langgraph.checkpoint.base.id._last_v6_timestamp", None)
+
+    return set_off
+
+
+async def names(store, thread="t"):
+    """A thread's checkpoints in the order of their names, the greatest first."""
+    return [found.config["configurable"]["checkpoint_id"] async for found in store.alist(config(thread))]
 
 
 @pytest.fixture
@@ -228,3 +247,77 @@ async def test_failed_write_leaves_no_open_transaction_for_the_next_to_commit(pa
         with sqlite3.connect(path) as connection:
             assert connection.execute("SELECT COUNT(*) FROM writes WHERE channel = 'plan'").fetchone() == (0,)
         connection.close()
+
+
+# ------------------------------------------------------------------------------------ a clock that is set back
+@pytest.mark.parametrize("anew", [True, False], ids=["another process", "this process"])
+async def test_threads_go_on_from_their_last_step_when_the_clock_was_set_back(path, set_clock, anew):
+    set_clock(1)
+    async with open_checkpointer(path, [Plan, Stranger]) as store:
+        graph = three_steps().compile(checkpointer=store, interrupt_after=["one", "two"])
+        for thread in ("a", "b"):
+            await graph.ainvoke({}, config(thread), durability="sync")
+    for hours in (0, -1):
+        set_clock(hours, anew=anew)
+        async with open_checkpointer(path, [Plan, Stranger]) as store:
+            graph = three_steps().compile(checkpointer=store, interrupt_after=["one", "two"])
+            for thread in ("b", "a"):
+                await graph.ainvoke(None, config(thread), durability="sync")
+    async with open_checkpointer(path, [Plan, Stranger]) as store:
+        graph = three_steps().compile(checkpointer=store)
+        for thread in ("a", "b"):
+            state = await graph.aget_state(config(thread))
+            assert (state.values["seen"], state.next) == (["one", "Plan", "three"], ())
+
+
+async def test_branch_from_an_earlier_step_is_the_latest_when_the_clock_was_set_back(path, set_clock):
+    set_clock(1)
+    async with open_checkpointer(path, [Plan, Stranger]) as store:
+        graph = three_steps().compile(checkpointer=store)
+        await graph.ainvoke({}, config(), durability="sync")
+        early = [found async for found in store.alist(config())][-2].config
+    set_clock(0)
+    async with open_checkpointer(path, [Plan, Stranger]) as store:
+        graph = three_steps().compile(checkpointer=store)
+        branch = await graph.aupdate_state(early, {"seen": ["other"]}, as_node="two")
+        latest = await store.aget_tuple(config())
+        assert latest.config == {"configurable": {**config()["configurable"], **branch["configurable"]}}
+        assert (await graph.ainvoke(None, config()))["seen"] == ["other", "three"]
+
+
+async def test_pruning_keeps_what_was_written_last_when_the_clock_was_set_back(path, set_clock):
+    set_clock(1)
+    async with open_checkpointer(path, [Plan, Stranger]) as store:
+        graph = three_steps().compile(checkpointer=store, interrupt_before=["three"])
+        await graph.ainvoke({}, config(), durability="sync")
+        ahead = (await store.aget_tuple(config())).config["configurable"]["checkpoint_id"]
+    set_clock(0)
+    async with open_checkpointer(path, [Plan, Stranger]) as store:
+        graph = three_steps().compile(checkpointer=store)
+        await graph.ainvoke(None, config(), durability="sync")
+        last = (await store.aget_tuple(config())).config["configurable"]["checkpoint_id"]
+        assert last < ahead
+        await store.prune_thread("t", keep_latest=2)
+        assert await names(store) == [ahead, last]
+        await store.prune_thread("t")
+        assert await names(store) == [last]
+        assert (await graph.aget_state(config())).values["seen"] == ["one", "Plan", "three"]
+
+
+async def test_order_of_writing_outlives_what_is_deleted_and_given_back_to_the_disk(path, set_clock):
+    set_clock(1)
+    async with open_checkpointer(path, [Plan, Stranger]) as store:
+        graph = three_steps().compile(checkpointer=store, interrupt_before=["three"])
+        for thread in ("a", "t", "b"):
+            await graph.ainvoke({}, config(thread), durability="sync")
+    for hours, gone in ((0, "a"), (-1, "b")):
+        set_clock(hours)
+        async with open_checkpointer(path, [Plan, Stranger]) as store:
+            graph = three_steps().compile(checkpointer=store, interrupt_before=["three"])
+            await store.adelete_thread(gone)
+            await store.conn.execute("VACUUM")
+            before = (await store.aget_tuple(config())).config["configurable"]["checkpoint_id"]
+            branch = await graph.aupdate_state(config(), {"seen": [gone]}, as_node="two")
+            assert branch["configurable"]["checkpoint_id"] < before
+            await store.conn.execute("VACUUM")
+            assert (await graph.aget_state(config())).values["seen"][-1] == gone

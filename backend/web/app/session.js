@@ -5,12 +5,12 @@
  * session is looked at every few seconds, since another window or program may have said something.
  */
 
-import { showNothing } from "./nowhere.js";
 import { cancelTurn, changeSession, getSession, listAgents, Problem, readHistory, readWaiting, sendMessage } from "./api.js";
 import { Asked } from "./asked.js";
 import { Box } from "./box.js";
 import { eachFrame, fill, h, mark, say } from "./dom.js";
 import { visible } from "./format.js";
+import { showNothing } from "./nowhere.js";
 import { titleOf } from "./sessions.js";
 import { Stream, turnOf } from "./stream.js";
 import { again, fold, follow, goesOn, lastOf, leavesGap, newTalk, over, put, standing } from "./talk.js";
