@@ -131,6 +131,7 @@ RULES: Mapping[str, Rule] = {
     "UnknownEffect": Rule(ENVIRONMENT, _UNEXPECTED),
     "UnreadableEvent": Rule(ENVIRONMENT, "Update Corral."),
     # the engine
+    "NoStatus": Rule(ENVIRONMENT),
     "TaskRefused": Rule(USAGE),
     "RunNotWaiting": Rule(USAGE),
     "RunIsOver": Rule(USAGE),
