@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -31,6 +31,7 @@ from infrastructure.workspace import WorkspaceError
 from infrastructure.workspace.packing import pack_snapshot, to_bytes
 
 _PAGE = 500
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _SHA = re.compile(r"[0-9a-f]{64}")
 
 
@@ -100,14 +101,14 @@ def plan_cleaning(kept: Kept, retention: RetentionSettings, now: datetime) -> Cl
     ]
     return Cleaning(
         trees=tuple(trees),
-        text_before=now - timedelta(days=retention.tokens_days),
+        text_before=_before(now, retention.tokens_days),
         runs=tuple(run for run, instant in ended.items() if _old(instant, retention.runs_days, now)),
         batches=tuple(
             view.id
             for view, has_records in kept.batches
             if _is_over(view, has_records) and _old(view.updated, retention.runs_days, now)
         ),
-        events_before=now - timedelta(days=retention.runs_days),
+        events_before=_before(now, retention.runs_days),
     )
 
 
@@ -257,7 +258,15 @@ def _is_over(view: BatchView, has_records: bool) -> bool:
 
 
 def _old(ended: datetime | None, days: float, now: datetime) -> bool:
-    return ended is not None and now - ended >= timedelta(days=days)
+    return ended is not None and ended <= _before(now, days)
+
+
+def _before(now: datetime, days: float) -> datetime:
+    """So long ago; for more days than the calendar has, when nothing of ours was there yet."""
+    try:
+        return now - timedelta(days=days)
+    except OverflowError:
+        return _LONG_AGO
 
 
 def _size(folder: Path) -> int:

@@ -44,5 +44,6 @@ class RemovedView(BaseModel):
 async def clean(
     app: App, retention: Annotated[RetentionSettings | None, Body(examples=[{"trees_days": 2}])] = None
 ) -> object:
-    """Remove what is older than the body says, or the settings; the answer comes when that is done."""
-    return await app.cleaner.clean(retention or app.settings.retention)
+    """Remove what is older than the body says, and what it leaves out than the settings; answers when that is done."""
+    given = retention.model_dump(exclude_unset=True) if retention is not None else {}
+    return await app.cleaner.clean(app.settings.retention.model_copy(update=given))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 
 import pytest
 
+from infrastructure.config.settings import RetentionSettings
 from infrastructure.ids import SYSTEM
-from tests.backend.site import Site
+from tests.backend.site import Site, site_over
+from tests.engine.world import repository, settings_of, simulator
 
 CLEAN = "/api/v1/clean"
 NOTHING_KEPT = {"trees_days": 0, "tokens_days": 0, "runs_days": 0}
@@ -43,6 +46,24 @@ async def test_without_a_body_the_settings_rule(site: Site) -> None:
     old = await finished(site)
     assert (await site.client.post(CLEAN)).json()["trees"] == 0
     assert site.application.directory.tree(old).is_dir()
+
+
+async def test_what_the_body_leaves_out_the_settings_rule(tmp_path: Path) -> None:
+    async with simulator(tmp_path) as server:
+        settings = settings_of(tmp_path, [server]).model_copy(update={"retention": RetentionSettings(trees_days=0)})
+        async with site_over(settings, repository(tmp_path / "repo")) as site:
+            await finished(site)
+            answer = (await site.client.post(CLEAN, json={"tokens_days": 30})).json()
+    assert (answer["trees"], answer["runs"]) == (1, 0)
+
+
+@pytest.mark.parametrize("days", ["1e6", "1e12", "1e309"])
+async def test_more_days_than_there_are_keep_all_for_ever(site: Site, days: str) -> None:
+    await finished(site)
+    body = f'{{"trees_days": {days}, "tokens_days": {days}, "runs_days": {days}}}'
+    answer = await site.client.post(CLEAN, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200, answer.text
+    assert not any(answer.json().values())
 
 
 async def test_a_forgotten_run_goes_with_all_that_it_had(site: Site) -> None:
