@@ -124,6 +124,8 @@ def _detector() -> Iterator[BlockBuster]:
     with blockbuster_ctx(["agents", "infrastructure", "backend"]) as detector:
         # Coverage's tracer takes a lock when it first sees a file.
         detector.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
+        # A program that is started by vfork tells at once whether it began; asyncio's own way is let pass here, too.
+        detector.functions["os.read"].can_block_in("subprocess.py", "_execute_child")
         yield detector
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     fill_closed()
+    hear_of_children()
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if len(tokens) == 1 and tokens[0] in VERSION_FLAGS:
@@ -43,6 +45,12 @@ def fill_closed() -> None:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the least number that is free, so this one
+
+
+def hear_of_children() -> None:
+    """Be told how our programs end. Who was started with SIGCHLD ignored is not: the system reaps them itself."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _say_version(tokens: Sequence[str]) -> int:

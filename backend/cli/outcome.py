@@ -3,10 +3,9 @@
 Owns the end that `run` and `resume` share.
 """
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-
-import aiofiles
 
 from backend.attach.seat import Seat
 from backend.cli.applying import apply_result
@@ -109,8 +108,7 @@ async def _deliver(result: RunResult, seat: Seat, terminal: Terminal, delivery: 
 
 async def _write_patch(file: str, patch: str) -> None:
     try:
-        async with aiofiles.open(Path(file), "w", encoding="utf-8", newline="") as opened:
-            await opened.write(patch)
+        await asyncio.to_thread(Path(file).write_text, patch, encoding="utf-8", newline="")
     except OSError as error:
         raise Refused(f"the patch could not be written: {file}: {error.strerror}", "It is kept with the run.") from None
 

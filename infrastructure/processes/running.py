@@ -6,17 +6,14 @@ reaped.
 
 import asyncio
 import contextlib
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import cast
 
 from infrastructure.processes.capture import Capture
+from infrastructure.processes.child import Child
 
 _DRAIN_SECONDS = 1.0  # how long a process that has ended may keep its pipes open through some daemon
 _DEATH_TRIES, _DEATH_PAUSE = 40, 0.005  # a container without an init keeps dead grandchildren: not for ever
@@ -101,17 +98,16 @@ async def run_process(
         ProcessNotStarted: There is no such program or directory, or the system refused.
     """
     started = time.monotonic()
-    process = await _start(argv, cwd=cwd, env=env, has_input=bool(stdin), limit=output_limit, fds=pass_fds)
+    process = _Process(argv, cwd=cwd, env=env, stdin=stdin, limit=output_limit, pass_fds=pass_fds)
     stopped: Stop | None = Stop.TIMEOUT
     try:
-        process.feed(stdin)
         stopped = await process.outcome(timeout, watch)
     finally:
         # Also reached by cancellation, where `stopped` still holds a reason to kill.
-        await _finish(process, grace if stopped else 0.0)
+        await _finish(process.child, grace if stopped else 0.0)
     out, err = process.captured
     return Finished(
-        exit_code=None if stopped else process.transport.get_returncode(),
+        exit_code=None if stopped else process.child.exit_code,
         stdout=out.render(),
         stderr=err.render(),
         seconds=time.monotonic() - started,
@@ -120,39 +116,35 @@ async def run_process(
     )
 
 
-class _Process(asyncio.SubprocessProtocol):
-    """One running process: its transport, its captured streams and the one future that says how it ended."""
+class _Process:
+    """One running process: what it has said so far, and the one future that says how it ended."""
 
-    transport: asyncio.SubprocessTransport
-
-    def __init__(self, limit: int) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None,
+        env: Mapping[str, str],
+        stdin: bytes,
+        limit: int,
+        pass_fds: Sequence[int],
+    ) -> None:
         self.captured = (Capture(limit), Capture(limit))
-        self.exited = asyncio.Event()
-        self.closed = asyncio.Event()
-        self._outcome: asyncio.Future[Stop | None] = loop.create_future()
+        self._outcome: asyncio.Future[Stop | None] = asyncio.get_running_loop().create_future()
+        if not argv:
+            raise ProcessNotStarted(argv, "the command is empty")
+        try:
+            self.child = Child(
+                argv, cwd=cwd, env=env, stdin=stdin, pass_fds=pass_fds, hear=self._hear, ended=self._settle
+            )
+        except (OSError, ValueError) as refused:
+            raise ProcessNotStarted(argv, _reason(refused, cwd)) from refused
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.SubprocessTransport", transport)
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        capture = self.captured[fd - 1]
+    def _hear(self, stream: int, data: bytes) -> None:
+        capture = self.captured[stream - 1]
         capture.add(data)
         if capture.flooded:
             self._settle(Stop.OUTPUT)
-
-    def process_exited(self) -> None:
-        self.exited.set()
-        self._settle(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed.set()
-
-    def feed(self, stdin: bytes) -> None:
-        pipe = self._input
-        if pipe is not None:
-            pipe.write(stdin)
-            pipe.close()
 
     async def outcome(self, timeout: float, watch: Watch | None) -> Stop | None:
         """Wait for the first of: its own end, a flood, the deadline, the watcher's verdict."""
@@ -168,70 +160,14 @@ class _Process(asyncio.SubprocessProtocol):
 
     async def _watched(self, watch: Watch) -> None:
         try:
-            self._settle(await watch(self.transport.get_pid()))
+            self._settle(await watch(self.child.pid))
         except Exception as failure:  # noqa: BLE001 - not swallowed: it is raised where the outcome is awaited
             if not self._outcome.done():
                 self._outcome.set_exception(failure)
 
-    def _settle(self, stopped: Stop | None) -> None:
+    def _settle(self, stopped: Stop | None = None) -> None:
         if not self._outcome.done():
             self._outcome.set_result(stopped)
-
-    def kill_group(self) -> bool:
-        """Kill whoever is left of the group; whether there was anybody."""
-        # The group outlives its leader while it has members. An empty group's number could in theory be
-        # taken by a stranger, but the system hands numbers out in turn, so not within this instant.
-        try:
-            os.killpg(self.transport.get_pid(), signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of the dead
-            return False
-        return True
-
-    @property
-    def _input(self) -> asyncio.WriteTransport | None:
-        # uvloop's pipes are no instances of asyncio's classes, so they are taken at their word.
-        return cast("asyncio.WriteTransport | None", self.transport.get_pipe_transport(0))
-
-    def close(self) -> None:
-        pipe = self._input
-        if pipe is not None and pipe.get_write_buffer_size():
-            pipe.abort()  # close() would wait for input that nobody reads any more; a closed pipe has none left
-        self.transport.close()
-
-
-async def _start(
-    argv: Sequence[str],
-    *,
-    cwd: Path | None,
-    env: Mapping[str, str],
-    has_input: bool,
-    limit: int,
-    fds: Sequence[int],
-) -> _Process:
-    if not argv:
-        raise ProcessNotStarted(argv, "the command is empty")
-    starting = asyncio.ensure_future(
-        asyncio.get_running_loop().subprocess_exec(
-            lambda: _Process(limit),
-            *argv,
-            stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=dict(env),
-            pass_fds=tuple(fds),
-            start_new_session=True,
-        )
-    )
-    try:
-        _, process = await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # The program may be running already, with nobody to hold it: wait for the handle, then end it.
-        await asyncio.shield(_hold(asyncio.create_task(_end_unwanted(starting))))
-        raise
-    except (OSError, ValueError) as refused:
-        raise ProcessNotStarted(argv, _reason(refused, cwd)) from refused
-    return process
 
 
 def _reason(refused: OSError | ValueError, cwd: Path | None) -> str:
@@ -241,35 +177,27 @@ def _reason(refused: OSError | ValueError, cwd: Path | None) -> str:
     return str(refused)
 
 
-async def _end_unwanted(starting: asyncio.Future[tuple[asyncio.SubprocessTransport, _Process]]) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        _, process = await starting
-        await _end(process, 0.0)
-
-
-async def _finish(process: _Process, grace: float) -> None:
+async def _finish(child: Child, grace: float) -> None:
     if not grace:
-        process.kill_group()
+        child.kill_group()
     # A second cancellation must not leave the first half done, so the end is a task of its own.
-    await asyncio.shield(_hold(asyncio.create_task(_end(process, grace))))
+    await asyncio.shield(_hold(asyncio.create_task(_end(child, grace))))
 
 
-async def _end(process: _Process, grace: float) -> None:
-    if grace and not process.exited.is_set():
-        with contextlib.suppress(ProcessLookupError):
-            process.transport.terminate()
+async def _end(child: Child, grace: float) -> None:
+    if grace and not child.exited.is_set():
+        child.terminate()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.exited.wait(), grace)
-    process.kill_group()
-    await process.exited.wait()
+            await asyncio.wait_for(child.exited.wait(), grace)
+    child.kill_group()
+    await child.exited.wait()
     for _ in range(_DEATH_TRIES):
-        if not process.kill_group():
+        if not child.kill_group():
             break
         await asyncio.sleep(_DEATH_PAUSE)  # killed, but not dead yet; nobody tells us when a grandchild is
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.closed.wait(), _DRAIN_SECONDS)
-    process.close()
-    await process.closed.wait()
+        await asyncio.wait_for(child.closed.wait(), _DRAIN_SECONDS)
+    child.close()
 
 
 def _hold(task: asyncio.Task[None]) -> asyncio.Task[None]:

@@ -11,9 +11,6 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiofiles
-import aiofiles.os
-
 from infrastructure.workspace.beneath import LINK, directory, git_mode, look_at, open_file, parts_of, sha_of
 from infrastructure.workspace.choosing import Chosen, choose_by_git, choose_by_walk, too_many
 from infrastructure.workspace.errors import NotADirectory, PathMissing, PathRefused, SnapshotUnfinished, TooLarge
@@ -67,7 +64,7 @@ async def take_snapshot(repo: Path, into: Path, *, limits: SnapshotLimits = Snap
         files=copied.files,
         skipped=tuple(chosen.skipped),
     )
-    await _finish(snapshot, into)
+    await in_thread(lambda _: _finish(snapshot, into))
     return snapshot
 
 
@@ -190,14 +187,14 @@ def _is_dirty(chosen: Chosen, copied: _Copied) -> bool:
     return any(blob not in copied.blobs.get(path, ()) for path, blob in chosen.indexed.items())
 
 
-async def _finish(snapshot: Snapshot, into: Path) -> None:
+def _finish(snapshot: Snapshot, into: Path) -> None:
     unfinished = into / f"{MANIFEST}.unfinished"
-    async with aiofiles.open(unfinished, "wb") as file:
-        await file.write(write_manifest(snapshot))
-        await file.flush()
-        await in_thread(lambda _: os.fsync(file.fileno()))
-    await aiofiles.os.rename(unfinished, into / MANIFEST)
-    await in_thread(lambda _: _sync_folder(into))
+    with unfinished.open("wb") as file:
+        file.write(write_manifest(snapshot))
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(into / MANIFEST)
+    _sync_folder(into)
 
 
 def _sync_folder(folder: Path) -> None:

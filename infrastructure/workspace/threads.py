@@ -1,7 +1,8 @@
 """Blocking file work off the event loop, without losing hold of it.
 
-Owns `in_thread`. Single files go through aiofiles; a thousand small operations in a row go through here, since a
-thread hop for each of them would cost more than the work.
+Owns `in_thread`. Questions about a single name go through aiofiles; a thousand small operations in a row go through
+here, since a thread hop for each of them would cost more than the work. So does what opens a file: a cancelled `open`
+of aiofiles leaves it open until the collector finds it.
 """
 
 import asyncio

@@ -112,7 +112,6 @@ async def read_text(tree: Tree, path: str, limit: int = _READ_LIMIT) -> str:
 
 async def read_bytes(tree: Tree, path: str, limit: int = _READ_LIMIT) -> bytes:
     """Read a file whole. Raises as `read_text`, but takes any content."""
-    # Not through aiofiles: a cancelled `open` of it leaves the file open until the collector finds it.
     return await in_thread(lambda _: read_file(tree.root, path, limit=limit, ours=True))
 
 

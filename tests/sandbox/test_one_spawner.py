@@ -10,7 +10,7 @@ def test_no_other_module_spawns_a_process(repository_root: Path) -> None:
         r"|\bos\.(fork|forkpty|exec\w+|posix_spawnp?|spawn\w+|system|popen)\b|\bpty\.(fork|spawn)|ProcessPoolExecutor"
     )
     allowed = {
-        "infrastructure/processes/running.py",
+        "infrastructure/processes/child.py",
         "infrastructure/sandbox/launcher.py",
         "backend/cli/reloading.py",  # replaces this very process by the same program anew; starts no other
     }

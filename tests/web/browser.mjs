@@ -400,8 +400,11 @@ test("a server that does not answer is asked once at a time, and what a proxy sa
   await askedTwice(page, /\/api\/v1\/runs\?/);
   await askedTwice(page, /\/api\/v1\/runs\?/);
   assert.equal(held.length, 1);
+  const unreached = (/** @type {import("playwright-core").Route} */ route) =>
+    route.fulfill({ status: 502, contentType: "text/html", body: "<h1>Bad Gateway</h1>" });
+  await page.route(/\/api\/v1\/(?!pool)/, unreached); // whatever else is answered says that the server is back
   const reported = page.waitForEvent("console");
-  await held.pop().fulfill({ status: 502, contentType: "text/html", body: "<h1>Bad Gateway</h1>" });
+  await unreached(held.pop());
   await reported;
   await page.locator("[data-unreached]").waitFor();
   assert.ok(await page.locator("#notice").isHidden());

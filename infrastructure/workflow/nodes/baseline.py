@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Required
 
-import aiofiles
 import aiofiles.os
 from typing_extensions import TypedDict
 
@@ -134,6 +133,5 @@ async def _read(tests: Sequence[str], repo: Path) -> dict[str, bytes]:
     for name in tests:
         path = await asyncio.to_thread(Path(name).resolve)  # as the snapshot's own place is: links followed
         inside = path.relative_to(repo) if path.is_relative_to(repo) else Path(path.name)
-        async with aiofiles.open(path, "rb") as file:
-            given[inside.as_posix()] = await file.read()
+        given[inside.as_posix()] = await asyncio.to_thread(path.read_bytes)
     return given
