@@ -27,7 +27,7 @@ for (const [agent, first] of [...told.earlier, ["ask", told.question]]) {
 }
 await page.getByLabel("Who answers the next message").selectOption("coder");
 await say(told.wish);
-await page.locator(".asked .approval").waitFor();
+await page.locator('.asked .approval button[aria-disabled="false"]').first().waitFor();
 await page.locator(".runs a", { hasText: "needs you" }).waitFor();
 await page.waitForTimeout(250); // a frame, and fonts
 await page.screenshot({ path: join(told.out, "chat-light.png") });

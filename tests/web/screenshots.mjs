@@ -13,6 +13,7 @@ const as = async (name, { scheme = "light", width = 1440, height = 960 } = {}) =
   await page.emulateMedia({ colorScheme: scheme });
   await page.setViewportSize({ width, height });
   await page.waitForTimeout(250); // a frame, and fonts
+  if (await page.locator(".approval").isVisible()) await settled(); // another size has moved it
   await page.screenshot({ path: join(told.out, `${name}.png`) });
 };
 const open = (hash) => page.goto(`${told.address}/${hash}`);
@@ -25,8 +26,20 @@ const start = async (task, approve, candidates) => {
   await page.click("text=Start");
   await page.waitForURL(/#\/runs\//);
 };
+/** The question has stood for long enough to be answered. */
+const settled = async () => {
+  await page.waitForTimeout(200); // what has moved is seen to have
+  await page.locator('.approval .answers button[aria-disabled="false"]').first().waitFor();
+};
 const over = () => page.locator(".verdict .next").waitFor();
-const asked = (what) => page.locator(".approval h2", { hasText: what }).waitFor();
+const asked = async (what) => {
+  await page.locator(".approval h2", { hasText: what }).waitFor();
+  await settled();
+};
+const approve = async () => {
+  await settled();
+  await page.keyboard.press("a");
+};
 
 await page.goto(told.signin);
 await page.waitForURL(`${told.address}/`);
@@ -38,7 +51,7 @@ await over();
 await start(told.tasks[2], ["plan", "patch"], "3");
 await asked("Go on with this plan?");
 await as("plan-dark", { scheme: "dark" });
-await page.keyboard.press("a");
+await approve();
 await page.locator('.graph.wide [data-node="coder"][data-state="running"]').waitFor();
 await page.locator(".entry.call[data-state=streaming] .written").first().waitFor();
 await page.waitForTimeout(1500);
@@ -46,7 +59,7 @@ await as("live-light");
 await asked("Do you want this patch?");
 await as("approve-phone-dark", { scheme: "dark", width: 390, height: 844 });
 await as("approve-light");
-await page.keyboard.press("a");
+await approve();
 await over();
 await as("done-phone-light", { width: 390, height: 844 });
 await page.keyboard.press("3");
