@@ -101,8 +101,10 @@ class Child:
 
     def terminate(self) -> None:
         """Ask the leader to end."""
+        # Not by `Popen`, which would look first whether it has ended, and reap it.
         if self.exit_code is None:
-            self._process.send_signal(signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
 
     def kill_group(self) -> bool:
         """Kill whoever is left of the group; whether there was anybody."""
