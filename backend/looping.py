@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 LAST_RESORT_SECONDS = 4.8
 """A process that is to end is ended after that: everything acknowledged is on disk already."""
+CLOSING_SECONDS = 1.0
+"""What `main` left behind may take as long to end: a thread that waits for a name to be found takes half a minute."""
 BROKEN_EXIT = 3
 """How a process ends whose loop broke."""
 
@@ -38,7 +40,8 @@ def run_in_loop(main: Callable[[], Coroutine[Any, Any, T]], *, fast: bool = True
     """Run to its end on uvloop where it is installed, else, and where it need not be fast, on asyncio's own loop.
 
     What breaks the loop itself (an error of whoever tells of errors, `SystemExit` in a callback) is raised here, when
-    `main` has been cancelled and come to its end. The process ends where that takes longer than the last resort.
+    `main` has been cancelled and come to its end. The process ends where that takes longer than the last resort; and
+    with 0 where `main` has returned, and what it left in threads does not come to its end with it.
     """
     running: list[asyncio.Task[Any]] = []
 
@@ -46,19 +49,22 @@ def run_in_loop(main: Callable[[], Coroutine[Any, Any, T]], *, fast: bool = True
         running.extend(task for task in (asyncio.current_task(),) if task is not None)
         return await main()
 
-    watchdog = threading.Timer(LAST_RESORT_SECONDS, _die)
-    watchdog.daemon = True
+    watchdogs = [_watchdog(LAST_RESORT_SECONDS, BROKEN_EXIT)]
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop if fast and uvloop is not None else None) as runner:
             try:
-                return runner.run(noted())
+                result = runner.run(noted())
+                watchdogs.append(_watchdog(CLOSING_SECONDS, 0))
+                watchdogs[-1].start()
+                return result
             except BaseException as error:
                 if running and not running[0].done():
-                    watchdog.start()
+                    watchdogs[0].start()
                     _bring_to_its_end(runner.get_loop(), running[0], error)
                 raise
     finally:
-        watchdog.cancel()
+        for each in watchdogs:
+            each.cancel()
 
 
 def _bring_to_its_end(loop: asyncio.AbstractEventLoop, main: asyncio.Task[Any], broke: BaseException) -> None:
@@ -75,7 +81,13 @@ def _bring_to_its_end(loop: asyncio.AbstractEventLoop, main: asyncio.Task[Any], 
             loop.run_until_complete(asyncio.wait([main]))
 
 
-def _die() -> None:
+def _watchdog(seconds: float, code: int) -> threading.Timer:
+    watchdog = threading.Timer(seconds, _die, (code,))
+    watchdog.daemon = True
+    return watchdog
+
+
+def _die(code: int) -> None:
     with suppress(Exception):
         _logger.critical("it does not come to its end: the process ends without it")
-    os._exit(BROKEN_EXIT)
+    os._exit(code)

@@ -10,12 +10,13 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+
+from infrastructure.processes.pidfd import open_process
 
 _PIECE = 1 << 16
 """Bytes that are read or written at once: what a pipe holds."""
@@ -157,11 +158,10 @@ class Child:
     # --------------------------------------------------------------------------------------------------- its end
     def _look_out(self) -> None:
         """Have its end told: by the system where it gives a descriptor of a process, else by a thread that waits."""
-        if sys.platform == "linux":
-            with suppress(OSError):  # an old kernel, or no descriptor is left
-                descriptor = os.pidfd_open(self.pid)
-                self._loop.add_reader(descriptor, self._told_by, descriptor)
-                return
+        with suppress(OSError):  # no Linux, or an old one, or no descriptor is left
+            descriptor = open_process(self.pid)
+            self._loop.add_reader(descriptor, self._told_by, descriptor)
+            return
         threading.Thread(target=self._wait, name=f"end of {self.pid}", daemon=True).start()
 
     def _told_by(self, descriptor: int) -> None:

@@ -6,6 +6,7 @@ reaped.
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from infrastructure.processes.capture import Capture
 from infrastructure.processes.child import Child
 
 _DRAIN_SECONDS = 1.0  # how long a process that has ended may keep its pipes open through some daemon
+_DEATH_SECONDS = 10.0  # until a process that was killed is left to die
 _DEATH_TRIES, _DEATH_PAUSE = 40, 0.005  # a container without an init keeps dead grandchildren: not for ever
+_logger = logging.getLogger(__name__)
 _endings: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly; a kill must not be collected
 
 
@@ -79,7 +82,8 @@ async def run_process(
     """Run a program to its end, or kill it.
 
     The process leads a session and a process group of its own. When this function returns or raises, the
-    group is dead, the process reaped and its pipes closed; cancelling it kills and then re-raises.
+    group is dead, the process reaped and its pipes closed; cancelling it kills and then re-raises. One that the
+    system does not let die is left after ten seconds, with a word in the log.
 
     Args:
         argv: The program and its arguments; no shell reads them.
@@ -187,17 +191,26 @@ async def _finish(child: Child, grace: float) -> None:
 async def _end(child: Child, grace: float) -> None:
     if grace and not child.exited.is_set():
         child.terminate()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(child.exited.wait(), grace)
+        await _within(grace, child.exited)
     child.kill_group()
-    await child.exited.wait()
+    if not await _within(_DEATH_SECONDS, child.exited):
+        # The system holds it, for a disk that does not answer; it is reaped when it dies.
+        _logger.warning("process %d was killed and does not die", child.pid)
+        child.close()
+        return
     for _ in range(_DEATH_TRIES):
         if not child.kill_group():
             break
         await asyncio.sleep(_DEATH_PAUSE)  # killed, but not dead yet; nobody tells us when a grandchild is
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(child.closed.wait(), _DRAIN_SECONDS)
+    await _within(_DRAIN_SECONDS, child.closed)
     child.close()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    if not event.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 def _hold(task: asyncio.Task[None]) -> asyncio.Task[None]:

@@ -89,7 +89,7 @@ async def usable_cgroups() -> CgroupHome | None:
 
 def memory_file(stack: ExitStack, content: bytes) -> int:
     """A file descriptor to read `content` from, without a file that anybody can see; closed with the stack."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):  # not every Python was built with it
         fd = os.memfd_create("corral")
     else:
         fd, name = tempfile.mkstemp()

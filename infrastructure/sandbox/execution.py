@@ -55,7 +55,9 @@ async def execute(
         raise SandboxFault(level, refused.reason) from refused
     finally:
         # The leader is dead. The first process of a namespace it made dies a moment later.
-        await asyncio.shield(status.first_process_ended())
+        dead = await asyncio.shield(status.first_process_ended())
+    if not dead:
+        raise SandboxFault(level, "a process inside does not die; the system holds it")
     out_of_memory = cgroup is not None and await asyncio.to_thread(cgroup.out_of_memory)
     if finished.stopped is None and not out_of_memory and not status.command_ended():
         raise SandboxFault(level, status.fault() or finished.stderr.decode(errors="replace").strip())

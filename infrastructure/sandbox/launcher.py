@@ -143,9 +143,10 @@ def _processes() -> list[os.DirEntry[str]]:
 def _become(spec: Spec, fault: int) -> NoReturn:
     try:
         os.setsid()
-        for number in (signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores the last two
+        # Whatever we were started with: a shell in the background ignores SIGINT, nohup SIGHUP, Python two more.
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.chdir(spec["cwd"])
         _set_limits(spec["limits"], spec["processes"])
         if spec["rules"] is not None:

@@ -11,6 +11,8 @@ import os
 import signal
 from typing import cast
 
+from infrastructure.processes import open_process, send_signal
+
 _FIRST_PROCESS = "child-pid"
 _DEATH_SECONDS = 5.0  # only a process stuck in the kernel takes longer
 
@@ -25,6 +27,9 @@ class StatusPipe:
         os.set_blocking(self._read_end, False)
         self._text = b""
         self._first: int | None = None
+        self._over = asyncio.Event()
+        """The first process has ended."""
+        self._open = [self._read_end, self.write_end]
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._read_end, self._read)
 
@@ -36,28 +41,33 @@ class StatusPipe:
         """Why the command could not be confined, where that was said."""
         return str(self._value("fault") or "")
 
-    async def first_process_ended(self) -> None:
+    async def first_process_ended(self) -> bool:
         """Kill the first process inside and wait until it is dead. At once if it never lived or is gone already.
 
-        For when the program that held it is dead: then it usually is, too.
+        For when the program that held it is dead: then it usually is, too. False where it does not die.
         """
         self._read()
         if self._first is not None:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._first, signal.SIGKILL)
-            ended = asyncio.Event()
-            self._loop.add_reader(self._first, ended.set)
-            try:
-                await asyncio.wait_for(ended.wait(), _DEATH_SECONDS)
-            finally:
-                self._loop.remove_reader(self._first)
+                send_signal(self._first, signal.SIGKILL)
+            self._loop.add_reader(self._first, self._first_ended, self._first)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), _DEATH_SECONDS)
+        return self._first is None or self._over.is_set()
 
     def close(self) -> None:
-        """Close everything."""
-        self._loop.remove_reader(self._read_end)
-        for fd in (self._read_end, self.write_end, self._first):
+        """Close everything, also where somebody still waits: what is waited for then counts as over. Idempotent."""
+        self._over.set()
+        for fd in (self._read_end, self._first):
             if fd is not None:
-                os.close(fd)
+                self._loop.remove_reader(fd)  # or whoever is given the number next would be told in its place
+        while self._open:
+            os.close(self._open.pop())
+        self._first = None
+
+    def _first_ended(self, descriptor: int) -> None:
+        self._loop.remove_reader(descriptor)
+        self._over.set()
 
     def _value(self, key: str) -> int | str | None:
         for line in self._text.splitlines():
@@ -74,4 +84,5 @@ class StatusPipe:
         if isinstance(pid, int):
             # Held by descriptor, not by number: a number may mean another process by the time we wait for it.
             with contextlib.suppress(ProcessLookupError):
-                self._first = os.pidfd_open(pid)
+                self._first = open_process(pid)
+                self._open.append(self._first)

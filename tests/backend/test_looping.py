@@ -95,3 +95,27 @@ def test_process_ends_where_its_broken_loop_does_not_come_to_an_end(stays: str) 
     assert done.returncode == BROKEN_EXIT, done.stderr
     assert "the event loop broke" in done.stderr
     assert "the process ends without it" in done.stderr
+
+
+@KINDS
+def test_process_ends_where_a_thread_that_main_left_does_not_come_to_its_end(fast: bool) -> None:
+    code = (
+        "import asyncio, logging, threading\n"
+        "from backend import looping\n"
+        "logging.basicConfig()\n"
+        "looping.CLOSING_SECONDS = 0.2\n"
+        "async def main():\n"
+        "    began = threading.Event()\n"
+        "    def stay():\n"
+        "        began.set()\n"
+        "        threading.Event().wait()\n"
+        "    asyncio.get_running_loop().run_in_executor(None, stay)\n"
+        "    await asyncio.to_thread(began.wait)\n"
+        "    print('done', flush=True)\n"
+        f"looping.run_in_loop(main, fast={fast})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    assert "the process ends without it" in done.stderr

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backend.looping import run_in_loop
-from infrastructure.processes import Finished, Stop, run_process
+from infrastructure.processes import Finished, Stop, child, open_process, run_process, running, send_signal
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +66,6 @@ def test_neither_descriptors_nor_zombies_are_left_on_either_loop(fast: bool) -> 
     assert before == after
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is never another way")
 @LOOPS
 def test_a_thread_tells_the_end_where_the_system_has_no_descriptor_for_it(
     fast: bool, monkeypatch: pytest.MonkeyPatch
@@ -72,10 +73,45 @@ def test_a_thread_tells_the_end_where_the_system_has_no_descriptor_for_it(
     def none(pid: int) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(os, "pidfd_open", none)
+    monkeypatch.setattr(child, "open_process", none)
     ended = run_in_loop(lambda: sh("echo out; exit 3"), fast=fast)
     assert (ended.exit_code, ended.stdout) == (3, b"out\n")
     assert run_in_loop(lambda: sh("exec sleep 600", timeout=0.05), fast=fast).stopped == Stop.TIMEOUT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such descriptors")
+def test_a_process_is_held_by_a_descriptor_that_python_need_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    monkeypatch.delattr(signal, "pidfd_send_signal", raising=False)
+    with subprocess.Popen(["sleep", "600"]) as process:
+        descriptor = open_process(process.pid)
+        try:
+            assert not os.get_inheritable(descriptor)
+            send_signal(descriptor, signal.SIGTERM)
+            assert select.select([descriptor], [], [], 60)[0] == [descriptor]
+            assert process.wait() == -signal.SIGTERM
+            with pytest.raises(ProcessLookupError):
+                send_signal(descriptor, signal.SIGTERM)
+        finally:
+            os.close(descriptor)
+    with pytest.raises(ProcessLookupError):
+        open_process(process.pid)
+
+
+async def test_a_process_that_does_not_die_is_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one does whose disk does not answer; here nobody kills it."""
+    held: list[int] = []
+    monkeypatch.setattr(child.Child, "kill_group", lambda self: not held.append(self.pid))
+    monkeypatch.setattr(running, "_DEATH_SECONDS", 0.05)
+    try:
+        assert (await sh("exec sleep 600", timeout=0.05)).stopped == Stop.TIMEOUT
+        assert f"process {held[0]} was killed and does not die" in caplog.text
+    finally:
+        os.kill(held[0], signal.SIGKILL)
+    while Path(f"/proc/{held[0]}").exists():  # noqa: ASYNC110 - it is reaped when it dies, and nobody tells us
+        await asyncio.sleep(0.01)
 
 
 LOCKED = """

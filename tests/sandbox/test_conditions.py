@@ -1,7 +1,9 @@
 """How executions share the machine: groups that are made, refused and removed."""
 
 import asyncio
+import os
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,12 @@ async def test_what_is_made_while_we_are_cancelled_is_removed() -> None:
         await making
 
     assert removed == ["made"]
+
+
+def test_a_specification_is_handed_over_by_a_python_without_files_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every Python that is downloaded ready has them."""
+    monkeypatch.delattr(conditions.os, "memfd_create", raising=False)
+    with ExitStack() as stack:
+        descriptor = conditions.memory_file(stack, b"given")
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            assert file.read() == b"given"

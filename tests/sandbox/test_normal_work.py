@@ -224,3 +224,37 @@ async def test_the_environment_is_the_same_every_time(sandbox: Sandbox, run_pyth
 
     assert one.stdout == two.stdout
     assert "PYTHONHASHSEED" in json.loads(one.stdout.rpartition("]")[0] + "]")
+
+
+IGNORED = """
+import asyncio, signal, sys
+from pathlib import Path
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_IGN)
+from infrastructure.sandbox import Command, Level
+from tests.sandbox.conftest import INTERPRETER, PYTHON, opened
+command = Command(argv=(str(PYTHON), "-c", sys.argv[2]), tree=Path(sys.argv[1]), read=INTERPRETER)
+for level in Level:
+    sandbox = opened(level)
+    if not isinstance(sandbox, Exception):
+        print(level, asyncio.run(sandbox.run(command)).stdout.strip())
+"""
+LOOKED = """
+import signal
+ignored = [n.name for n in signal.valid_signals() if signal.getsignal(n) is signal.SIG_IGN]
+print(sorted(ignored), signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+
+
+def test_no_signal_is_ignored_or_held_back_inside_whatever_corral_was_started_with(
+    sandbox: Sandbox, tree: Path, repository_root: Path
+) -> None:
+    """A shell in the background ignores SIGINT, `nohup` SIGHUP: the same test would pass or fail by that."""
+    done = subprocess.run(
+        [sys.executable, "-c", IGNORED, str(tree), LOOKED],
+        capture_output=True, text=True, cwd=repository_root, check=True,
+    )  # fmt: skip
+    inside = "['SIGPIPE', 'SIGXFSZ'] set()"  # which Python itself ignores
+    assert f"{sandbox.level} {inside}" in done.stdout
+    assert all(line.endswith(inside) for line in done.stdout.splitlines())
