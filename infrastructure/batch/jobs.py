@@ -110,6 +110,8 @@ class Entry:
     job: Job
     line: int
     own: Own = Own()
+    named: str = ""
+    """What its folder and its patch are called, by signs that any file name has; empty: by its id."""
     repo: Path | None = None
     """Its repository, absolute."""
     tests: tuple[Path, ...] = ()
@@ -118,6 +120,11 @@ class Entry:
     """Of those files' contents."""
     solution: str = ""
     """The file that is the solution of a HumanEval problem; empty for other jobs."""
+
+    @property
+    def file(self) -> str:
+        """The name of its folder, and of its patch without the sample's number: no other entry's of the batch."""
+        return self.named or file_name(self.job.id)
 
     @property
     def has_tests(self) -> bool:

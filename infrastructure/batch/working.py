@@ -213,7 +213,7 @@ class _Work:
     async def _keep(self, ticket: Ticket, outcome: RunOutcome) -> Record:
         """The patch first, so that whoever sees the record finds it."""
         result = outcome.result
-        file = self._order.place.patch(ticket.entry.job.id, ticket.sample)
+        file = self._order.place.patch(ticket.entry.file, ticket.sample)
         await in_thread(lambda _: write_patch(file, result.patch))
         record = record_of(ticket, outcome, self._params)
         changes = {

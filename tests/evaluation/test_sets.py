@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from infrastructure.batch import Entry
+from infrastructure.batch import BatchPlace, Entry
+from infrastructure.batch.folders import Folders
 from infrastructure.batch.identity import identity_of
 from infrastructure.evaluation import BadSet, arms_of, chosen, read_set, trials_of
 
@@ -239,3 +241,29 @@ def test_without_settings_there_is_one_arm_and_a_long_name_is_cut_without_meetin
 
     assert len(names) == 4
     assert max(map(len, names)) <= 150
+
+
+@pytest.mark.parametrize(
+    ("ids", "models"),
+    [(("加法", "减法"), ()), (("a/b", "a-b"), ()), (("two fer", "two-fer"), ()), (("x",), ("m:1", "m-1"))],
+)
+def test_problems_and_settings_whose_names_look_alike_as_files_have_folders_and_patches_of_their_own(
+    tmp_path: Path, ids: tuple[str, ...], models: tuple[str, ...]
+):
+    problems = read_set(
+        set_file(tmp_path, *({**LINE, "task_id": each, "test": LINE["test"] + f"# {each}"} for each in ids))
+    )
+    trials = trials_of(problems, arms_of(models=models), (1,), hide_tests=False)
+    place = BatchPlace(tmp_path / "out")
+
+    async def make() -> list[tuple[Path, tuple[Path, ...]]]:
+        folders = Folders(place)
+        return [await folders.of(each.entry) for each in trials]
+
+    made = asyncio.run(make())
+
+    assert len({folder for folder, _ in made}) == len({place.patch(each.entry.file, 0) for each in trials}) == 2
+    for trial, (folder, tests) in zip(trials, made, strict=True):
+        assert f"# {trial.problem.id}" in tests[0].read_text(encoding="utf-8")
+        assert folder.parent == place.work
+        assert folder.name.isascii()
