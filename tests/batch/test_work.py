@@ -27,6 +27,7 @@ from infrastructure.batch import (
 )
 from infrastructure.batch.ledger import Ledger
 from infrastructure.batch.records import RecordFile
+from infrastructure.config.settings import BudgetSettings, RunSettings
 from infrastructure.ids import RunId
 from infrastructure.running.errors import TaskRefused
 from infrastructure.storage.directory import DataDirectory
@@ -97,6 +98,23 @@ async def test_task_goes_to_the_batch_band_in_the_name_of_the_batch(
     (spec,) = [each for each in runs.specs.values() if each.task == "do a"]
     assert (spec.task, spec.band, spec.client) == ("do a", "batch", "batch:out")
     assert (spec.repo, spec.no_input, spec.approve) == (workshop.place.work / "a", True, ())
+
+
+async def test_task_carries_what_is_recorded_of_it_so_that_whoever_holds_the_engine_goes_by_that(
+    workshop: Workshop, order: Order, runs: FakeRuns
+) -> None:
+    said = RunSettings(repairs=0, rounds=3, candidates=2, profiles=False, budget=BudgetSettings(calls=9))
+    settings = workshop.settings.model_copy(update={"run": said})
+    await work(workshop, replace(order, settings=settings), runs)
+    (spec,) = [each for each in runs.specs.values() if each.task == "do a"]
+    params = (await asyncio.to_thread(workshop.records))[0]["params"]
+    told = spec.model_dump(mode="json", exclude_none=True)
+    assert {name: told[name] for name in ("repairs", "rounds", "candidates", "budget")} == {
+        "repairs": 0, "rounds": 3, "candidates": 2, "budget": params["budget"]
+    }  # fmt: skip
+    assert [params[name] for name in ("repairs", "rounds", "candidates")] == [0, 3, 2]
+    assert params["budget"]["calls"] == 9
+    assert told["profiles"] is False
 
 
 @pytest.mark.parametrize(("at_once", "most"), [(None, 2), (1, 1), (4, 4), (99, 5)])
