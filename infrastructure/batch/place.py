@@ -10,6 +10,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from infrastructure.workspace.choosing import RESULTS
+
+_SAID = "Results of Corral. Because of this file no run takes what lies beside it for a part of what it works on.\n"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -74,7 +77,11 @@ class BatchPlace:
         return self.patches / f"{numbered(name, sample)}.diff"
 
     def prepare(self) -> None:
-        """Make the folders. Blocking."""
+        """Make the folders. The mark comes first, so that no run ever takes the others for its task's. Blocking."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        mark = self.root / RESULTS
+        if not mark.exists():
+            mark.write_text(_SAID, encoding="utf-8")
         for folder in (self.patches, self.work):
             folder.mkdir(parents=True, exist_ok=True)
 
