@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, cast
 
 import orjson
@@ -217,8 +217,15 @@ def _check_paths(job: Job) -> None:
     if both := sorted(job.files.keys() & given.keys()):
         raise ValueError(f"tests: {both[0]} is among the files too")
     names = [path.rpartition("/")[2] for path in given]
-    if job.repo is not None and len(set(names)) < len(names):
-        raise ValueError("tests: two files of one name; given beside a repo they are put at its root")
+    if job.repo is not None:
+        if len(set(names)) < len(names):
+            raise ValueError("tests: two files of one name; given beside a repo they are put at its root")
+        return
+    every = job.files.keys() | given.keys()
+    for path in sorted(every):
+        above = {folder.as_posix() for folder in PurePosixPath(path).parents}
+        if both := sorted(above & every):
+            raise ValueError(f"{'files' if path in job.files else 'tests'}: {both[0]} cannot be a file and hold {path}")
 
 
 def _test_file(name: str, repo: Path | None, folder: Path) -> Path:
