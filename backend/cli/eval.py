@@ -46,6 +46,7 @@ from infrastructure.evaluation import (
     reported,
     trials_of,
 )
+from infrastructure.running.naming import shown
 from infrastructure.sandbox import Limits
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.workspace.threads import in_thread
@@ -114,7 +115,7 @@ def eval(  # noqa: A001 - the verb's name
         kept = _chosen(problems, only, limit, test_command)
         place = EvalPlace(writable_folder("--out", out or Path(".eval", problems.resolve().stem)))
         outline = Outline(
-            set=problems.resolve().name,
+            set=shown(problems.resolve().name),
             problems=tuple(each.id for each in kept),
             arms=arms,
             seeds=_seeds(n, seeds),

@@ -187,6 +187,17 @@ def test_tests_of_another_language_need_a_command(tmp_path: Path):
     assert problem.test_command == "node --test"
 
 
+@pytest.mark.parametrize("odd", ["leap/\udcff.txt", "\udcff/leap.py"])
+def test_a_name_that_is_not_utf8_is_told_with_its_exercise(tmp_path: Path, odd: str):
+    write(tmp_path / "two", {"two.py": "", "test_two.py": ""})
+    write(tmp_path, {odd: "", f"{odd.partition('/')[0]}/test_leap.py": "", f"{odd.partition('/')[0]}/b.py": ""})
+    with pytest.raises(BadSet) as refused:
+        read_set(tmp_path)
+    (said,) = refused.value.problems
+    assert "a name is not UTF-8: " in said
+    said.encode()
+
+
 def test_a_folder_without_exercises_is_no_set(tmp_path: Path):
     with pytest.raises(BadSet, match="no folder in it has tests and a stub"):
         read_set(tmp_path)
