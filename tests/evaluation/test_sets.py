@@ -86,6 +86,12 @@ def test_all_bad_lines_are_told_at_once(tmp_path: Path):
     assert refused.value.hint
 
 
+def test_a_byte_order_mark_is_no_part_of_a_problem(tmp_path: Path):
+    file = tmp_path / "set.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(LINE).encode())
+    assert [each.id for each in read_set(file)] == ["Own/1"]
+
+
 def test_an_empty_file_is_no_set(tmp_path: Path):
     with pytest.raises(BadSet, match="it has no problem"):
         read_set(set_file(tmp_path))
