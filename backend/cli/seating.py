@@ -83,10 +83,10 @@ def check_told(wanted: Wanted, holder: Holder, ours: Settings, theirs: Settings 
         raise _not_its_guest(f"the engine is held by {held_by(holder)}, which is another version")
     mine, other = wanted.told(ours), wanted.told(theirs)
     if differ := [name for name in mine if mine[name] != other.get(name)]:
-        words = ", ".join(differ)
-        why = f"{words}: the engine is held by {held_by(holder)}, which has them otherwise; records would be wrong"
+        words = f"{', '.join(differ)}: the engine is held by {held_by(holder)}"
         raise Refused(
-            why, "Take its settings, end that command first, or take another --data for an engine of your own."
+            f"{words}, which has other values; records would tell of what was not used",
+            "Take its settings, end that command first, or take another --data for an engine of your own.",
         )
 
 

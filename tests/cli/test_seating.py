@@ -110,7 +110,7 @@ async def test_guest_is_refused_where_its_holder_asks_other_servers_than_it_name
     [
         ({}, ""),
         ({"run": {"repairs": 0}}, ""),  # what a task carries
-        ({"pool": {"num_predict": 77}}, r"^pool\.num_predict: .*`corral serve` .*has them otherwise"),
+        ({"pool": {"num_predict": 77}}, r"^pool\.num_predict: .*`corral serve` .*has other values"),
         ({"sandbox": {"seconds": 7}, "model": "b"}, r"^the model and its lane, sandbox\.seconds: "),
         ({"a later version": {}}, "which is another version"),
         (None, "which is another version"),
