@@ -65,6 +65,8 @@ class TaskSpec(BaseModel):
     seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
     """Of every question's sampling, so that a run can be done again, or another one differ; the server's choice when
     None."""
+    profiles: SkipJsonSchema[bool | None] = None
+    """Whether it takes what is known of its model from a profile, and adds to it."""
     no_input: bool = False
     """A gate ends the run as `needs_input` instead of waiting."""
     client: str = "default"

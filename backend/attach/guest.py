@@ -13,8 +13,9 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import httpx
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from infrastructure.config.settings import Settings
 from infrastructure.events.causes import correlation
 from infrastructure.ids import RunId, new_id
 from infrastructure.pool.errors import ModelNowhere, NoServerAvailable
@@ -31,6 +32,7 @@ _SILENT_SECONDS = 60.0
 """A stream says something every 15 seconds; after so many without a word its holder is gone."""
 _RUNS = "/api/v1/runs"
 _POOL = "/api/v1/pool"
+_CONFIG = "/api/v1/config"
 _NOT_NOW = ("", "ShuttingDown", "NotOpenYet")
 """Why a door says 503 that will soon be another's, or open."""
 _SNAPSHOT = TypeAdapter(PoolSnapshot)
@@ -99,6 +101,13 @@ class Guest:
     async def servers(self) -> frozenset[str]:
         """The addresses of the servers that the holder asks."""
         return frozenset(server.url for server in (await self.pool()).servers)
+
+    async def settings(self) -> Settings | None:
+        """The settings that the holder goes by, without secrets; None where they are another version's."""
+        try:
+            return Settings.model_validate((await self.ask("GET", _CONFIG))["settings"])
+        except (KeyError, ValidationError):
+            return None
 
     async def _post(
         self, path: str, body: Mapping[str, object] | None, headers: Mapping[str, str] | None = None

@@ -38,7 +38,7 @@ LOOK_SECONDS = 0.1
 
 T = TypeVar("T")
 OnGuest = Callable[[Holder], None]
-OnServers = Callable[[Holder, frozenset[str]], None]
+OnAdmission = Callable[[Holder, Guest], Awaitable[None]]
 OnStay = Callable[[int, Callable[[], None]], AbstractContextManager[None]]
 OpenDoor = Callable[["Application"], AbstractAsyncContextManager[object]]
 OpenApplication = Callable[..., AbstractAsyncContextManager["Application"]]
@@ -57,7 +57,7 @@ class Seat:
         *,
         verb: str,
         on_guest: OnGuest = lambda holder: None,
-        on_servers: OnServers | None = None,
+        on_admission: OnAdmission | None = None,
         on_hold: Callable[[], None] = lambda: None,
         on_stay: OnStay = lambda runs, leave: nullcontext(),
     ) -> None:
@@ -67,7 +67,7 @@ class Seat:
             settings: All of them.
             verb: What the person ran, for others to see.
             on_guest: Told whose guest this has become, and whose it becomes after that.
-            on_servers: Told which servers each holder asks, before anything is asked of it; may raise.
+            on_admission: Given each holder, and itself as its guest, before anything else is asked of it; may raise.
             on_hold: Told when this comes to hold the engine after it was a guest.
             on_stay: Told for how many runs of guests this stays, when it could go, and what to call to go all the
                 same; its context is open meanwhile.
@@ -76,7 +76,7 @@ class Seat:
         self._directory = DataDirectory(settings.paths.data)
         self._lock = EngineLock(self._directory.lock, verb=verb)
         self._verb = verb
-        self._on_guest, self._on_servers = on_guest, on_servers
+        self._on_guest, self._on_admission = on_guest, on_admission
         self._on_hold, self._on_stay = on_hold, on_stay
         self._stack = AsyncExitStack()
         self._application: Application | None = None
@@ -117,8 +117,8 @@ class Seat:
 
     # -------------------------------------------------------------------------------------- steering
     async def admit(self) -> None:
-        """Return when this may be the guest of its holder, or holds the engine; raises what `on_servers` does."""
-        if self._on_servers is not None and self._admitted != self._host:
+        """Return when this may be the guest of its holder, or holds the engine; raises what `on_admission` does."""
+        if self._on_admission is not None and self._admitted != self._host:
             await self._do(_nothing, _nothing)
 
     async def start(self, spec: TaskSpec, request: RequestKey | None = None) -> RunId:
@@ -323,8 +323,8 @@ class Seat:
 
     async def _guest_of(self, holder: Holder) -> Guest:
         guest = Guest(holder.address, self._token)
-        if self._on_servers is not None and self._admitted != holder.epoch:
-            self._on_servers(holder, await guest.servers())
+        if self._on_admission is not None and self._admitted != holder.epoch:
+            await self._on_admission(holder, guest)
             self._admitted = holder.epoch
         return guest
 

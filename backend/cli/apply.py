@@ -116,5 +116,7 @@ def _say(applied: Applied, terminal: Terminal) -> None:
         terminal.say(f"as wanted before{where}: {', '.join(applied.already)}")
     if applied.carried:
         terminal.say(f"with changes of yours that were not committed: {', '.join(applied.carried)}", "yellow")
-    if applied.branch:
+    if applied.branch and applied.carried:  # git switches over no change that is not committed, though it is there too
+        terminal.say(f"  → commit these, or git stash --include-untracked; then git switch {applied.branch}")
+    elif applied.branch:
         terminal.say(f"  → git switch {applied.branch}")

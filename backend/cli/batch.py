@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,6 +36,7 @@ from infrastructure.batch import (
     read_jobs,
     work_on,
 )
+from infrastructure.batch.identity import holders_of
 from infrastructure.batch.jobs import MOST_SAMPLES
 from infrastructure.config.settings import Settings
 
@@ -68,7 +71,7 @@ def batch(
     """
     terminal = open_terminal()
     settings = settings_with(common, sandbox)
-    wanted = wanted_of(common, settings, sandbox)
+    wanted = replace(wanted_of(common, settings, sandbox), told=partial(holders_of, models=[model]))
     wishes = Wishes(
         model=model,
         samples=_within("--samples", samples, MOST_SAMPLES),

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from backend.cli.errors import Refused
+from infrastructure.running.naming import fault_of
 
 STDOUT = "-"
 
@@ -38,12 +39,14 @@ def writable_file(option: str, file: str | None) -> str | None:
 
 
 def writable_folder(option: str, folder: Path) -> Path:
-    """The folder, absolute, if it can be written in, or made.
+    """The folder, absolute, if it can be written in, or made, and its name written down.
 
     Raises:
         Refused: it cannot.
     """
     path = folder.resolve()
+    if fault := fault_of(str(path)):
+        raise Refused(f"{option}: the path of the folder {fault}", "Name another folder.")
     try:
         there = next(each for each in (path, *path.parents) if each.exists())
     except OSError as error:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +25,7 @@ from backend.cli.run import MOST_CANDIDATES
 from backend.cli.seating import SandboxOption, Wanted, check_seat, open_seat, settings_with, wanted_of
 from backend.cli.tokens import Output
 from infrastructure.batch import BatchError, BatchRegistry, EngineRuns, Order, Wishes
-from infrastructure.batch.identity import corral_version, prompts_sha
+from infrastructure.batch.identity import corral_version, holders_of, prompts_sha
 from infrastructure.batch.lines import replace_lines
 from infrastructure.config.manager import ConfigurationManager
 from infrastructure.config.settings import Candidates, Settings
@@ -44,6 +46,7 @@ from infrastructure.evaluation import (
     reported,
     trials_of,
 )
+from infrastructure.running.naming import shown
 from infrastructure.sandbox import Limits
 from infrastructure.storage.blobs import BlobStore
 from infrastructure.workspace.threads import in_thread
@@ -112,7 +115,7 @@ def eval(  # noqa: A001 - the verb's name
         kept = _chosen(problems, only, limit, test_command)
         place = EvalPlace(writable_folder("--out", out or Path(".eval", problems.resolve().stem)))
         outline = Outline(
-            set=problems.resolve().name,
+            set=shown(problems.resolve().name),
             problems=tuple(each.id for each in kept),
             arms=arms,
             seeds=_seeds(n, seeds),
@@ -122,7 +125,9 @@ def eval(  # noqa: A001 - the verb's name
         )
         wishes = Wishes(at_once=None if at_once is None else _within("--at-once", at_once, 1, MOST_AT_ONCE))
         work = _Work(kept, arms, outline, place, wishes, settings, terminal)
-        return asyncio.run(work.done(output, wanted_of(common, settings, sandbox), quiet=common.quiet))
+        told = partial(holders_of, models=[arm.model for arm in arms])
+        wanted = replace(wanted_of(common, settings, sandbox), told=told)
+        return asyncio.run(work.done(output, wanted, quiet=common.quiet))
     except (BatchError, EvaluationError) as error:
         raise Refused(str(error), error.hint, error.exit_code) from error
     except OSError as error:

@@ -3,13 +3,14 @@
 Owns the words: whose guest this is, why a holder stays, and that no sandbox holds the code which a model writes.
 """
 
-from collections.abc import Callable, Generator, Set
+from collections.abc import Callable, Generator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
+from backend.attach.guest import Guest
 from backend.attach.seat import Seat
 from backend.cli.console import Terminal
 from backend.cli.errors import Refused
@@ -43,10 +44,13 @@ class Wanted:
     Attributes:
         sandbox: The level of --sandbox.
         servers: The addresses of --server, as the settings write them.
+        told: What of any settings is written beside each result, though no task carries it; asked of ours and of the
+            holder's. None where nothing is written.
     """
 
     sandbox: LevelName | None = None
     servers: frozenset[str] = frozenset()
+    told: Callable[[Settings], Mapping[str, object]] | None = None
 
 
 NOTHING_WANTED = Wanted()
@@ -65,6 +69,25 @@ def check_servers(wanted: Wanted, holder: Holder, theirs: Set[str]) -> None:
     """
     if wanted.servers and wanted.servers != theirs:
         raise _not_its_guest(f"--server: the engine is held by {held_by(holder)}, which asks {_listed(theirs)}")
+
+
+def check_told(wanted: Wanted, holder: Holder, ours: Settings, theirs: Settings | None) -> None:
+    """Return where results that the holder makes are what would be told of them.
+
+    Raises:
+        Refused: it goes by other settings.
+    """
+    if wanted.told is None:
+        return
+    if theirs is None:
+        raise _not_its_guest(f"the engine is held by {held_by(holder)}, which is another version")
+    mine, other = wanted.told(ours), wanted.told(theirs)
+    if differ := [name for name in mine if mine[name] != other.get(name)]:
+        words = f"{', '.join(differ)}: the engine is held by {held_by(holder)}"
+        raise Refused(
+            f"{words}, which has other values; records would tell of what was not used",
+            "Take its settings, end that command first, or take another --data for an engine of your own.",
+        )
 
 
 def held_by(holder: Holder) -> str:
@@ -86,7 +109,8 @@ def open_seat(
         verb: What the person ran.
         terminal: Where it is told.
         wanted: What was asked for on the command line. Only a holder can choose a sandbox, so entering the seat as a
-            guest raises `Refused` then; `check_seat` does where the holder asks other servers.
+            guest raises `Refused` then; `check_seat` does where the holder asks other servers, or results would be told
+            wrongly.
         refuse: Says why this cannot be a guest, given who holds the engine in words; None where it can.
     """
 
@@ -97,6 +121,12 @@ def open_seat(
         if wanted.sandbox is not None:
             raise _not_its_guest(f"--sandbox: the engine is held by {who}, whose settings rule")
         terminal.say(f"the engine is held by {who}; this joins it as a guest")
+
+    async def on_admission(holder: Holder, guest: Guest) -> None:
+        if wanted.servers:
+            check_servers(wanted, holder, await guest.servers())
+        if wanted.told is not None:
+            check_told(wanted, holder, settings, await guest.settings())
 
     @contextmanager
     def on_stay(runs: int, leave: Callable[[], None]) -> Generator[None]:
@@ -114,7 +144,7 @@ def open_seat(
         settings,
         verb=verb,
         on_guest=on_guest,
-        on_servers=(lambda holder, theirs: check_servers(wanted, holder, theirs)) if wanted.servers else None,
+        on_admission=on_admission if wanted.servers or wanted.told is not None else None,
         on_hold=lambda: terminal.say("the holder is gone; this process holds the engine now"),
         on_stay=on_stay,
     )
@@ -125,7 +155,7 @@ async def check_seat(seat: Seat, terminal: Terminal) -> None:
 
     Raises:
         NoSandbox: the wanted one is not available.
-        Refused: the holder asks other servers than the wanted ones.
+        Refused: the holder asks other servers than the wanted ones, or goes by other settings than would be told.
     """
     await seat.admit()
     if seat.application is not None:

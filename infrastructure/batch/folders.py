@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from infrastructure.batch.jobs import Entry
-from infrastructure.batch.place import BatchPlace, file_name
+from infrastructure.batch.place import BatchPlace
 from infrastructure.processes import scratch
 from infrastructure.workspace.errors import GitFailed
 from infrastructure.workspace.git import plain_git
@@ -37,7 +37,7 @@ class Folders:
         Raises:
             OSError: the folder cannot be made.
         """
-        name = file_name(entry.job.id)
+        name = entry.file
         if name not in self._made:
             work = in_thread(lambda _: _make(entry, self._place.work / name))
             self._made[name] = asyncio.create_task(work, name=f"make the folder of {name}")

@@ -7,7 +7,7 @@ unchanged one never is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +21,8 @@ from infrastructure.batch.jobs import Entry
 from infrastructure.config.settings import Candidates, LaneSettings, Settings
 
 Params = Mapping[str, JsonValue]
+
+_CAGE = {"seconds", "memory_bytes", "processes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,23 @@ def params_of(settings: Settings, wishes: Wishes) -> dict[str, JsonValue]:
         "rounds": run.rounds,
         "budget": run.budget.model_dump(mode="json", exclude_none=True),
         "num_predict": settings.pool.num_predict,
-        "sandbox": settings.sandbox.model_dump(mode="json", include={"seconds", "memory_bytes", "processes"}),
+        "sandbox": settings.sandbox.model_dump(mode="json", include=_CAGE),
+    }
+
+
+def holders_of(settings: Settings, models: Iterable[str | None]) -> dict[str, object]:
+    """What of `params_of` a task does not carry, so that whoever holds the engine decides it, by the settings' names.
+
+    Args:
+        settings: All of them.
+        models: The models and lanes that the tasks name; None for a task that names none.
+    """
+    lanes = [_lanes(settings, model) for model in models]
+    cage = settings.sandbox.model_dump(mode="json", include=_CAGE)
+    return {
+        "the model and its lane": lanes,
+        "pool.num_predict": settings.pool.num_predict,
+        **{f"sandbox.{name}": value for name, value in cage.items()},
     }
 
 

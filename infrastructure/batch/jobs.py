@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, cast
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
+from agents.answers.paths import safe_path
+from agents.errors import UnusableAnswer
 from infrastructure.batch.errors import BadJobs
 from infrastructure.batch.place import file_name
 from infrastructure.config.settings import Candidates
 from infrastructure.judge.commands import parse_command
-from infrastructure.workspace.errors import PathRefused
-from infrastructure.workspace.trees import check_path
+from infrastructure.running.naming import fault_of
 
 MOST_SAMPLES = 1000
 SOLUTION, TEST = "solution.py", "test_solution.py"
@@ -110,6 +111,8 @@ class Entry:
     job: Job
     line: int
     own: Own = Own()
+    named: str = ""
+    """What its folder and its patch are called, by signs that any file name has; empty: by its id."""
     repo: Path | None = None
     """Its repository, absolute."""
     tests: tuple[Path, ...] = ()
@@ -118,6 +121,11 @@ class Entry:
     """Of those files' contents."""
     solution: str = ""
     """The file that is the solution of a HumanEval problem; empty for other jobs."""
+
+    @property
+    def file(self) -> str:
+        """The name of its folder, and of its patch without the sample's number: no other entry's of the batch."""
+        return self.named or file_name(self.job.id)
 
     @property
     def has_tests(self) -> bool:
@@ -154,7 +162,7 @@ def read_jobs(file: Path, *, samples: int = 1, most_bytes: int = 64 << 10) -> tu
         try:
             entry = _entry(line, number, file.parent, most_bytes)
             _check_names(reading, entry, entry.job.samples or samples)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             reading.problems.append((number, _said(error)))
         else:
             entries.append(entry)
@@ -190,10 +198,14 @@ def _entry(line: bytes, number: int, folder: Path, most_bytes: int) -> Entry:
         raise ValueError("files: only for a job without repo")
     _check_paths(job)
     tests = () if isinstance(job.tests, dict) else tuple(_test_file(each, repo, folder) for each in job.tests)
+    repo = None if repo is None else repo.resolve()
+    for name, path in (("repo", repo), *(("tests", each) for each in tests)):
+        if fault := fault_of(str(path)):
+            raise ValueError(f"{name}: the path {fault}")
     return Entry(
         job=job,
         line=number,
-        repo=None if repo is None else repo.resolve(),
+        repo=repo,
         tests=tests,
         tests_sha=_contents_sha(tests),
     )
@@ -204,14 +216,21 @@ def _check_paths(job: Job) -> None:
     for name, paths in (("files", job.files), ("tests", given)):
         for path in paths:
             try:
-                check_path(path)
-            except PathRefused as error:
-                raise ValueError(f"{name}: {error}") from error
+                safe_path(path)
+            except UnusableAnswer as error:
+                raise ValueError(f"{name}: {error.reason}") from error
     if both := sorted(job.files.keys() & given.keys()):
         raise ValueError(f"tests: {both[0]} is among the files too")
     names = [path.rpartition("/")[2] for path in given]
-    if job.repo is not None and len(set(names)) < len(names):
-        raise ValueError("tests: two files of one name; given beside a repo they are put at its root")
+    if job.repo is not None:
+        if len(set(names)) < len(names):
+            raise ValueError("tests: two files of one name; given beside a repo they are put at its root")
+        return
+    every = job.files.keys() | given.keys()
+    for path in sorted(every):
+        above = {folder.as_posix() for folder in PurePosixPath(path).parents}
+        if both := sorted(above & every):
+            raise ValueError(f"{'files' if path in job.files else 'tests'}: {both[0]} cannot be a file and hold {path}")
 
 
 def _test_file(name: str, repo: Path | None, folder: Path) -> Path:
@@ -242,7 +261,9 @@ def _check_names(reading: _Reading, entry: Entry, samples: int) -> None:
             raise ValueError(f"id {job!r} and id {other!r} both make the file name {name!r}")
 
 
-def _said(error: ValueError) -> str:
+def _said(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror}: {error.filename}"
     if isinstance(error, ValidationError):
         return "; ".join(_problem(cast("Mapping[str, object]", each)) for each in error.errors(include_url=False))
     if isinstance(error, orjson.JSONDecodeError):

@@ -10,6 +10,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from infrastructure.workspace.choosing import RESULTS
+
+_SAID = "Results of Corral. Because of this file no run takes what lies beside it for a part of what it works on.\n"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -69,18 +72,31 @@ class BatchPlace:
         """A folder a job that has no repository of its own."""
         return self.root / "work"
 
-    def patch(self, job: str, sample: int) -> Path:
-        """The file of one patch."""
-        return self.patches / f"{file_name(job, sample)}.diff"
+    def patch(self, name: str, sample: int) -> Path:
+        """The file of one patch, by the file name of its job."""
+        return self.patches / f"{numbered(name, sample)}.diff"
 
     def prepare(self) -> None:
-        """Make the folders. Blocking."""
+        """Make the folders. The mark comes first, so that no run ever takes the others for its task's. Blocking."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        mark = self.root / RESULTS
+        if not mark.exists():
+            mark.write_text(_SAID, encoding="utf-8")
         for folder in (self.patches, self.work):
             folder.mkdir(parents=True, exist_ok=True)
 
 
 def file_name(job: str, sample: int = 0) -> str:
-    """A job's id, and a sample's number from the second on, as a file name."""
+    """A job's id, and a sample's number from the second on, as a file name. Two ids may have the same."""
     name = _UNSAFE.sub("-", job)
-    name = f"-{name[1:]}" if name.startswith(".") else name
+    return numbered(f"-{name[1:]}" if name.startswith(".") else name, sample)
+
+
+def told_apart(job: str) -> str:
+    """A job's id as a file name that no other id has."""
+    return f"{file_name(job)}-{hashlib.sha256(job.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def numbered(name: str, sample: int) -> str:
+    """A file name with a sample's number, from the second on."""
     return f"{name}-{sample}" if sample else name

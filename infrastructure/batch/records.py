@@ -6,13 +6,12 @@ identity, and `settle` leaves exactly one of each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import orjson
-from pydantic import Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from infrastructure.batch.lines import JsonLines, read_lines, read_models, replace_lines
 from infrastructure.batch.place import BatchPlace
@@ -109,6 +108,15 @@ def read_records(path: Path) -> Iterator[Record]:
     return read_models(path, Record)
 
 
+class _Line(BaseModel):
+    """What settling needs of a line, whoever wrote it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    identity: str
+    patch_file: str = ""
+
+
 class RecordFile:
     """The records of a batch that is being worked on. Every method blocks; threads may share it."""
 
@@ -127,15 +135,21 @@ class RecordFile:
         self._file.append(record.line())
 
     def settle(self, identities: Sequence[str]) -> None:
-        """Leave one line for each of these identities that has one, in their order; move the others away."""
+        """Leave one line for each of these identities that has one, in their order; move the others away.
+
+        Files of patches that only the others name are removed: whoever takes all of `patches/` takes what is in the
+        records. The others' own lines keep theirs.
+        """
         order = {identity: place for place, identity in enumerate(identities)}
-        known = [str(orjson.loads(line)["identity"]) for line in read_lines(self._place.records)]
+        lines = [_Line.model_validate_json(line) for line in read_lines(self._place.records)]
+        known = [line.identity for line in lines]
         last = {identity: number for number, identity in enumerate(known)}
         kept = sorted((identity for identity in last if identity in order), key=order.__getitem__)
         if known == kept:
             return
         if strange := sorted(number for identity, number in last.items() if identity not in order):
             self._move_away(strange)
+            self._remove({lines[each].patch_file for each in strange} - {lines[last[each]].patch_file for each in kept})
         self._file.close()
         replace_lines(self._place.records, _picked(self._place.records, [last[identity] for identity in kept]))
         self._file = JsonLines(self._place.records)
@@ -143,6 +157,11 @@ class RecordFile:
     def close(self) -> None:
         """Close. Idempotent."""
         self._file.close()
+
+    def _remove(self, patches: Iterable[str]) -> None:
+        for patch in patches:
+            if name := Path(patch).name:
+                (self._place.patches / name).unlink(missing_ok=True)
 
     def _move_away(self, numbers: Sequence[int]) -> None:
         """Append lines of jobs or settings that are no longer asked for; a kill may leave them in both files."""

@@ -7,6 +7,7 @@ while no server answers.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from infrastructure.workspace.errors import NotADirectory
 WAIT_SECONDS = 2.0
 """Between two looks for a server."""
 _STOPPED = "the batch was stopped"
+_EVERYONES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""Why no folder could be made; every other reason is that of one job's folder."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -193,7 +196,12 @@ class BatchRunner:
             if outcome.result.status in FINAL:
                 return outcome  # killed between the end of the run and its record
             key = known = None
-        spec = await self._desk.spec_of(ticket)
+        try:
+            spec = await self._desk.spec_of(ticket)
+        except OSError as error:
+            if error.errno in _EVERYONES:
+                raise
+            return RunOutcome(result=_refused(error))
         if key is None:
             key = RequestKey(f"batch-{new_run_id()}", ticket.identity)
             await asyncio.to_thread(self._desk.ledger.intend, _intent(ticket, key))

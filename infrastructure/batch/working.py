@@ -193,6 +193,7 @@ class _Work:
     # ------------------------------------------------------------------------------ the runner's desk
     async def _spec_of(self, ticket: Ticket) -> TaskSpec:
         entry, wishes, own = ticket.entry, self._order.wishes, ticket.entry.own
+        said = self._order.settings.run  # by which it is recorded, whoever holds the engine
         repo, tests = await self._folders.of(entry)
         return TaskSpec(
             task=entry.job.prompt,
@@ -200,9 +201,11 @@ class _Work:
             model=own.model or wishes.model,
             test_command=entry.job.test_command,
             tests=tests,
-            candidates=own.candidates or wishes.candidates,
-            repairs=own.repairs,
-            rounds=own.rounds,
+            candidates=own.candidates or wishes.candidates or said.candidates,
+            repairs=said.repairs if own.repairs is None else own.repairs,
+            rounds=own.rounds or said.rounds,
+            budget=said.budget,
+            profiles=said.profiles,
             seed=own.seed,
             approve=(),  # nobody is there to ask, and nothing is applied
             no_input=True,
@@ -213,7 +216,7 @@ class _Work:
     async def _keep(self, ticket: Ticket, outcome: RunOutcome) -> Record:
         """The patch first, so that whoever sees the record finds it."""
         result = outcome.result
-        file = self._order.place.patch(ticket.entry.job.id, ticket.sample)
+        file = self._order.place.patch(ticket.entry.file, ticket.sample)
         await in_thread(lambda _: write_patch(file, result.patch))
         record = record_of(ticket, outcome, self._params)
         changes = {

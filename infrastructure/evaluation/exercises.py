@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agents.codegen.tester import is_test_path
 from infrastructure.evaluation.errors import BadSet
 from infrastructure.evaluation.problems import Problem, read_humaneval
+from infrastructure.running.naming import fault_of, shown
 
 _DEEPEST = 6
 _LARGEST = 1 << 20
@@ -69,7 +70,7 @@ def read_exercises(root: Path, test_command: str | None = None) -> tuple[Problem
         try:
             problems.append(_exercise(folder, folder.name if name == "." else name, test_command))
         except ValueError as error:
-            wrong.append(f"{name}: {error}")
+            wrong.append(f"{shown(name)}: {error}")
     if wrong or not problems:
         raise BadSet(root, wrong or ["no folder in it has tests and a stub"])
     return tuple(problems)
@@ -95,6 +96,8 @@ def _is_exercise(folder: Path) -> bool:
 def _exercise(folder: Path, name: str, test_command: str | None) -> Problem:
     said = _config(folder)
     texts = {path: text for path in _paths(folder) if (text := _text(folder / path)) is not None}
+    if faults := [fault for each in (name, *texts) if (fault := fault_of(each))]:
+        raise ValueError(f"a name {faults[0]}")
     tests = {path: text for path, text in texts.items() if path in said.test or (not said.test and is_test_path(path))}
     hidden = {*said.example, *said.exemplar, *_READMES}
     files = {path: text for path, text in texts.items() if path not in tests and path not in hidden}

@@ -13,6 +13,7 @@ from itertools import product
 from pydantic import BaseModel, ConfigDict
 
 from infrastructure.batch import Entry, Own
+from infrastructure.batch.place import told_apart
 from infrastructure.config.settings import Candidates
 from infrastructure.evaluation.problems import Problem
 
@@ -75,7 +76,7 @@ def trials_of(
     for seed, problem, arm in product(seeds, problems, arms):
         name = _name(f"{problem.id} · {arm.name} · seed {seed}")
         job = problem.job(name, hide_tests=hide_tests)
-        entry = Entry(job=job, line=len(trials) + 1, own=arm.own(seed))
+        entry = Entry(job=job, line=len(trials) + 1, own=arm.own(seed), named=told_apart(name))
         trials.append(Trial(problem=problem, arm=arm, seed=seed, entry=entry))
     return tuple(trials)
 

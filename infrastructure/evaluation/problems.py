@@ -78,7 +78,7 @@ def read_humaneval(file: Path, test_command: str | None = None) -> tuple[Problem
     """
     problems: dict[str, Problem] = {}
     wrong: list[str] = []
-    content = file.read_bytes()
+    content = file.read_bytes().removeprefix(b"\xef\xbb\xbf")
     try:
         content.decode()
     except UnicodeDecodeError:

@@ -75,7 +75,7 @@ async def evaluate(
         OSError, StorageError: something could not be kept.
     """
     place = assignment.place
-    async with held(place.root, place.lock, "eval", partial(place.root.mkdir, parents=True, exist_ok=True)):
+    async with held(place.root, place.lock, "eval", place.batch.prepare):
         outline = assignment.outline.model_dump_json(indent=1).encode()
         await in_thread(lambda _: replace_lines(place.outline, [outline]))
         bench = await in_thread(lambda _: _Bench(assignment, judge, events_of))

@@ -168,7 +168,8 @@ class Executor:
         setup = await self._setup(live.run)
         if setup is not None:
             return setup.known
-        if not live.settings.run.profiles or await has_begun(parts.graph, live.run):
+        wanted = live.settings.run.profiles if live.spec.profiles is None else live.spec.profiles
+        if not wanted or await has_begun(parts.graph, live.run):
             return NOTHING
         try:
             models = await parts.pool.models()

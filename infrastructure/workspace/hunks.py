@@ -89,6 +89,15 @@ def split_patch(text: str) -> tuple[Hunk, ...]:
     return tuple(hunks)
 
 
+def count_lines(text: str) -> tuple[int, int]:
+    """Lines that a patch adds and removes; none of one that cannot be read, as no count is worth losing a patch."""
+    try:
+        counts = [hunk.counts for hunk in split_patch(text)]
+    except UnreadablePatch:
+        return 0, 0
+    return sum(added for added, _ in counts), sum(removed for _, removed in counts)
+
+
 def join_patch(hunks: Sequence[Hunk], chosen: Collection[int]) -> str:
     """The patch of some hunks: what the file would be with these changes alone."""
     parts: list[str] = []

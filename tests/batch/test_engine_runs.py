@@ -7,8 +7,20 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
 
-from infrastructure.batch import BatchRegistry, Began, Ended, Retried, Waiting, WentOn, work_on
+from infrastructure.batch import (
+    BatchPlace,
+    BatchRegistry,
+    Began,
+    Ended,
+    Retried,
+    Waiting,
+    WentOn,
+    read_records,
+    work_on,
+)
 from infrastructure.connection_pool import OllamaConnectionPool
+from infrastructure.events.catalogue import SnapshotTaken
+from infrastructure.ids import RunId
 from infrastructure.simulator import Simulator, is_right_first_time
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.storage.runs import RequestKey
@@ -80,6 +92,33 @@ async def test_own_form_is_judged_by_its_tests_even_inside_a_repository_that_ign
     assert (record["status"], record["judge"], record["files"]) == ("done", "given", ["solution.py"])
     assert record["solution"] is None
     assert record["tests"]["passed"] == 1
+
+
+async def test_folder_of_a_batch_inside_the_repository_it_works_on_is_nothing_that_a_run_sees(
+    tmp_path: Path, workshop_at
+) -> None:
+    repo = tmp_path / "repo"
+    await asyncio.to_thread(repo.mkdir)
+    await asyncio.to_thread((repo / "solution.py").write_text, problem(1).stub)
+    async with tiny_server(tmp_path, [problem(1)]) as server:
+        workshop = workshop_at(server.url)
+        lines = [
+            {"id": "given", "prompt": problem(1).task, "repo": "repo", "tests": {"test_it.py": problem(1).test_file}},
+            {"id": "after", "prompt": problem(1).task, "repo": "repo"},
+        ]
+        entries = await asyncio.to_thread(workshop.entries, *lines)
+        order = replace(workshop.order(entries, at_once=1), place=BatchPlace(repo / "out"))
+        async with workshop.application() as app:
+            await work_on(order, engine_runs(app), registry(workshop))
+            records = {each.job_id: each for each in await asyncio.to_thread(list, read_records(order.place.records))}
+            events = [
+                each.event for record in records.values() for each in await app.log.read(RunId(record.run), 0, 1000)
+            ]
+    assert [each.files for each in events if isinstance(each, SnapshotTaken)] == [1, 1]
+    given, after = records["given"], records["after"]
+    assert (given.status, given.judge, given.tests.passed, given.tests.errors) == ("done", "given", 1, 0)
+    assert given.reason.startswith("test_it.py::")  # at the root, and not where the batch wrote it
+    assert after.judge != "found"  # not the other job's tests, found beside its patch
 
 
 async def test_key_leads_to_one_run_however_often_it_is_ensured(tmp_path: Path, workshop_at) -> None:

@@ -102,6 +102,23 @@ def test_settling_leaves_one_line_an_identity_in_order_and_moves_strangers_away(
     records.close()
 
 
+def test_settling_removes_patches_that_only_superseded_records_name(place: BatchPlace) -> None:
+    records = RecordFile(place)
+    (place.root / "mine.diff").touch()
+    for name in ("gone", "gone-2", "same", "kept", "mine"):
+        (place.patches / f"{name}.diff").touch()
+    for identity, patch in (
+        ("old", "patches/gone.diff"), ("older", "patches/gone.diff"), ("last", "patches/gone-2.diff"),
+        ("a before", "patches/same.diff"), ("a", "patches/same.diff"), ("b", "patches/kept.diff"),
+        ("none", ""), ("odd", "../mine.diff"), ("missing", "patches/missing.diff"),
+    ):  # fmt: skip
+        records.add(record(identity, patch_file=patch))
+    records.settle(["a", "b"])
+    records.close()
+    assert {each.name for each in place.patches.iterdir()} == {"same.diff", "kept.diff"}
+    assert (place.root / "mine.diff").exists()
+
+
 def test_settled_file_is_left_alone(place: BatchPlace) -> None:
     records = RecordFile(place)
     records.add(record("a"))

@@ -67,12 +67,18 @@ GOOD = {"id": "good", "prompt": "p"}
         ({"id": "a", "prompt": "p", "samples": 0}, "samples: Input should be greater than or equal to 1"),
         ({"id": "a", "prompt": "p", "test_command": "pytest '"}, "test_command: No closing quotation"),
         ({"id": "a", "prompt": "p", "repo": "gone"}, "repo: there is no folder"),
+        ({"id": "a", "prompt": "p", "repo": "x" * 256}, "File name too long: "),
+        ({"id": "a", "prompt": "p", "tests": ["x" * 256]}, "File name too long: "),
         ({"id": "a", "prompt": "p", "tests": ["gone.py"]}, "tests: there is no file gone.py"),
-        ({"id": "a", "prompt": "p", "files": {"../up.py": ""}}, "files: "),
+        ({"id": "a", "prompt": "p", "files": {"../up.py": ""}}, "files: the path '../up.py' "),
         ({"id": "a", "prompt": "p", "files": {"/etc/x": ""}}, "files: "),
         ({"id": "a", "prompt": "p", "files": {".git/config": ""}}, "files: "),
         ({"id": "a", "prompt": "p", "tests": {"a\\..\\b.py": ""}}, "tests: "),
         ({"id": "a", "prompt": "p", "files": {"t.py": ""}, "tests": {"t.py": ""}}, "tests: t.py is among the files"),
+        ({"id": "a", "prompt": "p", "files": {"l/a.py": "", "l": ""}}, "files: l cannot be a file and hold l/a.py"),
+        ({"id": "a", "prompt": "p", "files": {"c": ""}, "tests": {"c/t": ""}}, "tests: c cannot be a file and"),
+        ({"id": "a", "prompt": "p", "files": {"l.py": "", "l/a.py": ""}, "tests": {"l/t.py": "", "la": ""}}, None),
+        ({"id": "a", "prompt": "p", "repo": ".", "tests": {"c": "", "c/t": ""}}, None),
         ({"id": "a", "prompt": "p", "repo": ".", "files": {"a.py": ""}}, "files: only for a job without repo"),
         ({"id": "a", "prompt": "p", "repo": ".", "tests": {"x/t": "", "y/t": ""}}, "tests: two files of one name"),
         ({"id": "good", "prompt": "p"}, "id 'good' is that of line 1 too"),
@@ -102,6 +108,20 @@ def test_all_unusable_lines_are_told_at_once(tmp_path: Path) -> None:
         read_jobs(write_lines(tmp_path / "jobs", ["{", GOOD, "[]", {"id": "x"}]))
     assert [number for number, _ in caught.value.problems] == [1, 3, 4]
     assert str(caught.value).count("\n  line ") == 3
+
+
+@pytest.mark.parametrize("line", [{"repo": "."}, {"tests": ["test_a.py"]}])
+def test_folder_whose_name_is_not_utf8_is_told_with_the_line(tmp_path: Path, line: dict[str, object]) -> None:
+    folder = tmp_path / "\udcff"
+    folder.mkdir()
+    (folder / "test_a.py").touch()
+    jobs = write_lines(folder / "jobs", [GOOD, {"id": "a", "prompt": "p"} | line])
+    with pytest.raises(BadJobs) as caught:
+        read_jobs(jobs)
+    ((number, told),) = caught.value.problems
+    assert number == 2
+    assert told.startswith(f"{next(iter(line))}: the path is not UTF-8: ")
+    told.encode()
 
 
 def test_samples_of_one_job_may_not_take_the_file_name_of_another(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 from dataclasses import replace
@@ -23,10 +24,12 @@ from infrastructure.batch import (
     Retried,
     Waiting,
     WentOn,
+    folders,
     work_on,
 )
 from infrastructure.batch.ledger import Ledger
 from infrastructure.batch.records import RecordFile
+from infrastructure.config.settings import BudgetSettings, RunSettings
 from infrastructure.ids import RunId
 from infrastructure.running.errors import TaskRefused
 from infrastructure.storage.directory import DataDirectory
@@ -97,6 +100,50 @@ async def test_task_goes_to_the_batch_band_in_the_name_of_the_batch(
     (spec,) = [each for each in runs.specs.values() if each.task == "do a"]
     assert (spec.task, spec.band, spec.client) == ("do a", "batch", "batch:out")
     assert (spec.repo, spec.no_input, spec.approve) == (workshop.place.work / "a", True, ())
+
+
+async def test_task_carries_what_is_recorded_of_it_so_that_whoever_holds_the_engine_goes_by_that(
+    workshop: Workshop, order: Order, runs: FakeRuns
+) -> None:
+    said = RunSettings(repairs=0, rounds=3, candidates=2, profiles=False, budget=BudgetSettings(calls=9))
+    settings = workshop.settings.model_copy(update={"run": said})
+    await work(workshop, replace(order, settings=settings), runs)
+    (spec,) = [each for each in runs.specs.values() if each.task == "do a"]
+    params = (await asyncio.to_thread(workshop.records))[0]["params"]
+    told = spec.model_dump(mode="json", exclude_none=True)
+    assert {name: told[name] for name in ("repairs", "rounds", "candidates", "budget")} == {
+        "repairs": 0, "rounds": 3, "candidates": 2, "budget": params["budget"]
+    }  # fmt: skip
+    assert [params[name] for name in ("repairs", "rounds", "candidates")] == [0, 3, 2]
+    assert params["budget"]["calls"] == 9
+    assert told["profiles"] is False
+
+
+async def test_folder_of_one_job_that_cannot_be_made_is_that_jobs_record_and_stops_no_other(
+    workshop: Workshop, order: Order, runs: FakeRuns
+) -> None:
+    await asyncio.to_thread(workshop.place.prepare)
+    await asyncio.to_thread((workshop.place.work / "b").write_text, "in the way")
+    report = await work(workshop, order, runs)
+    assert (report.exit_code, report.statuses, report.no_verdict) == (6, {"done": 4, "error": 1}, 1)
+    (record,) = [each for each in await asyncio.to_thread(workshop.records) if each["status"] == "error"]
+    assert (record["job_id"], record["verdict"], record["run"]) == ("b", None, "")
+    assert str(workshop.place.work / "b") in record["reason"]
+    await asyncio.to_thread((workshop.place.work / "b").unlink)
+    assert (await work(workshop, order, runs)).exit_code == 0
+
+
+async def test_disk_that_is_full_is_no_jobs_record(
+    workshop: Workshop, order: Order, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, contents: dict[str, str], empty: tuple[str, ...] = ()) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+    monkeypatch.setattr(folders, "_make_anew", full)
+    with pytest.raises(ExceptionGroup) as ended:
+        await work(workshop, order, runs)
+    assert ended.value.split(OSError)[1] is None
+    assert await statuses(workshop) == {}
 
 
 @pytest.mark.parametrize(("at_once", "most"), [(None, 2), (1, 1), (4, 4), (99, 5)])

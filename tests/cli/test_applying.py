@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from backend.cli.apply import _say
 from backend.cli.applying import apply_result
+from backend.cli.console import open_terminal
 from backend.cli.errors import Refused
 from infrastructure.storage.control import ControlStore
 from infrastructure.storage.directory import DataDirectory
 from infrastructure.tasks import RunResult
-from infrastructure.workspace import Applied, fork_tree, make_patch, take_snapshot, write_files
+from infrastructure.workspace import Applied, apply_patch, fork_tree, make_patch, take_snapshot, write_files
+from tests.workspace.repos import Repo, run_program
 
 CRLF = b"* text eol=crlf\n"
 
@@ -73,3 +78,29 @@ async def test_what_comes_out_otherwise_than_the_patch_says_is_refused(tmp_path:
     with pytest.raises(Refused, match=r"another file a\.py"):
         await applied(tmp_path, {"a.py": b"x\n"}, {"a.py": b"y\n"}, patch=patch)
     assert (tmp_path / "folder" / "a.py").read_bytes() == b"x\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["clean", "edited", "untracked", "nothing committed"])
+async def test_what_is_said_of_a_branch_can_be_done(tmp_path: Path, state: str) -> None:
+    repo = Repo(tmp_path / "repo", tmp_path / "ran")
+    for path in () if state == "nothing committed" else ("kept.py", "a.py") if state != "untracked" else ("kept.py",):
+        repo.write(path, "one\n")
+        repo.commit()
+    if state != "clean":
+        repo.write("a.py", "one\nmine\n")
+    snapshot = await take_snapshot(repo.root, tmp_path / "run")
+    done = await apply_patch(repo.root, snapshot, {"a.py": b"two\n"}, branch="b")
+    assert isinstance(done, Applied)
+    err = StringIO()
+    _say(done, open_terminal(StringIO(), err))
+    said = err.getvalue().splitlines()[-1]
+
+    assert said.endswith("git switch b")
+    if said != "  → git switch b":
+        assert said.startswith("  → commit these")
+        with pytest.raises(subprocess.CalledProcessError):
+            run_program("git", "switch", "-q", "b", cwd=repo.root)
+        repo.commit()
+    repo.git("switch", "-q", "b")
+    assert (repo.root / "a.py").read_text() == "two\n"

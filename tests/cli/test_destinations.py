@@ -81,6 +81,11 @@ def test_folder_that_cannot_be_one_is_refused(tmp_path: Path, name: str) -> None
         writable_folder("--out", tmp_path / name)
 
 
+def test_folder_whose_name_cannot_be_written_down_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"--out: the path of the folder is not UTF-8: .*\\udcff/out$"):
+        writable_folder("--out", tmp_path / "\udcff" / "out")
+
+
 def test_demo_writes_over_nothing_that_it_did_not_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "repository").mkdir()
     (tmp_path / "repository" / "README.md").write_text("mine")

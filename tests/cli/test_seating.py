@@ -7,7 +7,9 @@ import io
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from backend.cli.errors import Refused
 from backend.cli.seating import UnheldGuest, Wanted, check_seat, open_seat
 from backend.routers.pool import POOL_EXAMPLE
 from backend.store import open_store
+from infrastructure.batch import Wishes
+from infrastructure.batch.identity import holders_of, params_of
 from infrastructure.config.settings import Paths, Settings
 from infrastructure.events.catalogue import TestsRan
 from infrastructure.events.catalogue.work import TestCounts
@@ -99,6 +103,44 @@ async def test_guest_is_refused_where_its_holder_asks_other_servers_than_it_name
                     async with open_seat(settings, "run", terminal, Wanted(servers=frozenset(wanted))) as seat:
                         await check_seat(seat, terminal)
                 assert "--data" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"),
+    [
+        ({}, ""),
+        ({"run": {"repairs": 0}}, ""),  # what a task carries
+        ({"pool": {"num_predict": 77}}, r"^pool\.num_predict: .*`corral serve` .*has other values"),
+        ({"sandbox": {"seconds": 7}, "model": "b"}, r"^the model and its lane, sandbox\.seconds: "),
+        ({"a later version": {}}, "which is another version"),
+        (None, "which is another version"),
+    ],
+)
+async def test_guest_whose_records_would_tell_of_other_settings_than_its_holders_is_refused(
+    settings: Settings, theirs: dict[str, object] | None, said: str
+) -> None:
+    directory = DataDirectory(settings.paths.data)
+    terminal = open_terminal(io.StringIO(), io.StringIO())
+    view = {} if theirs is None else {"settings": settings.model_dump(mode="json", exclude_defaults=True) | theirs}
+    async with open_store(settings, verb="serve", on_wait=lambda _: None):
+        pass  # makes the database
+    with EngineLock(directory.lock, verb="serve") as lock:
+        assert await asyncio.to_thread(lock.try_acquire)
+        async with door(always(answer(200, view))) as opened:
+            lock.announce(opened.address)
+            wanted = Wanted(told=partial(holders_of, models=[None]))
+            with pytest.raises(Refused, match=said) if said else nullcontext():
+                async with open_seat(settings, "batch", terminal, wanted) as seat:
+                    await check_seat(seat, terminal)
+            assert [each.path for each in opened.asked] == ["/api/v1/config"]
+            async with open_seat(settings, "run", terminal) as seat:
+                await check_seat(seat, terminal)  # who records nothing of it may be a guest
+
+
+def test_all_that_is_recorded_of_a_batch_its_tasks_carry_or_its_holder_is_asked() -> None:
+    carried = {"candidates", "repairs", "rounds", "budget"}
+    asked = {"lanes", "num_predict", "sandbox"}  # holders_of
+    assert set(params_of(Settings(), Wishes())) == carried | asked | {"corral", "prompts"}
 
 
 def test_guest_that_chose_none_is_told_whose_it_is(settings: Settings, err: io.StringIO) -> None:

@@ -119,6 +119,15 @@ async def test_settings_can_leave_profiles_alone(tmp_path):
         assert await learned(ours) == kept
 
 
+@pytest.mark.parametrize("settings", [True, False])
+async def test_task_can_say_otherwise_than_the_settings_of_profiles(tmp_path, settings):
+    async with world(tmp_path, profiles=settings) as ours:
+        kept = await know(ours, formats=BAD_WHOLE)
+        await ours.run(profiles=not settings)
+        assert [each.edit_format for each in ours.events(EditsApplied)] == ["whole" if settings else "search_replace"]
+        assert (await learned(ours) == kept) is settings
+
+
 async def test_damaged_profile_is_no_fault_of_a_runs(tmp_path, caplog):
     async with world(tmp_path) as ours:
         await know(ours)

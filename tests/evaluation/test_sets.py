@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from infrastructure.batch import Entry
+from infrastructure.batch import BatchPlace, Entry
+from infrastructure.batch.folders import Folders
 from infrastructure.batch.identity import identity_of
 from infrastructure.evaluation import BadSet, arms_of, chosen, read_set, trials_of
 
@@ -82,6 +84,12 @@ def test_all_bad_lines_are_told_at_once(tmp_path: Path):
         assert each in said
     assert "\n  line 1:" not in said
     assert refused.value.hint
+
+
+def test_a_byte_order_mark_is_no_part_of_a_problem(tmp_path: Path):
+    file = tmp_path / "set.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(LINE).encode())
+    assert [each.id for each in read_set(file)] == ["Own/1"]
 
 
 def test_an_empty_file_is_no_set(tmp_path: Path):
@@ -185,6 +193,17 @@ def test_tests_of_another_language_need_a_command(tmp_path: Path):
     assert problem.test_command == "node --test"
 
 
+@pytest.mark.parametrize("odd", ["leap/\udcff.txt", "\udcff/leap.py"])
+def test_a_name_that_is_not_utf8_is_told_with_its_exercise(tmp_path: Path, odd: str):
+    write(tmp_path / "two", {"two.py": "", "test_two.py": ""})
+    write(tmp_path, {odd: "", f"{odd.partition('/')[0]}/test_leap.py": "", f"{odd.partition('/')[0]}/b.py": ""})
+    with pytest.raises(BadSet) as refused:
+        read_set(tmp_path)
+    (said,) = refused.value.problems
+    assert "a name is not UTF-8: " in said
+    said.encode()
+
+
 def test_a_folder_without_exercises_is_no_set(tmp_path: Path):
     with pytest.raises(BadSet, match="no folder in it has tests and a stub"):
         read_set(tmp_path)
@@ -239,3 +258,29 @@ def test_without_settings_there_is_one_arm_and_a_long_name_is_cut_without_meetin
 
     assert len(names) == 4
     assert max(map(len, names)) <= 150
+
+
+@pytest.mark.parametrize(
+    ("ids", "models"),
+    [(("加法", "减法"), ()), (("a/b", "a-b"), ()), (("two fer", "two-fer"), ()), (("x",), ("m:1", "m-1"))],
+)
+def test_problems_and_settings_whose_names_look_alike_as_files_have_folders_and_patches_of_their_own(
+    tmp_path: Path, ids: tuple[str, ...], models: tuple[str, ...]
+):
+    problems = read_set(
+        set_file(tmp_path, *({**LINE, "task_id": each, "test": LINE["test"] + f"# {each}"} for each in ids))
+    )
+    trials = trials_of(problems, arms_of(models=models), (1,), hide_tests=False)
+    place = BatchPlace(tmp_path / "out")
+
+    async def make() -> list[tuple[Path, tuple[Path, ...]]]:
+        folders = Folders(place)
+        return [await folders.of(each.entry) for each in trials]
+
+    made = asyncio.run(make())
+
+    assert len({folder for folder, _ in made}) == len({place.patch(each.entry.file, 0) for each in trials}) == 2
+    for trial, (folder, tests) in zip(trials, made, strict=True):
+        assert f"# {trial.problem.id}" in tests[0].read_text(encoding="utf-8")
+        assert folder.parent == place.work
+        assert folder.name.isascii()

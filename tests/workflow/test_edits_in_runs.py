@@ -123,6 +123,16 @@ async def test_file_that_a_repair_puts_back_is_not_delivered(tmp_path):
     assert (await scenario.patch(end)).count("diff --git") == 1
 
 
+async def test_delivered_patch_tells_lines_that_look_like_the_head_of_a_file(tmp_path):
+    source = scripted(coder=[code(RIGHT) + code("select 1;\n", "q.sql")], planner=lambda _: plan("calc.py", "q.sql"))
+    scenario = Scenario(folder=tmp_path, source=source, files={"calc.py": STUB, "q.sql": "-- old\nselect 1;\n"})
+    end = await scenario.run()
+    (delivered,) = scenario.of(PatchDelivered)
+    assert delivered.files == ("calc.py", "q.sql")
+    assert "\n--- old\n" in await scenario.patch(end)
+    assert (delivered.added, delivered.removed) == (1, 2)
+
+
 async def test_what_a_patch_cannot_carry_is_an_error_and_no_smaller_patch(tmp_path):
     scenario = Scenario(folder=tmp_path, source=scripted())
     snapshot = await take_snapshot(repository(tmp_path / "repo"), tmp_path / "trees")

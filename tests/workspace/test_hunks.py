@@ -10,7 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infrastructure.workspace.hunks import Hunk, NoSuchHunk, UnreadablePatch, join_patch, read_numbers, split_patch
+from infrastructure.workspace.hunks import (
+    Hunk,
+    NoSuchHunk,
+    UnreadablePatch,
+    count_lines,
+    join_patch,
+    read_numbers,
+    split_patch,
+)
 from tests.fuzzing import examples
 
 Files = Mapping[str, str]
@@ -147,6 +155,17 @@ MODE = (
     "index 1111111111111111111111111111111111111111..2222222222222222222222222222222222222222\n"
     "--- a/run.sh\n+++ b/run.sh\n@@ -1 +1 @@\n-a\n+b\n"
 )
+
+
+def test_lines_are_counted_whatever_they_look_like(folder: Folder) -> None:
+    before = {"q.sql": "-- old\nselect 1;\n++ x\n", "gone.lua": "-- a\n", "same": "s\n"}
+    after = {"q.sql": "select 1;\f+ 2\n-- new\n+++ y\n", "new.hs": "-- b\r+c\nd", "same": "s\n"}
+    assert count_lines(folder.patch(before, after)) == (5, 4)
+    assert count_lines("") == (0, 0)
+
+
+def test_what_is_no_patch_has_no_lines() -> None:
+    assert count_lines("@@ -1 +1 @@\n-a\n+b\n") == (0, 0)
 
 
 def test_a_change_of_mode_is_a_hunk_of_its_own():

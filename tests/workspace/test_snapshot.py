@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.batch import BatchPlace
 from infrastructure.workspace import SnapshotLimits, load_snapshot, sha_of, take_snapshot
 from infrastructure.workspace.errors import (
     GitFailed,
@@ -213,6 +214,37 @@ async def test_untracked_dependency_folders_are_left_out_and_tracked_ones_kept(r
 
     assert set(snapshot.files) == {"node_modules/kept/index.js"}
     assert set(reasons(snapshot)) == {"node_modules", ".venv", "pkg/__pycache__"}
+
+
+@pytest.mark.parametrize("by_git", [True, False])
+async def test_what_a_batch_has_written_in_the_folder_is_no_part_of_what_the_next_run_sees(
+    repo: Repo, tmp_path: Path, by_git: bool
+) -> None:
+    root = repo.root if by_git else tmp_path / "plain"
+    place = BatchPlace(root / "results/out")
+    await asyncio.to_thread(place.prepare)
+    for path in ("results/mine.txt", "results/out/patches/one.diff", "results/out/work/x/test_x.py", "a.py"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("x")
+    Repo(place.work / "nested", tmp_path / "witness/nested").write("b.py", "b")
+    ignored = root / ".gitignore"
+    ignored.write_text(".corral*\n" if by_git else "")  # as some ignore all dot files
+
+    snapshot = await take_snapshot(root, tmp_path / "run")
+
+    assert set(snapshot.files) == {"a.py", "results/mine.txt", ".gitignore"}
+    assert reasons(snapshot) == {"results/out": "results of a batch"}
+    inside = await take_snapshot(place.work / "x", tmp_path / "inside")
+    assert set(inside.files) == {"test_x.py"}  # a job's own folder, as it is
+
+
+async def test_results_that_git_tracks_are_part_of_the_repository(repo: Repo, tmp_path: Path) -> None:
+    await asyncio.to_thread(BatchPlace(repo.root / "out").prepare)
+    repo.write("out/report.json", "{}")
+    repo.commit()
+    repo.write("out/new.json", "{}")
+
+    assert set((await take_snapshot(repo.root, tmp_path / "run")).files) == {"out/report.json", "out/.corral-results"}
 
 
 @pytest.mark.parametrize(

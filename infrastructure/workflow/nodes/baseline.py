@@ -23,6 +23,7 @@ from infrastructure.workflow.state import BaselineWrites, SnapshotWrites
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.trying import find_plan, recorded, tree_sha, try_tests, untouched
 from infrastructure.workflow.values import Baseline, FileRef, Gate
+from infrastructure.workspace.choosing import is_result
 from infrastructure.workspace.manifest import Snapshot
 from infrastructure.workspace.snapshot import take_snapshot
 
@@ -128,10 +129,14 @@ async def _given(step: Step, tests: Sequence[str], repo: Path) -> dict[str, byte
 
 
 async def _read(tests: Sequence[str], repo: Path) -> dict[str, bytes]:
-    """The user's test files by their place in the tree: where they are in the repository, else at its root."""
+    """The user's test files by their place in the tree: where they are in the repository, else at its root.
+
+    Those that a batch wrote for its job are the latter, also where the batch's folder lies in the repository.
+    """
     given: dict[str, bytes] = {}
     for name in tests:
         path = await asyncio.to_thread(Path(name).resolve)  # as the snapshot's own place is: links followed
-        inside = path.relative_to(repo) if path.is_relative_to(repo) else Path(path.name)
+        own = path.is_relative_to(repo) and not await asyncio.to_thread(is_result, path, repo)
+        inside = path.relative_to(repo) if own else Path(path.name)
         given[inside.as_posix()] = await asyncio.to_thread(path.read_bytes)
     return given

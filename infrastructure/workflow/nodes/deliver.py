@@ -12,6 +12,7 @@ from infrastructure.workflow.routing import best
 from infrastructure.workflow.state import DeliverWrites
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.values import Candidate, Gate, Outcome, Status
+from infrastructure.workspace.hunks import count_lines
 
 _STATUS: dict[Outcome, Status] = {
     Outcome.DONE: "done",
@@ -41,7 +42,7 @@ async def deliver_node(state: DeliverReads, step: Step) -> DeliverWrites:
         return {"status": status, "judge": "none", "reason": reason, "patch": "", "files": ()}
     if chosen.patch:
         patch = (await step.scope.blobs.get(chosen.patch)).decode("utf-8", "replace")
-        added, removed = _lines(patch)
+        added, removed = count_lines(patch)
         paths = tuple(ref.path for ref in chosen.files)
         step.emit(PatchDelivered(files=paths, added=added, removed=removed, sha=chosen.patch))
     return {
@@ -64,10 +65,3 @@ def _ending(state: DeliverReads, chosen: Candidate | None, spent: str | None) ->
         best_so_far = f"; the best so far: {chosen.reason}" if chosen else ""
         return "budget", f"the budget of {budget_words(spent)} is spent{best_so_far}"
     return "failed", chosen.reason if chosen else "no candidate came to an end"
-
-
-def _lines(patch: str) -> tuple[int, int]:
-    lines = patch.splitlines()
-    added = sum(line.startswith("+") and not line.startswith("+++ ") for line in lines)
-    removed = sum(line.startswith("-") and not line.startswith("--- ") for line in lines)
-    return added, removed
