@@ -1,12 +1,14 @@
 """A model that hangs while its server answers.
 
 Owns the suspicion, the probe that decides, what becomes of the calls there, and when the lane is used again. The
-reasons are in docs/pool.md, "A model that hangs while its server answers".
+reasons are in docs/pool.md, "A model that hangs while its server answers". Whatever a runner hangs of, it ends with the
+runner, so the model is put out of memory there in the end.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,10 +34,10 @@ LIST_SECONDS = 12.0
 """How long the list of loaded models may take: a server asks each runner first, a sick one for ten seconds."""
 PROBE_AGAIN_SECONDS = (1.0, 30.0)
 """After which a hanging lane is probed again, the first time and at most."""
+PUT_OUT_AFTER = 1.0
+"""A lane that hangs has the limit of its silence so many times more, until its model is put out of memory."""
 _SENT = frozenset({CallState.CONNECTING, CallState.WAITING, CallState.STREAMING})
-_HINT = (
-    "the model's runner hangs there, or its server does: restart it, or, once no call is left, `ollama stop` the model"
-)
+_HINT = "the model's runner hangs there, or its server does: if the model is still silent in a minute, restart it"
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class _Hung:
     probe_seconds: float
     """How long the answer to a probe may take."""
     probe_at: float
+    put_out_at: float
+    """From when the model may be put out of memory; never again once it was."""
     again_seconds: float = PROBE_AGAIN_SECONDS[0]
     probing: bool = False
 
@@ -58,6 +62,8 @@ class HungLanes:
         self._silences = Silences(dispatcher.settings.num_predict)
         self._judging: set[Place] = set()
         self._hung: dict[Place, _Hung] = {}
+        self._renewed: dict[Place, float] = {}
+        """When a model was put out of memory because it hung there."""
 
     def __bool__(self) -> bool:
         return bool(self._hung)
@@ -158,7 +164,10 @@ class HungLanes:
         label = pool.servers[name].label
         _log.warning("%s hangs on %s: no byte for more than %.0f s, no calls for it there", lane, label, limit)
         keep_alive = runs[-1].errand.settings.keep_alive
-        self._hung[place] = _Hung(keep_alive, limit / 2, pool.clock() + PROBE_AGAIN_SECONDS[0])
+        now = pool.clock()
+        self._hung[place] = _Hung(
+            keep_alive, limit / 2, now + PROBE_AGAIN_SECONDS[0], now + self._patience(place, limit)
+        )
         pool.counts["tripped"] += 1
         pool.scheduler.roster.shut(name, lane)
         pool.take_back(name, lambda run: self._may_ask_again(run.ticket, place))
@@ -168,6 +177,11 @@ class HungLanes:
                 silent = f"nothing came for more than {limit:.0f} s"
                 pool.break_off(run, StreamBroken(run.partial, silent, server=label, hint=_HINT))
         pool.pump()
+
+    def _patience(self, place: Place, limit: float) -> float:
+        """Seconds until the model may be put out of memory; for ever where that was done and nothing has come since."""
+        done, heard = self._renewed.get(place), self._silences.heard_at(place)
+        return math.inf if done is not None and (heard is None or heard <= done) else PUT_OUT_AFTER * limit
 
     def _may_ask_again(self, ticket: Ticket, place: Place) -> bool:
         return ticket.lane == place[1] and not ticket.excluded and self._pool.budget.spend()
@@ -183,9 +197,28 @@ class HungLanes:
         berth = server.berths.get(lane)
         if server.health is Health.DOWN or (berth is not None and berth.heard):
             self._use_again(place)
+        elif not hung.probing and now >= hung.put_out_at:
+            hung.put_out_at, hung.probing = math.inf, True
+            # They would hold the runner; they come first here when it is new.
+            self._pool.take_back(name, lambda run: run.ticket.lane == lane and name not in run.left, exclude=False)
+            self._pool.background.start(self._put_out(place, hung), f"put out {lane}")
         elif not hung.probing and now >= hung.probe_at and (berth is None or _has_room(berth)):
             hung.probing = True
             self._pool.background.start(self._probe(place, hung), f"probe {lane}")
+
+    async def _put_out(self, place: Place, hung: _Hung) -> None:
+        """Have the server end the runner, as `ollama stop` does; another program's calls there end first."""
+        name, lane = place
+        label = self._pool.servers[name].label
+        _log.warning("%s is put out of memory on %s, since it hangs there; it is loaded anew", lane, label)
+        try:
+            limits = self._pool.settings.phases.model_copy(update={"first_byte": LIST_SECONDS, "total": LIST_SECONDS})
+            await self._pool.inventory.client(name).load(lane.model, keep_alive=0, phases=limits)
+        except OllamaError as error:
+            _log.warning("%s cannot be put out of memory on %s: %s", lane, label, error)
+        finally:
+            hung.probing, hung.probe_at = False, self._pool.clock()
+            self._renewed[place] = hung.probe_at
 
     async def _probe(self, place: Place, hung: _Hung) -> None:
         try:

@@ -209,7 +209,7 @@ async def _run(call: Call, loaded: Loaded, job: Job) -> Fault | None:
 
     def leave() -> None:
         call.note_leaving()
-        runner.cancel(job)
+        (runner.leave if call.ask.stream else runner.cancel)(job)
 
     def pause(paused: bool) -> None:
         if paused:

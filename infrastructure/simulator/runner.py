@@ -87,6 +87,12 @@ class Runner:
     truth: Truth
     loop: asyncio.AbstractEventLoop
     holds: Holds = field(default_factory=Holds)
+    loses_slots_every: int = 0
+    """Of so many streams that are left while tokens come, one keeps its slot; 0: none."""
+    lost: int = 0
+    """Slots that were."""
+    left: int = 0
+    """Streams that were."""
     slots: list[Job | None] = field(init=False)
     waiting: deque[Job] = field(default_factory=deque[Job])
     _cache: PromptCache = field(init=False)
@@ -102,8 +108,8 @@ class Runner:
 
     @property
     def busy(self) -> int:
-        """Slots taken."""
-        return sum(job is not None for job in self.slots)
+        """Slots taken, or lost."""
+        return self.lost + sum(job is not None for job in self.slots)
 
     def submit(self, job: Job) -> None:
         """Queue a job; it starts when a slot is free, in order of arrival."""
@@ -118,6 +124,13 @@ class Runner:
             job.state = JobState.OVER
         elif job.state is not JobState.OVER and self._timer is None:
             self._free(job, self.loop.time())
+
+    def leave(self, job: Job) -> None:
+        """Stop a job whose stream the client left; the server may lose its slot with it."""
+        if job.state is JobState.DECODE and self.loses_slots_every:
+            self.left += 1
+            self.lost += self.left % self.loses_slots_every == 0
+        self.cancel(job)
 
     def unblock(self, job: Job) -> None:
         """The client caught up: the job makes tokens again."""

@@ -129,6 +129,6 @@ def _starter(
         speed = Speed(scale / prefill, scale / decode, scale / restore, slowdown, scale * settings.put_away_seconds)
         parallel = 1 if spec.pooling else spec.num_parallel or settings.num_parallel
         kept = version.kept_prompts if settings.kept_prompts is None else settings.kept_prompts
-        return Runner(model, options, speed, parallel, kept, truth, loop, holds)
+        return Runner(model, options, speed, parallel, kept, truth, loop, holds, settings.loses_slots_every)
 
     return start

@@ -27,9 +27,12 @@ def simulator(
     )
 
 
-def paced(models: Sequence[ModelSpec] = MODELS, *, slots: int = 1, tokens_per_second: float = 200) -> Simulator:
+def paced(
+    models: Sequence[ModelSpec] = MODELS, *, slots: int = 1, tokens_per_second: float = 200, **more: float
+) -> Simulator:
     """A server whose tokens take their time, so that a stream can be met in its middle."""
-    return simulator(models, slots=slots, time_scale=1, decode_tokens_per_second=tokens_per_second, load_seconds=0)
+    pace = {"time_scale": 1, "decode_tokens_per_second": tokens_per_second, "load_seconds": 0}
+    return simulator(models, slots=slots, **pace, **more)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from infrastructure.pool.breakers import BreakerState
 from infrastructure.pool.figures import LaneFigures
 from infrastructure.pool.silence import FACTOR, FLOOR_SECONDS, MEASURED_CALLS, Place, Silences
 from infrastructure.simulator import Fault, FaultKind, Simulator, Toxic, ToxicKind
-from infrastructure.simulator.records import Outcome
+from infrastructure.simulator.records import Outcome, UnloadReason
 from infrastructure.transport.errors import StreamBroken
 from tests.pool.servers import MODELS, WORDS, ask, paced, pool_over
 from tests.pool.test_scheduler import A
@@ -79,7 +79,10 @@ async def test_a_call_without_a_byte_goes_from_a_hanging_model_to_another_server
         assert (await pool.chat(model="words", messages=ask())).server == "gpu1"
 
 
-async def test_a_call_without_a_byte_waits_on_at_a_hanging_model_that_no_other_server_has():
+async def test_a_call_without_a_byte_waits_on_at_a_hanging_model_that_no_other_server_has(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(hung, "PUT_OUT_AFTER", 1000.0)
     server, other = paced(**FAST), paced((MODELS[1],), **FAST)
     async with pool_over(server, other, slots=1) as pool:
         for _ in range(MEASURED_CALLS):
@@ -130,7 +133,8 @@ async def test_a_stream_from_a_server_that_swallows_everything_ends_with_what_ha
         assert broken.value.partial.text == "".join(got) == "one two"
 
 
-async def test_a_hanging_model_is_used_again_when_it_answers_a_probe():
+async def test_a_hanging_model_is_used_again_when_it_answers_a_probe(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hung, "PUT_OUT_AFTER", 1000.0)
     server = paced(**FAST)
     async with pool_over(server) as pool:
         await measured(pool, server)
@@ -144,6 +148,37 @@ async def test_a_hanging_model_is_used_again_when_it_answers_a_probe():
 
         assert (await waiting).text == TEXT
         assert breaker(pool.snapshot()) is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize("waiting", [1, 3])
+async def test_a_model_whose_server_lost_its_slot_is_put_out_and_answers(waiting: int):
+    server = paced(loses_slots_every=1)
+    async with pool_over(server) as pool:
+        await measured(pool, server)
+        async with pool.stream_chat(model="words", messages=ask()) as stream:
+            await anext(stream)
+        answers = await asyncio.gather(*(pool.chat(model="words", messages=ask(str(at))) for at in range(waiting)))
+        assert [answer.text for answer in answers] == [TEXT] * waiting
+        assert [unload.reason for unload in server.truth.unloads] == [UnloadReason.ASKED]
+        snapshot = pool.snapshot()
+        assert (snapshot.calls.tripped, snapshot.calls.failed) == (1, 0)
+        assert breaker(snapshot) is BreakerState.CLOSED
+
+
+async def test_a_model_that_hangs_on_is_put_out_once():
+    server = paced(**FAST)
+    async with pool_over(server) as pool:
+        await measured(pool, server)
+        hang(server)
+        answering = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        await server.truth.until(lambda truth: len(truth.unloads) == 1)
+        await until(pool, lambda snapshot: snapshot.calls.tripped == 2)  # it was sent again, and hangs again
+        await asyncio.sleep(2 * silence.FLOOR_SECONDS)  # nothing tells that something does not come
+        assert len(server.truth.unloads) == 1
+        assert not answering.done()  # its own limits stand
+        answering.cancel()
+        server.set_fault("words", None)
+        assert (await pool.chat(model="words", messages=ask())).text == TEXT
 
 
 async def test_a_model_that_answers_a_probe_beside_a_silent_stream_is_left_alone(monkeypatch: pytest.MonkeyPatch):

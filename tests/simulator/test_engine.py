@@ -219,6 +219,26 @@ async def test_what_a_slot_holds_is_put_away_before_another_prompt(kept: int, ex
         assert [seconds >= 0.5 for seconds in unsaid] == expected
 
 
+async def test_of_streams_that_are_left_some_keep_their_slot_until_the_model_is_put_out():
+    async with Sim(settings(ENDLESS, num_parallel=2, loses_slots_every=2)) as sim:
+        for _ in range(4):
+            busy = await begin_chat(sim, "endless")
+            await busy.line()
+            busy.leave()
+            await sim.truth.until(lambda truth: not truth.in_slots())
+        late = await begin_chat(sim, "endless")
+        reading = asyncio.ensure_future(late.line())
+        status, answer = await ask(sim, "/api/generate", model="endless", keep_alive=0)
+        assert (status, answer["done_reason"]) == (200, "unload")
+        assert not reading.done()
+        late.leave()
+        reading.cancel()
+        await sim.truth.until(lambda truth: len(truth.unloads) == 1)
+        again = await begin_chat(sim, "endless")
+        await again.line()
+        again.leave()
+
+
 async def test_no_prompt_comes_back_where_none_is_kept():
     async with Sim(settings(LONG, kept_prompts=0)) as sim:
         for prompt in ("one text " * 50, "two words " * 50, "one text " * 50):
