@@ -5,7 +5,9 @@ Owns the count. A spent budget is a value that ends the run with the best so far
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -82,3 +84,34 @@ class Budget:
     def _end(self, budget: BudgetName, limit: float) -> NoReturn:
         self.spent = budget
         raise BudgetExhausted(budget, limit)
+
+
+class Stopwatch:
+    """A clock of one run that goes on only while a step works: a person takes an evening to answer, and spends nothing.
+
+    Args:
+        now: A clock in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._steps = 0
+        self._since = 0.0
+        self._before = 0.0
+
+    def __call__(self) -> float:
+        """Seconds in which at least one step was at work."""
+        return self._before + (self._now() - self._since if self._steps else 0.0)
+
+    @contextmanager
+    def at_work(self) -> Generator[None]:
+        """Let it go on; steps may overlap, and lie one in another."""
+        if not self._steps:
+            self._since = self._now()
+        self._steps += 1
+        try:
+            yield
+        finally:
+            self._steps -= 1
+            if not self._steps:
+                self._before += self._now() - self._since

@@ -28,7 +28,8 @@ from infrastructure.workflow.nodes.debugger import DebuggerReads, debugger_node
 from infrastructure.workflow.nodes.run_tests import RunTestsReads, run_tests_node
 from infrastructure.workflow.nodes.write import WriteReads, write_node
 from infrastructure.workflow.routing import after_apply, after_tests, after_write
-from infrastructure.workflow.scope import RunScope, Scopes
+from infrastructure.workflow.scope import RunScope
+from infrastructure.workflow.scopes import Scopes
 from infrastructure.workflow.state import CandidateState
 from infrastructure.workflow.steps import Nodes
 

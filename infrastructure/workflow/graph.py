@@ -61,7 +61,8 @@ from infrastructure.workflow.nodes.responder import ResponderReads, responder_no
 from infrastructure.workflow.nodes.reviewer import ReviewerReads, reviewer_node
 from infrastructure.workflow.nodes.tester import TesterReads, tester_node
 from infrastructure.workflow.nodes.which import WhichReads, ask_which_node
-from infrastructure.workflow.scope import RunScope, Scopes
+from infrastructure.workflow.scope import RunScope
+from infrastructure.workflow.scopes import Scopes
 from infrastructure.workflow.state import CodegenInput, CodegenOutput, CodegenState
 from infrastructure.workflow.steps import Nodes
 from infrastructure.workflow.values import CandidateStart
@@ -78,7 +79,7 @@ def compile_codegen_graph(
     coder = CoderNode(build_candidate_graph(scopes))
 
     # fmt: off
-    nodes.add("take_snapshot",  take_snapshot_node,  SnapshotReads)
+    nodes.add("take_snapshot",  take_snapshot_node,  SnapshotReads, begins=True)
     nodes.add("intent",         intent_node,         IntentReads)
     nodes.add("responder",      responder_node,      ResponderReads)
     nodes.add("run_baseline",   run_baseline_node,   BaselineReads)

@@ -1,31 +1,28 @@
 """What one run's steps act with: models, trees, sandbox, store, budget, race.
 
-Owns `RunScope`, the context the graph is run with, and `Scopes`, which makes one where a stranger runs the graph
-without the engine. A scope belongs to one run and is never stored.
+Owns `RunScope`, the context the graph is run with. A scope belongs to one run and is never stored. Who runs the graph
+without the engine gets it from `scopes`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-import time
-import weakref
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.codegen import NOTHING_KNOWN, Measured
 from agents.fitting import with_options
 from agents.model import Completion, LanguageModel, Options, Question
-from infrastructure.config.settings import BudgetSettings, RunSettings, SandboxSettings
+from infrastructure.config.settings import SandboxSettings
 from infrastructure.pool.calls import Call
 from infrastructure.pool.states import Band
 from infrastructure.sandbox import Limits, Sandbox
-from infrastructure.storage.blobs import Blobs, MemoryBlobs
+from infrastructure.storage.blobs import Blobs
 from infrastructure.workflow.asking import Emit, StepModel
 from infrastructure.workflow.budget import Budget
-from infrastructure.workflow.ports import CallRecorder, ForgetfulRecorder, ForgetfulTools, ModelSource, ToolRecorder
+from infrastructure.workflow.ports import CallRecorder, ForgetfulTools, ModelSource, ToolRecorder
 from infrastructure.workflow.race import Place, Race, Turn
 from infrastructure.workspace.mapping.cache import MemoryTags
 from infrastructure.workspace.mapping.mapper import Mapper
@@ -71,6 +68,7 @@ class RunScope:
         map_tokens: How long one may be; 0 for none.
         measured: What the coder's model was seen to write, as it was known when the run began.
         second_baseline: The judge's tests on the untouched snapshot once more, for all candidates.
+        at_work: Entered while a step works, for a budget whose clock stands still otherwise.
     """
 
     run: str
@@ -93,6 +91,7 @@ class RunScope:
     map_tokens: int = 0
     measured: Measured = NOTHING_KNOWN
     second_baseline: Once = field(default_factory=Once)
+    at_work: Callable[[], AbstractContextManager[None]] = nullcontext
 
     async def enter(self, node: str, round_number: int, candidate: int | None) -> str | None:
         """Told of each step before it begins; the budget that is spent, for which most steps are left out."""
@@ -135,65 +134,3 @@ class Tempered(LanguageModel):
     async def answer(self, question: Question) -> Completion:
         """Ask."""
         return await self.model.answer(with_options(question, self.options))
-
-
-class Scopes:
-    """Makes and keeps a scope for each run of a graph that is used without the engine.
-
-    Args:
-        open_source: Finds out who answers the roles, once, when the first run needs it.
-        open_sandbox: Opens the sandbox, likewise.
-        budget: What each run may use.
-        trees: Where trees go; a temporary folder when None, removed when the graph is.
-        blobs: Where files and patches are kept; in memory when None.
-    """
-
-    def __init__(
-        self,
-        open_source: Callable[[], Awaitable[ModelSource]],
-        open_sandbox: Callable[[], Awaitable[Sandbox]],
-        *,
-        budget: BudgetSettings | None = None,
-        trees: Path | None = None,
-        blobs: Blobs | None = None,
-    ) -> None:
-        self._open_source = open_source
-        self._open_sandbox = open_sandbox
-        self._budget = budget or BudgetSettings()
-        self._trees = trees
-        self._blobs = MemoryBlobs() if blobs is None else blobs
-        self._scopes: dict[str, RunScope] = {}
-        self._opened: tuple[ModelSource, Sandbox] | None = None
-        self._mapper = Mapper(MemoryTags())
-        self._opening = asyncio.Lock()
-
-    @property
-    def blobs(self) -> Blobs:
-        """Where the files and patches of these runs are."""
-        return self._blobs
-
-    async def of(self, run: str) -> RunScope:
-        """The scope of a run, made on first use."""
-        async with self._opening:
-            if self._opened is None:
-                self._opened = (await self._open_source(), await self._open_sandbox())
-            if self._trees is None:
-                self._trees = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="corral-"))
-                weakref.finalize(self, shutil.rmtree, self._trees, ignore_errors=True)
-            if run not in self._scopes:
-                self._scopes[run] = self._make(run, self._trees, *self._opened)
-        return self._scopes[run]
-
-    def _make(self, run: str, trees: Path, source: ModelSource, sandbox: Sandbox) -> RunScope:
-        return RunScope(
-            run=run,
-            trees=trees / run,
-            source=source,
-            recorder=ForgetfulRecorder(),
-            budget=Budget(limits=self._budget, now=time.monotonic, started=time.monotonic()),
-            race=Race(),
-            sandbox=sandbox,
-            blobs=self._blobs,
-            mapper=self._mapper,
-            map_tokens=RunSettings().map_tokens,
-        )

@@ -22,7 +22,7 @@ from infrastructure.workflow.graph import CodegenGraph, compile_codegen_graph
 from infrastructure.workflow.lanes import SIMULATED_FAMILY, Offer, RoleLanes, choose_model
 from infrastructure.workflow.models import PoolModels
 from infrastructure.workflow.ports import ModelSource
-from infrastructure.workflow.scope import Scopes
+from infrastructure.workflow.scopes import Scopes
 from infrastructure.workflow.values import FileRef
 
 _stores: WeakKeyDictionary[object, Blobs] = WeakKeyDictionary()
@@ -47,24 +47,28 @@ def build_codegen_graph(
     With `stream_mode=["updates", "custom"], subgraphs=True` the steps inside a candidate and the tokens come too: a
     custom part is an event of `infrastructure.events.catalogue`.
 
+    Every input is a run of its own, also on a thread that has had one. A gate (`approve`) takes `Command(resume=True)`,
+    `False`, or `{"approved": …, "reason": "…"}`; another answer is asked for again. See `docs/workflow.md`.
+
     Args:
         model: Lane or model of every role; the loaded one, else the largest, when None.
-        pool: Where calls go; the process-wide pool when None.
+        pool: Where calls go; the pool that the process has at each step when None.
         source: Who answers the roles, instead of a pool.
         sandbox: How strongly tests are held.
-        budget: What each run may use.
+        budget: What each run may use; time in which it waits for a person costs nothing.
         checkpointer: LangGraph's, for runs that can go on; give it the types of `values.STORED_TYPES`.
-        blobs: Where files and patches are kept, by their hash; in memory, as long as the graph, when None. Runs that
-            go on in another process need a `BlobStore` of a folder.
+        blobs: Where files and patches are kept, by their hash; in memory, as long as the graph, when None. What is to
+            be read in another process needs a `BlobStore` of a folder.
     """
+    answering = _Answering(pool, model)
 
-    async def open_source() -> ModelSource:
-        return source or await _pool_models(pool or await get_ollama_pool(), model)
+    async def find_source() -> ModelSource:
+        return source or await answering.now()
 
     async def opened_sandbox() -> Sandbox:
         return await open_sandbox(sandbox)
 
-    scopes = Scopes(open_source, opened_sandbox, budget=budget, blobs=blobs)
+    scopes = Scopes(find_source, opened_sandbox, budget=budget, blobs=blobs)
     graph = compile_codegen_graph(scopes, checkpointer)
     _stores[graph.builder] = scopes.blobs
     return graph
@@ -102,9 +106,24 @@ def _blobs_of(graph: CodegenGraph) -> Blobs:
         raise ValueError("only a graph of build_codegen_graph keeps its patches where they can be asked for") from None
 
 
-async def _pool_models(pool: OllamaConnectionPool, model: str | None) -> ModelSource:
-    named = model or choose_model([offer_of(each) for each in await pool.models()])
-    return PoolModels(pool, RoleLanes(Settings(), named))
+class _Answering:
+    """Who answers from a pool. That of the process may be another one each time: it was closed, and made anew."""
+
+    def __init__(self, pool: OllamaConnectionPool | None, model: str | None) -> None:
+        self._pool = pool
+        self._model = model
+        self._models: PoolModels | None = None
+
+    async def now(self) -> ModelSource:
+        """The models of the pool; where none is named, one is chosen for as long as it is the same pool."""
+        pool, models = self._pool or await get_ollama_pool(), self._models
+        if models is None or models.pool is not pool:
+            models = self._models = PoolModels(pool, RoleLanes(Settings(), self._model or await _chosen(pool)))
+        return models
+
+
+async def _chosen(pool: OllamaConnectionPool) -> str:
+    return choose_model([offer_of(each) for each in await pool.models()])
 
 
 def offer_of(model: PoolModel) -> Offer:

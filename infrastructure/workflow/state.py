@@ -5,7 +5,7 @@ Owns the reducers. A node declares a narrow TypedDict, so the type checker refus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Required
 
 from typing_extensions import TypedDict
@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from agents.codegen import Diagnosis, EditFormat, Intent, Plan, Reflection, Research, Review
 from infrastructure.config.settings import Candidates
 from infrastructure.judge.linting import Finding
+from infrastructure.workflow.one_run import OfRun
 from infrastructure.workflow.values import (
     Attempt,
     Baseline,
@@ -30,63 +31,77 @@ from infrastructure.workflow.values import (
 )
 
 
-def by_number(known: Sequence[Candidate], new: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Keep one candidate a number, the later; ordered by number, so that arrival order never shows."""
+def by_number(known: Sequence[Candidate], new: Sequence[Candidate] | None) -> tuple[Candidate, ...]:
+    """Keep one candidate a number, the later; ordered by number, so that arrival order never shows. None forgets."""
+    if new is None:
+        return ()
     merged = {each.number: each for each in (*known, *new)}
     return tuple(merged[number] for number in sorted(merged))
 
 
-def first_said(known: str, new: str) -> str:
-    """Keep the first that was said: several candidates can find the budget spent in the same step."""
-    return known or new
+def first_said(known: str, new: str | None) -> str:
+    """Keep the first that was said: several candidates can find the budget spent in the same step. None forgets it."""
+    return "" if new is None else known or new
 
 
 class CodegenInput(TypedDict, total=False):
     """What a run starts with. Only `task` is needed; `repo` is the current directory when it is not there.
 
-    `at_once` is how many calls at once pay for the coder's model; 0, or not there, where that is not known.
+    `at_once` is how many calls at once pay for the coder's model; 0, or not there, where that is not known. `run` names
+    the run; a name that was used before, or none, makes it one of its own.
     """
 
     task: Required[str]
-    repo: str
-    run: str
-    candidates: Candidates
-    at_once: int
-    repairs: int
-    rounds: int
-    approve: Sequence[Gate]
-    test_command: str
-    tests: Sequence[str]
+    repo: OfRun[str]
+    run: OfRun[str]
+    candidates: OfRun[Candidates]
+    at_once: OfRun[int]
+    repairs: OfRun[int]
+    rounds: OfRun[int]
+    approve: OfRun[Sequence[Gate]]
+    test_command: OfRun[str]
+    tests: OfRun[Sequence[str]]
 
 
 class CodegenState(CodegenInput, total=False):
     """Everything a run knows."""
 
-    intent: Intent
-    answer: str
-    research: Research
-    baseline: Baseline
-    round: int
-    plan: Plan
-    reflection: Reflection
-    written: Written
+    intent: OfRun[Intent]
+    answer: OfRun[str]
+    research: OfRun[Research]
+    baseline: OfRun[Baseline]
+    round: OfRun[int]
+    plan: OfRun[Plan]
+    reflection: OfRun[Reflection]
+    written: OfRun[Written]
     tried: Annotated[tuple[Candidate, ...], by_number]
-    look: Literal["", "examiner", "ask_which"]
-    examined: Examined
-    split: Split
-    ruling: Ruling
-    chosen: Candidate
-    review: Review
-    reviewed: int
-    findings: tuple[Finding, ...]
-    objected: bool
-    declined: Gate
+    look: OfRun[Literal["", "examiner", "ask_which"]]
+    examined: OfRun[Examined]
+    split: OfRun[Split]
+    ruling: OfRun[Ruling]
+    chosen: OfRun[Candidate]
+    review: OfRun[Review]
+    reviewed: OfRun[int]
+    findings: OfRun[tuple[Finding, ...]]
+    objected: OfRun[bool]
+    declined: OfRun[Gate]
     spent: Annotated[str, first_said]
-    status: Status
-    judge: JudgeKind
-    reason: str
-    patch: str
-    files: tuple[FileRef, ...]
+    status: OfRun[Status]
+    judge: OfRun[JudgeKind]
+    reason: OfRun[str]
+    patch: OfRun[str]
+    files: OfRun[tuple[FileRef, ...]]
+
+
+_OF_ONE_RUN = tuple(key for key in CodegenState.__annotations__ if key not in CodegenInput.__annotations__)
+
+
+def forgotten(state: Mapping[str, object]) -> Mapping[str, None]:
+    """The update with which a run begins where the thread has had one before; empty where it has not.
+
+    Whatever a run leaves, it leaves its intent, or that its budget did not suffice for one.
+    """
+    return dict.fromkeys(_OF_ONE_RUN) if "intent" in state or state.get("spent") else {}
 
 
 class CodegenOutput(TypedDict, total=False):

@@ -24,11 +24,12 @@ from infrastructure.events.catalogue import (
     NodeWaiting,
     Noted,
 )
-from infrastructure.ids import new_run_id
 from infrastructure.workflow.asking import Emit
 from infrastructure.workflow.budget import BudgetExhausted
 from infrastructure.workflow.race import Place
-from infrastructure.workflow.scope import RunScope, Scopes
+from infrastructure.workflow.scope import RunScope
+from infrastructure.workflow.scopes import Scopes
+from infrastructure.workflow.state import forgotten
 from infrastructure.workflow.values import CandidateStart
 
 Update: TypeAlias = Mapping[str, object]
@@ -86,7 +87,9 @@ class Nodes:
         self._graph = graph  # LangGraph's own type of it is partly unknown to a strict checker
         self._scopes = scopes
 
-    def add(self, name: str, function: NodeFunction, reads: type, *, when_spent: bool = False) -> None:
+    def add(
+        self, name: str, function: NodeFunction, reads: type, *, when_spent: bool = False, begins: bool = False
+    ) -> None:
         """Add a node.
 
         Args:
@@ -94,10 +97,26 @@ class Nodes:
             function: What it does.
             reads: The part of the state it is given.
             when_spent: Whether it runs although a budget is spent: what asks no model, and a person's own decision.
+            begins: Whether a run begins with it: every input on a thread is a run, whatever the thread has seen before.
         """
 
         async def run(state: Any, runtime: Runtime[RunScope | None]) -> Update:
-            return await _run(name, function, when_spent, state, runtime, self._scopes)
+            if runtime.context is not None:
+                return await _run(name, function, when_spent, state, runtime, runtime.context)
+            if self._scopes is None:
+                raise RuntimeError("the graph was built for an engine; give it a RunScope as context")
+            if begins:
+                return await begin(state, runtime, self._scopes)
+            return await _run(name, function, when_spent, state, runtime, await self._scopes.of(_run_of(state)))
+
+        async def begin(state: Any, runtime: Runtime[RunScope | None], scopes: Scopes) -> Update:
+            scope = await scopes.begin(_run_of(state))
+            try:
+                written = await _run(name, function, when_spent, state, runtime, scope)
+            except BaseException:
+                scopes.forget(scope.run)  # it is tried again under its name
+                raise
+            return {**forgotten(state), **written}
 
         self._graph.add_node(name, run, input_schema=reads)
 
@@ -108,42 +127,34 @@ async def _run(
     when_spent: bool,
     state: Any,
     runtime: Runtime[RunScope | None],
-    scopes: Scopes | None,
+    scope: RunScope,
 ) -> Update:
-    scope, added = await _scope_of(state, runtime, scopes)
     where = _where(state)
     emit = _emitter(name, where, runtime)
-    spent = await scope.enter(name, where.round, where.candidate)
-    if spent and not when_spent:
-        return {**added, "spent": spent}
-    emit(NodeStarted())
-    began = time.monotonic()
-    try:
-        written: Update = await function(state, Step(scope, emit))
-    except BudgetExhausted as over:
-        emit(BudgetSpent(budget=over.budget, limit=over.limit))
-        written = {"spent": over.budget}
-    except GraphBubbleUp:
-        emit(NodeWaiting())
-        raise
-    except Exception as error:
-        emit(NodeFailed(error_class=type(error).__name__, error_message=str(error)))
-        raise
-    emit(NodeCompleted(seconds=time.monotonic() - began))
-    return {**added, **written}
+    with scope.at_work():
+        spent = await scope.enter(name, where.round, where.candidate)
+        if spent and not when_spent:
+            return {"spent": spent}
+        emit(NodeStarted())
+        began = time.monotonic()
+        try:
+            written: Update = await function(state, Step(scope, emit))
+        except BudgetExhausted as over:
+            emit(BudgetSpent(budget=over.budget, limit=over.limit))
+            written = {"spent": over.budget}
+        except GraphBubbleUp:
+            emit(NodeWaiting())
+            raise
+        except Exception as error:
+            emit(NodeFailed(error_class=type(error).__name__, error_message=str(error)))
+            raise
+        emit(NodeCompleted(seconds=time.monotonic() - began))
+        return written
 
 
-async def _scope_of(state: Any, runtime: Runtime[RunScope | None], scopes: Scopes | None) -> tuple[RunScope, Update]:
-    if runtime.context is not None:
-        return runtime.context, {}
-    if scopes is None:
-        raise RuntimeError("the graph was built for an engine; give it a RunScope as context")
+def _run_of(state: Any) -> str:
     start = _start_of(state)
-    run = start.run if start is not None else str(state.get("run") or "")
-    if run:
-        return await scopes.of(run), {}
-    run = new_run_id()
-    return await scopes.of(run), {"run": run}
+    return start.run if start is not None else str(state.get("run") or "")
 
 
 def _start_of(state: Any) -> CandidateStart | None:

@@ -101,10 +101,14 @@ async def test_inner_steps_and_events_come_on_demand(tmp_path):
     assert any(event.kind == "call.text" for event in events)
 
 
-def test_temporary_folder_goes_with_the_graph(tmp_path):
+def test_temporary_folder_goes_with_the_graph(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
     async def run(graph: CodegenGraph) -> Path:
-        await graph.ainvoke({"task": TASK, "repo": str(repository(tmp_path)), "run": "mine"})
-        return next(Path(tempfile.gettempdir()).glob("corral-*/mine")).parent
+        await graph.ainvoke({"task": TASK, "repo": str(repository(tmp_path / "repo"))})
+        return next(temporary.glob("corral-*"))
 
     folder = asyncio.run(run(build_codegen_graph(source=scripted())))
     gc.collect()

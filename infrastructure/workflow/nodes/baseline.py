@@ -12,12 +12,14 @@ from typing import Required
 import aiofiles.os
 from typing_extensions import TypedDict
 
+from agents.codegen import Intent
 from infrastructure.config.settings import Candidates
 from infrastructure.events.catalogue import SnapshotTaken
 from infrastructure.judge.discovery import TestPlan, judge_files, plan_tests
 from infrastructure.judge.explaining import explained
 from infrastructure.judge.reports import TestReport
 from infrastructure.workflow.evidence import keep_plan, keep_report
+from infrastructure.workflow.given import given_of
 from infrastructure.workflow.material import snapshot_of
 from infrastructure.workflow.state import BaselineWrites, SnapshotWrites
 from infrastructure.workflow.steps import Step
@@ -31,15 +33,20 @@ _STEP = "run_baseline"
 
 
 class SnapshotReads(TypedDict, total=False):
-    """What a run starts with."""
+    """What a run starts with, and what tells that the thread has had one before."""
 
     task: Required[str]
     repo: str
     run: str
     candidates: Candidates
+    at_once: int
     repairs: int
     rounds: int
     approve: Sequence[Gate]
+    test_command: str
+    tests: Sequence[str]
+    intent: Intent
+    spent: str
 
 
 class BaselineReads(TypedDict, total=False):
@@ -53,7 +60,8 @@ class BaselineReads(TypedDict, total=False):
 
 async def take_snapshot_node(state: SnapshotReads, step: Step) -> SnapshotWrites:
     """Copy the repository as it is now, and fill in what the caller left open."""
-    repo = Path(await aiofiles.os.path.abspath(state.get("repo") or "."))
+    given = given_of(state)
+    repo = Path(await aiofiles.os.path.abspath(given.repo or "."))
     snapshot = await take_snapshot(repo, step.scope.trees)
     step.emit(SnapshotTaken(files=len(snapshot.files), repository=snapshot.is_repository, dirty=snapshot.dirty))
     if not snapshot.is_repository:
@@ -63,10 +71,10 @@ async def take_snapshot_node(state: SnapshotReads, step: Step) -> SnapshotWrites
     return {
         "run": step.scope.run,
         "repo": str(repo),
-        "candidates": state.get("candidates", 1),
-        "repairs": state.get("repairs", 2),
-        "rounds": state.get("rounds", 2),
-        "approve": tuple(state.get("approve", ())),
+        "candidates": given.candidates,
+        "repairs": given.repairs,
+        "rounds": given.rounds,
+        "approve": tuple(given.approve),
     }
 
 

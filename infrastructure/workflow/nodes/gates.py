@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from typing import Required
 
 from langgraph.types import interrupt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import TypedDict
 
 from agents.codegen import Plan
@@ -15,9 +16,12 @@ from infrastructure.workflow.state import GateWrites
 from infrastructure.workflow.steps import Step
 from infrastructure.workflow.values import Candidate, Gate
 
+FORM = 'say true, false, or {"approved": true or false, "reason": "…"}'
+"""How a gate is answered, as whoever answers otherwise is told."""
+
 
 class Decision(BaseModel):
-    """A person's answer."""
+    """A person's answer; a bare yes or no is one as well."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -79,9 +83,21 @@ def decided(step: Step, asked: ApprovalAsked) -> Decision:
     step.emit(asked)
     known = step.scope.decided.get(asked.approval)
     if known is None:
-        question = asked.model_dump(mode="json", include={"approval", "gate", "question", "answers"})
-        decision = Decision.model_validate(interrupt(question))
+        decision = _answered(asked.model_dump(mode="json", include={"approval", "gate", "question", "answers"}))
     else:
         decision = Decision(approved=known[0], reason=known[1])
     step.emit(ApprovalGiven(approval=asked.approval, approved=decision.approved, reason=decision.reason))
     return decision
+
+
+def _answered(question: dict[str, object]) -> Decision:
+    """What a person says, asked until it can be understood.
+
+    An answer is in the checkpoint before this step sees it, so one that raised would raise again for ever after.
+    """
+    answer = interrupt(question)
+    while True:
+        try:
+            return Decision.model_validate({"approved": answer} if isinstance(answer, bool) else answer)
+        except ValidationError:
+            answer = interrupt({**question, "problem": f"{reprlib.repr(answer)} is no answer: {FORM}"})
