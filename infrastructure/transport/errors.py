@@ -255,7 +255,7 @@ class ClientClosed(OllamaError):
 
 
 def _what_fits(prompt: int, answer: int, window: int) -> str:
-    enough = window
+    enough = max(1, window)
     while enough < prompt + answer:
         enough *= 2
     fits = window - prompt
