@@ -21,6 +21,7 @@ from infrastructure.pool.figures import Figures
 from infrastructure.pool.fleet import Fleet
 from infrastructure.pool.inventory import Inventory
 from infrastructure.pool.lanes import Lane, canonical
+from infrastructure.pool.overdue import Overdue
 from infrastructure.pool.placement import holds
 from infrastructure.pool.positions import Positions
 from infrastructure.pool.retries import HEDGE_SHARE, RetryBudget
@@ -67,6 +68,7 @@ class Dispatcher:
         self.inventory.on_look = self.fleet.looked
         self.inventory.aliases.on_change = self._names_changed
         self.watchman = Watchman(self)
+        self.overdue = Overdue(self)
         self.on_call: Callable[[], None] = _ignore
         """Called when a call begins."""
         self.budget = RetryBudget()
@@ -342,6 +344,7 @@ class Dispatcher:
         """End every call with `PoolClosed`, free every slot, close every connection."""
         self.closed = True
         self.watchman.stop()
+        self.overdue.stop()
         self.fleet.stop()
         self._positions.stop()
         if self._alarm is not None:
