@@ -27,7 +27,7 @@ from infrastructure.connection_pool import (
 )
 from infrastructure.pool.attempts import Attempts
 from infrastructure.pool.deltas import Delta, OnDelta, Restarted, TextDelta, ThinkingDelta
-from infrastructure.pool.loop_thread import BorrowedLoop, Elsewhere, LoopThread, iterate
+from infrastructure.pool.loop_thread import BorrowedLoop, Elsewhere, LoopThread, awaited, iterate
 from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
 from infrastructure.pool.structured import asked_again, read_structured, schema_of
 from infrastructure.transport.errors import OllamaError
@@ -300,7 +300,7 @@ class LocalLLM:
 
     async def generate_async(self, prompt: str, **options: OptionValue) -> str:
         """As `generate`, for a coroutine: the loop that awaits it goes on. Cancelling it stops the generation."""
-        return await asyncio.wrap_future(self._submit(lambda llm: llm.generate(prompt, **options)))
+        return await awaited(self._there, self._submit(lambda llm: llm.generate(prompt, **options)))
 
     def stream(self, prompt: str, **options: OptionValue) -> Iterator[str]:
         """The text piece by piece; closing the iterator stops the generation."""

@@ -118,6 +118,15 @@ class OtherLoop(PoolError):
     )
 
 
+class LoopEnded(PoolError):
+    """The event loop in which the pool lives does not run, or was ended while it did the work."""
+
+    default_hint = (
+        "a call from a thread is carried out there: keep that loop running as long as it is asked (asyncio.run ends it "
+        "with its coroutine), or give LocalLLM or the chat model no pool: then they have a loop of their own"
+    )
+
+
 class OtherProcess(PoolError):
     """The pool lives in the process that this one was forked from."""
 
