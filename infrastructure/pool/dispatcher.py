@@ -19,6 +19,7 @@ from infrastructure.pool.errors import DeadlinePassed, PoolClosed, PoolDraining,
 from infrastructure.pool.failures import is_down, trips
 from infrastructure.pool.figures import Figures
 from infrastructure.pool.fleet import Fleet
+from infrastructure.pool.home import Home
 from infrastructure.pool.inventory import Inventory
 from infrastructure.pool.lanes import Lane, canonical
 from infrastructure.pool.overdue import Overdue
@@ -52,6 +53,7 @@ class Dispatcher:
         self.servers = dict(servers)
         self.settings = settings
         self.clock = clock
+        self.home = Home()
         self.background = Background()
         self.figures = Figures()
         self.doubts = Doubts()
@@ -104,9 +106,11 @@ class Dispatcher:
         """Queue a new call, or give it a slot at once; see `Scheduler.enqueue`.
 
         Raises:
-            PoolClosed, PoolDraining, PoolSaturated: it is not taken.
+            PoolClosed, PoolDraining, PoolSaturated, OtherLoop: it is not taken.
         """
         self.check_open()
+        if asyncio._get_running_loop() is not self.home.loop:
+            self.home.check()
         if self.draining:
             raise PoolDraining
         now = self.clock()

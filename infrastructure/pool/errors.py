@@ -110,7 +110,7 @@ class PoolClosed(PoolError):
 
 
 class OtherLoop(PoolError):
-    """The pool of this process lives in another event loop."""
+    """The pool lives in another event loop."""
 
     default_hint = (
         "a pool belongs to one loop: give this one its own (pool=OllamaConnectionPool([…])), or use LocalLLM from any "

@@ -9,23 +9,25 @@ import asyncio
 import os
 import queue
 import threading
-from concurrent.futures import CancelledError, Future
-from contextlib import aclosing, suppress
+from concurrent.futures import CancelledError
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from infrastructure.pool.crossing import Standstill, submitted
 from infrastructure.pool.errors import LoopEnded, OtherProcess, PoolClosed
 from infrastructure.pool.forked import leave_alone, let_go_of_sockets, tell_when_forked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 LOOK_SECONDS = 0.5
-"""How often who waits for a loop looks whether it still runs: nothing tells that one stops."""
+"""How often who waits for a loop looks whether it still runs."""
 
 _processes: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
 
@@ -35,32 +37,6 @@ class WouldBlock(RuntimeError):
 
     def __init__(self) -> None:
         super().__init__(type(self).__doc__)
-
-
-class Standstill:
-    """Whether a loop stands still, for one who waits for what is done in it.
-
-    One that does not run may be about to be started, or be between two runs: it stands still if it is met so twice in
-    a row, or is closed.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        self._loop = loop
-        self._stood = False
-
-    def look(self) -> None:
-        """Look at it, after a while without the result.
-
-        Raises:
-            LoopEnded: the result will not come.
-        """
-        loop = self._loop
-        if loop is None or loop.is_running():
-            self._stood = False
-        elif self._stood or loop.is_closed():
-            raise LoopEnded
-        else:
-            self._stood = True
 
 
 class Elsewhere(Protocol[R_co]):
@@ -160,7 +136,7 @@ class BorrowedLoop(Generic[R]):
         """
         if os.getpid() != self._process:
             raise OtherProcess  # nothing runs that loop here
-        return _submitted(self._loop, lambda: _carried_out(work, self._resource))
+        return submitted(self._loop, lambda: _carried_out(work, self._resource))
 
     def wait(self, future: Future[T]) -> T:
         """Block until it is done.
@@ -168,7 +144,7 @@ class BorrowedLoop(Generic[R]):
         Raises:
             LoopEnded: the loop stands still.
         """
-        return _wait(future, self._loop)
+        return _wait(future, self._loop, self.standstill())
 
     def standstill(self) -> Standstill:
         """Of the borrowed loop."""
@@ -204,11 +180,11 @@ class LoopThread(Generic[R]):
             if self._closed:
                 raise PoolClosed
             loop, _, resource = self._begun = self._begun or self._begin()
-        return _submitted(loop, lambda: self._known(work, resource))
+        return submitted(loop, lambda: self._known(work, resource))
 
     def wait(self, future: Future[T]) -> T:
         """Block until it is done."""
-        return _wait(future, self._begun[0] if self._begun else None)
+        return _wait(future, self._begun[0] if self._begun else None, self.standstill())
 
     def standstill(self) -> Standstill:
         """Of the thread's loop, which runs until it is closed."""
@@ -277,42 +253,7 @@ async def _carried_out(work: Callable[[R], Coroutine[object, object, T]], resour
     return await work(resource)
 
 
-def _submitted(loop: asyncio.AbstractEventLoop, begin: Callable[[], Coroutine[object, object, T]]) -> Future[T]:
-    """Begin work in a loop: `run_coroutine_threadsafe`, but nothing is made that would be left where it never runs."""
-    future: Future[T] = Future()
-
-    def start() -> None:
-        if future.cancelled():
-            return
-        task = loop.create_task(begin())
-        task.add_done_callback(over)
-
-        def given_up(done: Future[T]) -> None:
-            if done.cancelled():
-                with suppress(RuntimeError):  # closed by now
-                    loop.call_soon_threadsafe(task.cancel)
-
-        future.add_done_callback(given_up)
-
-    def over(task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            future.cancel()
-        if not future.set_running_or_notify_cancel():
-            _ = task.cancelled() or task.exception()  # nobody asks for it, and it is seen
-        elif (error := task.exception()) is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(task.result())
-
-    try:
-        loop.call_soon_threadsafe(start)
-    except RuntimeError:
-        raise LoopEnded from None
-    return future
-
-
-def _wait(future: Future[T], loop: asyncio.AbstractEventLoop | None) -> T:
-    standstill = Standstill(loop)
+def _wait(future: Future[T], loop: asyncio.AbstractEventLoop | None, standstill: Standstill) -> T:
     try:
         _refuse(loop)
         while True:

@@ -154,6 +154,8 @@ class Questions:
             await self._run(model, ask, options, call, watch, whole=True).whole()
             return ask.vectors
 
+        self._dispatcher.home.check()  # an equal question may be under way in another loop
+
         async def vectors() -> list[tuple[float, ...]]:
             await self._run(model, ask, options, call, watch, whole=True).whole()
             return ask.vectors
@@ -164,6 +166,7 @@ class Questions:
         """The whole answer; an equal one that is under way is waited for, where it would be the same."""
         if watch is not None or call.deadline is not None or not is_deterministic(options):
             return await self._run(model, ask, options, call, watch, whole=True).whole()
+        self._dispatcher.home.check()  # as in `embed`
         return await self._flights.share(
             ask.question(options, call.band), lambda: self._run(model, ask, options, call, watch, whole=True).whole()
         )

@@ -12,8 +12,9 @@ from infrastructure.chat_model import ChatOllamaPool
 from infrastructure.connection_pool import CallState, CallUpdate, OllamaConnectionPool
 from infrastructure.local_llm import LocalLLM
 from infrastructure.pool import loop_thread
+from infrastructure.pool.crossing import Standstill
 from infrastructure.pool.errors import LoopEnded
-from infrastructure.pool.loop_thread import BorrowedLoop, LoopThread, Standstill
+from infrastructure.pool.loop_thread import BorrowedLoop, LoopThread
 from infrastructure.simulator import Simulator
 from tests.chat_model.clerk import clerk
 from tests.pool.servers import MODELS
