@@ -121,6 +121,12 @@ async def test_a_call_that_has_to_be_made_is_bound_by_the_grammar_and_streamed_a
         assert not whole.invalid_tool_calls
 
 
+async def test_a_call_that_has_to_be_made_is_asked_again_when_its_stream_breaks_as_nobody_has_a_piece_of_it():
+    async with asking(faulty(FaultKind.DROP, after_chunks=3, times=1)) as model:
+        whole = summed([piece async for piece in model.bind_tools([add], tool_choice="any").astream("hi")])
+        assert [call["name"] for call in whole.tool_calls] == ["add"]
+
+
 async def test_an_answer_that_had_to_be_a_call_and_is_none_twice_is_an_error():
     server = simulator()
     async with asking(server=server) as model:
