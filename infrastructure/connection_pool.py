@@ -62,7 +62,8 @@ class OllamaConnectionPool(Questions):
 
     Making a pool does no I/O, and every server may be down: a server is contacted when a call first needs one. All
     methods belong to the event loop in which the pool is first used: in another one a call raises `OtherLoop`, and only
-    `aclose` does its work. Errors of calls are `OllamaError`s.
+    `aclose` does its work. Errors of calls are `OllamaError`s; what is no prompt, message, tool or load-time option is
+    refused before it is one, as `BadMessage` or `BadOption`.
     """
 
     def __init__(

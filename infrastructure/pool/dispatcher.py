@@ -30,7 +30,7 @@ from infrastructure.pool.scheduler import Scheduler
 from infrastructure.pool.states import CallState
 from infrastructure.pool.turns import Turns
 from infrastructure.pool.watchman import Watchman
-from infrastructure.transport.errors import ModelNotFound, OllamaError
+from infrastructure.transport.errors import ModelNotFound, NotJson, OllamaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -238,6 +238,8 @@ class Dispatcher:
 
     def blame(self, server: str, lane: Lane, error: OllamaError, *, answering: bool) -> None:
         """An attempt failed there by the server's or the wire's fault, or the model is missing."""
+        if isinstance(error, NotJson):  # nothing was sent
+            return
         self.figures.failed(server, lane)
         if is_down(error, answering=answering):
             self.inventory.failed(server, error)

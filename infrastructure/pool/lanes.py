@@ -167,6 +167,7 @@ class LaneBook:
         """What a lane name or a model name stands for."""
         found = self._configured.get(name)
         if found is None:
+            _check_name(name)
             found = self._named.get(name) or self._by_model.get(canonical(name)) or LaneSettings(model=name)
             _keep(self._configured, name, found)
         return found
@@ -218,6 +219,11 @@ class LaneBook:
         lane = lane_of(settings, {})
         _keep(self._usual, id(settings), (settings, lane))
         return lane
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"a model or lane is named by text, not by {name!r}")
 
 
 def _keep(table: dict[Key, Value], key: Key, value: Value) -> None:

@@ -12,7 +12,7 @@ from infrastructure.pool.asks import Ask, ChatAsk, EmbedAsk, GenerateAsk
 from infrastructure.pool.calls import Call, Reply, Watch
 from infrastructure.pool.coalescing import Flights, is_deterministic
 from infrastructure.pool.errand import Errand
-from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
+from infrastructure.pool.messages import MessageLike, ToolLike, check_prompt, read_messages, read_tools
 from infrastructure.pool.run import Run
 from infrastructure.pool.stream import ChunkStream
 from infrastructure.transport.encoding import is_cloud
@@ -69,6 +69,7 @@ class Questions:
         Raises:
             OllamaError: the call could not be carried out; the class says why, `hint` what to do.
         """
+        check_prompt(prompt)
         request = GenerateRequest(
             model=model, prompt=prompt, system=system, suffix=suffix, raw=raw, format=format, think=think
         )
@@ -90,6 +91,7 @@ class Questions:
         whole: bool = False,
     ) -> ChunkStream:
         """As `generate`, chunk by chunk; with `whole` only the last one, and the call may begin anew until then."""
+        check_prompt(prompt)
         request = GenerateRequest(
             model=model, prompt=prompt, system=system, suffix=suffix, raw=raw, format=format, think=think
         )

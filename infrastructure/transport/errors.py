@@ -129,6 +129,12 @@ class RequestRefused(OllamaError):
         self.message = message
 
 
+class NotJson(OllamaError):
+    """What is to be sent cannot be said in JSON."""
+
+    default_hint = "options, formats, tools and messages are made of text, numbers, true, false, None, lists and dicts"
+
+
 class NotAuthorized(OllamaError):
     """The server does not let us in."""
 

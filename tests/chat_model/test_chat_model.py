@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from agents.errors import UnusableAnswer
 from infrastructure.chat_model import ChatOllamaPool
+from infrastructure.chat_model.conversation import conversation
 from infrastructure.connection_pool import Call
 from infrastructure.pool.errors import DeadlinePassed
 from infrastructure.pool.loop_thread import WouldBlock
@@ -298,6 +299,20 @@ async def test_what_is_not_understood_in_a_call_is_refused():
         await model.ainvoke([HumanMessage([{"type": "audio", "base64": "aGk=", "mime_type": "audio/wav"}])])
     with pytest.raises(BadMessage, match="not fetched"):
         await model.ainvoke([HumanMessage([{"type": "image", "url": "http://127.0.0.1/a.png"}])])
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image", "base64": "aGk=", "mime_type": "image/png"},
+        {"type": "image", "url": "data:image/png;base64,aGk="},
+        {"type": "image", "source": {"type": "url", "url": "data:image/png;base64,aGk="}},
+        {"type": "image_url", "image_url": {"url": "DATA:image/png;BASE64,aGk="}},
+    ],
+    ids=str,
+)
+def test_an_image_in_base64_is_taken_out_of_each_form_it_comes_in(block: dict[str, object]):
+    assert conversation([HumanMessage([block])])[0].images == ("aGk=",)
 
 
 async def test_the_pool_is_no_part_of_what_is_shown_or_stored():
