@@ -61,7 +61,9 @@ class OllamaConnectionPool(Questions):
     """Asks models on any number of Ollama servers; each call waits its turn and goes where there is room.
 
     Making a pool does no I/O, and every server may be down: a server is contacted when a call first needs one. All
-    methods belong to the event loop in which the pool is first used. Errors of calls are `OllamaError`s.
+    methods belong to the event loop in which the pool is first used: in another one a call raises `OtherLoop`, and only
+    `aclose` does its work. Errors of calls are `OllamaError`s; what is no prompt, message, tool or load-time option is
+    refused before it is one, as `BadMessage` or `BadOption`.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class OllamaConnectionPool(Questions):
         loaded is told in the log. The task ends when all are there or given up, and never fails.
         """
         self._dispatcher.check_open()
+        self._dispatcher.home.check()
         return self._warming.begin(models)
 
     async def widen(self, model: str, outgrown: Outgrown) -> bool:
@@ -188,6 +191,7 @@ class OllamaConnectionPool(Questions):
         Raises:
             UnknownServer: there is none of that name.
         """
+        self._dispatcher.home.check()
         await self._dispatcher.fleet.remove(self._dispatcher.fleet.named(server))
 
     def reconfigure(
@@ -259,12 +263,20 @@ class OllamaConnectionPool(Questions):
 
     async def drain(self) -> None:
         """Refuse new calls with `PoolDraining`, and wait until those in hand are over."""
+        self._dispatcher.home.check()
         self._warming.stop()
         self._renewing.stop()
         await self._dispatcher.drain()
 
     async def aclose(self) -> None:
-        """Fail every call with `PoolClosed`, close every connection. Safe to repeat; finishes even when cancelled."""
+        """Fail every call with `PoolClosed`, close every connection. Safe to repeat; finishes even when cancelled.
+
+        In another loop than the pool's it is done in that one; where that one runs no more, the pool is let go.
+        """
+        if not await self._dispatcher.home.end(self._close):
+            self._dispatcher.closed = True
+
+    async def _close(self) -> None:
         if self._closing is None:
             self._renewing.stop()
             self._closing = asyncio.get_running_loop().create_task(self._dispatcher.aclose(), name="close the pool")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
@@ -27,8 +26,9 @@ from infrastructure.connection_pool import (
 )
 from infrastructure.pool.attempts import Attempts
 from infrastructure.pool.deltas import Delta, OnDelta, Restarted, TextDelta, ThinkingDelta
-from infrastructure.pool.loop_thread import BorrowedLoop, Elsewhere, LoopThread, iterate
+from infrastructure.pool.loop_thread import BorrowedLoop, Elsewhere, LoopThread, awaited, iterate
 from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
+from infrastructure.pool.options import check_elsewhere, check_named
 from infrastructure.pool.structured import asked_again, read_structured, schema_of
 from infrastructure.transport.errors import OllamaError
 
@@ -69,13 +69,17 @@ class AsyncLocalLLM:
             model: lane or model.
             pool: the process-wide one, at first use, when there is none.
             call: for whom, how urgent, until when.
-            options: of every call; a call's own go before them.
+            options: of every call, also ones that no documentation has; a call's own go before them.
             think: of every call that does not say otherwise; None leaves it to the server.
+
+        Raises:
+            TypeError: an option is the name of something that is said elsewhere (`max_tokens`, `system`, …).
         """
         self.model = model
         self._pool = pool
         self._call = call or Call()
         self._options: Options = dict(options or {})
+        check_elsewhere(self._options)
         self._think: Think | None = think
         self._on_delta: OnDelta | None = None
         self._watch: Watch | None = None
@@ -128,9 +132,9 @@ class AsyncLocalLLM:
         """The text that completes the prompt; errors as for `answer`.
 
         Raises:
-            TypeError: options were given as one mapping.
+            TypeError: a name is none of Ollama's documented options; the text says where it belongs.
         """
-        _check_named(options)
+        check_named(options)
         pool = await self._get_pool()
         attempts = self._attempts(pool, {**self._options, **options})
         return (await self._whole(lambda: self._generation(pool, prompt, options), attempts)).text
@@ -142,9 +146,9 @@ class AsyncLocalLLM:
 
         Raises:
             StreamBroken: it broke after the first piece, or twice before it; `partial` holds what had come.
-            TypeError: options were given as one mapping.
+            TypeError: a name is none of Ollama's documented options; the text says where it belongs.
         """
-        _check_named(options)
+        check_named(options)
         pool = await self._get_pool()
         attempts = self._attempts(pool, {**self._options, **options})
         begun = False
@@ -187,6 +191,7 @@ class AsyncLocalLLM:
         try:
             return read_structured(first.text, kind, cut=first.finish == "length")
         except UnusableAnswer as problem:
+            self._tell(Restarted(problem.reason))
             again = replace(question, messages=asked_again(messages, first.text, problem))
         second = await self.answer(again)
         return read_structured(second.text, kind, cut=second.finish == "length")
@@ -300,7 +305,7 @@ class LocalLLM:
 
     async def generate_async(self, prompt: str, **options: OptionValue) -> str:
         """As `generate`, for a coroutine: the loop that awaits it goes on. Cancelling it stops the generation."""
-        return await asyncio.wrap_future(self._submit(lambda llm: llm.generate(prompt, **options)))
+        return await awaited(self._there, self._submit(lambda llm: llm.generate(prompt, **options)))
 
     def stream(self, prompt: str, **options: OptionValue) -> Iterator[str]:
         """The text piece by piece; closing the iterator stops the generation."""
@@ -339,13 +344,6 @@ class LocalLLM:
         return self._there.submit(lambda pool: work(llm.over(pool)))
 
 
-def _check_named(options: Mapping[str, object]) -> None:
-    """No option is a mapping: one called "options" would be sent as it is, and count for nothing."""
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            raise TypeError(f"{name} is a mapping: give options by name, as in generate(prompt, temperature=0)")
-
-
 def _question(
     messages: Iterable[MessageLike],
     tools: Iterable[ToolLike],
@@ -353,6 +351,8 @@ def _question(
     think: Think | None,
     options: Options | None,
 ) -> Question:
+    if options:
+        check_elsewhere(options)
     return Question(
         messages=read_messages(messages),
         tools=read_tools(tools),

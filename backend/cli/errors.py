@@ -106,6 +106,8 @@ RULES: Mapping[str, Rule] = {
     "PoolDraining": Rule(ENVIRONMENT),
     "PoolClosed": Rule(ENVIRONMENT, _UNEXPECTED),
     "OtherLoop": Rule(ENVIRONMENT, _UNEXPECTED),
+    "NotJson": Rule(ENVIRONMENT, _UNEXPECTED),
+    "LoopEnded": Rule(ENVIRONMENT, _UNEXPECTED),
     "OtherProcess": Rule(ENVIRONMENT, _UNEXPECTED),
     # storage
     "WrongCore": Rule(ENVIRONMENT, "Without CORRAL_CORE the plain Python modules are used, which do the same."),

@@ -12,36 +12,12 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from agents.model import JsonObject
 from infrastructure.pool.calls import Call
-from infrastructure.pool.lanes import LOAD_OPTIONS
+from infrastructure.pool.options import OPTIONS
 
 if TYPE_CHECKING:
     from infrastructure.transport.messages import Format
 
 OptionValue: TypeAlias = str | int | float | bool | list[str]
-
-OPTIONS = frozenset(
-    (
-        *LOAD_OPTIONS,
-        "frequency_penalty",
-        "min_p",
-        "mirostat",
-        "mirostat_eta",
-        "mirostat_tau",
-        "num_keep",
-        "num_predict",
-        "presence_penalty",
-        "repeat_last_n",
-        "repeat_penalty",
-        "seed",
-        "stop",
-        "temperature",
-        "tfs_z",
-        "top_k",
-        "top_p",
-        "typical_p",
-    )
-)
-"""Names of Ollama that may stand beside the fields; any other goes into `options`."""
 
 _UNUSED = ("api_key", "max_retries")
 """Code that sets up any chat model gives these; servers have their keys, and the pool its retries, in the settings."""

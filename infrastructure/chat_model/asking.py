@@ -76,10 +76,10 @@ async def _answers(pool: OllamaConnectionPool, asked: Asked, *, whole: bool) -> 
         reply: Reply | None = None
         async with aclosing(_pieces(pool, calling, Offer(()), whole=whole)) as pieces:
             async for piece in pieces:
-                if not isinstance(piece, Chunk):
+                if isinstance(piece, Chunk):
+                    yield piece
+                else:
                     reply = piece
-                elif piece.thinking:
-                    yield Chunk(thinking=piece.thinking)
         assert reply is not None, "an answer ends with its reply"
         try:
             call = read_call(reply.text, tools)
@@ -95,12 +95,15 @@ async def _answers(pool: OllamaConnectionPool, asked: Asked, *, whole: bool) -> 
 async def _pieces(
     pool: OllamaConnectionPool, asked: Asked, offer: Offer, *, whole: bool
 ) -> AsyncGenerator[Chunk | Reply, None]:
+    """The pieces that somebody gets, then the reply; of a call that has to be made, only what is thought before it."""
     attempts = Attempts(asked.options, partial(pool.widen, asked.model))
-    begun = False
+    begun, must = False, asked.offer.must
     while True:
         try:
             async with _stream(pool, asked, offer, whole=whole) as stream:
                 async for chunk in stream:
+                    if must:
+                        chunk = Chunk(thinking=chunk.thinking)
                     if not whole and (chunk.text or chunk.thinking or chunk.tool_calls):
                         begun = True
                         yield chunk

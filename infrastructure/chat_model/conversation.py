@@ -109,8 +109,11 @@ def _image(block: Mapping[str, object]) -> str:
     found = block.get("base64") or block.get("data") or object_of(block.get("source")).get("data")
     if block.get("type") == "image_url":
         url = object_of(block.get("image_url")).get("url", block.get("image_url"))
+    else:
+        url = None if found else block.get("url") or object_of(block.get("source")).get("url")
+    if url is not None:
         head, comma, data = str(url).partition(",")
-        found = data if comma and head.startswith("data:") and head.endswith(";base64") else None
+        found = data if comma and head.lower().startswith("data:") and head.lower().endswith(";base64") else None
     if not isinstance(found, str) or not found:
         raise BadMessage("an image by its address is not fetched: give its bytes in base64")
     return found

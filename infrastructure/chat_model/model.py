@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from agents.model import Think, Tool
 from infrastructure.chat_model.answers import Streamed, result_of
-from infrastructure.chat_model.arguments import OPTIONS, OptionValue, format_of, gathered, merged_options
+from infrastructure.chat_model.arguments import OptionValue, format_of, gathered, merged_options
 from infrastructure.chat_model.asking import Asked, pieces, whole
 from infrastructure.chat_model.choosing import ToolChoice, check_choice, offered
 from infrastructure.chat_model.conversation import conversation
@@ -29,6 +29,7 @@ from infrastructure.chat_model.thread import shared
 from infrastructure.connection_pool import Call, OllamaConnectionPool, get_ollama_pool
 from infrastructure.pool.loop_thread import BorrowedLoop, Elsewhere, iterate, remember_process
 from infrastructure.pool.messages import read_tools
+from infrastructure.pool.options import OPTIONS
 from infrastructure.transport.messages import Format
 from infrastructure.transport.window import estimate_tokens
 

@@ -26,7 +26,7 @@ class Call:
     prefix: str | None = None
     """Names the conversation: calls with the same prefix share the beginning of their prompt."""
     deadline: float | None = None
-    """Seconds from now after which the answer is of no use."""
+    """Seconds from now after which the answer is of no use. A stream ends then, also one that is read slowly."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "band", Band(self.band))

@@ -26,7 +26,7 @@ class ThinkingDelta:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """The answer broke off and is asked for again: drop all pieces so far."""
+    """The answer broke off, or cannot be used, and is asked for again: drop all pieces so far."""
 
     reason: str
 

@@ -19,8 +19,10 @@ from infrastructure.pool.errors import DeadlinePassed, PoolClosed, PoolDraining,
 from infrastructure.pool.failures import is_down, trips
 from infrastructure.pool.figures import Figures
 from infrastructure.pool.fleet import Fleet
+from infrastructure.pool.home import Home
 from infrastructure.pool.inventory import Inventory
 from infrastructure.pool.lanes import Lane, canonical
+from infrastructure.pool.overdue import Overdue
 from infrastructure.pool.placement import holds
 from infrastructure.pool.positions import Positions
 from infrastructure.pool.retries import HEDGE_SHARE, RetryBudget
@@ -28,7 +30,7 @@ from infrastructure.pool.scheduler import Scheduler
 from infrastructure.pool.states import CallState
 from infrastructure.pool.turns import Turns
 from infrastructure.pool.watchman import Watchman
-from infrastructure.transport.errors import ModelNotFound, OllamaError
+from infrastructure.transport.errors import ModelNotFound, NotJson, OllamaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -51,6 +53,7 @@ class Dispatcher:
         self.servers = dict(servers)
         self.settings = settings
         self.clock = clock
+        self.home = Home()
         self.background = Background()
         self.figures = Figures()
         self.doubts = Doubts()
@@ -67,6 +70,7 @@ class Dispatcher:
         self.inventory.on_look = self.fleet.looked
         self.inventory.aliases.on_change = self._names_changed
         self.watchman = Watchman(self)
+        self.overdue = Overdue(self)
         self.on_call: Callable[[], None] = _ignore
         """Called when a call begins."""
         self.budget = RetryBudget()
@@ -102,9 +106,11 @@ class Dispatcher:
         """Queue a new call, or give it a slot at once; see `Scheduler.enqueue`.
 
         Raises:
-            PoolClosed, PoolDraining, PoolSaturated: it is not taken.
+            PoolClosed, PoolDraining, PoolSaturated, OtherLoop: it is not taken.
         """
         self.check_open()
+        if asyncio._get_running_loop() is not self.home.loop:
+            self.home.check()
         if self.draining:
             raise PoolDraining
         now = self.clock()
@@ -232,6 +238,8 @@ class Dispatcher:
 
     def blame(self, server: str, lane: Lane, error: OllamaError, *, answering: bool) -> None:
         """An attempt failed there by the server's or the wire's fault, or the model is missing."""
+        if isinstance(error, NotJson):  # nothing was sent
+            return
         self.figures.failed(server, lane)
         if is_down(error, answering=answering):
             self.inventory.failed(server, error)
@@ -342,6 +350,7 @@ class Dispatcher:
         """End every call with `PoolClosed`, free every slot, close every connection."""
         self.closed = True
         self.watchman.stop()
+        self.overdue.stop()
         self.fleet.stop()
         self._positions.stop()
         if self._alarm is not None:

@@ -110,11 +110,20 @@ class PoolClosed(PoolError):
 
 
 class OtherLoop(PoolError):
-    """The pool of this process lives in another event loop."""
+    """The pool lives in another event loop."""
 
     default_hint = (
         "a pool belongs to one loop: give this one its own (pool=OllamaConnectionPool([…])), or use LocalLLM from any "
         "thread; where the other loop has ended without being closed, close_ollama_pool() first"
+    )
+
+
+class LoopEnded(PoolError):
+    """The event loop in which the pool lives does not run, or was ended while it did the work."""
+
+    default_hint = (
+        "a call from a thread is carried out there: keep that loop running as long as it is asked (asyncio.run ends it "
+        "with its coroutine), or give LocalLLM or the chat model no pool: then they have a loop of their own"
     )
 
 

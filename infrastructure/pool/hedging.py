@@ -43,6 +43,9 @@ class Hedge:
         self._adopted = False
         self._begun = False
         self.sent_at = pool.clock()
+        self._limits = phases_left(errand, pool, twin.enqueued_at)
+        self.ends_at = self.sent_at + self._limits.total
+        """When its time is over."""
         self._task = pool.background.start(self._ask(), "ask a second server")
 
     def adopt(self, ticket: Ticket) -> None:
@@ -96,7 +99,7 @@ class Hedge:
                 pool.inventory.client(slot.server),
                 errand.settings,
                 self.options,
-                phases_left(errand, pool, self.twin.enqueued_at),
+                self._limits,
                 _ignore,
             )
             self._chunks = await self.stream.__aenter__()

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 LOAD_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap", "draft_num_predict")
 """Options that reload the model when they differ from the loaded ones."""
 
+_LEAST = {
+    "num_ctx": "it is a window in tokens, of prompt and answer together; leave it out for the one the server gives",
+    "num_batch": "it is how many tokens of a prompt are evaluated at a time; leave it out for the server's own",
+}
+"""Options that are sizes, so that no number below 1 can be meant, with what is said then."""
 _LANES_TOLD = 100
 _LANES_KEPT = 1000
 _log = logging.getLogger(__name__)
@@ -31,12 +36,12 @@ Value = TypeVar("Value")
 
 
 class BadOption(ValueError):
-    """A load-time option has a value of the wrong kind."""
+    """An option has a value that cannot be meant."""
 
-    def __init__(self, name: str, value: object) -> None:
+    def __init__(self, name: str, value: object, wanted: str = "must be a whole number or a boolean") -> None:
         self.name = name
         self.value = value
-        super().__init__(f"option {name!r} must be a whole number or a boolean, not {value!r}")
+        super().__init__(f"option {name!r} {wanted}, not {value!r}")
 
 
 class Lane:
@@ -115,7 +120,7 @@ def lane_of(settings: LaneSettings, options: Options) -> Lane:
     """The lane a call belongs to: the settings' load-time options, overridden by the call's own.
 
     Raises:
-        BadOption: a load-time option of the call is neither a whole number nor a boolean.
+        BadOption: a load-time option of the call is neither a whole number nor a boolean, or a size below 1.
     """
     load: dict[str, LoadValue] = {}
     for name in LOAD_OPTIONS:
@@ -124,6 +129,8 @@ def lane_of(settings: LaneSettings, options: Options) -> Lane:
             continue
         if not isinstance(value, (int, bool)):
             raise BadOption(name, value)
+        if name in _LEAST and (isinstance(value, bool) or value < 1):
+            raise BadOption(name, value, f"must be a whole number from 1 on ({_LEAST[name]})")
         load[name] = value
     return Lane(canonical(settings.model), tuple(sorted(load.items())), settings.shift)
 
@@ -160,6 +167,7 @@ class LaneBook:
         """What a lane name or a model name stands for."""
         found = self._configured.get(name)
         if found is None:
+            _check_name(name)
             found = self._named.get(name) or self._by_model.get(canonical(name)) or LaneSettings(model=name)
             _keep(self._configured, name, found)
         return found
@@ -211,6 +219,11 @@ class LaneBook:
         lane = lane_of(settings, {})
         _keep(self._usual, id(settings), (settings, lane))
         return lane
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"a model or lane is named by text, not by {name!r}")
 
 
 def _keep(table: dict[Key, Value], key: Key, value: Value) -> None:

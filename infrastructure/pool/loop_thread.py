@@ -9,11 +9,13 @@ import asyncio
 import os
 import queue
 import threading
+from concurrent.futures import CancelledError
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from infrastructure.pool.errors import OtherProcess, PoolClosed
+from infrastructure.pool.crossing import Standstill, submitted
+from infrastructure.pool.errors import LoopEnded, OtherProcess, PoolClosed
 from infrastructure.pool.forked import leave_alone, let_go_of_sockets, tell_when_forked
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+
+LOOK_SECONDS = 0.5
+"""How often who waits for a loop looks whether it still runs."""
 
 _processes: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
 
@@ -42,7 +47,11 @@ class Elsewhere(Protocol[R_co]):
         ...
 
     def wait(self, future: Future[T]) -> T:
-        """Block until the future is done; if the wait is interrupted, cancel it."""
+        """Block until the future is done; if the wait is interrupted, or the loop stands still, cancel it."""
+        ...
+
+    def standstill(self) -> Standstill:
+        """For who waits otherwise: a new look-out whether the loop still runs."""
         ...
 
     def refuse_own_loop(self) -> None:
@@ -59,6 +68,7 @@ def iterate(there: Elsewhere[R], items: Callable[[R], AsyncGenerator[T, None]]) 
 
     Raises:
         WouldBlock: at the first item, in the loop that would have to make it.
+        LoopEnded: that loop does not run, or stops before the next item.
     """
     there.refuse_own_loop()
     came: queue.SimpleQueue[tuple[T] | None] = queue.SimpleQueue()
@@ -71,13 +81,37 @@ def iterate(there: Elsewhere[R], items: Callable[[R], AsyncGenerator[T, None]]) 
         finally:
             came.put(None)
 
+    def following() -> tuple[T] | None:
+        standstill = there.standstill()
+        while True:
+            try:
+                return came.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                if work.done():  # ended before its first step
+                    return None
+                standstill.look()
+
     work = there.submit(pump)
     try:
-        while (item := came.get()) is not None:
+        while (item := following()) is not None:
             yield item[0]
         there.wait(work)
     finally:
         work.cancel()
+
+
+async def awaited(there: Elsewhere[R], future: Future[T]) -> T:
+    """What is done there, awaited in another loop; cancelling it cancels the work."""
+    here, standstill = asyncio.wrap_future(future), there.standstill()
+    try:
+        while not (await asyncio.wait((here,), timeout=LOOK_SECONDS))[0]:
+            standstill.look()
+    except BaseException:
+        here.cancel()
+        raise
+    if here.cancelled():  # not by us
+        raise LoopEnded
+    return here.result()
 
 
 def remember_process(loop: asyncio.AbstractEventLoop) -> int:
@@ -98,14 +132,23 @@ class BorrowedLoop(Generic[R]):
 
         Raises:
             OtherProcess: this process was forked from the one in which it runs.
+            LoopEnded: the loop is closed.
         """
         if os.getpid() != self._process:
             raise OtherProcess  # nothing runs that loop here
-        return asyncio.run_coroutine_threadsafe(work(self._resource), self._loop)
+        return submitted(self._loop, lambda: _carried_out(work, self._resource))
 
     def wait(self, future: Future[T]) -> T:
-        """Block until it is done."""
-        return _wait(future, self._loop)
+        """Block until it is done.
+
+        Raises:
+            LoopEnded: the loop stands still.
+        """
+        return _wait(future, self._loop, self.standstill())
+
+    def standstill(self) -> Standstill:
+        """Of the borrowed loop."""
+        return Standstill(self._loop)
 
     def refuse_own_loop(self) -> None:
         """Raise where this is called in the borrowed loop."""
@@ -137,11 +180,15 @@ class LoopThread(Generic[R]):
             if self._closed:
                 raise PoolClosed
             loop, _, resource = self._begun = self._begun or self._begin()
-        return asyncio.run_coroutine_threadsafe(self._known(work(resource)), loop)
+        return submitted(loop, lambda: self._known(work, resource))
 
     def wait(self, future: Future[T]) -> T:
         """Block until it is done."""
-        return _wait(future, self._begun[0] if self._begun else None)
+        return _wait(future, self._begun[0] if self._begun else None, self.standstill())
+
+    def standstill(self) -> Standstill:
+        """Of the thread's loop, which runs until it is closed."""
+        return Standstill(None)
 
     def refuse_own_loop(self) -> None:
         """Raise where this is called in the loop of the thread."""
@@ -186,12 +233,12 @@ class LoopThread(Generic[R]):
         thread.start()
         return loop, thread, resource
 
-    async def _known(self, work: Coroutine[object, object, T]) -> T:
+    async def _known(self, work: Callable[[R], Coroutine[object, object, T]], resource: R) -> T:
         task = asyncio.current_task()
         assert task is not None, "a coroutine runs in a task"
         self._tasks.add(task)
         try:
-            return await work
+            return await work(resource)
         finally:
             self._tasks.discard(task)
 
@@ -202,10 +249,22 @@ class LoopThread(Generic[R]):
         await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-def _wait(future: Future[T], loop: asyncio.AbstractEventLoop | None) -> T:
+async def _carried_out(work: Callable[[R], Coroutine[object, object, T]], resource: R) -> T:
+    return await work(resource)
+
+
+def _wait(future: Future[T], loop: asyncio.AbstractEventLoop | None, standstill: Standstill) -> T:
     try:
         _refuse(loop)
-        return future.result()
+        while True:
+            try:
+                return future.result(LOOK_SECONDS)
+            except TimeoutError:
+                if future.done():  # it is the work's own
+                    raise
+                standstill.look()
+    except CancelledError:  # by nobody here: a loop that ends cancels what is left in it
+        raise LoopEnded from None
     except BaseException:  # also KeyboardInterrupt: who no longer waits wants no answer
         future.cancel()
         raise

@@ -17,7 +17,11 @@ ToolLike: TypeAlias = Tool | Mapping[str, JsonValue]
 
 
 class BadMessage(ValueError):
-    """A message or tool is not of a shape that is understood."""
+    """A prompt, message or tool is not of a shape that is understood."""
+
+
+_LIKE = '{"role": "user", "content": "…"}'
+_TOOL_LIKE = '{"type": "function", "function": {"name": "…", "parameters": {…}}}'
 
 
 class _Function(BaseModel):
@@ -59,25 +63,51 @@ def read_messages(messages: Iterable[MessageLike]) -> tuple[Message, ...]:
     """The messages as ours.
 
     Raises:
-        BadMessage: one has an unknown role or field, or a value of the wrong kind.
+        BadMessage: one has an unknown role or field, or a value of the wrong kind; or they are no list of messages.
     """
-    return tuple(message if isinstance(message, Message) else _message(message) for message in messages)
+    if not _is_many(messages):
+        raise BadMessage(f"messages are a list of them, not {_what(messages)}: [{_LIKE}]")
+    return tuple(
+        message if type(message) is Message and type(message.content) is str else _message(message, number)
+        for number, message in enumerate(messages)
+    )
 
 
 def read_tools(tools: Iterable[ToolLike]) -> tuple[Tool, ...]:
     """The tools as ours.
 
     Raises:
-        BadMessage: one is no function with a name.
+        BadMessage: one is no function with a name; or they are no list of tools.
     """
-    return tuple(tool if isinstance(tool, Tool) else _tool(tool) for tool in tools)
+    if not _is_many(tools):
+        raise BadMessage(f"tools are a list of them, not {_what(tools)}")
+    return tuple(tool if isinstance(tool, Tool) else _tool(tool, number) for number, tool in enumerate(tools))
 
 
-def _message(raw: Mapping[str, JsonValue]) -> Message:
+def check_prompt(prompt: object) -> None:
+    """See that it is text.
+
+    Raises:
+        BadMessage: it is not.
+    """
+    if not isinstance(prompt, str):
+        raise BadMessage(f"a prompt is text, not {_what(prompt)}")
+
+
+def _is_many(things: object) -> bool:
+    return isinstance(things, Iterable) and not isinstance(things, str | bytes | Mapping)
+
+
+def _message(raw: object, number: int) -> Message:
+    if isinstance(raw, Message):  # a subclass, or one whose content is no text
+        _check_content(raw.content, number)
+        return raw
+    if not isinstance(raw, Mapping):
+        raise BadMessage(f"message {number} not understood: it is {_what(raw)}, and a message is like {_LIKE}")
     try:
-        read = _Message.model_validate(dict(raw))
+        read = _Message.model_validate(dict(cast("JsonObject", raw)))
     except ValidationError as error:
-        raise BadMessage(f"message not understood: {_first(error)}") from None
+        raise BadMessage(f"message {number} not understood: {_first(error)}") from None
     return Message(
         role=read.role,
         content=read.content,
@@ -92,12 +122,23 @@ def _message(raw: Mapping[str, JsonValue]) -> Message:
     )
 
 
-def _tool(raw: Mapping[str, JsonValue]) -> Tool:
+def _check_content(content: object, number: int) -> None:
+    if not isinstance(content, str):
+        raise BadMessage(f"message {number} not understood: its content is text, not {_what(content)}")
+
+
+def _tool(raw: object, number: int) -> Tool:
+    if not isinstance(raw, Mapping):
+        raise BadMessage(f"tool {number} not understood: it is {_what(raw)}, and a tool is like {_TOOL_LIKE}")
     try:
-        function = _Tool.model_validate(dict(raw)).function
+        function = _Tool.model_validate(dict(cast("JsonObject", raw))).function
     except ValidationError as error:
-        raise BadMessage(f"tool not understood: {_first(error)}") from None
+        raise BadMessage(f"tool {number} not understood: {_first(error)}") from None
     return Tool(function.name, function.description, cast("JsonObject", function.parameters))
+
+
+def _what(value: object) -> str:
+    return f"of type {type(value).__name__}"
 
 
 def _first(error: ValidationError) -> str:

@@ -31,6 +31,7 @@ class Catalogue:
 
     async def models(self) -> tuple[PoolModel, ...]:
         """All models of all servers that can be reached, by name."""
+        self._pool.home.check()
         await self._look(list(self._pool.servers))
         if not self._up():
             raise NoServerAvailable(self._pool.fleet.reasons())
@@ -42,6 +43,7 @@ class Catalogue:
 
     async def show(self, model: str, server: str | None) -> ModelInfo:
         """What a server knows of the model."""
+        self._pool.home.check()
         name = self._pool.fleet.named(server) if server is not None else await self._holder(model)
         key = (name, canonical(model))
         task = self._shows.get(key)
@@ -53,6 +55,7 @@ class Catalogue:
 
     async def pull(self, model: str, server: str | None) -> AsyncGenerator[PullProgress, None]:
         """Have a server download the model."""
+        self._pool.home.check()
         if server is not None:
             name = self._pool.fleet.named(server)
         else:

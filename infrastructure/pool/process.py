@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from infrastructure.config.settings import Settings
+from infrastructure.pool.crossing import ended_there
 from infrastructure.pool.errors import OtherLoop
 from infrastructure.pool.forked import leave_alone, tell_when_forked
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
-
-_LOOK_SECONDS = 0.05
-"""How often it is seen to that another loop, in which something is to end, still runs: nothing tells that one stops."""
 
 
 class ProcessWide(Generic[T]):
@@ -75,28 +73,11 @@ class ProcessWide(Generic[T]):
         one, home = made
         if home is asyncio.get_running_loop():
             await self._end(one)
-        elif home.is_running():
-            await _done_there(self._end(one), home)
+        else:
+            await ended_there(lambda: self._end(one), home)
 
     def begin_anew(self) -> None:
         """In a forked process: there is none yet."""
         leave_alone(self._made)
         self._made = None
         self._lock = threading.Lock()
-
-
-async def _done_there(work: Coroutine[object, object, None], home: asyncio.AbstractEventLoop) -> None:
-    """Wait until the work is done in the loop that another thread runs, or that loop stops."""
-    try:
-        done = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, home))
-    except RuntimeError:  # it was closed just now
-        work.close()
-        return
-    try:
-        while not done.done() and home.is_running():
-            await asyncio.wait((done,), timeout=_LOOK_SECONDS)
-    except asyncio.CancelledError:
-        done.cancel()
-        raise
-    if done.done() and not done.cancelled():  # `asyncio.run` cancels there what is left at its end
-        done.result()

@@ -12,7 +12,7 @@ from infrastructure.pool.asks import Ask, ChatAsk, EmbedAsk, GenerateAsk
 from infrastructure.pool.calls import Call, Reply, Watch
 from infrastructure.pool.coalescing import Flights, is_deterministic
 from infrastructure.pool.errand import Errand
-from infrastructure.pool.messages import MessageLike, ToolLike, read_messages, read_tools
+from infrastructure.pool.messages import MessageLike, ToolLike, check_prompt, read_messages, read_tools
 from infrastructure.pool.run import Run
 from infrastructure.pool.stream import ChunkStream
 from infrastructure.transport.encoding import is_cloud
@@ -69,6 +69,7 @@ class Questions:
         Raises:
             OllamaError: the call could not be carried out; the class says why, `hint` what to do.
         """
+        check_prompt(prompt)
         request = GenerateRequest(
             model=model, prompt=prompt, system=system, suffix=suffix, raw=raw, format=format, think=think
         )
@@ -90,6 +91,7 @@ class Questions:
         whole: bool = False,
     ) -> ChunkStream:
         """As `generate`, chunk by chunk; with `whole` only the last one, and the call may begin anew until then."""
+        check_prompt(prompt)
         request = GenerateRequest(
             model=model, prompt=prompt, system=system, suffix=suffix, raw=raw, format=format, think=think
         )
@@ -154,6 +156,8 @@ class Questions:
             await self._run(model, ask, options, call, watch, whole=True).whole()
             return ask.vectors
 
+        self._dispatcher.home.check()  # an equal question may be under way in another loop
+
         async def vectors() -> list[tuple[float, ...]]:
             await self._run(model, ask, options, call, watch, whole=True).whole()
             return ask.vectors
@@ -164,6 +168,7 @@ class Questions:
         """The whole answer; an equal one that is under way is waited for, where it would be the same."""
         if watch is not None or call.deadline is not None or not is_deterministic(options):
             return await self._run(model, ask, options, call, watch, whole=True).whole()
+        self._dispatcher.home.check()  # as in `embed`
         return await self._flights.share(
             ask.question(options, call.band), lambda: self._run(model, ask, options, call, watch, whole=True).whole()
         )

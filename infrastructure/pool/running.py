@@ -19,6 +19,11 @@ class Running(Protocol):
     """Servers from which it was taken back, since they said nothing."""
 
     @property
+    def ends_at(self) -> float:
+        """When its time is over, by the pool's clock, where it is a stream that has been sent; else infinite."""
+        ...
+
+    @property
     def characters(self) -> int:
         """How much of the answer has come."""
         ...

@@ -5,6 +5,7 @@ Owns the figures of one attempt, what a whole answer or a refusal teaches the po
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ class Sent:
     first_byte_at: float | None = None
     gathered: Gathered = _NOTHING
     """What has come of the answer."""
+    ends_at: float = math.inf
+    """When the time of the call is over."""
 
     @classmethod
     def to(cls, slot: Slot, pool: Dispatcher, options: Options, at: float, gathered: Gathered = _NOTHING) -> Sent:

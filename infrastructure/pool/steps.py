@@ -6,6 +6,7 @@ Owns the call's slot and stream while it has them. The order of the steps is `ru
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.errand import Errand, by_deadline, estimated_tokens, phases_left, request_options
@@ -59,6 +60,11 @@ class Steps:
         self._lateness: Lateness | None = None
         self._telling = Telling(errand, dispatcher)
         self.ticket: Ticket
+
+    @property
+    def ends_at(self) -> float:
+        """When its time is over, by the pool's clock, where it is a stream that has been sent; else infinite."""
+        return math.inf if self._sent is None or self.errand.whole else self._sent.ends_at
 
     @property
     def characters(self) -> int:
@@ -137,6 +143,9 @@ class Steps:
         pool.scheduler.advance(ticket, _CONNECTING)
         self._tell()
         client, limits = pool.inventory.client(slot.server), phases_left(errand, pool, ticket.enqueued_at)
+        if not errand.whole:
+            sent.ends_at = sent.at + limits.total
+            pool.overdue.watch(sent.ends_at)
         stream = errand.ask.send(client, errand.settings, sent.options, limits, self._on_phase)
         self._reader.begin()
         if self._lateness is not None or len(pool.servers) > 1:
@@ -174,6 +183,7 @@ class Steps:
         self._taken = self._reader.cancelled = False
         self._slot, self._stream = self.ticket.slot, hedge.stream
         self._sent = sent = Sent.to(hedge.slot, self._pool, hedge.options, hedge.sent_at, hedge.gathered)
+        sent.ends_at = hedge.ends_at
         self._telling.where = sent.label
         return hedge, sent
 

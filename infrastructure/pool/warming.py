@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from infrastructure.pool.asks import EmbedAsk
@@ -113,6 +114,7 @@ class WarmUp:
     characters = 0
     partial = Partial()
     reading = True
+    ends_at = math.inf
     left: frozenset[str] = frozenset()
 
     def __init__(self, settings: LaneSettings, dispatcher: Dispatcher, server: str) -> None:

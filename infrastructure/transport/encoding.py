@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from infrastructure.transport.errors import NotJson
+
 if TYPE_CHECKING:
     from agents.model import JsonObject, JsonValue, Message, Options, Tool
     from infrastructure.transport.messages import ChatRequest, EmbedRequest, GenerateRequest, KeepAlive
@@ -68,12 +70,16 @@ def load_body(model: str, options: Options, keep_alive: KeepAlive | None, shift:
 
 
 def dump(body: JsonObject) -> bytes:
-    """The bytes to send. A lone surrogate, which a file name may hold, becomes `?`: UTF-8 cannot say it."""
+    """The bytes to send. A lone surrogate, which a file name may hold, becomes `?`: UTF-8 cannot say it.
+
+    Raises:
+        NotJson: something in it cannot be said in JSON.
+    """
     try:
         # Copied, since orjson leaves 4 KB behind a short result, and a request may be kept as long as its answer comes.
         return bytes(memoryview(orjson.dumps(body, default=_plain)))
     except TypeError:
-        return json.dumps(body, default=_plain, ensure_ascii=False).encode("utf-8", "replace")
+        return _dump_slowly(body)
 
 
 def message_json(message: Message) -> JsonBody:
@@ -102,6 +108,14 @@ def tool_json(tool: Tool) -> JsonObject:
         "type": "function",
         "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
     }
+
+
+def _dump_slowly(body: JsonObject) -> bytes:
+    """What orjson does not take: surrogates, and numbers beyond 64 bits."""
+    try:
+        return json.dumps(body, default=_plain, ensure_ascii=False).encode("utf-8", "replace")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotJson(str(error)) from error
 
 
 def _common(body: JsonBody, request: ChatRequest | GenerateRequest) -> JsonBody:

@@ -129,6 +129,12 @@ class RequestRefused(OllamaError):
         self.message = message
 
 
+class NotJson(OllamaError):
+    """What is to be sent cannot be said in JSON."""
+
+    default_hint = "options, formats, tools and messages are made of text, numbers, true, false, None, lists and dicts"
+
+
 class NotAuthorized(OllamaError):
     """The server does not let us in."""
 
@@ -255,7 +261,7 @@ class ClientClosed(OllamaError):
 
 
 def _what_fits(prompt: int, answer: int, window: int) -> str:
-    enough = window
+    enough = max(1, window)
     while enough < prompt + answer:
         enough *= 2
     fits = window - prompt

@@ -124,7 +124,10 @@ class Exchange:
             StreamBroken: the connection broke; the caller knows what had arrived.
         """
         assert self._reply is not None, "only within `async with`"
-        quiet_at = self._loop.time() + self._limits.between_tokens
+        now = self._loop.time()
+        if now >= self._ends_at and not self._reply.ended:  # what has come by then whole is not thrown away
+            raise PhaseTimeout(Phase.TOTAL, server=self.server)
+        quiet_at = now + self._limits.between_tokens
         try:
             return await self._reply.receive(min(quiet_at, self._ends_at)) or None
         except TimeoutError:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from agents.errors import UnusableAnswer
 from infrastructure.chat_model import ChatOllamaPool
+from infrastructure.chat_model.conversation import conversation
 from infrastructure.connection_pool import Call
 from infrastructure.pool.errors import DeadlinePassed
 from infrastructure.pool.loop_thread import WouldBlock
@@ -119,6 +120,12 @@ async def test_a_call_that_has_to_be_made_is_bound_by_the_grammar_and_streamed_a
         assert whole.text == ""
         assert len(whole.tool_calls) == 1
         assert not whole.invalid_tool_calls
+
+
+async def test_a_call_that_has_to_be_made_is_asked_again_when_its_stream_breaks_as_nobody_has_a_piece_of_it():
+    async with asking(faulty(FaultKind.DROP, after_chunks=3, times=1)) as model:
+        whole = summed([piece async for piece in model.bind_tools([add], tool_choice="any").astream("hi")])
+        assert [call["name"] for call in whole.tool_calls] == ["add"]
 
 
 async def test_an_answer_that_had_to_be_a_call_and_is_none_twice_is_an_error():
@@ -292,6 +299,20 @@ async def test_what_is_not_understood_in_a_call_is_refused():
         await model.ainvoke([HumanMessage([{"type": "audio", "base64": "aGk=", "mime_type": "audio/wav"}])])
     with pytest.raises(BadMessage, match="not fetched"):
         await model.ainvoke([HumanMessage([{"type": "image", "url": "http://127.0.0.1/a.png"}])])
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image", "base64": "aGk=", "mime_type": "image/png"},
+        {"type": "image", "url": "data:image/png;base64,aGk="},
+        {"type": "image", "source": {"type": "url", "url": "data:image/png;base64,aGk="}},
+        {"type": "image_url", "image_url": {"url": "DATA:image/png;BASE64,aGk="}},
+    ],
+    ids=str,
+)
+def test_an_image_in_base64_is_taken_out_of_each_form_it_comes_in(block: dict[str, object]):
+    assert conversation([HumanMessage([block])])[0].images == ("aGk=",)
 
 
 async def test_the_pool_is_no_part_of_what_is_shown_or_stored():

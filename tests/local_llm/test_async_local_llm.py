@@ -85,6 +85,17 @@ async def test_what_is_bound_is_used_and_the_original_is_left_alone():
         assert seen[-1].reply is not None
 
 
+async def test_options_that_no_documentation_has_may_be_given_to_the_model_but_not_what_is_said_elsewhere():
+    async with pool_over(simulator()) as pool:
+        assert (
+            await AsyncLocalLLM("words", pool=pool, options={"newest": 1, "num_predict": 2}).generate("hi") == "one two"
+        )
+        with pytest.raises(TypeError, match="num_predict"):
+            AsyncLocalLLM("words", pool=pool, options={"max_tokens": 2})
+        with pytest.raises(TypeError, match="num_predict"):
+            await AsyncLocalLLM("words", pool=pool).chat(ask(), options={"max_tokens": 2})
+
+
 async def test_a_watched_speculative_answer_that_gave_way_begins_anew():
     server = paced()
     async with pool_over(server) as pool:

@@ -167,11 +167,14 @@ async def test_equal_lanes_do_not_reload_and_a_different_one_is_said_once_in_the
         assert [record.getMessage().count("num_ctx=1024") for record in caplog.records] == [1]
 
 
-async def test_a_load_option_of_the_wrong_kind_is_refused_before_sending():
+@pytest.mark.parametrize(
+    "options", [{"num_ctx": "many"}, {"num_ctx": -1}, {"num_ctx": 0}, {"num_ctx": True}, {"num_batch": -512}], ids=str
+)
+async def test_a_load_option_that_cannot_be_meant_is_refused_before_sending(options: dict[str, object]):
     server = simulator()
     async with pool_over(server) as pool:
         with pytest.raises(BadOption):
-            await pool.generate(model="words", prompt="hi", options={"num_ctx": "many"})
+            await pool.generate(model="words", prompt="hi", options=options)
         assert server.truth.connections == 0
 
 

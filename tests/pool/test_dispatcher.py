@@ -31,6 +31,7 @@ class Run:
     """A call that does nothing with its slot."""
 
     left: frozenset[str] = frozenset()
+    ends_at = float("inf")
 
     def __init__(self, dispatcher: Dispatcher, band: Band, deadline: float | None = None) -> None:
         self.dispatcher = dispatcher

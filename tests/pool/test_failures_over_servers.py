@@ -216,6 +216,31 @@ async def test_a_deadline_that_passes_in_the_middle_gives_what_had_come():
         assert caught.value.partial.text == "one two"
 
 
+@pytest.mark.parametrize("by_deadline", [True, False])
+async def test_a_stream_that_nobody_reads_ends_when_its_time_is_over(*, by_deadline: bool):
+    server = paced(slots=2)
+    limits = PhaseLimits() if by_deadline else PhaseLimits(total=0.5)
+    async with pool_over(server, slots=2, settings=PoolSettings(phases=limits)) as pool:
+        await pool.generate(model="endless", prompt="warm", options={"num_predict": 1})
+        stays = pool.stream_generate(model="endless", prompt="hi") if by_deadline else None
+        if stays is not None:
+            await anext(stays)  # it has an hour, and the timer is the other's all the same
+        call = Call(deadline=0.5) if by_deadline else Call()
+        stream = pool.stream_generate(model="endless", prompt="hi", call=call)
+        first = await anext(stream)
+        await server.truth.until(lambda truth: len(truth.in_slots()) == (stays is not None))
+
+        with pytest.raises(DeadlinePassed if by_deadline else PhaseTimeout) as caught:
+            await anext(stream)
+        assert isinstance(caught.value, DeadlinePassed) or caught.value.phase is Phase.TOTAL
+        assert caught.value.partial is not None
+        assert caught.value.partial.text == first.text
+        assert pool.snapshot().servers[0].in_flight == (stays is not None)
+        if stays is not None:
+            await anext(stays)
+            await stays.aclose()
+
+
 async def test_a_call_whose_deadline_passes_in_the_queue_is_refused_and_leaves_it():
     server = simulator([faulty(FaultKind.HANG)])
     async with pool_over(server) as pool:

@@ -215,6 +215,7 @@ def test_every_number_of_an_error_about_the_window_has_its_name() -> None:
 def test_what_to_set_when_the_window_was_too_small_is_said_in_numbers() -> None:
     assert WindowOverrun(3900, 600, 4096).hint == "set num_ctx of the lane to 8192, or num_predict to at most 196"
     assert WindowOverrun(9000, 10, 4096).hint == "set num_ctx of the lane to 16384"
+    assert WindowOverrun(5, 1, 0).hint == WindowOverrun(5, 1, -1).hint == "set num_ctx of the lane to 8"
     assert all(name in ContextExceeded().hint for name in ("num_ctx", "OLLAMA_CONTEXT_LENGTH"))
 
 

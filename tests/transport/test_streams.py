@@ -538,6 +538,35 @@ async def test_silence_between_tokens_ends_the_call_and_stops_the_server(
         await client.aclose()
 
 
+async def test_the_total_ends_an_answer_whose_reader_is_slower_than_the_server() -> None:
+    said, left = asyncio.Condition(), asyncio.Event()
+    lines = 0
+
+    async def script(exchange: Exchange) -> None:
+        nonlocal lines
+        await exchange.say(OK)
+        gone = asyncio.ensure_future(exchange.client_left())
+        while not gone.done():
+            await exchange.chunk(line("a"))
+            async with said:
+                lines += 1
+                said.notify_all()
+            await asyncio.wait([gone], timeout=0.005)
+        left.set()
+
+    async with raw_server(script) as server:
+        client = client_of(server, total=0.1)
+        with pytest.raises(PhaseTimeout) as error:
+            async with client.chat(ASK) as answer, said:
+                async for _ in answer:
+                    seen = lines
+                    await said.wait_for(lambda seen=seen: lines > seen + 1)  # so that there is always something to read
+        assert error.value.phase is Phase.TOTAL
+        assert error.value.partial is not None
+        await left.wait()
+        await client.aclose()
+
+
 async def test_the_total_counts_before_the_first_byte_too() -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.client_left()

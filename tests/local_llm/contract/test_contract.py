@@ -76,6 +76,29 @@ async def test_options_as_one_mapping_are_refused(opened):
         [piece async for piece in llm.stream("hi", options={"num_predict": 2})]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "belongs"),
+    [
+        ("max_tokens", 2, "num_predict"),
+        ("system", "be brief", r"chat\(\)"),
+        ("think", True, r"chat\(\)"),
+        ("format", "json", r"structured\(\)"),
+        ("stream", True, r"stream\(\)"),
+        ("temprature", 0, r"options=\{…\}"),
+        ("stop", {"of": 1}, "a mapping"),
+    ],
+)
+async def test_what_is_no_option_is_refused_with_where_it_belongs(opened, name: str, value: object, belongs: str):
+    server = simulator()
+    llm = await opened("words", server)
+
+    with pytest.raises(TypeError, match=f"{name}.*{belongs}"):
+        await llm.generate("hi", **{name: value})
+    with pytest.raises(TypeError, match=f"{name}.*{belongs}"):
+        [piece async for piece in llm.stream("hi", **{name: value})]
+    assert not server.truth.requests
+
+
 async def test_a_model_that_is_not_there_is_an_error_with_its_hint(opened):
     llm = await opened("nowhere", simulator())
 
@@ -162,6 +185,18 @@ async def test_an_unusable_structured_answer_is_asked_again_once(opened):
     assert "left is never right" in caught.value.reason
     first, second = server.truth.requests
     assert second.prompt_tokens > first.prompt_tokens
+
+
+async def test_whoever_watches_is_told_to_drop_a_structured_answer_that_cannot_be_used(opened):
+    deltas: list[Delta] = []
+    llm = (await opened("json", simulator([ModelSpec(name="json", brain="schema")]))).bound(on_delta=deltas.append)
+
+    with pytest.raises(UnusableAnswer):
+        await llm.structured("give me one", Impossible)
+    restarted = [at for at, delta in enumerate(deltas) if isinstance(delta, Restarted)]
+    assert len(restarted) == 1
+    assert 0 < restarted[0] < len(deltas) - 1
+    assert "left is never right" in deltas[restarted[0]].reason
 
 
 async def test_thinking_is_told_apart_from_text(opened):
