@@ -554,13 +554,16 @@ async def test_the_total_ends_an_answer_whose_reader_is_slower_than_the_server()
             await asyncio.wait([gone], timeout=0.005)
         left.set()
 
+    async def read_slowly(client: OllamaClient) -> None:
+        async with client.chat(ASK) as answer, said:
+            async for _ in answer:
+                seen = lines
+                await said.wait_for(lambda seen=seen: lines > seen + 1)  # so that there is always something to read
+
     async with raw_server(script) as server:
         client = client_of(server, total=0.1)
         with pytest.raises(PhaseTimeout) as error:
-            async with client.chat(ASK) as answer, said:
-                async for _ in answer:
-                    seen = lines
-                    await said.wait_for(lambda seen=seen: lines > seen + 1)  # so that there is always something to read
+            await read_slowly(client)
         assert error.value.phase is Phase.TOTAL
         assert error.value.partial is not None
         await left.wait()
