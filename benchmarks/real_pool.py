@@ -48,6 +48,8 @@ class Sizes:
     """Of a mix."""
     tokens: int
     """Of each answer of a mix and of a backlog."""
+    backlog: int
+    """Calls of a backlog."""
     seconds: float
     """In which the calls of a mix come."""
     rounds: int
@@ -122,7 +124,8 @@ async def table_mixed(sizes: Sizes, mix: Mapping[str, int], tokens: int) -> None
 async def table_starving(sizes: Sizes) -> None:
     """A call for another model while the first one has a backlog, one server."""
     model, other, tokens = sizes.model, sizes.other, sizes.tokens
-    print(f"\nA call for `{other}` while 20 calls of {tokens} tokens wait for `{model}`, one server, two slots\n")
+    calls = f"{sizes.backlog} calls of {tokens} tokens"
+    print(f"\nA call for `{other}` while {calls} wait for `{model}`, one server, two slots\n")
     print("| | its latency, s | all the others done after, s |\n|---|---|---|")
     for name in ("round robin", "corral"):
         async with AsyncExitStack() as stack:
@@ -132,7 +135,7 @@ async def table_starving(sizes: Sizes) -> None:
             for each in (other, model):  # so that it is known what a load takes, by whoever wants to know
                 await ours.call(each, "once", 5)
             begun = asyncio.get_running_loop().time()
-            backlog = [asyncio.create_task(ours.call(model, f"b{n}", tokens)) for n in range(20)]
+            backlog = [asyncio.create_task(ours.call(model, f"b{n}", tokens)) for n in range(sizes.backlog)]
             await asyncio.sleep(0.5)
             told = await ours.call(other, "hello", 50)
             await asyncio.gather(*backlog)
@@ -281,6 +284,7 @@ def wanted() -> tuple[Sequence[str], Sizes]:
     line.add_argument("--large-mix", type=shares, default=shares("noise-large=45,endless=35,noise-small=20"))
     line.add_argument("--calls", type=int, default=100, help="of a mix")
     line.add_argument("--tokens", type=int, default=600, help="of each answer of a mix and of a backlog")
+    line.add_argument("--backlog", type=int, default=60, help="calls that wait before the one for the other model")
     line.add_argument("--seconds", type=float, default=25.0, help="in which the calls of a mix come")
     line.add_argument("--rounds", type=int, default=int(os.environ.get("CORRAL_ROUNDS", "3")))
     line.add_argument(

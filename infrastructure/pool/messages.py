@@ -45,7 +45,7 @@ class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     role: MessageRole
-    content: str = ""
+    content: str | None = ""
     thinking: str | None = None
     tool_calls: list[_Call] | None = None
     tool_name: str | None = None
@@ -108,9 +108,11 @@ def _message(raw: object, number: int) -> Message:
         read = _Message.model_validate(dict(cast("JsonObject", raw)))
     except ValidationError as error:
         raise BadMessage(f"message {number} not understood: {_first(error)}") from None
+    if read.content is None and not read.tool_calls:  # with them it is how other libraries say that nothing was said
+        _check_content(None, number)
     return Message(
         role=read.role,
-        content=read.content,
+        content=read.content or "",
         thinking=read.thinking or "",
         tool_calls=tuple(
             ToolCall(call.function.name, cast("JsonObject", call.function.arguments), call.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.model import Message, Tool
-from infrastructure.pool.messages import BadMessage
+from infrastructure.pool.messages import BadMessage, read_messages
 from infrastructure.transport.errors import NotJson
 from tests.pool.servers import ask, pool_over, simulator
 
@@ -19,7 +19,7 @@ from tests.pool.servers import ask, pool_over, simulator
         (None, "a list of them, not of type NoneType"),
         (["hello"], "message 0 not understood: it is of type str"),
         ([*ask(), ("user", "hi")], "message 1 not understood: it is of type tuple"),
-        ([*ask(), {"role": "user", "content": None}], "message 1 not understood: content"),
+        ([*ask(), {"role": "user", "content": None}], "message 1 not understood: its content is text, not of"),
         ([*ask(), Message("user", None)], "message 1 not understood: its content is text, not of type NoneType"),
     ],
 )
@@ -27,6 +27,13 @@ async def test_what_are_no_messages_is_refused_with_which_and_why(messages: obje
     async with pool_over(simulator()) as pool:
         with pytest.raises(BadMessage, match=said):
             await pool.chat(model="words", messages=messages)
+
+
+def test_an_answer_of_tool_calls_need_have_no_text():
+    """So do histories of other libraries say it."""
+    calls = [{"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}]
+    (message,) = read_messages([{"role": "assistant", "content": None, "tool_calls": calls}])
+    assert (message.content, message.tool_calls[0].name) == ("", "add")
 
 
 async def test_what_is_no_tool_prompt_or_name_is_refused():
