@@ -70,6 +70,7 @@ NEVER_LEAVE = {
     "ApprovalMismatch": "only where Corral asks two things under one key: ends the turn, as its reason",
     "NotApproved": "becomes an ApprovalRefused",
     "AlreadyUsed": "becomes an ApprovalRefused",
+    "BadInput": "only of a graph without the engine, in a program of one's own",
     "Abandoned": "only in a thread whose work nobody waits for",
 }
 BUILT_IN = {"OSError", "FileNotFoundError", "IsADirectoryError", "NotADirectoryError", "PermissionError"}

@@ -287,13 +287,13 @@ async def test_a_model_being_loaded_is_not_in_ps():
 
 
 async def test_load_duration_holds_the_wait_for_other_loads():
-    async with Sim(settings(A, B, load_seconds=0.05)) as sim:
+    async with Sim(settings(A, B, load_seconds=0.4)) as sim:
         first = await begin_chat(sim, "a")
         await sim.truth.until(lambda truth: bool(truth.running()))
         last = (await chat(sim, "b"))[-1]
         await first.lines()
 
-        assert last["load_duration"] >= 0.09e9
+        assert last["load_duration"] >= 0.45e9  # its own, and something of the other one, however late it was asked
 
 
 async def test_leaving_during_ones_own_load_aborts_it_and_the_next_call_loads_from_zero():
