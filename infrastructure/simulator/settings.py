@@ -137,7 +137,7 @@ class SimulatorSettings(BaseModel):
     loses_slots_every: int = Field(default=0, ge=0)
     """Of so many streams that a client leaves while tokens come, one keeps its slot until the model is put out of
     memory; 0: none does. Ollama's handler waits for ever to hand over a token that was under way in that moment (issue
-    17131 of its repository, open in version 0.32.15): one of 30 to 106 where tokens come as fast as they are read."""
+    17131 of its repository, open in version 0.32.15): one in 20 to 40 where tokens come as fast as they are read."""
     decode_tokens_per_second: float = Field(default=60.0, gt=0)
     decode_slowdown: float | None = Field(default=None, ge=0)
     """How much longer each token takes for each further busy slot; None: as the version was measured."""
