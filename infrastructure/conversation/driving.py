@@ -30,10 +30,10 @@ from infrastructure.conversation.graph import ConversationGraph, compile_convers
 from infrastructure.conversation.handing import handovers_in
 from infrastructure.conversation.images import Images
 from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, ToolOutcome, TurnLog
+from infrastructure.conversation.results import ended_event, keep_result, result_chunk
 from infrastructure.conversation.scope import TurnLimits, TurnScope
 from infrastructure.conversation.state import TurnInput, turn_input
 from infrastructure.conversation.turns import Outcome, TurnRecord, TurnState, TurnStore
-from infrastructure.conversation.using import ended_event, result_chunk
 from infrastructure.events.catalogue import AnyEvent, TurnEnded
 from infrastructure.ids import RunId
 from infrastructure.storage.connection import Work
@@ -293,8 +293,7 @@ class Driver:
         outcome = ToolOutcome(f"Not done: {reason}.", ok=False, error_class="TurnEnded")
         for call in left:
             record, _ = await parts.calls.request(session, live.record.turn, call, "local")
-            number = await parts.sessions.append_tool_result(session, call, outcome.text, ok=False)
-            await parts.calls.end(session, record.call)
+            number = await keep_result(parts.sessions, parts.calls, record, outcome)
             parts.log.post(RunId(session), 0, cast("AnyEvent", ended_event(record, outcome, number)))
             live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
 
