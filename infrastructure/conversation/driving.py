@@ -27,7 +27,7 @@ from agents.conversation.router import AgentRouter
 from infrastructure.conversation.calls import CallStore
 from infrastructure.conversation.feed import Feed
 from infrastructure.conversation.graph import ConversationGraph, compile_conversation_graph
-from infrastructure.conversation.handing import handovers_in
+from infrastructure.conversation.handing import speaker_in
 from infrastructure.conversation.images import Images
 from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, ToolOutcome, TurnLog
 from infrastructure.conversation.results import ended_event, keep_result, result_chunk
@@ -204,21 +204,22 @@ class Driver:
     async def _given(self, record: TurnRecord, graph: ConversationGraph, router: AgentRouter) -> GraphInput:
         """What the graph goes on with. Where its checkpoint is not this turn's, the messages say where that stands."""
         agent = self._agent_now(record)
-        begins = turn_input(record.session, record.turn, agent if agent in router else str(AgentType.ORCHESTRATOR))
+        agent = agent if agent in router else str(AgentType.ORCHESTRATOR)
         config = config_of(record.session)
-        if await self._parts.checkpointer.aget_tuple(config) is None:
-            return begins
-        snapshot = await graph.aget_state(config)
-        values = cast("dict[str, object]", snapshot.values)
-        known = values.get("turn") == record.turn and values.get("agent") == agent
-        if known and snapshot.next and all(node in graph.builder.nodes for node in snapshot.next):
-            return Command(resume=True) if snapshot.interrupts else None
-        return begins
+        if await self._parts.checkpointer.aget_tuple(config) is not None:
+            snapshot = await graph.aget_state(config)
+            values = cast("dict[str, object]", snapshot.values)
+            known = values.get("turn") == record.turn and values.get("agent") == agent
+            if known and snapshot.next and all(node in graph.builder.nodes for node in snapshot.next):
+                return Command(resume=True) if snapshot.interrupts else None
+        messages = self._parts.sessions.get_history(record.session).messages
+        begun = bool(messages) and messages[-1].role != "user"
+        answers = await self._parts.calls.answers(record.session, record.turn) if begun else 0
+        return turn_input(record.session, record.turn, agent, answers)
 
     def _agent_now(self, record: TurnRecord) -> str:
-        """Who has the turn, by its messages."""
-        done = handovers_in(self._parts.sessions.get_history(record.session).messages)
-        return done[-1].agent if done else record.agent
+        """Who has the turn, by its messages, and by its row where they do not say."""
+        return speaker_in(self._parts.sessions.get_history(record.session).messages, record.agent)
 
     async def _drive(
         self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter, given: GraphInput
@@ -258,6 +259,10 @@ class Driver:
         def announce(event: AnyEvent) -> None:
             parts.log.post(session, 0, event)
 
+        async def passed(agent: str) -> None:
+            live.record = replace(live.record, agent=agent)
+            await parts.turns.move(live.record.turn, TurnState.RUNNING, agent)
+
         return TurnScope(
             session=live.record.session,
             turn=live.record.turn,
@@ -271,6 +276,7 @@ class Driver:
             calls=parts.calls,
             limits=parts.limits,
             announce=announce,
+            passed=passed,
             tell=live.feed.tell,
             told=live.told,
             landing=live.landing,
