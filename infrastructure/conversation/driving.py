@@ -90,6 +90,8 @@ class LiveTurn:
         self.woken = False
         """Somebody has said something since it last looked."""
         self.resting = False
+        self.agents: tuple[AgentRouter, ConversationGraph] | None = None
+        """Those it is driven with, from its first launch in this process to its end."""
 
     @property
     def running(self) -> bool:
@@ -106,15 +108,16 @@ class Driver:
         self._graph = compile_conversation_graph(parts.router, parts.checkpointer)
 
     def use_agents(self, router: AgentRouter) -> None:
-        """Take other agents, for what is launched from here on."""
+        """Take other agents, for turns that are launched for the first time from here on."""
         self.router, self._graph = router, compile_conversation_graph(router, self._parts.checkpointer)
 
     async def run(self, live: LiveTurn) -> bool:
         """Drive the turn; whether it is over, else it rests. A turn's errors are its ending."""
+        router, graph = live.agents = live.agents or (self.router, self._graph)
         try:
             async with self._parts.sessions.held(live.record.session):
                 await self._parts.tools.ready(live.record.session)
-                over = await self._run(live, self._graph, self.router)
+                over = await self._run(live, graph, router)
         except Exception as error:  # the boundary of a turn: whatever it is becomes its ending
             _logger.info("turn %s failed", live.record.turn, exc_info=error)  # where it came from, for who asks for it
             await self.end(live, "failed", in_words(error))

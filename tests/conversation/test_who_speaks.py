@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
+from agents.conversation.roster import AgentProfile
+from agents.conversation.router import AgentRouter
 from agents.model import Message, ToolCall
 from infrastructure.conversation.orchestrator import MultiAgentOrchestrator
 from infrastructure.conversation.ports import Decided, ToolOutcome
@@ -99,3 +101,34 @@ async def test_answers_of_a_turn_are_counted_where_a_summary_stands_for_them(tmp
         last = (await following)[-1]
         assert (last.kind, last.text) == ("failed", "the turn has used all its answers")
         assert here.tools.tools["write_file"].done == [{"path": "a"}]
+
+
+FIXER = AgentProfile(name="fixer", about="Fixes.", tools=("write_file",), body="You fix.")
+
+
+async def test_turn_that_waits_keeps_its_agents_when_their_files_change(tmp_path):
+    scripts = {"fixer": [calls(WRITE), "It is fixed."], "orchestrator": ["Hello."]}
+    approvals = MemoryApprovals("write_file")
+    async with world(tmp_path, scripts, writes(), approvals=approvals, custom=[FIXER]) as here:
+        conversations, approval = await asked(here, "fixer")
+        conversations.use_agents(AgentRouter())
+        following = await followed(conversations, SESSION)
+        await conversations.decide(approval, Decided(kind="approve"))
+        last = (await following)[-1]
+        assert (last.kind, last.agent) == ("done", "fixer")
+        assert here.tools.tools["write_file"].done == [{"path": "a"}]
+        assert (await talk(conversations.process_message(SESSION, "Hi")))[-1].agent == "orchestrator"
+
+
+async def test_turn_of_an_agent_that_is_gone_at_the_next_start_goes_on_with_the_orchestrator(tmp_path):
+    scripts = {"fixer": [calls(WRITE)], "orchestrator": ["I may not write."]}
+    approvals = MemoryApprovals("write_file")
+    async with world(tmp_path, scripts, writes(), approvals=approvals, custom=[FIXER]) as here:
+        conversations, approval = await asked(here, "fixer")
+        here.custom = ()
+        conversations = await after("another", here, conversations)
+        following = await followed(conversations, SESSION)
+        await conversations.decide(approval, Decided(kind="approve"))
+        assert (await following)[-1].ok
+        assert here.said()[-2][1].startswith("write_file is not for orchestrator")
+        assert here.tools.tools["write_file"].done == []
