@@ -20,17 +20,16 @@ from langgraph.types import Command
 from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType] - its own types are partly unknown
 
 from agents.conversation.chunks import StreamChunk
-from agents.conversation.history import open_calls
 from agents.conversation.ports import StreamService
 from agents.conversation.roster import AgentType
 from agents.conversation.router import AgentRouter
 from infrastructure.conversation.calls import CallStore
+from infrastructure.conversation.closing import close_calls
 from infrastructure.conversation.feed import Feed
 from infrastructure.conversation.graph import ConversationGraph, compile_conversation_graph
 from infrastructure.conversation.handing import speaker_in
 from infrastructure.conversation.images import Images
-from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, ToolOutcome, TurnLog
-from infrastructure.conversation.results import ended_event, keep_result, result_chunk
+from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, TurnLog
 from infrastructure.conversation.scope import TurnLimits, TurnScope
 from infrastructure.conversation.state import TurnInput, turn_input
 from infrastructure.conversation.turns import Outcome, TurnRecord, TurnState, TurnStore
@@ -144,7 +143,7 @@ class Driver:
                 if status != "done":
                     await self._landed(live)
                 agent = self._agent_now(live.record)
-                await self._close_calls(live, reason or "the turn ended")
+                await close_calls(self._parts, live, agent, reason or "the turn ended")
         except Exception:  # the session may be gone, or its store: the turn ends all the same
             _logger.warning("turn %s: its open calls could not be closed", turn, exc_info=True)
         ended = replace(live.record, agent=agent, status=status, reason=reason)
@@ -292,19 +291,6 @@ class Driver:
             await asyncio.wait(live.landing)
         with suppress(StorageError):  # it is in memory, which is what is looked at
             await self._parts.sessions.flush(live.record.session)
-
-    async def _close_calls(self, live: LiveTurn, reason: str) -> None:
-        """Give every open call a result that says it was not done."""
-        parts, session = self._parts, live.record.session
-        left = open_calls(parts.sessions.get_history(session).messages)
-        if left:  # only they can have been asked about
-            await parts.approvals.withdraw(session)
-        outcome = ToolOutcome(f"Not done: {reason}.", ok=False, error_class="TurnEnded")
-        for call in left:
-            record, _ = await parts.calls.request(session, live.record.turn, call, "local")
-            number = await keep_result(parts.sessions, parts.calls, record, outcome)
-            parts.log.post(RunId(session), 0, cast("AnyEvent", ended_event(record, outcome, number)))
-            live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
 
 
 def conclude(live: LiveTurn, record: TurnRecord) -> None:
