@@ -107,6 +107,11 @@ class CallStore:
         """The calls of a session that have not ended, as they were asked for."""
         return await self._select("session = ? AND state <> 'ended' ORDER BY requested, call", session)
 
+    async def answers(self, session: str, turn: str) -> int:
+        """How many answers of a turn asked for calls, also where a summary stands for them."""
+        sql = "SELECT COUNT(DISTINCT rtrim(call, '0123456789')) FROM tool_calls WHERE session = ? AND turn = ?"
+        return await self._database.read(lambda connection: connection.execute(sql, (session, turn)).fetchone()[0])
+
     async def _select(self, where: str, *values: str) -> tuple[CallRecord, ...]:
         sql = f"SELECT {_COLUMNS} FROM tool_calls WHERE {where}"
         return await self._database.read(lambda connection: tuple(map(_record, connection.execute(sql, values))))

@@ -20,20 +20,19 @@ from langgraph.types import Command
 from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType] - its own types are partly unknown
 
 from agents.conversation.chunks import StreamChunk
-from agents.conversation.history import open_calls
 from agents.conversation.ports import StreamService
 from agents.conversation.roster import AgentType
 from agents.conversation.router import AgentRouter
 from infrastructure.conversation.calls import CallStore
+from infrastructure.conversation.closing import close_calls
 from infrastructure.conversation.feed import Feed
 from infrastructure.conversation.graph import ConversationGraph, compile_conversation_graph
-from infrastructure.conversation.handing import handovers_in
+from infrastructure.conversation.handing import speaker_in
 from infrastructure.conversation.images import Images
-from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, ToolOutcome, TurnLog
+from infrastructure.conversation.ports import Approvals, Sessions, Toolbox, TurnLog
 from infrastructure.conversation.scope import TurnLimits, TurnScope
 from infrastructure.conversation.state import TurnInput, turn_input
 from infrastructure.conversation.turns import Outcome, TurnRecord, TurnState, TurnStore
-from infrastructure.conversation.using import ended_event, result_chunk
 from infrastructure.events.catalogue import AnyEvent, TurnEnded
 from infrastructure.ids import RunId
 from infrastructure.storage.connection import Work
@@ -90,6 +89,8 @@ class LiveTurn:
         self.woken = False
         """Somebody has said something since it last looked."""
         self.resting = False
+        self.agents: tuple[AgentRouter, ConversationGraph] | None = None
+        """Those it is driven with, from its first launch in this process to its end."""
 
     @property
     def running(self) -> bool:
@@ -106,15 +107,16 @@ class Driver:
         self._graph = compile_conversation_graph(parts.router, parts.checkpointer)
 
     def use_agents(self, router: AgentRouter) -> None:
-        """Take other agents, for what is launched from here on."""
+        """Take other agents, for turns that are launched for the first time from here on."""
         self.router, self._graph = router, compile_conversation_graph(router, self._parts.checkpointer)
 
     async def run(self, live: LiveTurn) -> bool:
         """Drive the turn; whether it is over, else it rests. A turn's errors are its ending."""
+        router, graph = live.agents = live.agents or (self.router, self._graph)
         try:
             async with self._parts.sessions.held(live.record.session):
                 await self._parts.tools.ready(live.record.session)
-                over = await self._run(live, self._graph, self.router)
+                over = await self._run(live, graph, router)
         except Exception as error:  # the boundary of a turn: whatever it is becomes its ending
             _logger.info("turn %s failed", live.record.turn, exc_info=error)  # where it came from, for who asks for it
             await self.end(live, "failed", in_words(error))
@@ -141,7 +143,7 @@ class Driver:
                 if status != "done":
                     await self._landed(live)
                 agent = self._agent_now(live.record)
-                await self._close_calls(live, reason or "the turn ended")
+                await close_calls(self._parts, live, agent, reason or "the turn ended")
         except Exception:  # the session may be gone, or its store: the turn ends all the same
             _logger.warning("turn %s: its open calls could not be closed", turn, exc_info=True)
         ended = replace(live.record, agent=agent, status=status, reason=reason)
@@ -204,21 +206,22 @@ class Driver:
     async def _given(self, record: TurnRecord, graph: ConversationGraph, router: AgentRouter) -> GraphInput:
         """What the graph goes on with. Where its checkpoint is not this turn's, the messages say where that stands."""
         agent = self._agent_now(record)
-        begins = turn_input(record.session, record.turn, agent if agent in router else str(AgentType.ORCHESTRATOR))
+        agent = agent if agent in router else str(AgentType.ORCHESTRATOR)
         config = config_of(record.session)
-        if await self._parts.checkpointer.aget_tuple(config) is None:
-            return begins
-        snapshot = await graph.aget_state(config)
-        values = cast("dict[str, object]", snapshot.values)
-        known = values.get("turn") == record.turn and values.get("agent") == agent
-        if known and snapshot.next and all(node in graph.builder.nodes for node in snapshot.next):
-            return Command(resume=True) if snapshot.interrupts else None
-        return begins
+        if await self._parts.checkpointer.aget_tuple(config) is not None:
+            snapshot = await graph.aget_state(config)
+            values = cast("dict[str, object]", snapshot.values)
+            known = values.get("turn") == record.turn and values.get("agent") == agent
+            if known and snapshot.next and all(node in graph.builder.nodes for node in snapshot.next):
+                return Command(resume=True) if snapshot.interrupts else None
+        messages = self._parts.sessions.get_history(record.session).messages
+        begun = bool(messages) and messages[-1].role != "user"
+        answers = await self._parts.calls.answers(record.session, record.turn) if begun else 0
+        return turn_input(record.session, record.turn, agent, answers)
 
     def _agent_now(self, record: TurnRecord) -> str:
-        """Who has the turn, by its messages."""
-        done = handovers_in(self._parts.sessions.get_history(record.session).messages)
-        return done[-1].agent if done else record.agent
+        """Who has the turn, by its messages, and by its row where they do not say."""
+        return speaker_in(self._parts.sessions.get_history(record.session).messages, record.agent)
 
     async def _drive(
         self, live: LiveTurn, graph: ConversationGraph, router: AgentRouter, given: GraphInput
@@ -258,6 +261,10 @@ class Driver:
         def announce(event: AnyEvent) -> None:
             parts.log.post(session, 0, event)
 
+        async def passed(agent: str) -> None:
+            live.record = replace(live.record, agent=agent)
+            await parts.turns.move(live.record.turn, TurnState.RUNNING, agent)
+
         return TurnScope(
             session=live.record.session,
             turn=live.record.turn,
@@ -271,6 +278,7 @@ class Driver:
             calls=parts.calls,
             limits=parts.limits,
             announce=announce,
+            passed=passed,
             tell=live.feed.tell,
             told=live.told,
             landing=live.landing,
@@ -283,20 +291,6 @@ class Driver:
             await asyncio.wait(live.landing)
         with suppress(StorageError):  # it is in memory, which is what is looked at
             await self._parts.sessions.flush(live.record.session)
-
-    async def _close_calls(self, live: LiveTurn, reason: str) -> None:
-        """Give every open call a result that says it was not done."""
-        parts, session = self._parts, live.record.session
-        left = open_calls(parts.sessions.get_history(session).messages)
-        if left:  # only they can have been asked about
-            await parts.approvals.withdraw(session)
-        outcome = ToolOutcome(f"Not done: {reason}.", ok=False, error_class="TurnEnded")
-        for call in left:
-            record, _ = await parts.calls.request(session, live.record.turn, call, "local")
-            number = await parts.sessions.append_tool_result(session, call, outcome.text, ok=False)
-            await parts.calls.end(session, record.call)
-            parts.log.post(RunId(session), 0, cast("AnyEvent", ended_event(record, outcome, number)))
-            live.feed.tell(result_chunk(live.record.agent, record, outcome, number))
 
 
 def conclude(live: LiveTurn, record: TurnRecord) -> None:

@@ -1,5 +1,8 @@
 """Handing a turn over: who has it now, by what the session says.
 
+An answer's calls are those of the agent that made it, however many of them are done; then the turn is with the agent to
+which the last of them handed it over.
+
 Owns the words of a hand-over's result, out of which it is read again after a crash. Pure.
 """
 
@@ -8,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.conversation.history import done_in
+from agents.conversation.history import done_in, open_calls
 from agents.conversation.roster import SWITCH_MODE
 from agents.conversation.router import AgentRouter
 from agents.model import Message
@@ -47,3 +50,17 @@ def handovers_in(messages: Sequence[Message]) -> tuple[Handover, ...]:
         for done in done_in(messages)
         if done.call.name == SWITCH_MODE and done.result.startswith(_DONE)
     )
+
+
+def speaker_in(messages: Sequence[Message], written: str) -> str:
+    """Who has the turn.
+
+    Args:
+        messages: Of the session; a summary may stand for the hand-overs.
+        written: Who has it by what was written down when it passed on.
+    """
+    if open_calls(messages):
+        last = max(at for at, message in enumerate(messages) if message.role == "assistant")
+        messages = messages[:last]
+    done = handovers_in(messages)
+    return done[-1].agent if done else written

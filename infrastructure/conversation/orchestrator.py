@@ -22,9 +22,10 @@ from infrastructure.conversation.calls import CallRecord, CallState
 from infrastructure.conversation.driving import ConversationParts, Driver, LiveTurn, conclude, in_words
 from infrastructure.conversation.errors import Draining, EmptyMessage, NothingToStop, SessionBusy, UnknownCall
 from infrastructure.conversation.ports import Decided, ToolOutcome
+from infrastructure.conversation.results import ended_event, keep_result, result_chunk
 from infrastructure.conversation.saying import Said, ended
 from infrastructure.conversation.turns import TurnRecord, TurnState
-from infrastructure.conversation.using import Waiting, ended_event, result_chunk, waiting_chunk
+from infrastructure.conversation.using import Waiting, waiting_chunk
 from infrastructure.conversation.watching import Watching
 from infrastructure.events.catalogue import ApprovalDecided, SessionDeleted
 from infrastructure.events.log import Stored
@@ -359,8 +360,7 @@ class MultiAgentOrchestrator:
     async def _end(self, record: CallRecord, outcome: ToolOutcome) -> None:
         """Write a call's result."""
         parts = self._parts
-        number = await parts.sessions.append_tool_result(record.session, record.tool_call, outcome.text, ok=outcome.ok)
-        await parts.calls.end(record.session, record.call)
+        number = await keep_result(parts.sessions, parts.calls, record, outcome)
         parts.log.post(RunId(record.session), 0, ended_event(record, outcome, number))
         live = self._live.get(record.session)
         if live is not None:

@@ -165,6 +165,10 @@ class Toolbox(Protocol):
         """Do a checked call here."""
         ...
 
+    async def left(self, session: str, call: str) -> ToolOutcome | None:
+        """What a call that was cut off has written, or may have; None where that is nothing."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:

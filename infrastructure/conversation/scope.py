@@ -52,6 +52,7 @@ class TurnScope:
         calls: The table of calls.
         limits: Of the turn.
         announce: Puts an event into the session's log, in order.
+        passed: Writes down who has the turn from here on: a summary may stand for the words that say it.
         tell: Hands a chunk to whoever watches the turn. An answer has one a token, for each of which the graph's own
             stream would wake the loop through a pipe.
         told: Ids of calls that watchers were told wait; once a process is enough.
@@ -70,6 +71,7 @@ class TurnScope:
     calls: CallStore
     limits: TurnLimits
     announce: Callable[[AnyEvent], None]
+    passed: Callable[[str], Awaitable[None]]
     tell: Callable[[StreamChunk], None]
     told: set[str] = field(default_factory=set[str])
     landing: set[asyncio.Future[None]] = field(default_factory=set[asyncio.Future[None]])

@@ -70,13 +70,13 @@ class SummaryWrites(TypedDict, total=False):
     """Of a summary: nothing, since it is in the session."""
 
 
-def turn_input(session: str, turn: str, agent: str) -> TurnInput:
-    """The beginning of a turn."""
+def turn_input(session: str, turn: str, agent: str, calls: int = 0) -> TurnInput:
+    """The beginning of a turn, or where it is gone on with after so many answers."""
     return TurnInput(
         session=session,
         turn=turn,
         agent=agent,
-        calls=0,
+        calls=calls,
         handovers=0,
         handed_over="",
         crowded=0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
@@ -205,13 +206,18 @@ class LLMStreamService(StreamService):
         text = read.text
         if self._speaker.closing and text and not calls:
             text = f"{text.rstrip()}\n\n{self._speaker.closing}"
-        named = tuple(replace(call, id=call_id(self._speaker.key, at)) for at, call in enumerate(calls, 1))
+        named = named_calls(self._speaker.key, calls)
         return _Answer(Message("assistant", text, completion.thinking, named), changed=text != completion.text)
 
 
-def call_id(key: str, at: int) -> str:
-    """The id of an answer's call, unique in its session and the same each time; servers' own ids come again."""
-    return f"call_{hashlib.sha256(key.encode()).hexdigest()[:16]}_{at}"
+def named_calls(key: str, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """An answer's calls with ids that are unique in the session; servers' own come again.
+
+    They are made of what is asked for, too: what a crash left of an answer never stands for the calls of another one.
+    """
+    said = json.dumps([key, [[call.name, call.arguments] for call in calls]], sort_keys=True, default=dict)
+    answer = hashlib.sha256(said.encode()).hexdigest()[:16]
+    return tuple(replace(call, id=f"call_{answer}_{at}") for at, call in enumerate(calls, 1))
 
 
 def _useless(completion: Completion, answer: _Answer, tools: bool) -> str:

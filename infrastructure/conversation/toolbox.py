@@ -136,6 +136,17 @@ class SessionTools(Toolbox):
         )
         return _outcome(await self._registry(place.session).run(call.name, call.arguments, where))
 
+    async def left(self, session: str, call: str) -> ToolOutcome | None:
+        """What a call that was cut off has written, by its receipt."""
+        made = await self._journal.made(session, call)
+        if made is None:
+            return None
+        path, certain = made
+        if certain:
+            return ToolOutcome(f"{path} is written; the turn ended before more could be said of it.")
+        said = f"{path} was to be written when the turn ended, and has changed since. Read it before you repeat this."
+        return ToolOutcome(said, ok=False, error_class="Interrupted")
+
     def _registry(self, session: str) -> ToolRegistry:
         own, text = self._own, self._text(session)
         if not text:

@@ -20,6 +20,7 @@ from infrastructure.conversation.calls import CallRecord, CallState
 from infrastructure.conversation.errors import ApprovalRefused
 from infrastructure.conversation.handing import Handover, handover_result, refused_handover
 from infrastructure.conversation.ports import Asked, Decided, ToolOutcome, ToolPlace, ToolSheet, Verdict
+from infrastructure.conversation.results import ended_event, keep_result, result_chunk
 from infrastructure.conversation.scope import TurnScope
 from infrastructure.conversation.streaming import UNREADABLE
 from infrastructure.events.catalogue import (
@@ -35,8 +36,6 @@ _UNKNOWN_EFFECT = (
     " repeat it."
 )
 _UNATTENDED = "A person would have to allow this, and nobody is there to be asked. Do without it."
-_TOLD = 500
-"""Characters of a failure in its event; the message has all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +81,13 @@ class Using:
     async def work(self) -> tuple[Waiting, ...]:
         """Do the open calls in order; those that wait.
 
-        What comes after one that waits is not done yet, but a person is asked for all of them at once.
+        What comes after one that waits is not done yet, but a person is asked for all of them at once. The answer is
+        on disk before anything is done or asked for its sake: a crash must not leave a row or a question without it.
         """
         waiting: list[Waiting] = []
-        for call in open_calls(self._scope.messages()):
+        if left := open_calls(self._scope.messages()):
+            await self._scope.sessions.flush(self._scope.session)
+        for call in left:
             record = await self._record(call)
             fate = await self._asked_ahead(record) if waiting else await self._fate(record)
             began = time.monotonic()
@@ -112,7 +114,7 @@ class Using:
         sheet = self._sheet(record.tool)
         if record.state is CallState.WAITING:
             return Waiting(record)
-        if record.state is CallState.STARTED and (sheet is None or sheet.effects):
+        if self._may_be_done(record, sheet):
             return ToolOutcome(_UNKNOWN_EFFECT, ok=False, error_class="Interrupted")
         checked = self._checked(record.tool_call, sheet)
         if isinstance(checked, ToolOutcome):
@@ -133,6 +135,13 @@ class Using:
         if asked.decided is None:
             return self._waits(record, checked, asked, verdict)
         return await self._decided(record, checked, asked, asked.decided)
+
+    def _may_be_done(self, record: CallRecord, sheet: ToolSheet | None) -> bool:
+        """Whether it may have taken effect before a crash; of one that has ended, that took the result."""
+        effects = sheet is None or sheet.effects
+        if record.state is CallState.ENDED:
+            return effects or record.where == "client"
+        return effects and record.state is CallState.STARTED
 
     async def _asked_ahead(self, record: CallRecord) -> Waiting | None:
         """A call whose turn is not yet, where a person has to allow it and has not said anything."""
@@ -228,8 +237,7 @@ class Using:
 
     async def _tell_end(self, record: CallRecord, outcome: ToolOutcome, seconds: float) -> None:
         scope = self._scope
-        number = await scope.sessions.append_tool_result(scope.session, record.tool_call, outcome.text, ok=outcome.ok)
-        await scope.calls.end(scope.session, record.call)
+        number = await keep_result(scope.sessions, scope.calls, record, outcome)
         self._announce(ended_event(record, outcome, number, seconds))
         self._scope.tell(result_chunk(self._profile.name, record, outcome, number))
 
@@ -248,24 +256,6 @@ class Using:
         self._scope.announce(event.model_copy(update={"node": "use_tools"}))
 
 
-def ended_event(
-    record: CallRecord, outcome: ToolOutcome, number: int, seconds: float = 0.0
-) -> ToolCompleted | ToolFailed:
-    """What the log is told of a call that is done."""
-    if outcome.ok:
-        return ToolCompleted(
-            call=record.call, tool=record.tool, number=number, seconds=seconds, sandbox=outcome.sandbox
-        )
-    return ToolFailed(
-        call=record.call,
-        tool=record.tool,
-        number=number,
-        error_class=outcome.error_class or "Failed",
-        error_message=outcome.text[:_TOLD],
-        sandbox=outcome.sandbox,
-    )
-
-
 def waiting_chunk(agent: str, waiting: Waiting) -> StreamChunk:
     """What watchers are told of a call that waits."""
     record = waiting.record
@@ -277,19 +267,6 @@ def waiting_chunk(agent: str, waiting: Waiting) -> StreamChunk:
         tool=record.tool,
         arguments=record.arguments,
         approval=record.approval if waiting.for_person else "",
-    )
-
-
-def result_chunk(agent: str, record: CallRecord, outcome: ToolOutcome, number: int) -> StreamChunk:
-    """What watchers are told of a call that is done."""
-    return StreamChunk(
-        kind="tool_result",
-        agent=agent,
-        text=outcome.text,
-        call=record.call,
-        tool=record.tool,
-        message=number,
-        ok=outcome.ok,
     )
 
 

@@ -167,9 +167,16 @@ class Delayed:
         return session in self._queues
 
     async def flush(self, session: SessionId | None = None) -> None:
-        """Write what waits, all of it: a session's is no cheaper. To the end, also when cancelled."""
+        """Write what waits, all of it: a session's is no cheaper. To the end, also when cancelled.
+
+        What another session cannot store is no matter of this one's: it is counted, and tried again.
+        """
         if self._queues if session is None else session in self._queues:
-            await asyncio.shield(asyncio.ensure_future(self._write()))
+            try:
+                await asyncio.shield(asyncio.ensure_future(self._write()))
+            except Exception:
+                if session is None or session in self._queues:
+                    raise
 
     def drop(self, session: SessionId) -> None:
         """Forget what waits for a session that is gone."""

@@ -91,6 +91,20 @@ class WriteJournal:
         await self._writes.settle(place.session, place.call, "done")
         return ""
 
+    async def made(self, session: str, call: str) -> tuple[str, bool] | None:
+        """What a call that was cut off has written. Nothing writes for it any more."""
+        receipt = await self._writes.find(session, call)
+        if receipt is None or receipt.state == "undone":
+            return None
+        if receipt.state == "done":
+            return receipt.path, True
+        now = await self._now(receipt)
+        if now not in (receipt.before, receipt.after):
+            return receipt.path, False
+        state = "done" if now == receipt.after else "undone"
+        await self._writes.settle(session, call, state)
+        return (receipt.path, True) if state == "done" else None
+
     async def undo(self, session: str, tell: Tell = _nobody, *, request: str = "") -> Undone:
         """Take back the session's last write that was not, unless the file was changed since. Safe to repeat.
 

@@ -116,6 +116,10 @@ class WritePort(Protocol):
         """
         ...
 
+    async def made(self, session: str, call: str) -> tuple[str, bool] | None:
+        """The file that a call which was cut off has written, and whether that is certain; None where it has not."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolPolicy:

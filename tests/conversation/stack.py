@@ -8,10 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from agents.model import JsonObject
 from infrastructure.config.manager import ConfigurationManager
-from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, Settings
+from infrastructure.config.settings import LaneSettings, Paths, ServerSettings, SessionSettings, Settings
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.conversation.keeping import KeptSessions
 from infrastructure.conversation.opening import Foundation, open_conversations
@@ -109,6 +110,7 @@ async def stack(
     num_ctx: int = 32768,
     sandbox: Callable[[], Awaitable[Sandbox]] | None = None,
     clock: Clock | None = None,
+    persistence: Literal["strict", "event_driven"] = "strict",
 ) -> AsyncIterator[Stack]:
     settings = Settings(
         servers=(ServerSettings(url=url, slots=4),),
@@ -124,7 +126,9 @@ async def stack(
         opened.push_async_callback(log.aclose)
         bus = await opened.enter_async_context(EventBus(log))
         log.observe(bus.publish)
-        sessions = await opened.enter_async_context(AsyncSessionManager(database, log))
+        sessions = await opened.enter_async_context(
+            AsyncSessionManager(database, log, SessionSettings(persistence=persistence))
+        )
         contexts = AsyncAgentContextManager(sessions, database, log, bus)
         manager = await opened.enter_async_context(
             HITLManager(

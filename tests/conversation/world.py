@@ -184,6 +184,9 @@ class MemoryTools:
     def received(self, tool: str, text: str, ok: bool) -> ToolOutcome:
         return ToolOutcome(text, ok)
 
+    async def left(self, session: str, call: str) -> ToolOutcome | None:
+        return None
+
     async def run(self, call: ToolCall, place: ToolPlace) -> ToolOutcome:
         found = self.tools[call.name]
         found.done.append(call.arguments)

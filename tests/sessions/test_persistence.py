@@ -158,6 +158,23 @@ async def test_failed_write_is_told_and_tried_again_in_order(path, clock, caplog
         assert await kept(app) == [f"{number:03}" for number in range(60)]
 
 
+async def test_session_that_can_be_stored_is_flushed_though_another_cannot(path, clock):
+    async with opened(path, EVENT_DRIVEN, clock) as app:
+        for session in ("s", "t"):
+            await app.sessions.create(session)
+            await app.sessions.append_message(session, user(session))
+        when = "WHEN NEW.session = 't' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        sql = f"CREATE TRIGGER refusing BEFORE INSERT ON messages {when}"
+        await app.database.write(lambda connection: connection.execute(sql) and None)
+        await app.sessions.flush("s")
+        assert (await kept(app), app.sessions.waiting) == (["s"], 1)
+        with pytest.raises(Exception, match="no"):
+            await app.sessions.flush("t")
+        await refuse(app, on=False)
+        await app.sessions.flush("t")
+        assert await kept(app) == ["s", "t"]
+
+
 async def test_too_many_that_wait_are_written_first_and_refused_where_they_cannot(path, clock):
     settings = SessionSettings(persistence="timer", waiting=3)
     async with opened(path, settings, clock) as app:

@@ -25,6 +25,8 @@ async def use_tools_node(state: TurnReads, scope: TurnScope) -> ToolWrites:
     done = handovers_in(scope.messages())
     if not done:
         return {"waits": False}
+    if done[-1].agent != agent:
+        await scope.passed(done[-1].agent)
     return {
         "waits": False,
         "agent": done[-1].agent,
