@@ -373,6 +373,7 @@ class MultiAgentOrchestrator:
             live = self._live[record.session] = LiveTurn(record)
             self._watching.tell(live)
         live.woken, live.resting = False, False
+        live.feed.go_on()
         task = asyncio.get_running_loop().create_task(self._run(live), name=f"turn {record.turn}")
         live.task = task
         return live
