@@ -20,11 +20,12 @@ Count = Callable[[Sequence[Message]], int]
 """How many tokens messages take."""
 
 WRITING_TOOLS = ("write_file", "apply_edit")
-"""Their `path` says which file was written."""
+"""The first line of their result says which file was written, if one was (`written_in`)."""
 _TASK_KEEP = 1_500
 """Characters of either end of the first message that an anchor keeps."""
 _LINE = 200
 _MOST_FILES = 50
+_WRITTEN = re.compile(r"(.+) is (?:written|changed)(?:: it has | \(this call was done before\))")
 _HEADER = re.compile(r"Summary of messages 1 to (\d+)\.")
 _FIRST, _NOW, _TODOS, _FILES, _PROSE = _TITLES = (
     "## What the person asked for first",
@@ -76,6 +77,15 @@ def view(history: History) -> View:
     upto = 0 if summary is None else covered(summary)
     shown = [each for each in every if each.message.role != "system" and each.number > upto]
     return View(summary=summary, messages=tuple(shown))
+
+
+def written_in(result: Message) -> str:
+    """The file that was written, by the result of its call: what was asked for may have been refused, or edited.
+
+    Empty where none was.
+    """
+    found = _WRITTEN.match(result.content) if result.tool_name in WRITING_TOOLS else None
+    return found[1] if found else ""
 
 
 def compaction(history: History, count: Count, keep: int) -> Compaction | None:
@@ -157,11 +167,7 @@ def _files(what: Compaction) -> tuple[str, ...]:
     found: dict[str, None] = {}
     if what.before is not None:
         found.update(dict.fromkeys(line.removeprefix("- ") for line in _section(what.before, _FILES).splitlines()))
-    for message in what.older:
-        for call in message.tool_calls:
-            path = call.arguments.get("path") if call.name in WRITING_TOOLS else None
-            if isinstance(path, str):
-                found[path] = None
+    found.update(dict.fromkeys(filter(None, map(written_in, what.older))))
     return tuple(found)[-_MOST_FILES:]
 
 

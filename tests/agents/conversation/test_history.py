@@ -86,7 +86,12 @@ def conversation(turns: int) -> list[Message]:
     found: list[Message] = []
     for turn in range(turns):
         call = ToolCall("write_file", {"path": f"f{turn}.py"}, f"c{turn}")
-        found += [user(f"Do thing {turn}."), asks(call), result(call, "ok " * 5), Message("assistant", "Did it.")]
+        found += [
+            user(f"Do thing {turn}."),
+            asks(call),
+            result(call, f"f{turn}.py is written: it has 1 line."),
+            Message("assistant", "Did it."),
+        ]
     return found
 
 
@@ -133,6 +138,25 @@ def test_summary_within_a_turn_keeps_what_that_turn_was_asked_for():
     assert covered(again) > covered(summary)
     assert "\n## What the person asks for now\nRename parse_config.\n" in again.content
     assert "\n## What the person asked for first\nDo thing 0.\n## What" in again.content
+
+
+@pytest.mark.parametrize(
+    ("tool", "result", "files"),
+    [
+        ("write_file", "b.py is written: it has 1 line.\nIts syntax is in order.", "- b.py"),
+        ("apply_edit", "b.py is changed: it has 1 line.\nIts syntax is in order.", "- b.py"),
+        ("write_file", "b.py is written (this call was done before)", "- b.py"),
+        ("write_file", "The person said no: never touch that", ""),
+        ("write_file", "a.py is like that already: nothing was written", ""),
+        ("apply_edit", "nothing was written: a.py has no such lines.", ""),
+        ("read_file", "b.py is written: it has 1 line.", ""),
+    ],
+)
+def test_summary_lists_what_was_written_not_what_was_to_be(tool: str, result: str, files: str):
+    call = ToolCall(tool, {"path": "a.py"}, "w1")
+    done = Message("tool", result, tool_name=tool, tool_call_id="w1")
+    text = summarised([user(), asks(call), done, Message("assistant", "Did it.")], keep=3).content
+    assert text.partition("\n## Files written so far\n")[2].partition("\n## ")[0] == files
 
 
 def test_summary_speaks_of_no_older_request_where_the_newest_stays():
