@@ -228,6 +228,8 @@ class Using:
 
     async def _tell_end(self, record: CallRecord, outcome: ToolOutcome, seconds: float) -> None:
         scope = self._scope
+        if record.state is CallState.APPROVAL:  # ended without its answer, a question would outlive it
+            await scope.approvals.withdraw(scope.session, record.call)
         number = await scope.sessions.append_tool_result(scope.session, record.tool_call, outcome.text, ok=outcome.ok)
         await scope.calls.end(scope.session, record.call)
         self._announce(ended_event(record, outcome, number, seconds))
