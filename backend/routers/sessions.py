@@ -79,11 +79,13 @@ async def create_session(
     return session_view(record)
 
 
-@router.get("", response_model=SessionPage, responses=answers(422))
+@router.get("", response_model=SessionPage, responses=answers(404, 422))
 async def list_sessions(
     sessions: SessionManagerDep,
     limit: Limit = 50,
-    before: Annotated[str, Query(description="Only sessions that come after this one.", max_length=64)] = "",
+    before: Annotated[
+        str, Query(description="`next` of the page before, or a session: only those that come after it.", max_length=64)
+    ] = "",
     search: Annotated[str | None, Query(description="Only where this text occurs in a title or message.")] = None,
 ) -> object:
     """List the sessions, those that changed last first; or those in which a text occurs."""
@@ -91,7 +93,7 @@ async def list_sessions(
         found = await sessions.search(search, limit)
         return found_page(found, await _records(sessions, found))
     records = await sessions.list(limit, before)
-    more = records[-1].session if len(records) == limit else None
+    more = records[-1].place if len(records) == limit else None
     return SessionPage(sessions=tuple(map(session_view, records)), next=more)
 
 

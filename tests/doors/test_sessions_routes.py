@@ -116,6 +116,21 @@ async def test_sessions_are_listed_newest_first_in_pages_and_found_by_what_was_s
     assert problem(await talker.client.get(SESSIONS, params={"search": " "})) == (422, "BadChange")
 
 
+async def test_next_page_comes_after_the_last_though_that_one_changed_or_went(talker):
+    sessions = [(await talker.client.post(SESSIONS, json={"title": str(n)})).json()["session"] for n in range(5)]
+    changed, gone = sessions[3], sessions[1]
+    first = (await talker.client.get(SESSIONS, params={"limit": 2})).json()
+    assert (await talker.client.patch(f"{SESSIONS}/{changed}", json={"title": "changed"})).status_code == 200
+    second = (await talker.client.get(SESSIONS, params={"limit": 2, "before": first["next"]})).json()
+    assert [each["title"] for each in second["sessions"]] == ["2", "1"]
+    assert (await talker.client.delete(f"{SESSIONS}/{gone}")).status_code == 204
+    third = (await talker.client.get(SESSIONS, params={"limit": 2, "before": second["next"]})).json()
+    assert [each["title"] for each in third["sessions"]] == ["0"]
+    by_id = (await talker.client.get(SESSIONS, params={"limit": 2, "before": sessions[2]})).json()
+    assert [each["title"] for each in by_id["sessions"]] == ["0"]
+    assert (await talker.client.get(SESSIONS, params={"limit": 2, "before": gone})).status_code == 404
+
+
 async def test_a_fork_has_the_first_messages_and_goes_its_own_way(talker: House) -> None:
     session = await talker.session(title="one")
     await talker.say(session, "Hi")
