@@ -279,7 +279,9 @@ class HITLManager:
             known = table.find(connection, approval)
             if moves.is_due(known, self._now()):
                 return expire(connection, known, self._now())
-            told = moves.decided(known, decision, self._now(), by=by, nonce=nonce, scope=scope, patterns=shown)
+            told = moves.decided(
+                known, decision, self._now(), by=by, nonce=nonce, scope=scope, patterns=shown, named=bool(patterns)
+            )
             if told is known:
                 return known, None
             told = self.rulebook.keep(connection, told)
