@@ -133,10 +133,12 @@ async def delete_session(conversations: ConversationsDep, record: Session) -> No
     response_model=SessionView,
     responses=answers(404, 415, 422, 503, 507),
 )
-async def fork_session(sessions: SessionManagerDep, record: Session, body: Fork, response: Response) -> object:
+async def fork_session(
+    sessions: SessionManagerDep, record: Session, body: Fork, request: Request, response: Response
+) -> object:
     """Begin a session with the first messages of another one. Calls that the cut left open count as not done."""
     fork = await sessions.fork(record.session, body.upto, title=body.title)
-    response.headers["Location"] = f"{router.prefix}/{fork.session}"
+    response.headers["Location"] = f"{request.url.path.rsplit('/', 2)[0]}/{fork.session}"
     return session_view(fork)
 
 
