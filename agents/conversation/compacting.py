@@ -20,14 +20,16 @@ Count = Callable[[Sequence[Message]], int]
 """How many tokens messages take."""
 
 WRITING_TOOLS = ("write_file", "apply_edit")
-"""Their `path` says which file was written."""
+"""The first line of their result says which file was written, if one was (`written_in`)."""
 _TASK_KEEP = 1_500
 """Characters of either end of the first message that an anchor keeps."""
 _LINE = 200
 _MOST_FILES = 50
+_WRITTEN = re.compile(r"(.+) is (?:written|changed)(?:: it has | \(this call was done before\))")
 _HEADER = re.compile(r"Summary of messages 1 to (\d+)\.")
-_FIRST, _TODOS, _FILES, _PROSE = (
+_FIRST, _NOW, _TODOS, _FILES, _PROSE = _TITLES = (
     "## What the person asked for first",
+    "## What the person asks for now",
     "## Still to do",
     "## Files written so far",
     "## What happened",
@@ -50,11 +52,13 @@ class Compaction:
         upto: Number of the last message that the summary covers.
         older: The messages it covers that no summary covered before.
         before: The summary before, whose content goes on in the new one.
+        asked: Whether it covers what is asked for now: no message that stays is the person's.
     """
 
     upto: int
     older: tuple[Message, ...]
     before: Message | None = None
+    asked: bool = False
 
 
 def covered(message: Message) -> int:
@@ -75,6 +79,15 @@ def view(history: History) -> View:
     return View(summary=summary, messages=tuple(shown))
 
 
+def written_in(result: Message) -> str:
+    """The file that was written, by the result of its call: what was asked for may have been refused, or edited.
+
+    Empty where none was.
+    """
+    found = _WRITTEN.match(result.content) if result.tool_name in WRITING_TOOLS else None
+    return found[1] if found else ""
+
+
 def compaction(history: History, count: Count, keep: int) -> Compaction | None:
     """What to summarise so that what stays takes at most `keep` tokens; None where nothing can be.
 
@@ -88,7 +101,12 @@ def compaction(history: History, count: Count, keep: int) -> Compaction | None:
     fitting = (at for at in starts if count([each.message for each in seen.messages[at:]]) <= keep)
     at = next(fitting, starts[-1])
     older = seen.messages[:at]
-    return Compaction(upto=older[-1].number, older=tuple(each.message for each in older), before=seen.summary)
+    return Compaction(
+        upto=older[-1].number,
+        older=tuple(each.message for each in older),
+        before=seen.summary,
+        asked=all(each.message.role != "user" for each in seen.messages[at:]),
+    )
 
 
 def summary_text(what: Compaction, prose: str, todos: Sequence[str] = ()) -> str:
@@ -96,6 +114,7 @@ def summary_text(what: Compaction, prose: str, todos: Sequence[str] = ()) -> str
     parts = [f"Summary of messages 1 to {what.upto}."]
     for title, lines in (
         (_FIRST, [excerpt(_first_task(what), _TASK_KEEP)]),
+        (_NOW, [excerpt(_asked_now(what), _TASK_KEEP)]),
         (_TODOS, [f"- {todo}" for todo in todos]),
         (_FILES, [f"- {path}" for path in _files(what)]),
         (_PROSE, [prose.strip()]),
@@ -134,15 +153,21 @@ def _first_task(what: Compaction) -> str:
     return next((message.content for message in what.older if message.role == "user"), "")
 
 
+def _asked_now(what: Compaction) -> str:
+    """What the turn is about, where nothing else says so: neither a message that stays nor the first one."""
+    if not what.asked:
+        return ""
+    asked = [message.content for message in what.older if message.role == "user"]
+    if what.before is not None:
+        return asked[-1] if asked else _section(what.before, _NOW)
+    return asked[-1] if len(asked) > 1 else ""
+
+
 def _files(what: Compaction) -> tuple[str, ...]:
     found: dict[str, None] = {}
     if what.before is not None:
         found.update(dict.fromkeys(line.removeprefix("- ") for line in _section(what.before, _FILES).splitlines()))
-    for message in what.older:
-        for call in message.tool_calls:
-            path = call.arguments.get("path") if call.name in WRITING_TOOLS else None
-            if isinstance(path, str):
-                found[path] = None
+    found.update(dict.fromkeys(filter(None, map(written_in, what.older))))
     return tuple(found)[-_MOST_FILES:]
 
 
@@ -151,7 +176,6 @@ def _section(summary: Message, title: str) -> str:
     _, found, after = summary.content.partition(f"\n{title}\n")
     if not found:
         return ""
-    following = (_FIRST, _TODOS, _FILES, _PROSE)
-    for later in following[following.index(title) + 1 :]:
+    for later in _TITLES[_TITLES.index(title) + 1 :]:
         after = after.partition(f"\n{later}\n")[0] if title != _PROSE else after
     return after

@@ -53,14 +53,14 @@ async def last_of(sessions: Sessions, workspace: str) -> SessionRecord | None:
         for each in page:
             if each.workspace == workspace:
                 return await sessions.load(each.session)
-        before = page[-1].session
+        before = page[-1].place
     return None
 
 
 async def all_sessions(sessions: Sessions) -> list[SessionRecord]:
     """Every session, those that changed last first."""
     found: list[SessionRecord] = []
-    while page := await sessions.list(_PAGE, found[-1].session if found else ""):
+    while page := await sessions.list(_PAGE, found[-1].place if found else ""):
         found += page
     return found
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from codecs import BOM_UTF8
+from collections import deque
 
 _CHUNK = 1 << 16
 
@@ -18,7 +20,10 @@ class InputLines:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._waits = not stat.S_ISREG(os.fstat(descriptor).st_mode)  # a file never makes anybody wait
-        self._left = b""
+        self._lines = deque[bytes]()
+        self._begun: list[bytes] = []
+        """What was read of the line after these: joined once, since each read brings 64 KiB at most."""
+        self._first = True
         self._ended = False
 
     async def message(self) -> str | None:
@@ -31,14 +36,24 @@ class InputLines:
         return "\n".join(parts) if parts else None
 
     async def _line(self) -> str | None:
-        while b"\n" not in self._left and not self._ended:
-            read = await self._read()
-            self._ended = not read
-            self._left += read
-        if not self._left:
+        while not self._lines and not self._ended:
+            self._take(await self._read())
+        if not self._lines:
             return None
-        line, _, self._left = self._left.partition(b"\n")
+        line = self._lines.popleft()
+        if self._first:
+            self._first, line = False, line.removeprefix(BOM_UTF8)
         return line.decode("utf-8", "replace").removesuffix("\r")
+
+    def _take(self, read: bytes) -> None:
+        *ended, begun = read.split(b"\n")
+        for piece in ended:
+            self._lines.append(b"".join((*self._begun, piece)))
+            self._begun = []
+        self._begun.append(begun)
+        self._ended = not read
+        if self._ended and (last := b"".join(self._begun)):
+            self._lines.append(last)
 
     async def _read(self) -> bytes:
         if self._waits:

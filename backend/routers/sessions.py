@@ -79,11 +79,13 @@ async def create_session(
     return session_view(record)
 
 
-@router.get("", response_model=SessionPage, responses=answers(422))
+@router.get("", response_model=SessionPage, responses=answers(404, 422))
 async def list_sessions(
     sessions: SessionManagerDep,
     limit: Limit = 50,
-    before: Annotated[str, Query(description="Only sessions that come after this one.", max_length=64)] = "",
+    before: Annotated[
+        str, Query(description="`next` of the page before, or a session: only those that come after it.", max_length=64)
+    ] = "",
     search: Annotated[str | None, Query(description="Only where this text occurs in a title or message.")] = None,
 ) -> object:
     """List the sessions, those that changed last first; or those in which a text occurs."""
@@ -91,7 +93,7 @@ async def list_sessions(
         found = await sessions.search(search, limit)
         return found_page(found, await _records(sessions, found))
     records = await sessions.list(limit, before)
-    more = records[-1].session if len(records) == limit else None
+    more = records[-1].place if len(records) == limit else None
     return SessionPage(sessions=tuple(map(session_view, records)), next=more)
 
 
@@ -131,10 +133,12 @@ async def delete_session(conversations: ConversationsDep, record: Session) -> No
     response_model=SessionView,
     responses=answers(404, 415, 422, 503, 507),
 )
-async def fork_session(sessions: SessionManagerDep, record: Session, body: Fork, response: Response) -> object:
+async def fork_session(
+    sessions: SessionManagerDep, record: Session, body: Fork, request: Request, response: Response
+) -> object:
     """Begin a session with the first messages of another one. Calls that the cut left open count as not done."""
     fork = await sessions.fork(record.session, body.upto, title=body.title)
-    response.headers["Location"] = f"{router.prefix}/{fork.session}"
+    response.headers["Location"] = f"{request.url.path.rsplit('/', 2)[0]}/{fork.session}"
     return session_view(fork)
 
 

@@ -91,6 +91,10 @@ class Feed:
         self._resting = True
         self._ring()
 
+    def go_on(self) -> None:
+        """Say that somebody has: more will come, though nothing is told yet."""
+        self._resting = False
+
     def close(self) -> None:
         """Say that this was all. Idempotent."""
         self._closed = True

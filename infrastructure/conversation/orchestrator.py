@@ -19,12 +19,13 @@ from agents.conversation.router import AgentRouter
 from agents.conversation.talking import message_key
 from agents.model import Message
 from infrastructure.conversation.calls import CallRecord, CallState
-from infrastructure.conversation.driving import ConversationParts, Driver, LiveTurn, conclude, in_words
+from infrastructure.conversation.driving import ConversationParts, Driver, LiveTurn, conclude
 from infrastructure.conversation.errors import Draining, EmptyMessage, NothingToStop, SessionBusy, UnknownCall
 from infrastructure.conversation.ports import Decided, ToolOutcome
 from infrastructure.conversation.results import ended_event, keep_result, result_chunk
 from infrastructure.conversation.saying import Said, ended
 from infrastructure.conversation.turns import TurnRecord, TurnState
+from infrastructure.conversation.unkept import UnkeptEnds
 from infrastructure.conversation.using import Waiting, waiting_chunk
 from infrastructure.conversation.watching import Watching
 from infrastructure.events.catalogue import ApprovalDecided, SessionDeleted
@@ -52,6 +53,7 @@ class MultiAgentOrchestrator:
         self._parts = parts
         self._driver = Driver(parts)
         self._live: dict[str, LiveTurn] = {}
+        self._unkept = UnkeptEnds(self._driver)
         self._steering = Steering()
         self._watching = Watching()
         self._draining = False
@@ -113,7 +115,7 @@ class MultiAgentOrchestrator:
 
     async def follow(self, session_id: str, *, ends_when_waiting: bool = False) -> AsyncGenerator[StreamChunk, None]:
         """The session's turn from its first chunk of this process, then the new ones; nothing where none is open."""
-        live = self._live.get(session_id) or await self._alone(session_id, lambda: self._left_waiting(session_id))
+        live = await self._watchable(session_id)
         if live is None:
             return
         async with aclosing(live.feed.follow(ends_when_waiting=ends_when_waiting)) as chunks:
@@ -127,7 +129,7 @@ class MultiAgentOrchestrator:
         """
         with self._watching.listen(session_id) as turns:
             seen: LiveTurn | None = None
-            live = self._live.get(session_id) or await self._alone(session_id, lambda: self._left_waiting(session_id))
+            live = await self._watchable(session_id)
             while True:
                 if live is not None and live is not seen:
                     seen = live
@@ -189,7 +191,7 @@ class MultiAgentOrchestrator:
         Raises:
             Whatever the session's store raises: then it is as it was, and its turn goes on.
         """
-        await self._alone(session_id, lambda: self._delete(session_id))
+        await self._steering.alone(RunId(session_id), lambda: self._delete(session_id))
 
     async def forget(self, session_id: str) -> None:
         """End the turn of a session that was deleted elsewhere, and drop what is kept of its turns."""
@@ -230,6 +232,7 @@ class MultiAgentOrchestrator:
         for live in self._live.values():
             live.feed.close()
         self._live.clear()
+        await self._unkept.settle_all()
         self._watching.close()
 
     # ------------------------------------------------------------------------- each session's in turn
@@ -280,10 +283,16 @@ class MultiAgentOrchestrator:
             return str(self.router.profile(wanted).name)
         return current if current in self.router else str(AgentType.ORCHESTRATOR)
 
+    async def _watchable(self, session: str) -> LiveTurn | None:
+        """The turn that is open. Looking writes nothing, so it does not wait for what a disk refuses."""
+        if (live := self._live.get(session)) is not None:
+            return live
+        return await self._steering.alone(RunId(session), lambda: self._left_waiting(session))
+
     async def _left_waiting(self, session: str) -> LiveTurn | None:
         """A turn that waits since before this process, told of as if it had just begun to."""
         record = await self._parts.turns.open_of(session)
-        if record is None or session in self._live:
+        if record is None or session in self._live or session in self._unkept:
             return self._live.get(session)
         live = self._live[session] = LiveTurn(record)
         for call in await self.waiting(session):
@@ -356,6 +365,7 @@ class MultiAgentOrchestrator:
         if live is not None:
             conclude(live, replace(live.record, status="cancelled", reason=DELETED))
         self._live.pop(session, None)
+        self._unkept.drop(session)
 
     async def _end(self, record: CallRecord, outcome: ToolOutcome) -> None:
         """Write a call's result."""
@@ -373,6 +383,7 @@ class MultiAgentOrchestrator:
             live = self._live[record.session] = LiveTurn(record)
             self._watching.tell(live)
         live.woken, live.resting = False, False
+        live.feed.go_on()
         task = asyncio.get_running_loop().create_task(self._run(live), name=f"turn {record.turn}")
         live.task = task
         return live
@@ -386,9 +397,13 @@ class MultiAgentOrchestrator:
         except Exception as error:  # its end could not be kept, or a fault of ours: a turn's errors are its ending
             _logger.exception("turn %s broke", live.record.turn)
             over = True
-            conclude(live, replace(live.record, status="failed", reason=in_words(error)))
+            self._unkept.add(live, error)
         if over and self._live.get(live.record.session) is live:
             del self._live[live.record.session]
 
     async def _alone(self, session: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return await self._steering.alone(RunId(session), work)
+        async def once_settled() -> T:
+            await self._unkept.settle(session)
+            return await work()
+
+        return await self._steering.alone(RunId(session), once_settled)

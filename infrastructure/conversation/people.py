@@ -87,9 +87,9 @@ class AskedPeople(Approvals):
         told = await self._manager.decide(approval, decision_of(decision), by=by, nonce=asked.nonce)
         return told.owner
 
-    async def withdraw(self, session: str) -> None:
-        """Take back what the session asked."""
-        await self._manager.withdraw(session)
+    async def withdraw(self, session: str, call: str | None = None) -> None:
+        """Take back what the session asked, of one call or of all."""
+        await self._manager.withdraw(session, call)
 
     def withdrawal(self, session: str) -> Withdrawal:
         """Take it back in somebody else's transaction."""

@@ -253,8 +253,8 @@ class Approvals(Protocol):
         """Write an answer down; the session it belongs to. Raises the manager's own error where it is not pending."""
         ...
 
-    async def withdraw(self, session: str) -> None:
-        """Nobody waits for what the session asked any more."""
+    async def withdraw(self, session: str, call: str | None = None) -> None:
+        """Nobody waits for what the session asked any more, or for what was asked of one call."""
         ...
 
     def withdrawal(self, session: str) -> Withdrawal:

@@ -237,6 +237,8 @@ class Using:
 
     async def _tell_end(self, record: CallRecord, outcome: ToolOutcome, seconds: float) -> None:
         scope = self._scope
+        if record.state is CallState.APPROVAL:  # ended without its answer, a question would outlive it
+            await scope.approvals.withdraw(scope.session, record.call)
         number = await keep_result(scope.sessions, scope.calls, record, outcome)
         self._announce(ended_event(record, outcome, number, seconds))
         self._scope.tell(result_chunk(self._profile.name, record, outcome, number))

@@ -194,22 +194,23 @@ class HITLManager:
         """The work of `ask_gate`, for somebody else's transaction."""
         return gating.put(owner, key, asked, sha=sha, allowed=allowed, now=self._now)
 
-    async def withdraw(self, owner: str) -> tuple[Approval, ...]:
-        """Take back what an owner asks, since it no longer waits."""
+    async def withdraw(self, owner: str, key: str | None = None) -> tuple[Approval, ...]:
+        """Take back what an owner asks, since it no longer waits: all of it, or what it asks under one key."""
         gone: list[Approval] = []
-        work, tell = self.withdrawal(owner, gone)
+        work, tell = self.withdrawal(owner, gone, key)
         await self._database.write(work)
         tell()
         return tuple(gone)
 
     def withdrawal(
-        self, owner: str, gone: list[Approval] | None = None
+        self, owner: str, gone: list[Approval] | None = None, key: str | None = None
     ) -> tuple[Callable[[sqlite3.Connection], None], Callable[[], None]]:
         """The work of `withdraw`, for somebody else's transaction, and what tells who waits once that is on disk."""
         found: list[Approval] = [] if gone is None else gone
 
         def work(connection: sqlite3.Connection) -> None:
-            found[:] = [moves.withdrawn(each, self._now()) for each in table.pending(connection, owner)]
+            asked = (each for each in table.pending(connection, owner) if key is None or each.key == key)
+            found[:] = [moves.withdrawn(each, self._now()) for each in asked]
             for approval in found:
                 table.keep(connection, approval)
 
@@ -278,7 +279,9 @@ class HITLManager:
             known = table.find(connection, approval)
             if moves.is_due(known, self._now()):
                 return expire(connection, known, self._now())
-            told = moves.decided(known, decision, self._now(), by=by, nonce=nonce, scope=scope, patterns=shown)
+            told = moves.decided(
+                known, decision, self._now(), by=by, nonce=nonce, scope=scope, patterns=shown, named=bool(patterns)
+            )
             if told is known:
                 return known, None
             told = self.rulebook.keep(connection, told)

@@ -149,7 +149,11 @@ class AsyncSessionManager:
             yield session.record
 
     async def list(self, limit: int = 50, before: str = "") -> tuple[SessionRecord, ...]:
-        """Sessions, those that changed last first; those after `before` in this order if it is given."""
+        """Sessions, those that changed last first; those after `before`, a `SessionRecord.place`, if it is given.
+
+        Raises:
+            UnknownSession: `before` is an id, and there is no such session.
+        """
         await self.flush()
         return await self._database.read(partial(store.listed, limit=limit, before=before))
 

@@ -62,8 +62,12 @@ def decided(
     nonce: str,
     scope: Scope,
     patterns: tuple[str, ...],
+    named: bool = True,
 ) -> Approval:
     """With this answer; unchanged where it had the very same before.
+
+    Rules are made of `patterns`. Where the answer names none (`named`), they are what was proposed, and it is the same
+    as one that had others: what is proposed may change.
 
     Raises:
         StaleApproval: the answer is to an older question.
@@ -86,7 +90,8 @@ def decided(
                 decided=now,
             )
         case ApprovalState.DECIDED | ApprovalState.USED:
-            if (approval.decision, approval.scope) != (decision, scope):
+            other = named and set(approval.patterns) != set(patterns)
+            if other or (approval.decision, approval.scope) != (decision, scope):
                 raise AlreadyDecided(approval.id, approval.state)
             return approval
         case ApprovalState.EXPIRED:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from agents.model import JsonObject, JsonValue, Message
 from infrastructure.ids import SessionId
+
+_EPOCH, _TICK = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
+
+
+def placed(place: str) -> tuple[datetime, str] | None:
+    """The instant and the session of a `SessionRecord.place`; None where it is none, as a session's id is not."""
+    session, _, ticks = place.rpartition(".")
+    try:
+        return _EPOCH + int(ticks) * _TICK, session
+    except (ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +39,11 @@ class SessionRecord:
     """Number of its last message; they count from 1 without a gap."""
     created: datetime
     updated: datetime
+
+    @property
+    def place(self) -> str:
+        """Its place in the list of sessions by their last change: a word for `before`, whatever becomes of it."""
+        return f"{self.session}.{(self.updated - _EPOCH) // _TICK}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

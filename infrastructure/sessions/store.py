@@ -17,7 +17,7 @@ from infrastructure.ids import SessionId
 from infrastructure.sessions.errors import KeyReused, OutOfOrder, UnknownSession
 from infrastructure.sessions.loaded import LoadedSession, as_json
 from infrastructure.sessions.pairing import open_calls
-from infrastructure.sessions.records import SessionRecord, StoredMessage
+from infrastructure.sessions.records import SessionRecord, StoredMessage, placed
 from infrastructure.storage.run_record import UNNAMED, RequestKey
 from infrastructure.storage.times import from_text, to_text
 
@@ -59,13 +59,30 @@ def load(connection: sqlite3.Connection, session: SessionId) -> LoadedSession:
 
 
 def listed(connection: sqlite3.Connection, limit: int, before: str = "") -> tuple[SessionRecord, ...]:
-    """Sessions, those that changed last first; those after `before` in this order if it is given."""
+    """Sessions, those that changed last first; those after `before` in this order if it is given.
+
+    Args:
+        connection: To the database.
+        limit: How many at most.
+        before: A session's place as it was when it was listed, which holds whatever becomes of it; or a session's id.
+
+    Raises:
+        UnknownSession: `before` is no place, and no session there is.
+    """
     where, values = "", ()
     if before:
-        where = "WHERE (updated, session) < (SELECT updated, session FROM sessions WHERE session = ?)"
-        values = (before,)
+        where, values = "WHERE (updated, session) < (?, ?)", _place(connection, before)
     sql = f"SELECT {_SESSION} FROM sessions {where} ORDER BY updated DESC, session DESC LIMIT ?"
     return tuple(map(_session, connection.execute(sql, (*values, limit))))
+
+
+def _place(connection: sqlite3.Connection, before: str) -> tuple[str, str]:
+    if (found := placed(before)) is not None:
+        return to_text(found[0]), found[1]
+    row = connection.execute("SELECT updated, session FROM sessions WHERE session = ?", (before,)).fetchone()
+    if row is None:
+        raise UnknownSession(before)
+    return row
 
 
 def page(connection: sqlite3.Connection, session: str, before: int, limit: int) -> tuple[StoredMessage, ...]:

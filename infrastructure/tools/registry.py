@@ -111,6 +111,9 @@ class ToolRegistry:
             return Checked(tool.read(arguments))  # pyright: ignore[reportArgumentType] - reading is what finds out
         except BadArguments as error:
             return Refused(f"{name}: {error}", "BadArguments")
+        except Exception as error:  # noqa: BLE001 - a tool of one's own raises what it likes, and the turn goes on
+            _log.exception("the arguments of %s could not be read", name)
+            return Refused(f"{name}: its arguments cannot be read: {_told(error)}", "BadArguments")
 
     async def run(self, name: str, arguments: JsonObject, place: ToolPlace) -> ToolResult:
         """Do a call here. It is checked again first. What goes wrong is a result; only cancelling raises.
@@ -124,7 +127,7 @@ class ToolRegistry:
         if do is None:
             return ToolResult(f"{name} is done by the client, not here", ok=False, error_class="NotHere")
         try:
-            result = await do(checked.arguments, place)
+            return _bounded(await do(checked.arguments, place))
         except ToolError as error:
             result = ToolResult(error.text, ok=False, error_class=error.error_class)
         except WorkspaceError as error:
@@ -135,7 +138,19 @@ class ToolRegistry:
             _log.exception("the tool %s failed", name)
             reason = error.strerror or type(error).__name__
             result = ToolResult(f"the system refused: {reason}", ok=False, error_class="SystemRefused")
-        return replace(result, text=bounded(result.text))
+        except Exception as error:  # noqa: BLE001 - as above
+            _log.exception("the tool %s failed", name)
+            result = ToolResult(f"{name} failed: {_told(error)}", ok=False, error_class=type(error).__name__)
+        return _bounded(result)
+
+
+def _bounded(result: ToolResult) -> ToolResult:
+    return replace(result, text=bounded(result.text))
+
+
+def _told(error: Exception) -> str:
+    """What a model is told of an error that no tool here raises."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _with_hint(said: str, hint: str) -> str:

@@ -313,3 +313,13 @@ async def test_rules_are_listed_kept_once_and_taken_back(desk, workspace):
     with pytest.raises(UnknownRule):
         await desk.manager.rulebook.delete(rule.id)
     assert (await asked(desk, **place)).state is ApprovalState.PENDING
+
+
+async def test_yes_that_makes_other_rules_is_another_answer(desk, workspace):
+    approval = await asked(desk, workspace=str(workspace))
+    narrow = await say(desk, approval, scope="project", patterns=("run_command: make",))
+    assert await say(desk, approval, scope="project", patterns=("run_command: make",)) == narrow
+    assert await say(desk, approval, scope="project") == narrow  # it names no other rule
+    with pytest.raises(AlreadyDecided):
+        await say(desk, approval, scope="project", patterns=("run_command: make *",))
+    assert [rule.shown for rule in await desk.manager.rulebook.rules()] == ["run_command: make"]

@@ -90,6 +90,24 @@ async def test_lines_of_a_pipe_are_messages_and_a_backslash_goes_on():
     os.close(reading)
 
 
+async def test_mark_before_the_first_line_is_none_of_it(tmp_path):
+    """What some editors put before UTF-8; with it `/agent coder` was said instead of done."""
+    file = tmp_path / "lines"
+    file.write_bytes(b"\xef\xbb\xbf/agent coder\n\xef\xbb\xbfhi\n")
+    with file.open("rb") as reading:
+        lines = InputLines(reading.fileno())
+        assert [await lines.message() for _ in range(3)] == ["/agent coder", "\ufeffhi", None]
+
+
+@pytest.mark.parametrize("length", [65_535, 65_536, 65_537, 400_000])
+async def test_line_of_any_length_is_one_message(tmp_path, length: int):
+    file = tmp_path / "lines"
+    file.write_bytes(b"a" * length + b"\n\nb\\\nc\n" + b"d" * length)
+    with file.open("rb") as reading:
+        lines = InputLines(reading.fileno())
+        assert [await lines.message() for _ in range(5)] == ["a" * length, "", "b\nc", "d" * length, None]
+
+
 def test_words_go_to_stdout_when_a_message_is_whole_and_not_when_it_is_taken_back():
     screen = Screen()
     spoken = Spoken(screen.terminal)

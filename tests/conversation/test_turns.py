@@ -373,21 +373,57 @@ async def test_empty_message_and_unknown_session_begin_nothing(tmp_path):
         assert await talk(conversations.follow(SESSION)) == []
 
 
-async def test_end_that_cannot_be_kept_is_told_as_a_failure_and_the_turn_can_be_stopped_later(tmp_path, monkeypatch):
+async def full(*_: object) -> None:
+    """What a full disk makes of a write."""
+    raise StorageError("the disk is full")
+
+
+async def test_end_that_cannot_be_kept_is_told_as_a_failure_and_written_before_the_next_turn(tmp_path, monkeypatch):
     async with world(tmp_path, {"orchestrator": ["Hello.", "Yes."]}) as here:
         conversations = here.orchestrator()
-
-        async def full(*_: object) -> None:
-            raise StorageError("the disk is full")
-
         with monkeypatch.context() as patch:
             patch.setattr(here.log, "append_with", full)
             told = await talk(conversations.process_message(SESSION, "Hi"))
+            assert await talk(conversations.follow(SESSION)) == []  # nothing to wait for, though the row says it runs
+            with pytest.raises(StorageError):
+                await conversations.begin(SESSION, Said("Still full?"))
         assert (told[-1].kind, told[-1].ok) == ("failed", False)
         assert "the disk is full" in told[-1].text
-        await conversations.cancel(SESSION)
-        assert await here.outcomes() == ["cancelled"]
         assert (await talk(conversations.process_message(SESSION, "Still there?")))[-1].kind == "done"
+        assert await here.outcomes() == ["failed", "done"]
+        assert [text for role, text in here.said() if role == "user"] == ["Hi", "Still there?"]
+
+
+async def test_turn_whose_end_could_not_be_kept_is_not_gone_on_with(tmp_path, monkeypatch):
+    async with world(tmp_path, {"orchestrator": ["Hello."]}) as here:
+        conversations = here.orchestrator()
+        with monkeypatch.context() as patch:
+            patch.setattr(here.log, "append_with", full)
+            await talk(conversations.process_message(SESSION, "Hi"))
+        await conversations.resume(SESSION)  # of a question that came too late: it is over, and not gone on with
+        assert await here.outcomes() == ["failed"]
+        with pytest.raises(NothingToStop):
+            await conversations.cancel(SESSION)
+
+
+async def test_end_that_could_not_be_kept_is_written_before_the_process_ends(tmp_path, monkeypatch):
+    async with world(tmp_path, {"orchestrator": ["Hello."]}) as here:
+        conversations = here.orchestrator()
+        with monkeypatch.context() as patch:
+            patch.setattr(here.log, "append_with", full)
+            await talk(conversations.process_message(SESSION, "Hi"))
+        await conversations.drain()
+        assert await here.outcomes() == ["failed"]
+
+
+async def test_session_whose_turns_end_cannot_be_kept_can_be_deleted(tmp_path, monkeypatch):
+    async with world(tmp_path, {"orchestrator": ["Hello."]}) as here:
+        conversations = here.orchestrator()
+        monkeypatch.setattr(here.log, "append_with", full)
+        await talk(conversations.process_message(SESSION, "Hi"))
+        await conversations.delete(SESSION)
+        assert await here.outcomes() == ["cancelled"]
+        assert SESSION not in here.sessions.messages
 
 
 async def test_request_that_is_sent_again_after_a_failed_flush_finds_its_turn(tmp_path, monkeypatch):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from infrastructure.config.settings import ConversationSettings
 from infrastructure.events.catalogue import ApprovalDecided
 from infrastructure.ids import RunId
-from infrastructure.sessions.approvals import ApprovalState
-from tests.conversation.stack import Clock, Stack, called, simulator, stack
-from tests.conversation.world import kinds, talk
+from infrastructure.sessions.approvals import ApprovalState, Approve, StaleApproval
+from tests.conversation.stack import OPEN_TAB, Clock, Stack, called, simulator, stack
+from tests.conversation.world import followed, kinds, talk
 
 WRITE = called("write_file", '{"path": "a.txt", "content": "a"}')
 NIGHT = timedelta(hours=14)
@@ -78,3 +80,22 @@ async def test_question_outlives_a_restart_over_night(tmp_path):
 def test_patience_is_for_ever_where_the_setting_says_so():
     assert ConversationSettings(answer_hours=0).patience is None
     assert ConversationSettings().patience == timedelta(days=3)
+
+
+async def test_question_goes_with_its_call_where_the_tool_has_gone(tmp_path):
+    tab, write = called("open_tab", '{"path": "a"}'), called("write_file", '{"path": "b.txt", "content": "b"}')
+    async with simulator(f"{tab}\n{write}", "Bye.") as server, stack(tmp_path, server.url) as here:
+        session = await here.session(tmp_path, [OPEN_TAB])
+        await talk(here.conversations.process_message(session, "Open", "coder", ends_when_waiting=True))
+        opening, writing = await here.approvals.pending(session)
+        await here.sessions.update(session, settings={"client_tools": None})
+        following = await followed(here.conversations, session)
+        await here.conversations.resume(session)
+        assert (await here.approvals.wait(opening.id)).state is ApprovalState.WITHDRAWN
+        assert await here.approvals.pending(session) == (writing,)  # that one is still waited for
+        with pytest.raises(StaleApproval):
+            await here.approvals.decide(opening.id, Approve(), by="me", nonce=opening.nonce, scope="always")
+        assert await here.approvals.rulebook.rules() == ()
+        await here.approvals.decide(writing.id, Approve(), by="me", nonce=writing.nonce)
+        assert (await following)[-1].kind == "done"
+        assert (tmp_path / "b.txt").read_text() == "b\n"

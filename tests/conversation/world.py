@@ -240,8 +240,9 @@ class MemoryApprovals:
         self.decided[approval] = decided
         return self.session
 
-    async def withdraw(self, session: str) -> None:
-        self.withdrawn += [each for each in self.asked if each not in self.decided]
+    async def withdraw(self, session: str, call: str | None = None) -> None:
+        asked = {each for each, asked in self.asked.items() if call in (None, asked.id)}
+        self.withdrawn += [each for each in self.asked if each in asked and each not in self.decided]
 
     def withdrawal(self, session: str) -> Withdrawal:
         gone = [each for each in self.asked if each not in self.decided]

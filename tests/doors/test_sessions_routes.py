@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from agents.model import Message
+from backend.api import create_app
 from infrastructure.ids import RunId
 from tests.doors.house import OPEN_TAB, SESSIONS, House, problem
 
@@ -116,6 +120,21 @@ async def test_sessions_are_listed_newest_first_in_pages_and_found_by_what_was_s
     assert problem(await talker.client.get(SESSIONS, params={"search": " "})) == (422, "BadChange")
 
 
+async def test_next_page_comes_after_the_last_though_that_one_changed_or_went(talker):
+    sessions = [(await talker.client.post(SESSIONS, json={"title": str(n)})).json()["session"] for n in range(5)]
+    changed, gone = sessions[3], sessions[1]
+    first = (await talker.client.get(SESSIONS, params={"limit": 2})).json()
+    assert (await talker.client.patch(f"{SESSIONS}/{changed}", json={"title": "changed"})).status_code == 200
+    second = (await talker.client.get(SESSIONS, params={"limit": 2, "before": first["next"]})).json()
+    assert [each["title"] for each in second["sessions"]] == ["2", "1"]
+    assert (await talker.client.delete(f"{SESSIONS}/{gone}")).status_code == 204
+    third = (await talker.client.get(SESSIONS, params={"limit": 2, "before": second["next"]})).json()
+    assert [each["title"] for each in third["sessions"]] == ["0"]
+    by_id = (await talker.client.get(SESSIONS, params={"limit": 2, "before": sessions[2]})).json()
+    assert [each["title"] for each in by_id["sessions"]] == ["0"]
+    assert (await talker.client.get(SESSIONS, params={"limit": 2, "before": gone})).status_code == 404
+
+
 async def test_a_fork_has_the_first_messages_and_goes_its_own_way(talker: House) -> None:
     session = await talker.session(title="one")
     await talker.say(session, "Hi")
@@ -126,6 +145,21 @@ async def test_a_fork_has_the_first_messages_and_goes_its_own_way(talker: House)
     assert [each["content"] for each in await talker.history(fork["session"])] == ["Hi"]
     assert [each["content"] for each in await talker.history(session)] == ["Hi", "Hello."]
     assert problem(await talker.client.post(f"{SESSIONS}/{session}/fork", json={"upto": 99})) == (422, "BadCut")
+
+
+async def test_what_is_made_below_a_mount_is_found_where_it_says(talker: House) -> None:
+    mounted = create_app(lambda: nullcontext(talker.application))
+    outer = FastAPI()
+    outer.mount("/corral", mounted)
+    transport, headers = httpx.ASGITransport(outer), {"Authorization": f"Bearer {talker.token}"}
+    async with (
+        mounted.router.lifespan_context(mounted),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8765", headers=headers) as client,
+    ):
+        begun = await client.post(f"/corral{SESSIONS}", json={})
+        assert (await client.get(begun.headers["location"])).json() == begun.json()
+        fork = await client.post(f"{begun.headers['location']}/fork", json={})
+        assert (await client.get(fork.headers["location"])).json() == fork.json()
 
 
 async def test_a_message_that_began_a_turn_says_which_and_the_word_of_an_undo_began_none(talker: House) -> None:

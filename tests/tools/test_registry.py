@@ -1,3 +1,4 @@
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -13,7 +14,16 @@ from infrastructure.tools.client import ClientTool
 from infrastructure.tools.local import local_tools
 from infrastructure.tools.registry import AT_MOST, NameTaken, ToolRegistry
 from infrastructure.tools.texts import RESULT_CHARACTERS
-from infrastructure.tools.tool import Checked, Refused, RegisteredTool, ToolPlace, ToolResult, ToolSpec
+from infrastructure.tools.tool import (
+    Checked,
+    Doing,
+    Reading,
+    Refused,
+    RegisteredTool,
+    ToolPlace,
+    ToolResult,
+    ToolSpec,
+)
 from infrastructure.workspace import DEPENDENCY_FOLDERS
 from tests.tools.views import with_client_tools
 
@@ -176,3 +186,53 @@ async def test_the_page_tells_of_every_tool(repository_root: Path):
 
 def test_folders_that_danger_knows_as_linked_are_those_that_a_copy_links() -> None:
     assert LINKED_FOLDERS == DEPENDENCY_FOLDERS
+
+
+def own_tool(do: Doing, read: Reading = dict) -> ToolRegistry:
+    spec = ToolSpec(name="ticket", description="Reads a ticket.", parameters={"type": "object"}, risk="reads")
+    return ToolRegistry([RegisteredTool(spec=spec, read=read, do=do)])
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("no such ticket"), "ticket failed: ValueError: no such ticket"),
+        (KeyError(), "ticket failed: KeyError"),
+        (ExceptionGroup("two at once", [OSError("a"), ValueError("b")]), "ticket failed: ExceptionGroup: two at once"),
+    ],
+)
+async def test_whatever_a_tool_of_ones_own_raises_is_its_result(error: Exception, text: str, caplog):
+    async def do(arguments: JsonObject, place: ToolPlace) -> ToolResult:
+        raise error
+
+    result = await own_tool(do).run("ticket", {}, PLACE)
+    assert (result.ok, result.error_class) == (False, type(error).__name__)
+    assert result.text.startswith(text)
+    assert "the tool ticket failed" in caplog.text
+
+
+async def test_tool_of_ones_own_that_gives_no_result_has_failed():
+    async def do(arguments: JsonObject, place: ToolPlace) -> ToolResult:
+        return "a word"  # pyright: ignore[reportReturnType] - the slip that this is about
+
+    assert (await own_tool(do).run("ticket", {}, PLACE)).error_class == "AttributeError"
+
+
+async def test_cancelling_a_tool_raises():
+    async def do(arguments: JsonObject, place: ToolPlace) -> ToolResult:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await own_tool(do).run("ticket", {}, PLACE)
+
+
+def test_arguments_that_a_tool_of_ones_own_cannot_read_are_refused(caplog):
+    async def do(arguments: JsonObject, place: ToolPlace) -> ToolResult:
+        raise AssertionError("it is not done")
+
+    def read(arguments: JsonObject) -> JsonObject:
+        return {"id": arguments["id"]}
+
+    assert own_tool(do, read).check("ticket", {}) == Refused(
+        "ticket: its arguments cannot be read: KeyError: 'id'", "BadArguments"
+    )

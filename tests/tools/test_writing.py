@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from agents.conversation.compacting import written_in
+from agents.model import Message
 from backend.retention import Cleaning, clean_up
 from backend.store import open_store
 from infrastructure.config.settings import Paths, Settings
-from infrastructure.tools.tool import ToolPolicy
+from infrastructure.tools.tool import ToolPolicy, ToolResult
 from infrastructure.workspace import sha_of
 from tests.tools.conftest import Bench
 
@@ -53,6 +55,19 @@ async def test_a_file_is_written_and_its_syntax_told(bench: Bench):
     assert "in order" in (await bench.run("write_file", path="a.toml", content="a = 1")).text
     assert "no syntax check" in (await bench.run("write_file", path="a.txt", content="hello")).text
     assert "nothing was written" in (await bench.run("write_file", path="a.txt", content="hello\n")).text
+
+
+async def test_result_says_which_file_was_written_to_whoever_sums_up(bench: Bench):
+    def written(tool: str, result: ToolResult) -> str:
+        return written_in(Message("tool", result.text, tool_name=tool))
+
+    write = {"path": "./src/a.py", "content": "one\ntwo"}
+    assert written("write_file", await bench.run("write_file", call="w1", **write)) == "src/a.py"
+    assert written("write_file", await bench.run("write_file", call="w1", **write)) == "src/a.py"  # after a crash
+    assert written("write_file", await bench.run("write_file", call="w2", **write)) == ""
+    edit = {"path": "src/a.py", "search": "one", "replace": "1"}
+    assert written("apply_edit", await bench.run("apply_edit", call="e1", **edit)) == "src/a.py"
+    assert written("apply_edit", await bench.run("apply_edit", call="e2", **edit)) == ""
 
 
 async def test_line_ends_and_mode_of_a_file_stay(bench: Bench):

@@ -86,7 +86,12 @@ def conversation(turns: int) -> list[Message]:
     found: list[Message] = []
     for turn in range(turns):
         call = ToolCall("write_file", {"path": f"f{turn}.py"}, f"c{turn}")
-        found += [user(f"Do thing {turn}."), asks(call), result(call, "ok " * 5), Message("assistant", "Did it.")]
+        found += [
+            user(f"Do thing {turn}."),
+            asks(call),
+            result(call, f"f{turn}.py is written: it has 1 line."),
+            Message("assistant", "Did it."),
+        ]
     return found
 
 
@@ -115,6 +120,58 @@ def test_second_summary_keeps_the_anchors_of_the_first():
     text = summary_text(second, told_by_code(second))
     for anchor in ("Do thing 0.", "- f0.py", "- f6.py", "Early."):
         assert anchor in text
+
+
+def summarised(messages: Sequence[Message], keep: int) -> Message:
+    what = compaction(History(messages=tuple(messages)), words, keep)
+    assert what is not None
+    return Message("system", summary_text(what, "Early."))
+
+
+def test_summary_within_a_turn_keeps_what_that_turn_was_asked_for():
+    call = ToolCall("read_file", {"path": "a"}, "r1")
+    messages = [*conversation(2), user("Rename parse_config."), asks(call), result(call, "r " * 9), asks(B), result(B)]
+    summary = summarised(messages, keep=5)
+    assert "\n## What the person asks for now\nRename parse_config.\n" in summary.content
+    messages += [summary, asks(ToolCall("search", {"text": "y"}, "s1")), Message("tool", "r", tool_call_id="s1")]
+    again = summarised(messages, keep=3)
+    assert covered(again) > covered(summary)
+    assert "\n## What the person asks for now\nRename parse_config.\n" in again.content
+    assert "\n## What the person asked for first\nDo thing 0.\n## What" in again.content
+
+
+@pytest.mark.parametrize(
+    ("tool", "result", "files"),
+    [
+        ("write_file", "b.py is written: it has 1 line.\nIts syntax is in order.", "- b.py"),
+        ("apply_edit", "b.py is changed: it has 1 line.\nIts syntax is in order.", "- b.py"),
+        ("write_file", "b.py is written (this call was done before)", "- b.py"),
+        ("write_file", "The person said no: never touch that", ""),
+        ("write_file", "a.py is like that already: nothing was written", ""),
+        ("apply_edit", "nothing was written: a.py has no such lines.", ""),
+        ("read_file", "b.py is written: it has 1 line.", ""),
+    ],
+)
+def test_summary_lists_what_was_written_not_what_was_to_be(tool: str, result: str, files: str):
+    call = ToolCall(tool, {"path": "a.py"}, "w1")
+    done = Message("tool", result, tool_name=tool, tool_call_id="w1")
+    text = summarised([user(), asks(call), done, Message("assistant", "Did it.")], keep=3).content
+    assert text.partition("\n## Files written so far\n")[2].partition("\n## ")[0] == files
+
+
+def test_summary_speaks_of_no_older_request_where_the_newest_stays():
+    messages = [*conversation(3), user("Rename parse_config."), asks(B), result(B)]
+    within = summarised(messages, keep=7)
+    assert "asks for now" not in within.content
+    messages += [Message("assistant", "Renamed."), within, user("Now test it."), asks(A), result(A)]
+    assert "asks for now" not in summarised(messages, keep=10).content
+
+
+def test_summary_that_was_made_before_requests_were_kept_goes_on():
+    old = "Summary of messages 1 to 2.\n## What the person asked for first\nIt.\n## What happened\nMuch."
+    messages = [user("It."), Message("assistant", "Yes."), Message("system", old), user("More."), asks(A), result(A)]
+    text = summarised([*messages, asks(B), result(B)], keep=3).content
+    assert "\nIt.\n## What the person asks for now\nMore.\n" in text
 
 
 def test_store_may_leave_out_what_a_summary_covers():
