@@ -25,7 +25,7 @@ _TASK_KEEP = 1_500
 """Characters of either end of the first message that an anchor keeps."""
 _LINE = 200
 _MOST_FILES = 50
-_WRITTEN = re.compile(r"(.+) is (?:written|changed)(?:: it has | \(this call was done before\))")
+_WRITTEN = re.compile(r"(.+) is (?:written|changed)(?:: it has | \(this call was done before\)|; the turn ended)")
 _HEADER = re.compile(r"Summary of messages 1 to (\d+)\.")
 _FIRST, _NOW, _TODOS, _FILES, _PROSE = _TITLES = (
     "## What the person asked for first",

@@ -146,6 +146,7 @@ def test_summary_within_a_turn_keeps_what_that_turn_was_asked_for():
         ("write_file", "b.py is written: it has 1 line.\nIts syntax is in order.", "- b.py"),
         ("apply_edit", "b.py is changed: it has 1 line.\nIts syntax is in order.", "- b.py"),
         ("write_file", "b.py is written (this call was done before)", "- b.py"),
+        ("write_file", "b.py is written; the turn ended before more could be said of it.", "- b.py"),
         ("write_file", "The person said no: never touch that", ""),
         ("write_file", "a.py is like that already: nothing was written", ""),
         ("apply_edit", "nothing was written: a.py has no such lines.", ""),
