@@ -179,7 +179,15 @@ class HungLanes:
         pool.pump()
 
     def _patience(self, place: Place, limit: float) -> float:
-        """Seconds until the model may be put out of memory; for ever where that was done and nothing has come since."""
+        """Seconds until the model may be put out of memory.
+
+        For ever where that was done and nothing has come since; and where no stream of ours was left since something
+        came: then it is not that the server has lost a slot, and another program's calls may be why ours wait.
+        """
+        server = self._pool.scheduler.servers.get(place[0])
+        berth = None if server is None else server.berths.get(place[1])
+        if berth is None or not berth.left:
+            return math.inf
         done, heard = self._renewed.get(place), self._silences.heard_at(place)
         return math.inf if done is not None and (heard is None or heard <= done) else PUT_OUT_AFTER * limit
 

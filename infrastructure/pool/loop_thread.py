@@ -87,8 +87,10 @@ def iterate(there: Elsewhere[R], items: Callable[[R], AsyncGenerator[T, None]]) 
             try:
                 return came.get(timeout=LOOK_SECONDS)
             except queue.Empty:
-                if work.done():  # ended before its first step
-                    return None
+                if (
+                    work.done()
+                ):  # before its first step, or all has come in this moment: each piece is put before it ends
+                    return None if came.empty() else came.get_nowait()
                 standstill.look()
 
     work = there.submit(pump)
@@ -260,8 +262,8 @@ def _wait(future: Future[T], loop: asyncio.AbstractEventLoop | None, standstill:
             try:
                 return future.result(LOOK_SECONDS)
             except TimeoutError:
-                if future.done():  # it is the work's own
-                    raise
+                if future.done():  # in this moment, or the error is the work's own
+                    return future.result()
                 standstill.look()
     except CancelledError:  # by nobody here: a loop that ends cancels what is left in it
         raise LoopEnded from None

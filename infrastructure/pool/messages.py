@@ -102,6 +102,8 @@ def _message(raw: object, number: int) -> Message:
     if isinstance(raw, Message):  # a subclass, or one whose content is no text
         _check_content(raw.content, number)
         return raw
+    if callable(dump := getattr(raw, "model_dump", None)):  # such as the client library of Ollama has
+        raw = dump(exclude_none=True)
     if not isinstance(raw, Mapping):
         raise BadMessage(f"message {number} not understood: it is {_what(raw)}, and a message is like {_LIKE}")
     try:

@@ -14,12 +14,15 @@ OPTIONS = frozenset(
     (
         *LOAD_OPTIONS,
         "frequency_penalty",
+        "low_vram",
         "min_p",
         "mirostat",
         "mirostat_eta",
         "mirostat_tau",
         "num_keep",
         "num_predict",
+        "numa",
+        "penalize_newline",
         "presence_penalty",
         "repeat_last_n",
         "repeat_penalty",
@@ -30,6 +33,8 @@ OPTIONS = frozenset(
         "top_k",
         "top_p",
         "typical_p",
+        "use_mlock",
+        "vocab_only",
     )
 )
 """Those that may be given by name. Any other goes into an `options` mapping, as a newer server may know more."""

@@ -226,6 +226,8 @@ class Scheduler:
     def answered(self, ticket: Ticket, name: str, now: float) -> bool:
         """The first byte is here: the lane is loaded there. Whether that is news, and others may be placed."""
         ticket.first_byte_at = now
+        if ticket.slot is not None:
+            ticket.slot.berth.left = False
         news = self.residency.answered(ticket, self.servers[name])
         if news:
             self._agenda.reopen()

@@ -127,8 +127,11 @@ class Seating:
 
     def cancel(self, ticket: Ticket, state: CallState) -> Slot:
         """A call in flight ends otherwise than answered; its slot is cancelling until it is freed."""
+        midway = ticket.state is CallState.STREAMING
         slot = self.leave(ticket, state)
         slot.become(SlotState.CANCELLING)
+        if midway:
+            slot.berth.left = True
         return slot
 
     def quieter(self, slot: Slot) -> bool:

@@ -26,7 +26,19 @@ _IDLE_LANES_KEPT = 32
 class Berth:
     """The slots of one lane on one server."""
 
-    __slots__ = ("free", "given", "heard", "in_flight", "lane", "learner", "slots", "taken", "urgency", "used_at")
+    __slots__ = (
+        "free",
+        "given",
+        "heard",
+        "in_flight",
+        "lane",
+        "learner",
+        "left",
+        "slots",
+        "taken",
+        "urgency",
+        "used_at",
+    )
 
     def __init__(self, lane: Lane, given: int | None) -> None:
         self.lane = lane
@@ -42,6 +54,8 @@ class Berth:
         self.in_flight: dict[int, Ticket] = {}
         self.heard = False
         """Whether a call here has had a byte since whoever watches last set this to False."""
+        self.left = False
+        """Whether a stream was left here in its middle, and no other call has had a byte since."""
         self.used_at = float("-inf")
         """When a call other than a guess was last given a slot here."""
         self.urgency = SPECULATIVE.order

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import Future
 
 import pytest
 
@@ -14,7 +16,7 @@ from infrastructure.local_llm import LocalLLM
 from infrastructure.pool import loop_thread
 from infrastructure.pool.crossing import Standstill
 from infrastructure.pool.errors import LoopEnded
-from infrastructure.pool.loop_thread import BorrowedLoop, LoopThread
+from infrastructure.pool.loop_thread import BorrowedLoop, LoopThread, iterate
 from infrastructure.simulator import Simulator
 from tests.chat_model.clerk import clerk
 from tests.pool.servers import MODELS
@@ -142,4 +144,51 @@ def test_a_time_limit_of_the_work_itself_is_no_reason_to_go_on_waiting():
     there = LoopThread(object, ended)
     with pytest.raises(TimeoutError, match="its own"):
         there.wait(there.submit(late))
+    there.close()
+
+
+class _LateQueue(queue._PySimpleQueue):
+    """Whose first wait ends without anything only when all has come, as where the interpreter's lock is taken."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> object:
+        if block and not getattr(self, "late", False):
+            self.late = True
+            while self.qsize() < 3:
+                threading.Event().wait(0.001)
+            threading.Event().wait(0.05)  # the work ends behind what it has put
+            raise queue.Empty
+        return super().get(block, timeout)
+
+
+def test_what_comes_in_the_moment_in_which_a_wait_ends_is_not_lost(monkeypatch: pytest.MonkeyPatch):
+    async def pieces(_: object) -> AsyncGenerator[str, None]:
+        yield "one"
+        yield "two"
+
+    async def ended(_: object) -> None:
+        """Nothing is open."""
+
+    monkeypatch.setattr(queue, "SimpleQueue", _LateQueue)
+    there = LoopThread(object, ended)
+    assert list(iterate(there, pieces)) == ["one", "two"]
+    there.close()
+
+
+def test_an_answer_that_comes_in_the_moment_in_which_a_wait_ends_is_the_answer():
+    class Late(Future[str]):
+        def result(self, timeout: float | None = None) -> str:
+            if timeout is not None and not self.done():
+                self.set_result("the answer")
+                raise TimeoutError
+            return super().result(timeout)
+
+    async def ended(_: object) -> None:
+        """Nothing is open."""
+
+    async def nothing(_: object) -> None:
+        """It has begun."""
+
+    there = LoopThread(object, ended)
+    there.wait(there.submit(nothing))
+    assert there.wait(Late()) == "the answer"
     there.close()

@@ -169,6 +169,8 @@ async def test_a_model_that_hangs_on_is_put_out_once():
     server = paced(**FAST)
     async with pool_over(server) as pool:
         await measured(pool, server)
+        async with pool.stream_chat(model="words", messages=ask()) as stream:
+            await anext(stream)
         hang(server)
         answering = asyncio.create_task(pool.chat(model="words", messages=ask()))
         await server.truth.until(lambda truth: len(truth.unloads) == 1)
@@ -179,6 +181,21 @@ async def test_a_model_that_hangs_on_is_put_out_once():
         answering.cancel()
         server.set_fault("words", None)
         assert (await pool.chat(model="words", messages=ask())).text == TEXT
+
+
+async def test_a_model_that_is_silent_though_no_stream_was_left_is_not_put_out():
+    """Another program's calls may be why ours wait, and behind them it has its place."""
+    server = paced(**FAST)
+    async with pool_over(server) as pool:
+        await measured(pool, server)
+        hang(server)
+        answering = asyncio.create_task(pool.chat(model="words", messages=ask()))
+        await until(pool, lambda snapshot: snapshot.calls.tripped == 1)
+        await asyncio.sleep(3 * silence.FLOOR_SECONDS)  # nothing tells that something does not come
+        assert server.truth.unloads == []
+        assert server.truth.in_slots()
+        assert pool.snapshot().calls.moved == 0
+        answering.cancel()
 
 
 async def test_a_model_that_answers_a_probe_beside_a_silent_stream_is_left_alone(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ollama
 import pytest
 
 from agents.model import Message, Tool
@@ -34,6 +35,12 @@ def test_an_answer_of_tool_calls_need_have_no_text():
     calls = [{"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}]
     (message,) = read_messages([{"role": "assistant", "content": None, "tool_calls": calls}])
     assert (message.content, message.tool_calls[0].name) == ("", "add")
+
+
+def test_messages_of_ollamas_own_client_are_understood():
+    history = [ollama.Message(role="user", content="hi"), ollama.Message(role="assistant", content=None)]
+    assert read_messages(history[:1]) == read_messages(ask())
+    assert read_messages(history[1:])[0].content == ""
 
 
 async def test_what_is_no_tool_prompt_or_name_is_refused():
