@@ -84,7 +84,7 @@ async def list_sessions(
     sessions: SessionManagerDep,
     limit: Limit = 50,
     before: Annotated[
-        str, Query(description="`next` of the page before, or a session: only those that come after it.", max_length=64)
+        str, Query(description="`next` of the page before, or a session: only those that come after it.", max_length=96)
     ] = "",
     search: Annotated[str | None, Query(description="Only where this text occurs in a title or message.")] = None,
 ) -> object:

@@ -6,6 +6,7 @@ nobody knows: a model that is told "not done" does it again.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, cast
 
 from agents.conversation.history import open_calls
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from infrastructure.conversation.driving import ConversationParts, LiveTurn
     from infrastructure.events.catalogue import AnyEvent
 
+_logger = logging.getLogger(__name__)
 _BEGUN = (CallState.STARTED, CallState.WAITING, CallState.ENDED)
 """Ended without a result, which a crash took."""
 
@@ -43,5 +45,12 @@ async def _became(tools: Toolbox, record: CallRecord, reason: str) -> ToolOutcom
         who = "The client was to do this call" if client else "This call was under way"
         said = f"{who} when the turn ended ({reason}), so it is not known whether it took effect. Look before you"
         return ToolOutcome(f"{said} repeat it.", ok=False, error_class="Interrupted")
-    found = None if client else await tools.left(record.session, record.call)
+    try:
+        found = None if client else await tools.left(record.session, record.call)
+    except Exception:  # a file that cannot be looked at now must not leave this call, and those behind it, open
+        _logger.warning("call %s: what it has left cannot be seen", record.call, exc_info=True)
+        said = (
+            f"This call was under way when the turn ended ({reason}), and what it left cannot be seen. Look before you"
+        )
+        return ToolOutcome(f"{said} repeat it.", ok=False, error_class="Interrupted")
     return found or ToolOutcome(f"Not done: {reason}.", ok=False, error_class="TurnEnded")

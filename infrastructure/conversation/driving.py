@@ -151,7 +151,10 @@ class Driver:
             conclude(live, ended)
         else:
             await self.conclude(live, ended)
-        await self._parts.checkpointer.adelete_thread(session)
+        try:
+            await self._parts.checkpointer.adelete_thread(session)
+        except (StorageError, sqlite3.Error):  # it has ended all the same, and no other turn goes on with them
+            _logger.warning("turn %s: its checkpoints could not be deleted", turn, exc_info=True)
 
     async def conclude(self, live: LiveTurn, otherwise: TurnRecord | None = None) -> None:
         """Tell who watches how the turn ended by its row; by `otherwise` where that is gone with its session."""

@@ -232,8 +232,10 @@ class MultiAgentOrchestrator:
         for live in self._live.values():
             live.feed.close()
         self._live.clear()
-        await self._unkept.settle_all()
-        self._watching.close()
+        try:
+            await self._unkept.settle_all()
+        finally:
+            self._watching.close()
 
     # ------------------------------------------------------------------------- each session's in turn
     async def _begun(self, session: str, said: Said) -> LiveTurn:

@@ -43,9 +43,15 @@ class UnkeptEnds:
             StorageError: it still cannot be.
         """
         live = self._ends.get(session)
-        if live is not None:
+        if live is None:
+            return
+        try:
             await self._driver.end(live, "failed", live.record.reason)
-            self.drop(session)
+        except StorageError:
+            raise
+        except Exception:  # a fault of ours: once told, it keeps nobody from the session
+            _logger.exception("how turn %s ended cannot be written down", live.record.turn)
+        self.drop(session)
 
     async def settle_all(self) -> None:
         """Try each once; those that still cannot be written stay."""

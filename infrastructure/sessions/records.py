@@ -8,12 +8,16 @@ from datetime import UTC, datetime, timedelta
 from agents.model import JsonObject, JsonValue, Message
 from infrastructure.ids import SessionId
 
+_SIGN = "~"
+"""Which no session's id has."""
 _EPOCH, _TICK = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
 
 
 def placed(place: str) -> tuple[datetime, str] | None:
     """The instant and the session of a `SessionRecord.place`; None where it is none, as a session's id is not."""
-    session, _, ticks = place.rpartition(".")
+    session, sign, ticks = place.rpartition(_SIGN)
+    if not sign:
+        return None
     try:
         return _EPOCH + int(ticks) * _TICK, session
     except (ValueError, OverflowError):
@@ -43,7 +47,7 @@ class SessionRecord:
     @property
     def place(self) -> str:
         """Its place in the list of sessions by their last change: a word for `before`, whatever becomes of it."""
-        return f"{self.session}.{(self.updated - _EPOCH) // _TICK}"
+        return f"{self.session}{_SIGN}{(self.updated - _EPOCH) // _TICK}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

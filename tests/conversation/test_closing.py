@@ -73,6 +73,28 @@ async def test_write_that_was_under_way_is_told_as_it_ended(tmp_path, monkeypatc
         assert not (work / "a.txt").exists() or bool(then)
 
 
+async def test_what_a_write_left_that_cannot_be_seen_is_said_and_not_done_later(tmp_path, monkeypatch):
+    def refused(*_: Any) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    work = tmp_path / "work"
+    work.mkdir()
+    async with simulator(WRITE, "Never.", "Hello.") as server, stack(tmp_path, server.url, MemoryApprovals()) as here:
+        session = await here.session(work)
+        replacing = Replacing(monkeypatch)
+        replacing.happens = False
+        await here.conversations.begin(session, Said("Write it", "coder"))
+        await replacing.standing.wait()
+        with monkeypatch.context() as unreadable:
+            unreadable.setattr(journal, "_read_sha", refused)
+            cancelling = asyncio.create_task(here.conversations.cancel(session))
+            await replacing.let_go()
+            await cancelling
+        assert "what it left cannot be seen" in here.said(session)[-1][1]
+        await talk(here.conversations.process_message(session, "hello"))
+        assert not (work / "a.txt").exists()
+
+
 @pytest.mark.parametrize(
     ("effects", "said"),
     [(True, "This call was under way when the turn ended (cancelled by a person), so it is not known"),

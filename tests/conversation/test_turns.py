@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import aclosing
 from typing import Any
 
@@ -458,3 +459,16 @@ async def test_error_of_an_event_of_before_leaves_the_end_as_it_is(tmp_path, mon
         monkeypatch.setattr(here.log, "append_with", telling_once)
         assert (await talk(here.orchestrator().process_message(SESSION, "Hi")))[-1].kind == "done"
         assert await here.outcomes() == ["done"]
+
+
+async def test_checkpoints_that_cannot_be_deleted_hold_nobody_up(tmp_path, monkeypatch, caplog):
+    async def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async with world(tmp_path, {"orchestrator": ["Hello.", "Yes."]}) as here:
+        conversations = here.orchestrator()
+        monkeypatch.setattr(here.saver, "adelete_thread", full)
+        for said in ("Hi", "And again"):
+            assert (await talk(conversations.process_message(SESSION, said)))[-1].kind == "done"
+        assert await here.outcomes() == ["done", "done"]
+        assert "its checkpoints could not be deleted" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from agents.model import Message
 from backend.api import create_app
 from infrastructure.ids import RunId
+from infrastructure.sessions.records import SessionRecord, placed
 from tests.doors.house import OPEN_TAB, SESSIONS, House, problem
 
 JSON = {"Content-Type": "application/json"}
@@ -133,6 +135,14 @@ async def test_next_page_comes_after_the_last_though_that_one_changed_or_went(ta
     by_id = (await talker.client.get(SESSIONS, params={"limit": 2, "before": sessions[2]})).json()
     assert [each["title"] for each in by_id["sessions"]] == ["0"]
     assert (await talker.client.get(SESSIONS, params={"limit": 2, "before": gone})).status_code == 404
+    longest = SessionRecord(session="s" * 64, created=datetime.now(UTC), updated=datetime.now(UTC)).place
+    every = (await talker.client.get(SESSIONS, params={"limit": 9, "before": longest})).json()
+    assert len(every["sessions"]) == 4
+
+
+@pytest.mark.parametrize("session", ["notes.2024", "v1.2", "a-b_c", ""])
+def test_no_id_of_a_session_is_taken_for_a_place(session: str) -> None:
+    assert placed(session) is None
 
 
 async def test_a_fork_has_the_first_messages_and_goes_its_own_way(talker: House) -> None:
