@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,10 @@ class Broken:
 
 def unkept(error: Exception) -> UnkeptEnds:
     ends = UnkeptEnds(Broken(error))
-    ends.add(LiveTurn(TurnRecord(turn="t", session="s", state=TurnState.RUNNING, agent="ask")), error)
+    ends.add(
+        LiveTurn(TurnRecord(turn="t", session="s", state=TurnState.RUNNING, agent="ask", started=datetime.now(UTC))),
+        error,
+    )
     return ends
 
 
