@@ -118,7 +118,7 @@ async def of_calls(url: str, calls: int) -> list[int]:
             nonlocal asked
             for _ in range(share):
                 asked += 1
-                await pool.embed(model="m", input=[f"text number {asked}"])
+                await pool.generate(model="s", prompt=f"text number {asked}")
 
         found: list[int] = []
         for _ in range(TENTHS + 1):
