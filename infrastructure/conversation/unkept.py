@@ -49,7 +49,7 @@ class UnkeptEnds:
             await self._driver.end(live, "failed", live.record.reason)
         except StorageError:
             raise
-        except Exception:  # a fault of ours: once told, it keeps nobody from the session
+        except Exception:  # a fault of ours: told once, and no more tried; the turn's row still says that it runs
             _logger.exception("how turn %s ended cannot be written down", live.record.turn)
         self.drop(session)
 

@@ -3,7 +3,7 @@
 The event loop's own way is not taken. uvloop forks, and runs Python in the fork before the program begins. That takes a
 process of the server's size 9 to 15 ms in which nothing else runs, and a lock that another thread held at that moment
 is never released in the fork: there the two waited for each other for ever (docs/decisions.md 140). `subprocess`
-starts programs by vfork, in a fifth of a millisecond and without a line of Python.
+starts programs by vfork, in a third of a millisecond and without a line of Python.
 """
 
 import asyncio

@@ -102,16 +102,22 @@ async def run_process(
         ProcessNotStarted: There is no such program or directory, or the system refused.
     """
     started = time.monotonic()
-    process = _Process(argv, cwd=cwd, env=env, stdin=stdin, limit=output_limit, pass_fds=pass_fds)
+    if not argv:
+        raise ProcessNotStarted(argv, "the command is empty")
+    end = _End(output_limit)
+    try:
+        child = Child(argv, cwd=cwd, env=env, stdin=stdin, pass_fds=pass_fds, hear=end.hear, ended=end.settle)
+    except (OSError, ValueError) as refused:
+        raise ProcessNotStarted(argv, _reason(refused, cwd)) from refused
     stopped: Stop | None = Stop.TIMEOUT
     try:
-        stopped = await process.outcome(timeout, watch)
+        stopped = await end.outcome(child.pid, timeout, watch)
     finally:
         # Also reached by cancellation, where `stopped` still holds a reason to kill.
-        await _finish(process.child, grace if stopped else 0.0)
-    out, err = process.captured
+        await _finish(child, grace if stopped else 0.0)
+    out, err = end.captured
     return Finished(
-        exit_code=None if stopped else process.child.exit_code,
+        exit_code=None if stopped else child.exit_code,
         stdout=out.render(),
         stderr=err.render(),
         seconds=time.monotonic() - started,
@@ -120,40 +126,24 @@ async def run_process(
     )
 
 
-class _Process:
-    """One running process: what it has said so far, and the one future that says how it ended."""
+class _End:
+    """What a process has said so far, and the one future that says how it ended."""
 
-    def __init__(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None,
-        env: Mapping[str, str],
-        stdin: bytes,
-        limit: int,
-        pass_fds: Sequence[int],
-    ) -> None:
+    def __init__(self, limit: int) -> None:
         self.captured = (Capture(limit), Capture(limit))
         self._outcome: asyncio.Future[Stop | None] = asyncio.get_running_loop().create_future()
-        if not argv:
-            raise ProcessNotStarted(argv, "the command is empty")
-        try:
-            self.child = Child(
-                argv, cwd=cwd, env=env, stdin=stdin, pass_fds=pass_fds, hear=self._hear, ended=self._settle
-            )
-        except (OSError, ValueError) as refused:
-            raise ProcessNotStarted(argv, _reason(refused, cwd)) from refused
 
-    def _hear(self, stream: int, data: bytes) -> None:
+    def hear(self, stream: int, data: bytes) -> None:
+        """Keep the next piece of a stream; a flood is the end."""
         capture = self.captured[stream - 1]
         capture.add(data)
         if capture.flooded:
-            self._settle(Stop.OUTPUT)
+            self.settle(Stop.OUTPUT)
 
-    async def outcome(self, timeout: float, watch: Watch | None) -> Stop | None:
+    async def outcome(self, pid: int, timeout: float, watch: Watch | None) -> Stop | None:
         """Wait for the first of: its own end, a flood, the deadline, the watcher's verdict."""
-        deadline = asyncio.get_running_loop().call_later(timeout, self._settle, Stop.TIMEOUT)
-        watching = asyncio.create_task(self._watched(watch)) if watch else None
+        deadline = asyncio.get_running_loop().call_later(timeout, self.settle, Stop.TIMEOUT)
+        watching = asyncio.create_task(self._watched(watch, pid)) if watch else None
         try:
             return await self._outcome
         finally:
@@ -162,14 +152,15 @@ class _Process:
                 watching.cancel()
                 await asyncio.wait((watching,))
 
-    async def _watched(self, watch: Watch) -> None:
+    async def _watched(self, watch: Watch, pid: int) -> None:
         try:
-            self._settle(await watch(self.child.pid))
+            self.settle(await watch(pid))
         except Exception as failure:  # noqa: BLE001 - not swallowed: it is raised where the outcome is awaited
             if not self._outcome.done():
                 self._outcome.set_exception(failure)
 
-    def _settle(self, stopped: Stop | None = None) -> None:
+    def settle(self, stopped: Stop | None = None) -> None:
+        """It has ended, or is to be stopped for this reason; the first word holds."""
         if not self._outcome.done():
             self._outcome.set_result(stopped)
 
