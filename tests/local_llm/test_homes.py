@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 import pytest
@@ -13,32 +12,13 @@ import pytest
 from infrastructure.connection_pool import OllamaConnectionPool
 from infrastructure.pool.errors import OtherLoop, PoolClosed
 from infrastructure.simulator import Fault, FaultKind, Simulator
-from tests.chat_model.clerk import clerk
-from tests.pool.servers import MODELS
 
 SAID = "one two three four five"
 T = TypeVar("T")
 
 
-@pytest.fixture
-def server() -> Iterator[Simulator]:
-    with clerk(MODELS) as server:
-        yield server
-
-
-@pytest.fixture
-def home() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield loop
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-
-
-def there(home: asyncio.AbstractEventLoop, work: Coroutine[object, object, T]) -> T:
-    return asyncio.run_coroutine_threadsafe(work, home).result(30)
+def there(other_loop: asyncio.AbstractEventLoop, work: Coroutine[object, object, T]) -> T:
+    return asyncio.run_coroutine_threadsafe(work, other_loop).result(30)
 
 
 async def pulled(pool: OllamaConnectionPool) -> None:
@@ -66,7 +46,7 @@ ASKED: list[Callable[[OllamaConnectionPool], Awaitable[object]]] = [
 
 @pytest.mark.parametrize("asked", ASKED)
 def test_beside_its_own_loop_a_pool_is_refused_and_can_be_closed(
-    asked: Callable[[OllamaConnectionPool], Awaitable[object]], server: Simulator, home: asyncio.AbstractEventLoop
+    asked: Callable[[OllamaConnectionPool], Awaitable[object]], server: Simulator, other_loop: asyncio.AbstractEventLoop
 ):
     pool = OllamaConnectionPool([server.url])
 
@@ -76,18 +56,18 @@ def test_beside_its_own_loop_a_pool_is_refused_and_can_be_closed(
         assert "one for each loop" in caught.value.hint
         await pool.aclose()
 
-    assert there(home, pool.generate(model="words", prompt="hi")) == SAID
+    assert there(other_loop, pool.generate(model="words", prompt="hi")) == SAID
     asyncio.run(here_too())
     with pytest.raises(PoolClosed):
-        there(home, pool.generate(model="words", prompt="hi"))
+        there(other_loop, pool.generate(model="words", prompt="hi"))
 
 
 def test_an_equal_question_that_is_under_way_in_another_loop_is_not_waited_for(
-    server: Simulator, home: asyncio.AbstractEventLoop
+    server: Simulator, other_loop: asyncio.AbstractEventLoop
 ):
     pool, options = OllamaConnectionPool([server.url]), {"temperature": 0}
     server.set_fault("words", Fault(kind=FaultKind.HANG, after_chunks=2))
-    first = asyncio.run_coroutine_threadsafe(pool.generate(model="words", prompt="hi", options=options), home)
+    first = asyncio.run_coroutine_threadsafe(pool.generate(model="words", prompt="hi", options=options), other_loop)
 
     async def under_way() -> None:
         while pool.snapshot().servers[0].in_flight == 0:  # noqa: ASYNC110 - nothing tells it
@@ -98,7 +78,7 @@ def test_an_equal_question_that_is_under_way_in_another_loop_is_not_waited_for(
             await pool.generate(model="words", prompt="hi", options=options)
         await pool.aclose()
 
-    there(home, under_way())
+    there(other_loop, under_way())
     asyncio.run(second())
     with pytest.raises(PoolClosed):
         first.result(30)

@@ -31,17 +31,6 @@ def _served() -> Iterator[None]:
         configure_ollama_pool(None)
 
 
-@pytest.fixture
-def other_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield loop
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-
-
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # which is what Python says of such a loop's connections
 def test_each_loop_that_is_closed_leaves_its_pool_behind():
     async def last() -> str:

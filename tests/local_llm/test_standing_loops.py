@@ -18,16 +18,8 @@ from infrastructure.pool.crossing import Standstill
 from infrastructure.pool.errors import LoopEnded
 from infrastructure.pool.loop_thread import BorrowedLoop, LoopThread, iterate
 from infrastructure.simulator import Simulator
-from tests.chat_model.clerk import clerk
-from tests.pool.servers import MODELS
 
 SAID = "one two three four five"
-
-
-@pytest.fixture
-def server() -> Iterator[Simulator]:
-    with clerk(MODELS) as server:
-        yield server
 
 
 @pytest.fixture
