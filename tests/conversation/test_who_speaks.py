@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
+from agents.conversation.chunks import StreamChunk
 from agents.conversation.roster import AgentProfile
 from agents.conversation.router import AgentRouter
 from agents.model import Message, ToolCall
@@ -73,16 +74,21 @@ def summarising(here: World) -> None:
     here.tools.tools["read_file"] = tool("read_file", do)
 
 
+async def allowed_behind_a_summary(here: World, process: str) -> StreamChunk:
+    """The last chunk of a turn whose words are in a summary when its write is allowed, in this process or the next."""
+    summarising(here)
+    conversations, approval = await asked(here)
+    conversations = await after(process, here, conversations)
+    following = await followed(conversations, SESSION)
+    await conversations.decide(approval, Decided(kind="approve"))
+    return (await following)[-1]
+
+
 @PROCESSES
 async def test_turn_stays_with_the_agent_it_was_handed_to_where_a_summary_has_the_words(tmp_path, process):
     scripts = {"orchestrator": [switch("coder")], "coder": [calls(READ), calls(WRITE), "It is written."]}
     async with world(tmp_path, scripts, writes(), approvals=MemoryApprovals("write_file")) as here:
-        summarising(here)
-        conversations, approval = await asked(here)
-        conversations = await after(process, here, conversations)
-        following = await followed(conversations, SESSION)
-        await conversations.decide(approval, Decided(kind="approve"))
-        last = (await following)[-1]
+        last = await allowed_behind_a_summary(here, process)
         assert (last.kind, last.agent) == ("done", "coder")
         assert here.tools.tools["write_file"].done == [{"path": "a"}]
         assert here.said()[-1] == ("assistant", "It is written.")
@@ -93,12 +99,7 @@ async def test_answers_of_a_turn_are_counted_where_a_summary_stands_for_them(tmp
     scripts = {"orchestrator": [switch("coder")], "coder": [calls(READ), calls(WRITE), "One too many."]}
     limits = TurnLimits(calls=3)
     async with world(tmp_path, scripts, writes(), approvals=MemoryApprovals("write_file"), limits=limits) as here:
-        summarising(here)
-        conversations, approval = await asked(here)
-        conversations = await after(process, here, conversations)
-        following = await followed(conversations, SESSION)
-        await conversations.decide(approval, Decided(kind="approve"))
-        last = (await following)[-1]
+        last = await allowed_behind_a_summary(here, process)
         assert (last.kind, last.text) == ("failed", "the turn has used all its answers")
         assert here.tools.tools["write_file"].done == [{"path": "a"}]
 
